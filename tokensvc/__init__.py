@@ -1,0 +1,1 @@
+"""Playback authorization for Amazon IVS private channels."""

@@ -1,0 +1,1 @@
+"""Who asks and what they may ask for: callers, API keys, grants, viewers."""

@@ -1,0 +1,74 @@
+"""Amazon resource names of IVS: parsed once at the door, typed from there on."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import ClassVar, NewType, Self
+
+from tokensvc.errors import InvalidArn
+
+Region = NewType("Region", str)
+"""An AWS region's name that `parse_region` has looked at, such as `us-west-2`."""
+
+_REGION = re.compile(r"[a-z]{2,}(-[a-z]+)+-[0-9]+", re.ASCII)
+_LONGEST_ARN = 128  # characters; IVS: botocore model, ChannelArn and PlaybackKeyPairArn
+
+
+def parse_region(text: str) -> Region:
+    """The region of that name.
+
+    Raises:
+        InvalidArn: when the text has not the shape of a region's name.
+    """
+    if not _REGION.fullmatch(text):
+        raise InvalidArn(
+            f"{text!r} is not the name of an AWS region.", way_out="Give one such as us-west-2."
+        )
+    return Region(text)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class _IvsArn:
+    """What the ARNs of IVS have in common; the kind of resource is the subclass's."""
+
+    region: Region
+    account_id: str
+    resource_id: str
+
+    kind: ClassVar[str]
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """The ARN that the text spells.
+
+        Raises:
+            InvalidArn: when it is not an ARN of this kind (botocore model: `ChannelArn`,
+                `PlaybackKeyPairArn`).
+        """
+        match = re.fullmatch(
+            rf"arn:aws:ivs:([a-z0-9-]+):([0-9]+):{cls.kind}/([a-zA-Z0-9-]+)", text, re.ASCII
+        )
+        if match is None or len(text) > _LONGEST_ARN:
+            raise InvalidArn(
+                f"{text[:_LONGEST_ARN]!r} is not the ARN of an IVS {cls.kind}.",
+                way_out=f"It has the form arn:aws:ivs:REGION:ACCOUNT:{cls.kind}/ID.",
+            )
+        return cls(parse_region(match[1]), match[2], match[3])
+
+    def __str__(self) -> str:
+        return f"arn:aws:ivs:{self.region}:{self.account_id}:{self.kind}/{self.resource_id}"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class ChannelArn(_IvsArn):
+    """A channel: `arn:aws:ivs:us-west-2:123456789012:channel/abcdEFGHijkl`."""
+
+    kind: ClassVar[str] = "channel"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class PlaybackKeyArn(_IvsArn):
+    """A playback key pair in IVS: `arn:aws:ivs:us-west-2:123456789012:playback-key/KEY`."""
+
+    kind: ClassVar[str] = "playback-key"

@@ -1,0 +1,1 @@
+"""Where private halves live and sign."""
