@@ -1,0 +1,89 @@
+"""What the playback edge may know of the control plane: channels and the keys that count there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tokensvc.localivs.errors import ChannelUnknownError
+from tokensvc.localivs.schema import CONTROL_PLANE
+
+if TYPE_CHECKING:
+    from tokensvc.localivs.clock import Clock
+    from tokensvc.localivs.database import Database
+
+
+@dataclass(frozen=True)
+class EdgeChannel:
+    """A channel as the edge sees it.
+
+    Attributes:
+        arn: The channel's ARN.
+        region: AWS region, as in the ARN.
+        account_id: Twelve digits, as in the ARN.
+        channel_id: The ARN's last part.
+        authorized: Whether the channel is private: playback needs a token.
+        live: Whether a stream is being sent to it.
+        went_live_at: Unix seconds; None when it isn't live.
+    """
+
+    arn: str
+    region: str
+    account_id: str
+    channel_id: str
+    authorized: bool
+    live: bool
+    went_live_at: float | None
+
+
+class EdgeReader:
+    """Reads the control plane's tables for the edge; each call sees the state of that moment."""
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+        database.ensure(CONTROL_PLANE)
+
+    def channel(self, region: str, account_id: str, channel_id: str) -> EdgeChannel:
+        """The channel that a playback URL names.
+
+        Raises:
+            ChannelUnknownError: there is none.
+        """
+        with self._database.reading() as connection:
+            row = connection.execute(
+                "SELECT channels.arn, authorized, started_at FROM channels"
+                " LEFT JOIN streams ON streams.channel_arn = channels.arn"
+                " WHERE region = ? AND account_id = ? AND channel_id = ?",
+                (region, account_id, channel_id),
+            ).fetchone()
+        if row is None:
+            raise ChannelUnknownError(
+                f"There is no channel {channel_id} of account {account_id} in {region}. "
+                "Take the playback URL from GetChannel."
+            )
+        return EdgeChannel(
+            arn=row["arn"],
+            region=region,
+            account_id=account_id,
+            channel_id=channel_id,
+            authorized=bool(row["authorized"]),
+            live=row["started_at"] is not None,
+            went_live_at=row["started_at"],
+        )
+
+    def public_keys(self, region: str, account_id: str) -> tuple[str, ...]:
+        """PEM texts of the imported public keys that the edge accepts now, oldest first.
+
+        A pair counts from when its import has reached the edge until its delete has.
+        """
+        now = self._clock.now()
+        with self._database.reading() as connection:
+            rows = connection.execute(
+                "SELECT public_key_pem FROM playback_key_pairs"
+                " WHERE region = ? AND account_id = ?"
+                " AND edge_from <= ? AND (edge_until IS NULL OR ? < edge_until)"
+                " ORDER BY position",
+                (region, account_id, now, now),
+            ).fetchall()
+        return tuple(row["public_key_pem"] for row in rows)

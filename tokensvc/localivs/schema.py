@@ -1,0 +1,50 @@
+"""The control plane's tables. `position` gives listings a stable order to page by."""
+
+from __future__ import annotations
+
+CONTROL_PLANE = """
+CREATE TABLE IF NOT EXISTS channels (
+    position INTEGER PRIMARY KEY AUTOINCREMENT,
+    arn TEXT NOT NULL UNIQUE,
+    region TEXT NOT NULL,
+    account_id TEXT NOT NULL,
+    channel_id TEXT NOT NULL,
+    name TEXT NOT NULL,
+    authorized INTEGER NOT NULL,
+    attributes TEXT NOT NULL, -- JSON: the members of the model's Channel that nothing queries by
+    UNIQUE (region, account_id, channel_id)
+) STRICT;
+
+CREATE TABLE IF NOT EXISTS streams ( -- one row for each channel that is live
+    position INTEGER PRIMARY KEY AUTOINCREMENT,
+    channel_arn TEXT NOT NULL UNIQUE REFERENCES channels (arn) ON DELETE CASCADE,
+    stream_id TEXT NOT NULL,
+    started_at REAL NOT NULL -- Unix seconds
+) STRICT;
+
+CREATE TABLE IF NOT EXISTS stream_keys (
+    position INTEGER PRIMARY KEY AUTOINCREMENT,
+    arn TEXT NOT NULL UNIQUE,
+    channel_arn TEXT NOT NULL REFERENCES channels (arn) ON DELETE CASCADE,
+    value TEXT NOT NULL
+) STRICT;
+
+CREATE TABLE IF NOT EXISTS playback_key_pairs (
+    position INTEGER PRIMARY KEY AUTOINCREMENT,
+    arn TEXT NOT NULL UNIQUE,
+    region TEXT NOT NULL,
+    account_id TEXT NOT NULL,
+    name TEXT NOT NULL,
+    fingerprint TEXT NOT NULL,
+    public_key_pem TEXT NOT NULL,
+    edge_from REAL NOT NULL, -- Unix seconds: when the import has reached the edge
+    edge_until REAL -- Unix seconds: when the delete has reached the edge; null until deleted
+) STRICT;
+
+CREATE TABLE IF NOT EXISTS tags (
+    resource_arn TEXT NOT NULL,
+    key TEXT NOT NULL,
+    value TEXT NOT NULL,
+    PRIMARY KEY (resource_arn, key)
+) STRICT, WITHOUT ROWID;
+"""
