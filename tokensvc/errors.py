@@ -1,7 +1,8 @@
 """The one error tree: every refusal has a stable code, an HTTP status and safe words.
 
-`detail` says what is wrong, `way_out` what the reader can do about it. Neither ever carries a token, a
-private key, a secret, or the text of another system's exception: `raise ... from` keeps that for the log.
+`detail` says what is wrong, `way_out` what the reader can do about it. Neither ever carries a
+token, a private key, a secret, or the text of another system's exception: `raise ... from` keeps
+that for the log.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """Custody: where private halves live and sign, as a contract.
 
-Every custody passes `tests/contract/custody_contract.py`. Nothing here returns private bytes, so that a file and a KMS key are used in the same way.
+Every custody passes `tests/contract/custody_contract.py`. Nothing here returns private bytes, so
+that a file and a KMS key are used in the same way.
 """
 
 from __future__ import annotations
