@@ -9,9 +9,9 @@ CREATE TABLE IF NOT EXISTS channels (
     region TEXT NOT NULL,
     account_id TEXT NOT NULL,
     channel_id TEXT NOT NULL,
-    name TEXT NOT NULL,
-    authorized INTEGER NOT NULL,
-    attributes TEXT NOT NULL, -- JSON: the members of the model's Channel that nothing queries by
+    srt_passphrase TEXT NOT NULL,
+    settings TEXT NOT NULL, -- JSON: the members of the model's Channel that a caller may set
+    authorized INTEGER NOT NULL AS (json_extract(settings, '$.authorized')),
     UNIQUE (region, account_id, channel_id)
 ) STRICT;
 

@@ -1,0 +1,104 @@
+"""The real Local IVS over real HTTP, for any test that needs an Amazon IVS."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Self
+
+import boto3
+import urllib3
+from botocore.config import Config
+from werkzeug.serving import WSGIRequestHandler, make_server
+
+from tokensvc.localivs.app import create_app
+from tokensvc.localivs.config import LocalIvsConfig
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from types import TracebackType
+
+    from mypy_boto3_ivs import IVSClient
+
+    from tokensvc.localivs.clock import Clock
+
+EXAMPLE_REGION = "us-west-2"
+EXAMPLE_ACCOUNT = "123456789012"
+
+
+class _QuietHandler(WSGIRequestHandler):
+    """Logs no request: playback URLs carry tokens."""
+
+    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
+        """Say nothing."""
+
+
+class LocalIvsServer:
+    """Local IVS in a thread on a free port, with its state in `data_path`; use it in a `with`.
+
+    The rates of AWS are off unless a test asks for them. Clients are closed with the server.
+    """
+
+    def __init__(
+        self,
+        data_path: Path,
+        clock: Clock | None = None,
+        *,
+        throttle: bool = False,
+        effect_delay_seconds: float = 0.0,
+    ) -> None:
+        config = LocalIvsConfig(
+            data_path=data_path, throttle=throttle, effect_delay_seconds=effect_delay_seconds
+        )
+        self.app = create_app(config, clock)
+        self._server = make_server(
+            "127.0.0.1", 0, self.app, threaded=True, request_handler=_QuietHandler
+        )
+        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+        self._clients: list[IVSClient] = []
+
+    @property
+    def url(self) -> str:
+        """`http://127.0.0.1:port`, without a slash at its end."""
+        return f"http://127.0.0.1:{self._server.port}"
+
+    def client(self, region: str = EXAMPLE_REGION, account: str = EXAMPLE_ACCOUNT) -> IVSClient:
+        """A boto3 client of that region and account, which doesn't retry."""
+        client = boto3.client(
+            "ivs",
+            region_name=region,
+            endpoint_url=self.url,
+            aws_access_key_id=account,
+            aws_secret_access_key="secret",
+            config=Config(retries={"total_max_attempts": 1}, connect_timeout=5, read_timeout=20),
+        )
+        self._clients.append(client)
+        return client
+
+    def go_live(self, channel_arn: str) -> None:
+        """Begin a stream on the channel."""
+        self._put("/_local/streams", {"channel_arn": channel_arn, "live": True})
+
+    def go_offline(self, channel_arn: str) -> None:
+        """End the channel's stream."""
+        self._put("/_local/streams", {"channel_arn": channel_arn, "live": False})
+
+    def _put(self, path: str, document: dict[str, object]) -> None:
+        response = urllib3.request("PUT", self.url + path, json=document, retries=False)
+        assert response.status == 200, response.data
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for client in self._clients:
+            client.close()
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+        self.app.extensions["local_ivs_database"].close()

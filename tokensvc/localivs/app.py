@@ -1,0 +1,75 @@
+"""Local IVS as one Flask application: control plane, playback edge and control API."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from flask import Flask, Response, jsonify, redirect
+from werkzeug.exceptions import HTTPException
+
+from tokensvc.localivs import api, control, protocol
+from tokensvc.localivs.clock import SystemClock
+from tokensvc.localivs.database import Database
+from tokensvc.localivs.errors import ApiError, LocalIvsError, RequestTooLargeError
+from tokensvc.localivs.schema import CONTROL_PLANE
+from tokensvc.localivs.service_model import IvsModel
+
+if TYPE_CHECKING:
+    from werkzeug.wrappers import Response as BaseResponse
+
+    from tokensvc.localivs.clock import Clock
+    from tokensvc.localivs.config import LocalIvsConfig
+
+LARGEST_BODY_BYTES = 1024 * 1024
+TOO_LARGE = 413
+
+
+def create_app(config: LocalIvsConfig, clock: Clock | None = None) -> Flask:
+    """The application on the state in `config.data_path`; nothing is opened before a request.
+
+    Args:
+        config: Where the state is and how Local IVS behaves.
+        clock: The time; the machine's own where none is given.
+    """
+    clock = clock or SystemClock()
+    app = Flask(__name__, static_folder=None)
+    app.config["MAX_CONTENT_LENGTH"] = LARGEST_BODY_BYTES
+    database = Database(config.state_file)
+    database.ensure(CONTROL_PLANE)
+    app.extensions["local_ivs_database"] = database
+    control_plane = api.ControlPlane(
+        model=IvsModel(), database=database, clock=clock, config=config
+    )
+    app.register_blueprint(control.create_blueprint(database=database, clock=clock))
+    app.register_blueprint(api.create_blueprint(control_plane))
+    app.register_error_handler(HTTPException, _http_error)
+    app.register_error_handler(LocalIvsError, _own_error)
+
+    @app.get("/")
+    def index() -> BaseResponse:
+        return redirect("/_local/")
+
+    @app.get("/healthz")
+    def health() -> Response:
+        with database.reading() as connection:
+            connection.execute("SELECT 1 FROM channels LIMIT 1")
+        return jsonify(status="ok")
+
+    return app
+
+
+def _http_error(error: HTTPException) -> Response:
+    """What Flask itself refuses, in the form of the API."""
+    if error.code == TOO_LARGE:
+        return _response(RequestTooLargeError(f"A body has at most {LARGEST_BODY_BYTES} bytes."))
+    return Response(f"{error.code} {error.name}\n", error.code, mimetype="text/plain")
+
+
+def _own_error(error: LocalIvsError) -> Response:
+    """What is wrong with Local IVS itself, such as its state file, told to whoever called it."""
+    return _response(ApiError(str(error)))
+
+
+def _response(error: ApiError) -> Response:
+    answer = protocol.failure(error)
+    return Response(answer.body, answer.status, dict(answer.headers))

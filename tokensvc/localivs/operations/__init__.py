@@ -1,0 +1,36 @@
+"""The operations that Local IVS serves, by name, and whether each reads or writes.
+
+The model's own `readonly` flags aren't used: it calls the revocations readonly.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tokensvc.localivs.operations import channels, key_pairs, stream_keys
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from tokensvc.localivs.calls import Operation
+
+READING: Mapping[str, Operation] = {
+    "BatchGetChannel": channels.batch_get_channel,
+    "BatchGetStreamKey": stream_keys.batch_get_stream_key,
+    "GetChannel": channels.get_channel,
+    "GetPlaybackKeyPair": key_pairs.get_key_pair,
+    "GetStreamKey": stream_keys.get_stream_key,
+    "ListChannels": channels.list_channels,
+    "ListPlaybackKeyPairs": key_pairs.list_key_pairs,
+    "ListStreamKeys": stream_keys.list_stream_keys,
+}
+
+WRITING: Mapping[str, Operation] = {
+    "CreateChannel": channels.create_channel,
+    "CreateStreamKey": stream_keys.create_stream_key,
+    "DeleteChannel": channels.delete_channel,
+    "DeletePlaybackKeyPair": key_pairs.delete_key_pair,
+    "DeleteStreamKey": stream_keys.delete_stream_key,
+    "ImportPlaybackKeyPair": key_pairs.import_key_pair,
+    "UpdateChannel": channels.update_channel,
+}

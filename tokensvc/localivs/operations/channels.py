@@ -1,0 +1,182 @@
+"""Channels: CreateChannel, Get, BatchGet, List, Update, Delete."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from tokensvc.localivs.errors import ConflictError, ResourceNotFoundError, ValidationError
+from tokensvc.localivs.identifiers import resource_id, srt_passphrase
+from tokensvc.localivs.operations.lookup import batch, find_channel, is_live, playback_url
+from tokensvc.localivs.operations.stream_keys import delete_keys_of_channel, new_stream_key
+from tokensvc.localivs.paging import page
+from tokensvc.localivs.tagging import add_tags, forget_resource, tags_of
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Mapping
+
+    from tokensvc.localivs.calls import Call
+
+DEFAULT_PAGE_SIZE = 100  # botocore model: ListChannelsRequest
+DEFAULTS: dict[str, Any] = {  # botocore model: CreateChannelRequest
+    "name": "",
+    "latencyMode": "LOW",
+    "type": "STANDARD",
+    "authorized": False,
+    "recordingConfigurationArn": "",
+    "insecureIngest": False,
+    "preset": "",
+    "playbackRestrictionPolicyArn": "",
+    "containerFormat": "TS",
+    "adConfigurationArn": "",
+    "failoverSlateConfigurationArn": "",
+    "multitrackInputConfiguration": None,
+}
+TYPES_WITH_A_PRESET = frozenset({"ADVANCED_SD", "ADVANCED_HD"})
+DEFAULT_PRESET = "HIGHER_BANDWIDTH_DELIVERY"
+# What a channel may refer to. Local IVS makes no such resource, so that none is ever found.
+REFERENCES = (
+    "recordingConfigurationArn",
+    "playbackRestrictionPolicyArn",
+    "adConfigurationArn",
+    "failoverSlateConfigurationArn",
+)
+FILTERS = {  # ListChannels: the request's member and the channel's
+    "filterByName": "name",
+    "filterByRecordingConfigurationArn": "recordingConfigurationArn",
+    "filterByPlaybackRestrictionPolicyArn": "playbackRestrictionPolicyArn",
+    "filterByAdConfigurationArn": "adConfigurationArn",
+    "filterByFailoverSlateConfigurationArn": "failoverSlateConfigurationArn",
+}
+
+
+def create_channel(call: Call, request: Mapping[str, Any]) -> dict[str, Any]:
+    """CreateChannel; as on AWS the answer holds the new channel's stream key too."""
+    caller = call.caller
+    channel_id = resource_id()
+    arn = caller.arn("channel", channel_id)
+    call.connection.execute(
+        "INSERT INTO channels (arn, region, account_id, channel_id, srt_passphrase, settings)"
+        " VALUES (?, ?, ?, ?, ?, ?)",
+        (
+            arn,
+            caller.region,
+            caller.account_id,
+            channel_id,
+            srt_passphrase(),
+            json.dumps(_changed(DEFAULTS, request)),
+        ),
+    )
+    add_tags(call.connection, arn, request.get("tags", {}))
+    return {
+        "channel": _channel(call, find_channel(call, arn)),
+        "streamKey": new_stream_key(call, arn, tags={}),
+    }
+
+
+def get_channel(call: Call, request: Mapping[str, Any]) -> dict[str, Any]:
+    """GetChannel."""
+    return {"channel": _channel(call, find_channel(call, request["arn"]))}
+
+
+def batch_get_channel(call: Call, request: Mapping[str, Any]) -> dict[str, Any]:
+    """BatchGetChannel: what isn't found is told in `errors`, on a 200."""
+    channels, errors = batch(request["arns"], lambda arn: _channel(call, find_channel(call, arn)))
+    return {"channels": channels, "errors": errors}
+
+
+def list_channels(call: Call, request: Mapping[str, Any]) -> dict[str, Any]:
+    """ListChannels; at most one filter, and the summaries have no playback URL."""
+    filters = {member: request[name] for name, member in FILTERS.items() if name in request}
+    if len(filters) > 1:
+        raise ConflictError("Filters are mutually exclusive: use one")
+
+    def rows_after(position: int, count: int) -> list[sqlite3.Row]:
+        member, wanted = next(iter(filters.items()), (None, None))
+        return call.connection.execute(
+            "SELECT * FROM channels WHERE region = ? AND account_id = ? AND position > ?"
+            " AND (? IS NULL OR json_extract(settings, '$.' || ?) = ?)"
+            " ORDER BY position LIMIT ?",
+            (call.caller.region, call.caller.account_id, position, member, member, wanted, count),
+        ).fetchall()
+
+    rows, next_token = page(call, request, rows_after, default_size=DEFAULT_PAGE_SIZE)
+    return {"channels": [_channel(call, row) for row in rows], "nextToken": next_token}
+
+
+def update_channel(call: Call, request: Mapping[str, Any]) -> dict[str, Any]:
+    """UpdateChannel: members that are absent stay as they were; a live channel is refused."""
+    row = find_channel(call, request["arn"])
+    if is_live(call, row["arn"]):
+        raise ConflictError("A live channel can't be updated: stop its stream first")
+    settings = _changed(json.loads(row["settings"]), request)
+    call.connection.execute(
+        "UPDATE channels SET settings = ? WHERE arn = ?", (json.dumps(settings), row["arn"])
+    )
+    return get_channel(call, request)
+
+
+def delete_channel(call: Call, request: Mapping[str, Any]) -> dict[str, Any]:
+    """DeleteChannel, its stream keys with it; a live channel is refused."""
+    arn = find_channel(call, request["arn"])["arn"]
+    if is_live(call, arn):
+        raise ConflictError("A live channel can't be deleted: stop its stream first")
+    delete_keys_of_channel(call, arn)
+    forget_resource(call.connection, arn)
+    call.connection.execute("DELETE FROM channels WHERE arn = ?", (arn,))
+    return {}
+
+
+def _changed(settings: Mapping[str, Any], request: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings with those of the request in their place.
+
+    Raises:
+        ValidationError: they don't go together.
+        ResourceNotFoundError: they refer to a resource that isn't there.
+    """
+    changed = {name: request.get(name, value) for name, value in settings.items()}
+    if changed["type"] not in TYPES_WITH_A_PRESET:
+        if "preset" in request:
+            raise ValidationError("preset is selectable for ADVANCED_HD and ADVANCED_SD only")
+        changed["preset"] = ""
+    elif not changed["preset"]:
+        changed["preset"] = DEFAULT_PRESET
+    for name in REFERENCES:
+        if changed[name]:
+            raise ResourceNotFoundError(
+                f"{name}: {changed[name]} not found; Local IVS has no such resources"
+            )
+    _check_multitrack(changed)
+    return changed
+
+
+def _check_multitrack(settings: Mapping[str, Any]) -> None:
+    """The documented terms of multitrack input (botocore model: MultitrackInputConfiguration)."""
+    multitrack = settings["multitrackInputConfiguration"] or {}
+    if not multitrack.get("enabled", False):
+        return
+    terms = {
+        "type STANDARD": settings["type"] == "STANDARD",
+        "containerFormat FRAGMENTED_MP4": settings["containerFormat"] == "FRAGMENTED_MP4",
+        "a policy": "policy" in multitrack,
+        "a maximumResolution": "maximumResolution" in multitrack,
+    }
+    unmet = [term for term, met in terms.items() if not met]
+    if unmet:
+        raise ValidationError(f"Enabled multitrack input needs {' and '.join(unmet)}")
+
+
+def _channel(call: Call, row: sqlite3.Row) -> dict[str, Any]:
+    endpoint = row["channel_id"].lower()
+    return {
+        **json.loads(row["settings"]),
+        "arn": row["arn"],
+        "ingestEndpoint": f"{endpoint}.global-contribute.live-video.net",
+        "srt": {
+            "endpoint": f"{endpoint}.srt.live-video.net",
+            "passphrase": row["srt_passphrase"],
+        },
+        "playbackUrl": playback_url(call, row),
+        "tags": tags_of(call.connection, row["arn"]),
+    }

@@ -1,0 +1,181 @@
+"""Playback key pairs: ImportPlaybackKeyPair, Get, List, Delete.
+
+Three a region, immutable, matched by no name; the public key is never given back
+(IVS: private-channels-create-key).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    PublicFormat,
+    load_pem_public_key,
+)
+
+from tokensvc.localivs.errors import (
+    ConflictError,
+    ResourceNotFoundError,
+    ServiceQuotaExceededError,
+    ValidationError,
+)
+from tokensvc.localivs.identifiers import resource_id
+from tokensvc.localivs.paging import page
+from tokensvc.localivs.tagging import add_tags, forget_resource, tags_of
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Mapping
+
+    from tokensvc.localivs.calls import Call
+
+MOST_KEY_PAIRS = 3  # of an account in a region (IVS: service-quotas)
+
+# One PEM block and nothing around it but line ends (the form that the real-time sibling's model
+# spells out, less the junk that its pattern lets through).
+_PEM = re.compile(
+    r"\s*-----BEGIN PUBLIC KEY-----\r?\n"
+    r"(?:[A-Za-z0-9+/=]+\r?\n)+"
+    r"-----END PUBLIC KEY-----\s*"
+)
+
+
+@dataclass(frozen=True)
+class PublicKeyMaterial:
+    """A public key that IVS takes.
+
+    Attributes:
+        pem: SubjectPublicKeyInfo in PEM, as cryptography writes it.
+        fingerprint: MD5 of the DER SubjectPublicKeyInfo, lowercase hex in pairs with colons.
+    """
+
+    pem: str
+    fingerprint: str
+
+
+def parse_public_key(text: str) -> PublicKeyMaterial:
+    """The P-384 public key in `text`.
+
+    Raises:
+        ValidationError: it is anything else than one PEM `PUBLIC KEY` block of a P-384 point.
+    """
+    if not _PEM.fullmatch(text):
+        raise _refusal("one PEM block BEGIN PUBLIC KEY to END PUBLIC KEY, and nothing else")
+    try:
+        key = load_pem_public_key(text.encode())
+    except (ValueError, UnsupportedAlgorithm) as error:
+        raise _refusal("a public key that can be read; the contents of the block can't") from error
+    if not isinstance(key, ec.EllipticCurvePublicKey):
+        raise _refusal("an ECDSA public key")
+    if not isinstance(key.curve, ec.SECP384R1):
+        raise _refusal(f"on curve P-384 (secp384r1), not {key.curve.name}")
+    der = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    # MD5 names the key, as IVS does; nothing relies on it being hard to forge.
+    fingerprint = hashlib.md5(der, usedforsecurity=False).hexdigest()
+    return PublicKeyMaterial(
+        pem=key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode(),
+        fingerprint=":".join(fingerprint[i : i + 2] for i in range(0, len(fingerprint), 2)),
+    )
+
+
+def _refusal(rule: str) -> ValidationError:
+    # The text itself isn't repeated: it may be a private key.
+    return ValidationError(
+        f"Request member: publicKeyMaterial failed to satisfy the constraints: it must be {rule}"
+    )
+
+
+def import_key_pair(call: Call, request: Mapping[str, Any]) -> dict[str, Any]:
+    """ImportPlaybackKeyPair."""
+    material = parse_public_key(request["publicKeyMaterial"])
+    caller = call.caller
+    held = call.connection.execute(
+        "SELECT arn, fingerprint FROM playback_key_pairs"
+        " WHERE region = ? AND account_id = ? AND edge_until IS NULL",
+        (caller.region, caller.account_id),
+    ).fetchall()
+    for row in held:
+        if row["fingerprint"] == material.fingerprint:
+            raise ConflictError(f"This public key is already imported as {row['arn']}")
+    if len(held) >= MOST_KEY_PAIRS:
+        raise ServiceQuotaExceededError(
+            f"There are {MOST_KEY_PAIRS} playback key pairs in {caller.region}, as many as IVS "
+            "allows; delete one first"
+        )
+    arn = caller.arn("playback-key", resource_id())
+    call.connection.execute(
+        "INSERT INTO playback_key_pairs"
+        " (arn, region, account_id, name, fingerprint, public_key_pem, edge_from)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?)",
+        (
+            arn,
+            caller.region,
+            caller.account_id,
+            request.get("name", ""),
+            material.fingerprint,
+            material.pem,
+            call.now + call.effect_delay_seconds,
+        ),
+    )
+    add_tags(call.connection, arn, request.get("tags", {}))
+    return {"keyPair": _key_pair(call, _find(call, arn))}
+
+
+def get_key_pair(call: Call, request: Mapping[str, Any]) -> dict[str, Any]:
+    """GetPlaybackKeyPair."""
+    return {"keyPair": _key_pair(call, _find(call, request["arn"]))}
+
+
+def list_key_pairs(call: Call, request: Mapping[str, Any]) -> dict[str, Any]:
+    """ListPlaybackKeyPairs; the summaries have no fingerprint."""
+
+    def rows_after(position: int, count: int) -> list[sqlite3.Row]:
+        return call.connection.execute(
+            "SELECT * FROM playback_key_pairs"
+            " WHERE region = ? AND account_id = ? AND edge_until IS NULL AND position > ?"
+            " ORDER BY position LIMIT ?",
+            (call.caller.region, call.caller.account_id, position, count),
+        ).fetchall()
+
+    # "Default: your service quota or 100, whichever is smaller" (botocore model).
+    rows, next_token = page(call, request, rows_after, default_size=MOST_KEY_PAIRS)
+    return {"keyPairs": [_key_pair(call, row) for row in rows], "nextToken": next_token}
+
+
+def delete_key_pair(call: Call, request: Mapping[str, Any]) -> dict[str, Any]:
+    """DeletePlaybackKeyPair; the edge stops accepting the key when the delete has reached it."""
+    row = _find(call, request["arn"])
+    connection = call.connection
+    connection.execute("DELETE FROM playback_key_pairs WHERE edge_until <= ?", (call.now,))
+    connection.execute(
+        "UPDATE playback_key_pairs SET edge_until = ? WHERE position = ?",
+        (call.now + call.effect_delay_seconds, row["position"]),
+    )
+    forget_resource(connection, row["arn"])
+    return {}
+
+
+def _find(call: Call, arn: str) -> sqlite3.Row:
+    row: sqlite3.Row | None = call.connection.execute(
+        "SELECT * FROM playback_key_pairs"
+        " WHERE arn = ? AND region = ? AND account_id = ? AND edge_until IS NULL",
+        (arn, call.caller.region, call.caller.account_id),
+    ).fetchone()
+    if row is None:
+        raise ResourceNotFoundError(f"Resource: {arn} not found")
+    return row
+
+
+def _key_pair(call: Call, row: sqlite3.Row) -> dict[str, Any]:
+    return {
+        "arn": row["arn"],
+        "name": row["name"],
+        "fingerprint": row["fingerprint"],
+        "tags": tags_of(call.connection, row["arn"]),
+    }

@@ -1,0 +1,58 @@
+"""What several operations look up: a channel, whether it is live, many resources at once."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from tokensvc.localivs.errors import ApiError, ResourceNotFoundError
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Callable, Iterable
+
+    from tokensvc.localivs.calls import Call
+
+
+def find_channel(call: Call, arn: str) -> sqlite3.Row:
+    """The channel's row.
+
+    Raises:
+        ResourceNotFoundError: the caller's account has no such channel in the caller's region.
+    """
+    row: sqlite3.Row | None = call.connection.execute(
+        "SELECT * FROM channels WHERE arn = ? AND region = ? AND account_id = ?",
+        (arn, call.caller.region, call.caller.account_id),
+    ).fetchone()
+    if row is None:
+        raise ResourceNotFoundError(f"Resource: {arn} not found")
+    return row
+
+
+def is_live(call: Call, channel_arn: str) -> bool:
+    """Whether a stream is being sent to the channel."""
+    return (
+        call.connection.execute(
+            "SELECT 1 FROM streams WHERE channel_arn = ?", (channel_arn,)
+        ).fetchone()
+        is not None
+    )
+
+
+def playback_url(call: Call, channel: sqlite3.Row) -> str:
+    """The channel's playback URL at the address by which the client reached Local IVS."""
+    name = f"{channel['region']}.{channel['account_id']}.channel.{channel['channel_id']}"
+    return f"{call.base_url}/api/video/v1/{name}.m3u8"
+
+
+def batch(
+    arns: Iterable[str], get: Callable[[str], dict[str, Any]]
+) -> tuple[list[dict[str, Any]], list[dict[str, str]]]:
+    """What `get` gives for each ARN, and the model's `BatchErrors` for those it refused."""
+    found: list[dict[str, Any]] = []
+    errors: list[dict[str, str]] = []
+    for arn in arns:
+        try:
+            found.append(get(arn))
+        except ApiError as error:
+            errors.append({"arn": arn, "code": error.error_type, "message": str(error)})
+    return found, errors

@@ -1,0 +1,110 @@
+"""Stream keys: the secret with which an encoder sends to a channel; one a channel."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from tokensvc.localivs.errors import ResourceNotFoundError, ServiceQuotaExceededError
+from tokensvc.localivs.identifiers import resource_id, stream_key_value
+from tokensvc.localivs.operations.lookup import batch, find_channel
+from tokensvc.localivs.paging import page
+from tokensvc.localivs.tagging import add_tags, forget_resource, tags_of
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Mapping
+
+    from tokensvc.localivs.calls import Call
+
+DEFAULT_PAGE_SIZE = 1  # botocore model: ListStreamKeysRequest
+
+
+def create_stream_key(call: Call, request: Mapping[str, Any]) -> dict[str, Any]:
+    """CreateStreamKey; refused while the channel has one."""
+    arn = find_channel(call, request["channelArn"])["arn"]
+    if _keys_of_channel(call, arn):
+        raise ServiceQuotaExceededError(
+            "A channel has one stream key: delete it first, then create another"
+        )
+    return {"streamKey": new_stream_key(call, arn, tags=request.get("tags", {}))}
+
+
+def get_stream_key(call: Call, request: Mapping[str, Any]) -> dict[str, Any]:
+    """GetStreamKey, its secret value included."""
+    return {"streamKey": _stream_key(call, _find(call, request["arn"]))}
+
+
+def batch_get_stream_key(call: Call, request: Mapping[str, Any]) -> dict[str, Any]:
+    """BatchGetStreamKey: what isn't found is told in `errors`, on a 200."""
+    keys, errors = batch(request["arns"], lambda arn: _stream_key(call, _find(call, arn)))
+    return {"streamKeys": keys, "errors": errors}
+
+
+def list_stream_keys(call: Call, request: Mapping[str, Any]) -> dict[str, Any]:
+    """ListStreamKeys of one channel; the summaries have no value."""
+    channel_arn = find_channel(call, request["channelArn"])["arn"]
+
+    def rows_after(position: int, count: int) -> list[sqlite3.Row]:
+        return call.connection.execute(
+            "SELECT * FROM stream_keys WHERE channel_arn = ? AND position > ?"
+            " ORDER BY position LIMIT ?",
+            (channel_arn, position, count),
+        ).fetchall()
+
+    rows, next_token = page(call, request, rows_after, default_size=DEFAULT_PAGE_SIZE)
+    return {"streamKeys": [_stream_key(call, row) for row in rows], "nextToken": next_token}
+
+
+def delete_stream_key(call: Call, request: Mapping[str, Any]) -> dict[str, Any]:
+    """DeleteStreamKey; a stream that runs goes on until it is stopped."""
+    _delete(call, _find(call, request["arn"])["arn"])
+    return {}
+
+
+def new_stream_key(call: Call, channel_arn: str, *, tags: Mapping[str, str]) -> dict[str, Any]:
+    """Make a stream key for the channel; gives the model's `StreamKey`."""
+    arn = call.caller.arn("stream-key", resource_id())
+    call.connection.execute(
+        "INSERT INTO stream_keys (arn, channel_arn, value) VALUES (?, ?, ?)",
+        (arn, channel_arn, stream_key_value(call.caller.region)),
+    )
+    add_tags(call.connection, arn, tags)
+    return _stream_key(call, _find(call, arn))
+
+
+def delete_keys_of_channel(call: Call, channel_arn: str) -> None:
+    """Delete the channel's stream keys, as DeleteChannel does."""
+    for row in _keys_of_channel(call, channel_arn):
+        _delete(call, row["arn"])
+
+
+def _delete(call: Call, arn: str) -> None:
+    forget_resource(call.connection, arn)
+    call.connection.execute("DELETE FROM stream_keys WHERE arn = ?", (arn,))
+
+
+def _keys_of_channel(call: Call, channel_arn: str) -> list[sqlite3.Row]:
+    return call.connection.execute(
+        "SELECT * FROM stream_keys WHERE channel_arn = ?", (channel_arn,)
+    ).fetchall()
+
+
+def _find(call: Call, arn: str) -> sqlite3.Row:
+    row: sqlite3.Row | None = call.connection.execute(
+        "SELECT stream_keys.* FROM stream_keys"
+        " JOIN channels ON channels.arn = stream_keys.channel_arn"
+        " WHERE stream_keys.arn = ? AND region = ? AND account_id = ?",
+        (arn, call.caller.region, call.caller.account_id),
+    ).fetchone()
+    if row is None:
+        raise ResourceNotFoundError(f"Resource: {arn} not found")
+    return row
+
+
+def _stream_key(call: Call, row: sqlite3.Row) -> dict[str, Any]:
+    return {
+        "arn": row["arn"],
+        "channelArn": row["channel_arn"],
+        "value": row["value"],
+        "tags": tags_of(call.connection, row["arn"]),
+    }
