@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import threading
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import boto3
 import urllib3
 from botocore.config import Config
 from werkzeug.serving import WSGIRequestHandler, make_server
 
+from tests.support import shape_validator
 from tokensvc.localivs.app import create_app
 from tokensvc.localivs.config import LocalIvsConfig
 
@@ -17,12 +19,15 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
+    from botocore.awsrequest import AWSResponse
+    from botocore.model import OperationModel
     from mypy_boto3_ivs import IVSClient
 
     from tokensvc.localivs.clock import Clock
 
 EXAMPLE_REGION = "us-west-2"
 EXAMPLE_ACCOUNT = "123456789012"
+POLL_SECONDS = 0.01  # How soon the server notices that it is to stop.
 
 
 class _QuietHandler(WSGIRequestHandler):
@@ -35,7 +40,12 @@ class _QuietHandler(WSGIRequestHandler):
 class LocalIvsServer:
     """Local IVS in a thread on a free port, with its state in `data_path`; use it in a `with`.
 
-    The rates of AWS are off unless a test asks for them. Clients are closed with the server.
+    The rates of AWS are off unless a test asks for them. Clients are closed with the server, and
+    hold each answer against the service model: one that breaks it is an AssertionError.
+
+    Attributes:
+        app: The Flask application.
+        answered: The operations that its clients have called with success.
     """
 
     def __init__(
@@ -53,8 +63,11 @@ class LocalIvsServer:
         self._server = make_server(
             "127.0.0.1", 0, self.app, threaded=True, request_handler=_QuietHandler
         )
-        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, args=(POLL_SECONDS,), daemon=True
+        )
         self._clients: list[IVSClient] = []
+        self.answered: set[str] = set()
 
     @property
     def url(self) -> str:
@@ -71,8 +84,21 @@ class LocalIvsServer:
             aws_secret_access_key="secret",
             config=Config(retries={"total_max_attempts": 1}, connect_timeout=5, read_timeout=20),
         )
+        client.meta.events.register("after-call.ivs", self._judge)
         self._clients.append(client)
         return client
+
+    def _judge(self, http_response: AWSResponse, model: OperationModel, **_others: object) -> None:
+        status, headers = http_response.status_code, http_response.headers
+        document: Any = json.loads(http_response.content or b"{}")
+        if status < 300:
+            self.answered.add(model.name)
+            problems = shape_validator.problems_of_success(model.name, status, document)
+        else:
+            error_type = headers["x-amzn-ErrorType"]
+            problems = shape_validator.problems_of_error(model.name, status, error_type, document)
+        assert not problems, problems
+        assert headers["x-amzn-RequestId"]
 
     def go_live(self, channel_arn: str) -> None:
         """Begin a stream on the channel."""
