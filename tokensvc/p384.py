@@ -14,6 +14,7 @@ from typing import Protocol, Self
 
 from awscrt.crypto import EC
 from cryptography.exceptions import InvalidSignature as _SignatureDoesNotHold
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import (
@@ -47,9 +48,10 @@ class PublicKey:
         """
         try:
             return cls.of(serialization.load_der_public_key(spki_der))
-        except ValueError as exc:
+        except (ValueError, UnsupportedAlgorithm) as exc:
             raise InvalidKeyMaterial(
-                "The bytes are not a DER public key.", way_out=_PUBLIC_KEY_WAY_OUT
+                "The bytes are not a DER public key on the curve P-384.",
+                way_out=_PUBLIC_KEY_WAY_OUT,
             ) from exc
 
     @classmethod
@@ -61,9 +63,9 @@ class PublicKey:
         """
         try:
             return cls.of(serialization.load_pem_public_key(pem.encode()))
-        except ValueError as exc:
+        except (ValueError, UnsupportedAlgorithm) as exc:
             raise InvalidKeyMaterial(
-                "The text is not a PEM public key.", way_out=_PUBLIC_KEY_WAY_OUT
+                "The text is not a PEM public key on the curve P-384.", way_out=_PUBLIC_KEY_WAY_OUT
             ) from exc
 
     @classmethod
@@ -223,9 +225,9 @@ def load_private_key(pem: bytes) -> ec.EllipticCurvePrivateKey:
             "The private key is encrypted.",
             way_out="Decrypt it first: openssl pkey -in FILE -out PLAIN.",
         ) from exc
-    except ValueError as exc:
+    except (ValueError, UnsupportedAlgorithm) as exc:
         raise InvalidKeyMaterial(
-            "The text holds no PEM private key.", way_out=_PRIVATE_KEY_WAY_OUT
+            "The text holds no PEM private key on the curve P-384.", way_out=_PRIVATE_KEY_WAY_OUT
         ) from exc
     if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP384R1):
         raise InvalidKeyMaterial(
