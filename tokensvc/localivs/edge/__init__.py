@@ -1,0 +1,5 @@
+"""The playback edge: what stands between a player and the video.
+
+`verifier` judges a token, `origins` a page, `sessions` remembers who was let in, `playlists` and
+`segments` make the endless stream, and `blueprint` puts them behind IVS's URLs.
+"""
