@@ -1,0 +1,37 @@
+"""An AWS environment of a test's own: nothing of the machine's accounts, roles or proxies."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+EXAMPLE_ACCOUNT = "123456789012"
+_PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy")
+
+
+def set_aws_environment(monkeypatch: pytest.MonkeyPatch, folder: Path, **variables: str) -> None:
+    """Leave nothing of AWS in the environment but empty files in `folder` and `variables`."""
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    for name in _PROXIES:
+        monkeypatch.delenv(name, raising=False)
+    isolated = {
+        "AWS_CONFIG_FILE": str(folder / "no-config"),
+        "AWS_SHARED_CREDENTIALS_FILE": str(folder / "no-credentials"),
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }
+    for name, value in (isolated | variables).items():
+        monkeypatch.setenv(name, value)
+
+
+def set_aws_endpoint(monkeypatch: pytest.MonkeyPatch, folder: Path, endpoint_url: str) -> None:
+    """Example credentials, and IVS at that endpoint."""
+    set_aws_environment(
+        monkeypatch,
+        folder,
+        AWS_ACCESS_KEY_ID=EXAMPLE_ACCOUNT,
+        AWS_SECRET_ACCESS_KEY="example-secret",
+        AWS_ENDPOINT_URL_IVS=endpoint_url,
+    )

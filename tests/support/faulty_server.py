@@ -1,0 +1,132 @@
+"""A server that answers as a script says: AWS's refusals, nonsense, silence, a dropped line.
+
+For faults that no honest IVS shows at will. What is real is the HTTP: boto3 talks to it as to IVS.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import socket
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from enum import Enum, auto
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+_LONGEST_SILENCE_SECONDS = 30.0
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An HTTP answer; `error_type` goes into `x-amzn-ErrorType`, a mapping is sent as JSON."""
+
+    status: int
+    body: object = field(default_factory=dict)
+    error_type: str = ""
+
+    @property
+    def content(self) -> bytes:
+        """The body's bytes."""
+        return self.body if isinstance(self.body, bytes) else json.dumps(self.body).encode()
+
+
+class Fault(Enum):
+    """What is worse than an answer."""
+
+    SILENCE = auto()
+    DROPPED_LINE = auto()
+
+
+@dataclass(frozen=True)
+class Request:
+    """A request as it came: `POST /GetChannel` and its JSON."""
+
+    path: str
+    body: dict[str, Any]
+    user_agent: str
+
+
+def refusal(status: int, error_type: str, text: str = "No.") -> Answer:
+    """An error as IVS answers it: the type in a header, the sentence in `exceptionMessage`."""
+    return Answer(status, {"exceptionMessage": text}, error_type)
+
+
+class FaultyServer:
+    """Gives the script's items one after another, and the last for ever.
+
+    Attributes:
+        url: where it listens.
+        requests: what was asked, in order.
+    """
+
+    def __init__(self, script: Sequence[Answer | Fault]) -> None:
+        self.requests: list[Request] = []
+        self._script = list(script)
+        self._closing = threading.Event()
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, kwargs={"poll_interval": 0.01}
+        )
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+
+    def start(self) -> None:
+        """Listen."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """Let go of the port and of everybody kept waiting."""
+        self._closing.set()
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+    @property
+    def operations(self) -> list[str]:
+        """The names of the operations that were asked for, in order."""
+        return [request.path.removeprefix("/") for request in self.requests]
+
+    def _next(self, request: Request) -> Answer | Fault:
+        self.requests.append(request)
+        return self._script.pop(0) if len(self._script) > 1 else self._script[0]
+
+    def _handler(self) -> type[BaseHTTPRequestHandler]:
+        server = self
+
+        class Handler(BaseHTTPRequestHandler):
+            """Reads one request, answers as the script says, and closes."""
+
+            def do_POST(self) -> None:
+                """Answer."""
+                body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                user_agent = self.headers.get("User-Agent", "")
+                item = server._next(Request(self.path, json.loads(body or b"{}"), user_agent))
+                if isinstance(item, Answer):
+                    self.send_response(item.status)
+                    self.send_header("Content-Type", "application/json")
+                    self.send_header("Content-Length", str(len(item.content)))
+                    if item.error_type:
+                        self.send_header("x-amzn-ErrorType", item.error_type)
+                    self.end_headers()
+                    self.wfile.write(item.content)
+                    return
+                if item is Fault.SILENCE:
+                    server._closing.wait(_LONGEST_SILENCE_SECONDS)
+                self.connection.shutdown(socket.SHUT_RDWR)
+
+            def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base's name.
+                """Say nothing: the tests read `requests`."""
+
+        return Handler
+
+
+@contextlib.contextmanager
+def faulty_server(*script: Answer | Fault) -> Iterator[FaultyServer]:
+    """A started server with that script, closed at the end."""
+    server = FaultyServer(script)
+    server.start()
+    try:
+        yield server
+    finally:
+        server.close()
