@@ -1,0 +1,215 @@
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tokensvc.access.api_keys import ApiKey, ApiKeys, authenticate, create
+from tokensvc.access.callers import Caller
+from tokensvc.errors import InvalidRequest, StateDamaged, Unauthenticated
+from tokensvc.state.base import Document
+
+NOW = 1_800_000_000.0
+ZEROS = "tsk_000000000000_" + 64 * "0"
+"""The text of a key whose random bytes are all zero."""
+
+
+def zeros(count: int) -> bytes:
+    """As many zero bytes as asked for."""
+    return bytes(count)
+
+
+def one_key() -> tuple[ApiKeys, str]:
+    """A document of one key, and its text."""
+    return create(ApiKeys(), name="backend", grants=("demo",), now=NOW)
+
+
+def document(body: object) -> Document:
+    """A stored document of that JSON."""
+    return Document(json.dumps(body), version=1)
+
+
+def stored(**changes: object) -> dict[str, object]:
+    """The JSON of one stored key, with changes."""
+    key = {
+        "key_id": "00000000000a",
+        "name": "backend",
+        "grants": ["demo"],
+        "created_at": NOW,
+        "secret_sha256": 64 * "a",
+    }
+    return key | changes
+
+
+def test_a_key_has_the_documented_form() -> None:
+    """`tsk_`, 12 characters of ID, an underscore, 64 characters of secret."""
+    _, text = one_key()
+    assert re.fullmatch(r"tsk_[0-9a-f]{12}_[0-9a-f]{64}", text)
+
+
+def test_a_made_key_authenticates_its_caller() -> None:
+    """The caller carries the key's ID, its name and its grants in order."""
+    keys, text = create(ApiKeys(), name="backend", grants=("b", "a"), now=NOW, random_bytes=zeros)
+    assert text == ZEROS
+    assert authenticate(keys, text) == Caller("000000000000", "backend", ("b", "a"))
+
+
+def test_each_of_several_keys_authenticates_its_own_caller() -> None:
+    """No key is taken for another."""
+    keys, first = create(ApiKeys(), name="first", grants=("a",), now=NOW)
+    keys, second = create(keys, name="second", grants=("b",), now=NOW)
+    assert authenticate(keys, first).name == "first"
+    assert authenticate(keys, second).name == "second"
+
+
+def test_the_document_holds_the_digest_and_not_the_secret() -> None:
+    """SHA-256 of the secret's text is stored; the secret is nowhere in the document."""
+    keys, text = one_key()
+    secret = text.rpartition("_")[2]
+    assert secret not in keys.encode()
+    assert keys.keys[0].secret_sha256 == hashlib.sha256(secret.encode()).hexdigest()
+
+
+def test_a_taken_id_is_not_given_twice() -> None:
+    """When chance gives an ID that exists, another is drawn."""
+    draws = iter([bytes(6), bytes(32), bytes(6), b"\x01" * 6, b"\x02" * 32])
+    keys, _ = create(
+        ApiKeys(), name="first", grants=("a",), now=NOW, random_bytes=lambda _: next(draws)
+    )
+    keys, text = create(
+        keys, name="second", grants=("a",), now=NOW, random_bytes=lambda _: next(draws)
+    )
+    assert text == "tsk_010101010101_" + 32 * "02"
+    assert [key.key_id for key in keys.keys] == ["000000000000", "010101010101"]
+
+
+@pytest.mark.parametrize(
+    "presented",
+    [
+        "",
+        "tsk_",
+        "tsk__",
+        ZEROS[:-1],
+        ZEROS + "0",
+        ZEROS + "\n",
+        " " + ZEROS,
+        ZEROS.upper(),
+        ZEROS.replace("tsk_", "tsq_"),
+        ZEROS[:-1] + "1",
+        "tsk_000000000001_" + 64 * "0",
+        "tsk_\u066000000000000_" + 64 * "0",
+        "\u00fcn\u00efcode",
+    ],
+)
+def test_what_is_no_key_of_ours_is_refused(presented: str) -> None:
+    """Malformed texts, unknown IDs and wrong secrets are refused in the same words."""
+    keys, _ = create(ApiKeys(), name="backend", grants=("demo",), now=NOW, random_bytes=zeros)
+    with pytest.raises(Unauthenticated) as refusal:
+        authenticate(keys, presented)
+    assert str(refusal.value) == (
+        "The API key is not one of this service's. Send `Authorization: Bearer tsk_…` with a key "
+        "that an operator made with `tokensvc api-keys create`."
+    )
+
+
+def test_no_key_authenticates_where_there_is_none() -> None:
+    """An empty document lets nobody in, not even the digest that stands in for no secret."""
+    with pytest.raises(Unauthenticated):
+        authenticate(ApiKeys(), ZEROS)
+
+
+@given(position=st.integers(0, 63), digit=st.sampled_from("0123456789abcdef"))
+def test_a_secret_with_one_changed_digit_is_refused(position: int, digit: str) -> None:
+    """Every digit of the secret counts."""
+    keys, text = create(ApiKeys(), name="backend", grants=("demo",), now=NOW, random_bytes=zeros)
+    head, secret = text[:-64], text[-64:]
+    changed = secret[:position] + digit + secret[position + 1 :]
+    if changed == secret:
+        assert authenticate(keys, head + changed).name == "backend"
+    else:
+        with pytest.raises(Unauthenticated):
+            authenticate(keys, head + changed)
+
+
+@pytest.mark.parametrize(
+    ("name", "grants", "rules"),
+    [
+        ("", ("a",), {"name_form"}),
+        (65 * "n", ("a",), {"name_form"}),
+        ("two\nlines", ("a",), {"name_form"}),
+        (" padded", ("a",), {"name_form"}),
+        ("backend", ("a",), {"name_taken"}),
+        ("other", (), {"grants_missing"}),
+        ("", (), {"name_form", "grants_missing"}),
+    ],
+)
+def test_a_key_that_makes_no_sense_is_refused(
+    name: str, grants: tuple[str, ...], rules: set[str]
+) -> None:
+    """All problems are told at once."""
+    keys, _ = one_key()
+    with pytest.raises(InvalidRequest) as refusal:
+        create(keys, name=name, grants=grants, now=NOW)
+    assert {problem.rule for problem in refusal.value.problems} == rules
+
+
+def test_a_document_reads_as_it_was_written() -> None:
+    """Encoding and decoding give the same keys, and the key still authenticates."""
+    keys, text = one_key()
+    again = ApiKeys.decode(Document(keys.encode(), version=3))
+    assert again == keys
+    assert authenticate(again, text).name == "backend"
+
+
+def test_a_document_that_was_never_saved_has_no_keys() -> None:
+    """None reads as no keys."""
+    assert ApiKeys.decode(None).keys == ()
+
+
+def test_a_document_by_hand_is_read() -> None:
+    """The stored form is the documented one."""
+    keys = ApiKeys.decode(document({"schema_version": 1, "keys": [stored()]}))
+    assert keys.keys == (ApiKey("00000000000a", "backend", ("demo",), NOW, 64 * "a"),)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        [],
+        None,
+        {},
+        {"schema_version": 1},
+        {"schema_version": "1", "keys": []},
+        {"schema_version": 1, "keys": {}},
+        {"schema_version": 1, "keys": [], "more": 1},
+        {"schema_version": 1, "keys": [stored(key_id="xyz")]},
+        {"schema_version": 1, "keys": [stored(secret_sha256=None)]},
+        {"schema_version": 1, "keys": [stored(grants="demo")]},
+        {"schema_version": 1, "keys": [stored(plain_secret="x")]},
+        {"schema_version": 1, "keys": [stored(), stored(name="twin")]},
+    ],
+)
+def test_a_damaged_document_is_refused(body: object) -> None:
+    """What this program can't have written is not guessed at, and the way out is told."""
+    with pytest.raises(StateDamaged, match="Restore the state"):
+        ApiKeys.decode(document(body))
+
+
+@given(st.text())
+def test_no_text_breaks_the_reader(body: str) -> None:
+    """Any text is either refused as damaged or read."""
+    try:
+        ApiKeys.decode(Document(body, version=1))
+    except StateDamaged:
+        return
+
+
+def test_a_newer_document_is_refused_with_the_way_out() -> None:
+    """A newer program's document names both versions, whatever else is in it."""
+    with pytest.raises(StateDamaged, match="schema version 2; this program reads 1") as refusal:
+        ApiKeys.decode(document({"schema_version": 2, "keys": "in another form"}))
+    assert "Another release" in refusal.value.way_out
