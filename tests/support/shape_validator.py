@@ -42,6 +42,8 @@ def problems_of_success(operation: str, status: int, document: Any) -> list[str]
     found = []
     if status != description["http"]["responseCode"]:
         found.append(f"status {status} instead of {description['http']['responseCode']}")
+    if "output" not in description:
+        return [*found, f"body {document}"] if document else found
     return found + list(_problems(description["output"]["shape"], document, operation))
 
 
@@ -61,7 +63,7 @@ def problems_of_error(operation: str, status: int, error_type: str, document: An
     return found
 
 
-PYTHON_TYPES = {
+PYTHON_TYPES: dict[str, type[Any]] = {
     "structure": dict,
     "map": dict,
     "list": list,

@@ -15,8 +15,6 @@ from tokensvc.localivs.operations import READING, WRITING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from botocore.model import OperationModel
-
     from tokensvc.localivs.calls import Caller
     from tokensvc.localivs.clock import Clock
     from tokensvc.localivs.config import LocalIvsConfig
@@ -41,6 +39,8 @@ class ControlPlane:
         """The answer to Flask's current request."""
         try:
             operation, path = self._model.route(request.method, request.path)
+            if operation.name not in READING and operation.name not in WRITING:
+                raise OperationNotServedError(f"Local IVS does not serve {operation.name}.")
             caller = read_caller(request.headers.get("Authorization"))
             members = protocol.read_members(
                 operation,
@@ -48,20 +48,15 @@ class ControlPlane:
                 query=request.args.to_dict(flat=False),
                 body=request.get_data(),
             )
-            return protocol.success(operation, self._run(operation, caller, members))
+            return protocol.success(operation, self._run(operation.name, caller, members))
         except ApiError as error:
             return protocol.failure(error)
 
-    def _run(
-        self, operation: OperationModel, caller: Caller, members: Mapping[str, Any]
-    ) -> Mapping[str, Any]:
-        name = operation.name
+    def _run(self, name: str, caller: Caller, members: Mapping[str, Any]) -> Mapping[str, Any]:
         if name in READING:
             run, transaction = READING[name], self._database.reading
-        elif name in WRITING:
-            run, transaction = WRITING[name], self._database.transaction
         else:
-            raise OperationNotServedError(f"Local IVS does not serve {name}.")
+            run, transaction = WRITING[name], self._database.transaction
         with transaction() as connection:
             call = Call(
                 operation=name,

@@ -10,6 +10,8 @@ from werkzeug.exceptions import HTTPException
 from tokensvc.localivs import api, control, protocol
 from tokensvc.localivs.clock import SystemClock
 from tokensvc.localivs.database import Database
+from tokensvc.localivs.edge import blueprint as edge
+from tokensvc.localivs.edge_reader import EdgeReader
 from tokensvc.localivs.errors import ApiError, LocalIvsError, RequestTooLargeError
 from tokensvc.localivs.schema import CONTROL_PLANE
 from tokensvc.localivs.service_model import IvsModel
@@ -41,6 +43,7 @@ def create_app(config: LocalIvsConfig, clock: Clock | None = None) -> Flask:
         model=IvsModel(), database=database, clock=clock, config=config
     )
     app.register_blueprint(control.create_blueprint(database=database, clock=clock))
+    app.register_blueprint(edge.create_blueprint(database, EdgeReader(database, clock), clock))
     app.register_blueprint(api.create_blueprint(control_plane))
     app.register_error_handler(HTTPException, _http_error)
     app.register_error_handler(LocalIvsError, _own_error)
