@@ -1,1 +1,25 @@
-"""Playback authorization for Amazon IVS private channels."""
+"""Playback authorization for Amazon IVS private channels.
+
+What signs a playback token in any program, without the service, Flask or boto3:
+
+    claims = PlaybackClaims.at(time.time(), ChannelArn.parse(arn), PlaybackOptions(ttl_seconds=300))
+    token = sign(claims, signer)
+"""
+
+from __future__ import annotations
+
+from tokensvc.arns import ChannelArn
+from tokensvc.claims import PlaybackClaims, PlaybackOptions, Resolution
+from tokensvc.p384 import LocalSigner, PublicKey, Signer
+from tokensvc.tokens import sign
+
+__all__ = [
+    "ChannelArn",
+    "LocalSigner",
+    "PlaybackClaims",
+    "PlaybackOptions",
+    "PublicKey",
+    "Resolution",
+    "Signer",
+    "sign",
+]

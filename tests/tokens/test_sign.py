@@ -1,0 +1,144 @@
+from __future__ import annotations
+
+import base64
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from joserfc import jws
+from joserfc.errors import BadSignatureError
+from joserfc.jwk import ECKey
+
+from tokensvc import (
+    ChannelArn,
+    LocalSigner,
+    PlaybackClaims,
+    PlaybackOptions,
+    PublicKey,
+    Resolution,
+    sign,
+)
+from tokensvc.errors import CustodyUnavailable, InvalidRequest
+from tokensvc.tokens import read, verify
+
+PROJECT = Path(__file__).parents[2]
+NOW = 1_800_000_000.0
+CHANNEL = ChannelArn.parse("arn:aws:ivs:us-west-2:123456789012:channel/abcdEFGHijkl")
+CLAIMS = PlaybackClaims.at(NOW, CHANNEL, PlaybackOptions(ttl_seconds=300))
+ALL_CLAIMS = PlaybackClaims.at(
+    NOW,
+    CHANNEL,
+    PlaybackOptions(540, ("https://a.example",), True, True, Resolution.FULL_HD),  # noqa: FBT003 -- all of them
+    "zuschauer-ä-🎥",
+)
+
+# None in sys.modules makes an import fail as if the package were not installed.
+WITHOUT_FLASK_AND_BOTO3 = """
+import sys
+for missing in ("flask", "werkzeug", "boto3", "botocore", "gunicorn", "pydantic", "click"):
+    sys.modules[missing] = None
+import tokensvc
+arn = tokensvc.ChannelArn.parse("arn:aws:ivs:us-west-2:123456789012:channel/abcdEFGHijkl")
+claims = tokensvc.PlaybackClaims.at(1_800_000_000, arn, tokensvc.PlaybackOptions(ttl_seconds=300))
+signer = tokensvc.LocalSigner.generate()
+print(signer.public_key.pem)
+print(tokensvc.sign(claims, signer))
+"""
+
+
+class KmsThatIsDown:
+    """A signer whose custody does not answer."""
+
+    @property
+    def public_key(self) -> PublicKey:
+        """The public half, which is known all the same."""
+        return LocalSigner.generate().public_key
+
+    def sign(self, message: bytes) -> bytes:
+        """Fail, as a custody does that can't be reached."""
+        raise CustodyUnavailable(f"KMS did not sign {len(message)} bytes.")
+
+
+def segment(token: str, number: int) -> bytes:
+    """The decoded bytes of one of the token's three segments."""
+    text = token.split(".")[number]
+    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+
+
+def test_the_header_is_the_documented_one_byte_for_byte() -> None:
+    """No kid, no other order, no space (IVS: private-channels-generate-tokens)."""
+    token = sign(CLAIMS, LocalSigner.generate())
+    assert segment(token, 0) == b'{"alg":"ES384","typ":"JWT"}'
+
+
+def test_the_payload_is_compact_json_of_the_claims() -> None:
+    """`exp` is a number, nothing is added: no iat, no jti."""
+    assert segment(sign(CLAIMS, LocalSigner.generate()), 1) == (
+        b'{"aws:channel-arn":"arn:aws:ivs:us-west-2:123456789012:channel/abcdEFGHijkl",'
+        b'"exp":1800000300}'
+    )
+
+
+def test_another_jose_library_verifies_the_token_by_the_key_that_signed_and_no_other() -> None:
+    """joserfc, which shares no code with PyJWT, agrees; with another key it does not."""
+    signer, other = LocalSigner.generate(), LocalSigner.generate()
+    token = sign(ALL_CLAIMS, signer)
+    verified = jws.deserialize_compact(
+        token, ECKey.import_key(signer.public_key.pem), algorithms=["ES384"]
+    )
+    assert json.loads(verified.payload or b"") == ALL_CLAIMS.payload()
+    with pytest.raises(BadSignatureError):
+        jws.deserialize_compact(token, ECKey.import_key(other.public_key.pem), algorithms=["ES384"])
+
+
+def test_a_fresh_token_can_be_read_and_tells_which_key_signed_it() -> None:
+    """sign, read and verify fit together; the key found is the one that signed."""
+    old, new = LocalSigner.generate(), LocalSigner.generate()
+    token = sign(ALL_CLAIMS, new)
+    assert read(token).payload == ALL_CLAIMS.payload()
+    assert verify(token, [old.public_key, new.public_key]) == new.public_key
+
+
+def test_a_token_of_2048_bytes_is_signed_and_a_longer_one_is_refused() -> None:
+    """The refusal names the origins, which alone can be so long, and the size.
+
+    2,048 = 36 (header) + 1 + 1,882 (base64url of 1,411 bytes) + 1 + 128 (signature).
+    """
+    without_host = PlaybackClaims.at(NOW, CHANNEL, PlaybackOptions(300, ("https://x",))).payload()
+    host_bytes = 1_411 - len(json.dumps(without_host, separators=(",", ":"))) + 1
+
+    def with_host_of(characters: int) -> PlaybackClaims:
+        return PlaybackClaims.at(
+            NOW, CHANNEL, PlaybackOptions(300, ("https://" + "x" * characters,))
+        )
+
+    signer = LocalSigner.generate()
+    assert len(sign(with_host_of(host_bytes), signer)) == 2_048
+    with pytest.raises(InvalidRequest, match="2049 bytes") as refusal:
+        sign(with_host_of(host_bytes + 1), signer)
+    (problem,) = refusal.value.problems
+    assert (problem.field, problem.rule) == ("allowed_origins", "token_size")
+
+
+def test_a_custody_that_does_not_answer_is_heard() -> None:
+    """Its error comes out as it is, and the next signer signs."""
+    with pytest.raises(CustodyUnavailable, match="KMS did not sign"):
+        sign(CLAIMS, KmsThatIsDown())
+    signer = LocalSigner.generate()
+    assert verify(sign(CLAIMS, signer), [signer.public_key]) == signer.public_key
+
+
+def test_the_public_names_sign_where_flask_and_boto3_are_not_installed() -> None:
+    """A program that only signs needs neither the service nor AWS's library."""
+    printed = subprocess.run(
+        [sys.executable, "-c", WITHOUT_FLASK_AND_BOTO3],
+        cwd=PROJECT,
+        capture_output=True,
+        check=True,
+        timeout=60,
+        text=True,
+    ).stdout
+    pem, _, token = printed.strip().rpartition("\n")
+    assert verify(token, [PublicKey.from_pem(pem)]) == PublicKey.from_pem(pem)

@@ -1,0 +1,243 @@
+"""Playback tokens as text: signed by what holds the key, read strictly, verified by public keys.
+
+Pure but for the signer. Signing goes through PyJWT with one algorithm, whose signature a `Signer`
+makes, so that the private half may be in this process or in a KMS. Reading is stricter than
+PyJWT's, which takes padding, stray bits and repeated member names: what two readers may see
+differently is refused.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import functools
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, Never
+
+import jwt
+from jwt.algorithms import Algorithm
+
+from tokensvc.claim_rules import BrokenRule
+from tokensvc.claims import LONGEST_TOKEN_BYTES, PlaybackClaims
+from tokensvc.errors import InvalidRequest, InvalidSignature, Problem
+from tokensvc.p384 import PublicKey, Signer
+
+_ALG: Final = "ES384"
+_TYP: Final = "JWT"
+_SEGMENTS: Final = 3
+_COMPACT = json.JSONEncoder(separators=(",", ":"), check_circular=False)
+
+
+def sign(claims: PlaybackClaims, signer: Signer) -> str:
+    """The signed token, a compact JWS under the header `{"alg":"ES384","typ":"JWT"}`.
+
+    There is no `kid`: IVS documents none (IVS: private-channels-generate-tokens).
+
+    Raises:
+        InvalidRequest: when it would be longer than 2,048 bytes; only origins can make it so.
+        CustodyUnavailable: when the place that holds the private half does not answer.
+    """
+    token = _es384().encode(
+        _COMPACT.encode(claims.payload()).encode(),
+        signer,  # type: ignore[arg-type] # PyJWT only hands it on to our algorithm.
+        algorithm=_ALG,
+    )
+    if len(token) > LONGEST_TOKEN_BYTES:
+        message = (
+            f"The token would have {len(token)} bytes, and IVS is believed to take"
+            f" {LONGEST_TOKEN_BYTES} at most: name fewer origins, or join some under a leading *."
+        )
+        raise InvalidRequest(message, problems=(Problem("allowed_origins", "token_size", message),))
+    return token
+
+
+@dataclass(frozen=True, slots=True)
+class UnverifiedToken:
+    """What a token says of itself: nothing in it may be believed before `verify`.
+
+    Attributes:
+        header: the JOSE header.
+        payload: the claims.
+        signing_input: the bytes under the signature, `header.payload` in base64url.
+        signature: the decoded signature, of whatever length it came in.
+    """
+
+    header: Mapping[str, object]
+    payload: Mapping[str, object]
+    signing_input: bytes = field(repr=False)
+    signature: bytes = field(repr=False)
+
+
+def read(token: str, *, longest_bytes: int = LONGEST_TOKEN_BYTES) -> UnverifiedToken:
+    """The token's parts, unverified.
+
+    Raises:
+        InvalidRequest: when it is longer than `longest_bytes`, or not a compact JWS of three
+            unpadded base64url segments, of which two are JSON objects (RFC 7515 §3.1, §7.1).
+    """
+    if len(token) > longest_bytes:
+        _refuse(
+            "token_size",
+            f"The token has {len(token)} characters, and IVS is believed to take"
+            f" {LONGEST_TOKEN_BYTES} bytes at most: name fewer origins.",
+        )
+    segments = token.split(".")
+    if len(segments) != _SEGMENTS:
+        _refuse(
+            "token_segments",
+            f"A token has {_SEGMENTS} segments with dots between them, this has {len(segments)}:"
+            " copy it whole, and nothing else.",
+        )
+    header, payload, signature = segments
+    return UnverifiedToken(
+        header=_json_object(_decoded(header, "header"), "header"),
+        payload=_json_object(_decoded(payload, "payload"), "payload"),
+        signing_input=f"{header}.{payload}".encode(),
+        signature=_decoded(signature, "signature"),
+    )
+
+
+def broken_header_rules(header: Mapping[str, object]) -> tuple[BrokenRule, ...]:
+    """Every rule that a header breaks; members unknown to IVS, such as `kid`, break none."""
+    broken = []
+    if header.get("alg") != _ALG:
+        broken.append(
+            BrokenRule(
+                "header",
+                "alg_es384",
+                "The header's alg must be ES384: sign with an ECDSA key on P-384 and SHA-384.",
+                enforced_by_ivs=True,
+            )
+        )
+    if header.get("typ", _TYP) != _TYP:
+        broken.append(
+            BrokenRule(
+                "header",
+                "typ_jwt",
+                "The header's typ must be JWT, in capitals.",
+                enforced_by_ivs=True,
+            )
+        )
+    broken.extend(
+        BrokenRule(
+            "header",
+            f"{member}_absent",
+            f"The header's {member} asks for an extension that IVS has not: leave it out.",
+            enforced_by_ivs=True,
+        )
+        for member in ("crit", "b64")
+        if member in header
+    )
+    return tuple(broken)
+
+
+def verify(token: str, public_keys: Iterable[PublicKey]) -> PublicKey:
+    """The one of `public_keys` whose private half signed the token; its claims are not looked at.
+
+    Raises:
+        InvalidRequest: when the token has not the form of a playback token.
+        InvalidSignature: when none of them signed it.
+    """
+    unverified = read(token)
+    broken = broken_header_rules(unverified.header)
+    if broken:
+        raise InvalidRequest(
+            " ".join(rule.message for rule in broken),
+            problems=tuple(Problem("token", rule.rule, rule.message) for rule in broken),
+        )
+    return signer_of(unverified, public_keys)
+
+
+def signer_of(token: UnverifiedToken, public_keys: Iterable[PublicKey]) -> PublicKey:
+    """As `verify`, for a token that was read, and whatever its header says.
+
+    Raises:
+        InvalidSignature: when none of them signed it.
+    """
+    for public_key in public_keys:
+        try:
+            public_key.verify(token.signature, token.signing_input)
+        except InvalidSignature:
+            continue
+        return public_key
+    raise InvalidSignature(
+        "None of the public keys verifies the token.",
+        way_out="Sign with a key pair that is imported in the channel's region and account.",
+    )
+
+
+class _SignerAlgorithm(Algorithm):
+    """PyJWT's view of a `Signer`: it signs, and does nothing else."""
+
+    def prepare_key(self, key: Signer) -> Signer:
+        return key
+
+    def sign(self, msg: bytes, key: Signer) -> bytes:
+        return key.sign(msg)
+
+    def verify(self, msg: bytes, key: Any, sig: bytes) -> Never:
+        raise NotImplementedError("Tokens are verified by PublicKey.verify.")
+
+    @staticmethod
+    def to_jwk(key_obj: Any, as_dict: bool = False) -> Never:  # noqa: FBT001, FBT002 -- PyJWT's signature
+        raise NotImplementedError("PublicKey.jwk makes JWKs.")
+
+    @staticmethod
+    def from_jwk(jwk: Any) -> Never:
+        raise NotImplementedError("No key comes in as a JWK.")
+
+
+@functools.cache
+def _es384() -> jwt.PyJWS:
+    """PyJWT's signer with this one algorithm: there is no HS256 or none to be talked into."""
+    jws = jwt.PyJWS(algorithms=[])
+    jws.register_algorithm(_ALG, _SignerAlgorithm())
+    return jws
+
+
+def _decoded(segment: str, part: str) -> bytes:
+    try:
+        data = base64.b64decode(segment + "=" * (-len(segment) % 4), altchars="-_", validate=True)
+    except (binascii.Error, ValueError):
+        data = b""
+    # The comparison refuses a second spelling of the same bytes: padding, "+" and "/", stray last
+    # bits (RFC 4648 §3.5).
+    if base64.urlsafe_b64encode(data).rstrip(b"=").decode() != segment:
+        _refuse(
+            "token_base64url",
+            f"The token's {part} is not unpadded base64url: copy the token whole, without spaces,"
+            " quotes or line ends.",
+        )
+    return data
+
+
+def _json_object(data: bytes, part: str) -> dict[str, object]:
+    try:
+        value = json.loads(
+            data.decode(), object_pairs_hook=_without_repeats, parse_constant=_no_constant
+        )
+    except (ValueError, RecursionError):
+        value = None
+    if not isinstance(value, dict):
+        _refuse(
+            "token_json",
+            f"The token's {part} is not a JSON object in UTF-8 with each member name once.",
+        )
+    return value
+
+
+def _without_repeats(members: list[tuple[str, object]]) -> dict[str, object]:
+    value = dict(members)
+    if len(value) != len(members):
+        raise ValueError("A member name is repeated.")
+    return value
+
+
+def _no_constant(name: str) -> Never:
+    raise ValueError(f"{name} is not JSON.")
+
+
+def _refuse(rule: str, message: str) -> Never:
+    raise InvalidRequest(message, problems=(Problem("token", rule, message),))
