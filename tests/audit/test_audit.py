@@ -1,0 +1,98 @@
+"""One line a decision, whatever was asked."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tokensvc.audit import AuditEvent, JsonLinesAudit
+
+GRANTED = AuditEvent(
+    at=1_800_000_000.75,
+    decision="granted",
+    caller_id="c1",
+    channel="keynote",
+    channel_arn="arn:aws:ivs:us-west-2:123456789012:channel/abcdEFGHijkl",
+    viewer_id="viewer-1",
+    grant="web",
+    key_id="key-1",
+    expires_at=1_800_000_300.0,
+    ttl_seconds=300,
+    token_sha256="0123456789abcdef",
+    request_id="r1",
+)
+
+
+def test_a_granted_decision_is_one_json_line_with_times_in_utc() -> None:
+    """Every member by name; 1,800,000,000 s is 2027-01-15T08:00:00Z."""
+    stream = io.StringIO()
+    JsonLinesAudit(stream).write(GRANTED)
+    assert stream.getvalue() == (
+        '{"at":"2027-01-15T08:00:00Z","decision":"granted","caller_id":"c1","channel":"keynote",'
+        '"code":"","channel_arn":"arn:aws:ivs:us-west-2:123456789012:channel/abcdEFGHijkl",'
+        '"viewer_id":"viewer-1","grant":"web","key_id":"key-1",'
+        '"expires_at":"2027-01-15T08:05:00Z","ttl_seconds":300,'
+        '"token_sha256":"0123456789abcdef","request_id":"r1"}\n'
+    )
+
+
+def test_a_refused_decision_names_its_code_and_leaves_the_rest_null() -> None:
+    """What was never decided is null, not left out."""
+    stream = io.StringIO()
+    JsonLinesAudit(stream).write(
+        AuditEvent(at=0, decision="refused", code="not_entitled", caller_id="c1", channel="keynote")
+    )
+    assert json.loads(stream.getvalue()) == {
+        "at": "1970-01-01T00:00:00Z",
+        "decision": "refused",
+        "code": "not_entitled",
+        "caller_id": "c1",
+        "channel": "keynote",
+        "channel_arn": None,
+        "viewer_id": None,
+        "grant": None,
+        "key_id": None,
+        "expires_at": None,
+        "ttl_seconds": None,
+        "token_sha256": None,
+        "request_id": None,
+    }
+
+
+@given(channel=st.text(max_size=400))
+def test_no_channel_that_a_stranger_names_breaks_or_floods_a_line(channel: str) -> None:
+    """Line breaks, control characters and lone surrogates stay inside one short ASCII line."""
+    stream = io.StringIO()
+    JsonLinesAudit(stream).write(
+        AuditEvent(at=0, decision="refused", code="x", caller_id="c1", channel=channel)
+    )
+    (line,) = stream.getvalue().splitlines()
+    assert line.isascii()
+    assert json.loads(line)["channel"] == channel[:128]
+
+
+def test_threads_write_whole_lines() -> None:
+    """Eight threads, 400 lines, none torn or lost."""
+    stream = io.StringIO()
+    audit = JsonLinesAudit(stream)
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(audit.write, [GRANTED] * 400))
+    lines = stream.getvalue().splitlines()
+    assert len(lines) == 400
+    assert {json.loads(line)["caller_id"] for line in lines} == {"c1"}
+
+
+def test_a_line_that_cannot_be_written_is_told() -> None:
+    """A full disk: no decision goes unrecorded in silence."""
+    full = Path("/dev/full").open("w", encoding="ascii")  # noqa: SIM115 - closing fails, too.
+    with pytest.raises(OSError, match="No space left"):
+        JsonLinesAudit(full).write(GRANTED)
+    with contextlib.suppress(OSError):
+        full.close()
