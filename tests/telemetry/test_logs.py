@@ -1,0 +1,180 @@
+"""Lines for machines and for people, and no secret in either."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tokensvc.telemetry.logs import configure_logging, redacted
+
+JWT = "eyJhbGciOiJFUzM4NCIsInR5cCI6IkpXVCJ9.eyJleHAiOjE4MDAwMDAwMDB9.c2lnbmF0dXJl-_"
+API_KEY = "tsk_k1_9f8Zq-_secretsecret"
+PRIVATE_PEM = "-----BEGIN PRIVATE KEY-----\nMIG2AgEAMBAG\n-----END PRIVATE KEY-----"
+
+
+@pytest.fixture(autouse=True)
+def _root_logger_as_it_was() -> Iterator[None]:
+    """Put back what `configure_logging` changes."""
+    loggers = [logging.getLogger(name) for name in (None, "botocore", "boto3", "urllib3")]
+    levels = [logger.level for logger in loggers]
+    handlers = list(logging.getLogger().handlers)
+    yield
+    for logger, level in zip(loggers, levels, strict=True):
+        logger.setLevel(level)
+    logging.getLogger().handlers[:] = handlers
+
+
+def json_line_of(act: Callable[[logging.Logger], None]) -> dict[str, Any]:
+    """What is logged when a logger is used so."""
+    stream = io.StringIO()
+    configure_logging("INFO", stream, json=True)
+    act(logging.getLogger("tokensvc.example"))
+    (line,) = stream.getvalue().splitlines()
+    members: dict[str, Any] = json.loads(line)
+    return members
+
+
+def fail(logger: logging.Logger, text: str) -> None:
+    """Log an exception whose text is that."""
+    try:
+        raise RuntimeError(text)  # noqa: TRY301 - a traceback is what is wanted.
+    except RuntimeError:
+        logger.exception("It failed")
+
+
+def test_a_json_line_says_when_who_and_what_with_its_fields() -> None:
+    """Fields given by `extra` are members; numbers stay numbers."""
+    line = json_line_of(
+        lambda logger: logger.warning("No %s", "answer", extra={"region": "us-west-2", "tries": 3})
+    )
+    at = line.pop("at")
+    assert line == {
+        "level": "warning",
+        "logger": "tokensvc.example",
+        "message": "No answer",
+        "region": "us-west-2",
+        "tries": 3,
+    }
+    assert at.endswith("Z")
+    assert len(at) == len("2027-01-15T08:00:00.000Z")
+
+
+def test_an_exception_stays_on_one_line() -> None:
+    """The traceback is a member."""
+    line = json_line_of(lambda logger: fail(logger, "first\nsecond"))
+    assert line["message"] == "It failed"
+    assert line["exception"].endswith("RuntimeError: first\nsecond")
+
+
+def test_an_extra_field_cannot_stand_in_for_the_line_s_own() -> None:
+    """The level and the logger are the record's."""
+    line = json_line_of(lambda logger: logger.error("x", extra={"level": "info", "at": "never"}))
+    assert line["level"] == "error"
+    assert line["at"] != "never"
+
+
+def test_a_line_for_a_person_begins_with_the_level() -> None:
+    """And says nothing else but the message."""
+    stream = io.StringIO()
+    configure_logging("INFO", stream, json=False)
+    logging.getLogger("tokensvc.example").warning("The key pair %s waits.", "k1")
+    assert stream.getvalue() == "warning: The key pair k1 waits.\n"
+
+
+@pytest.mark.parametrize("json_lines", [True, False])
+@pytest.mark.parametrize(
+    "secret",
+    [
+        JWT,
+        f"https://e.net/c.m3u8?token={JWT}&player_version=1",
+        "GET /c.m3u8?token=opaque-secretsecret HTTP/1.1",
+        API_KEY,
+        f"Authorization: Bearer {API_KEY}",
+        "authorization: bearer opaque-secretsecret",
+        PRIVATE_PEM,
+        f"read {PRIVATE_PEM[:40]}",
+    ],
+)
+def test_no_secret_is_logged_whichever_way_it_comes(
+    secret: str,
+    json_lines: bool,  # noqa: FBT001 - pytest passes it by name.
+) -> None:
+    """In the message, its arguments, an extra field or an exception's text."""
+    stream = io.StringIO()
+    configure_logging("INFO", stream, json=json_lines)
+    logger = logging.getLogger("tokensvc.example")
+    logger.info("before %s after", secret, extra={"url": secret})
+    logger.info(f"before {secret} after")  # noqa: G004 - the careless way is what is tested.
+    fail(logger, secret)
+    written = stream.getvalue()
+    assert written.count("before ") == 2
+    assert "[redacted" in written
+    for part in (*JWT.split("."), "secretsecret", "MIG2"):
+        assert part not in written
+
+
+@given(
+    before=st.text(alphabet="ab &?\"'\n", max_size=20),
+    after=st.text(alphabet=" &\"'\n<", min_size=1, max_size=20),
+)
+def test_redaction_finds_a_token_anywhere_and_leaves_the_rest(before: str, after: str) -> None:
+    """Only the token goes."""
+    assert redacted(f"{before}{JWT}{after}") == f"{before}[redacted]{after}"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "arn:aws:ivs:us-west-2:123456789012:channel/abcdEFGHijkl",
+        "The channel could not be looked up: Amazon IVS throttles GetChannel. Try again.",
+        "98:0d:1a:a0:19:96:1e:ea:0a:0a:2c:9a:42:19:2b:e7",
+        "-----BEGIN PUBLIC KEY-----",
+        "no token was sent",
+    ],
+)
+def test_what_is_no_secret_is_left_as_it_is(text: str) -> None:
+    """An operator needs ARNs, fingerprints and sentences."""
+    assert redacted(text) == text
+
+
+def test_a_second_configuration_replaces_the_first_and_leaves_other_handlers() -> None:
+    """No line is written twice."""
+    first, second, others = io.StringIO(), io.StringIO(), io.StringIO()
+    foreign = logging.StreamHandler(others)
+    logging.getLogger().addHandler(foreign)
+    configure_logging("INFO", first, json=True)
+    configure_logging("INFO", second, json=False)
+    logging.getLogger("tokensvc.example").info("once")
+    assert (first.getvalue(), second.getvalue()) == ("", "info: once\n")
+    assert others.getvalue() == "once\n"
+
+
+def test_records_below_the_level_are_not_written() -> None:
+    """The level is the whole program's."""
+    stream = io.StringIO()
+    configure_logging("WARNING", stream, json=False)
+    logging.getLogger("tokensvc.example").info("quiet")
+    logging.getLogger("botocore").info("quiet")
+    assert stream.getvalue() == ""
+
+
+def test_botocore_is_never_heard_at_debug() -> None:
+    """At DEBUG it prints signed requests; our own loggers still speak."""
+    stream = io.StringIO()
+    configure_logging("DEBUG", stream, json=False)
+    logging.getLogger("botocore.auth").debug("the signature")
+    logging.getLogger("tokensvc.example").debug("a detail")
+    assert stream.getvalue() == "debug: a detail\n"
+
+
+def test_an_unknown_level_is_refused() -> None:
+    """Settings turn this into their own words."""
+    with pytest.raises(ValueError, match="LOUD"):
+        configure_logging("LOUD", io.StringIO(), json=True)
