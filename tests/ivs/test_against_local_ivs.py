@@ -1,0 +1,128 @@
+"""Channels and playback key pairs against Local IVS: what AWS's own service model describes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.aws import set_aws_endpoint
+from tests.support.local_ivs import LocalIvsServer
+from tokensvc.arns import ChannelArn, Region
+from tokensvc.aws import AwsClients, AwsTerms
+from tokensvc.errors import ChannelNotFound, IvsRefused, NotFound
+from tokensvc.ivs.channels import get_channel
+from tokensvc.ivs.key_pairs import IvsKeyPairs
+from tokensvc.ivs.model import Channel
+from tokensvc.p384 import LocalSigner
+
+OREGON = Region("us-west-2")
+FRANKFURT = Region("eu-central-1")
+
+
+@pytest.fixture
+def local_ivs(tmp_path: Path) -> Iterator[LocalIvsServer]:
+    """Local IVS without AWS's rates."""
+    with LocalIvsServer(tmp_path) as server:
+        yield server
+
+
+@pytest.fixture
+def clients(
+    local_ivs: LocalIvsServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> Iterator[AwsClients]:
+    """Clients that find Local IVS by the environment."""
+    set_aws_endpoint(monkeypatch, tmp_path, local_ivs.url)
+    clients = AwsClients(AwsTerms())
+    yield clients
+    clients.close()
+
+
+@pytest.mark.parametrize("is_private", [True, False])
+def test_a_channel_is_told_as_ivs_has_it(
+    is_private: bool,  # noqa: FBT001 - pytest passes it by name.
+    local_ivs: LocalIvsServer,
+    clients: AwsClients,
+) -> None:
+    """Private or public, with the playback URL that CreateChannel gave."""
+    made = local_ivs.client().create_channel(name="keynote", authorized=is_private)["channel"]
+    arn = ChannelArn.parse(made["arn"])
+    assert get_channel(clients, arn) == Channel(
+        arn, "keynote", is_private=is_private, playback_url=made["playbackUrl"]
+    )
+
+
+def test_a_deleted_channel_is_not_found(local_ivs: LocalIvsServer, clients: AwsClients) -> None:
+    """GetChannel's 404 becomes ours."""
+    ivs = local_ivs.client()
+    arn = ivs.create_channel(authorized=True)["channel"]["arn"]
+    ivs.delete_channel(arn=arn)
+    with pytest.raises(ChannelNotFound, match=arn):
+        get_channel(clients, ChannelArn.parse(arn))
+
+
+def test_a_channel_of_another_account_is_never_told(
+    local_ivs: LocalIvsServer, clients: AwsClients
+) -> None:
+    """Denied or unknown, as IVS pleases."""
+    arn = local_ivs.client(account="999999999999").create_channel(authorized=True)["channel"]["arn"]
+    with pytest.raises((ChannelNotFound, IvsRefused)):
+        get_channel(clients, ChannelArn.parse(arn))
+
+
+def test_an_imported_pair_is_held_under_our_fingerprint_until_it_is_deleted(
+    clients: AwsClients,
+) -> None:
+    """The whole life of a pair; regions know nothing of each other's pairs."""
+    key_pairs = IvsKeyPairs(clients, OREGON)
+    public_key = LocalSigner.generate().public_key
+    pair = key_pairs.import_pair(public_key, name="spring", tags={"tokensvc:deployment": "d1"})
+    assert pair.fingerprint == public_key.fingerprint
+    assert (pair.name, pair.tags) == ("spring", {"tokensvc:deployment": "d1"})
+    assert pair.arn.region == OREGON
+    assert key_pairs.held() == (pair,)
+    assert key_pairs.get(pair.arn) == pair
+    assert IvsKeyPairs(clients, FRANKFURT).held() == ()
+    key_pairs.delete(pair.arn)
+    key_pairs.delete(pair.arn)
+    assert key_pairs.held() == ()
+    with pytest.raises(NotFound):
+        key_pairs.get(pair.arn)
+
+
+def test_the_same_public_half_twice_is_a_conflict(clients: AwsClients) -> None:
+    """IVS holds a public half once."""
+    key_pairs = IvsKeyPairs(clients, OREGON)
+    public_key = LocalSigner.generate().public_key
+    pair = key_pairs.import_pair(public_key, name="", tags={})
+    with pytest.raises(IvsRefused) as caught:
+        key_pairs.import_pair(public_key, name="", tags={})
+    assert caught.value.aws_code == "ConflictException"
+    assert key_pairs.held() == (pair,)
+
+
+def test_a_fourth_pair_is_over_the_quota_and_fits_once_one_is_gone(clients: AwsClients) -> None:
+    """Three pairs in a region; the path after the refusal works."""
+    key_pairs = IvsKeyPairs(clients, OREGON)
+    held = [
+        key_pairs.import_pair(LocalSigner.generate().public_key, name=name, tags={})
+        for name in ("a", "b", "c")
+    ]
+    fourth = LocalSigner.generate().public_key
+    with pytest.raises(IvsRefused, match="Delete one") as caught:
+        key_pairs.import_pair(fourth, name="d", tags={})
+    assert caught.value.aws_code == "ServiceQuotaExceededException"
+    key_pairs.delete(held[0].arn)
+    assert key_pairs.import_pair(fourth, name="d", tags={}).fingerprint == fourth.fingerprint
+
+
+def test_a_name_that_ivs_does_not_allow_is_refused_as_a_validation_error(
+    clients: AwsClients,
+) -> None:
+    """Spaces are not among a name's characters."""
+    with pytest.raises(IvsRefused) as caught:
+        IvsKeyPairs(clients, OREGON).import_pair(
+            LocalSigner.generate().public_key, name="in spring", tags={}
+        )
+    assert caught.value.aws_code == "ValidationException"
