@@ -1,0 +1,72 @@
+"""One Local IVS for all of the edge's tests; each test has an account of its own in it."""
+
+from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.localivs.edge.stage import Account, KeyPair
+from tests.support.browser import browser, page
+from tests.support.clock import EXAMPLE_NOW, ManualClock
+from tests.support.local_ivs import LocalIvsServer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from flask.testing import FlaskClient
+
+    from tests.localivs.edge.stage import Channel
+
+__all__ = ["browser", "page"]  # Fixtures of all the project, which tests here may ask for.
+
+ACCOUNT_IDS = itertools.count(100_000_000_000)
+
+
+@pytest.fixture(scope="session")
+def driven_clock() -> ManualClock:
+    """The clock of the Local IVS that the tests share."""
+    return ManualClock()
+
+
+@pytest.fixture(scope="session")
+def server(
+    tmp_path_factory: pytest.TempPathFactory, driven_clock: ManualClock
+) -> Iterator[LocalIvsServer]:
+    """A Local IVS whose time stands still unless a test moves it."""
+    with LocalIvsServer(tmp_path_factory.mktemp("local-ivs"), driven_clock) as server:
+        yield server
+
+
+@pytest.fixture
+def clock(driven_clock: ManualClock) -> ManualClock:
+    """Local IVS's clock, which stands at `NOW`."""
+    driven_clock.jump_wall(EXAMPLE_NOW - driven_clock.now())
+    return driven_clock
+
+
+@pytest.fixture(scope="session")
+def pair() -> KeyPair:
+    """The key pair that is imported."""
+    return KeyPair()
+
+
+@pytest.fixture
+def account(server: LocalIvsServer, clock: ManualClock, pair: KeyPair) -> Account:
+    """An account with one imported key pair."""
+    account = Account(server, str(next(ACCOUNT_IDS)))
+    account.import_key(pair)
+    return account
+
+
+@pytest.fixture
+def channel(account: Account) -> Channel:
+    """A private channel that is live."""
+    return account.create_channel()
+
+
+@pytest.fixture
+def edge(server: LocalIvsServer, clock: ManualClock) -> FlaskClient:
+    """A client of the edge, which asks the application itself."""
+    return server.app.test_client()

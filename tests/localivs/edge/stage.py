@@ -1,0 +1,115 @@
+"""What the edge's tests need: an account of Local IVS, key pairs, really signed tokens."""
+
+from __future__ import annotations
+
+import base64
+import json
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from cryptography.hazmat.primitives.asymmetric import ec, utils
+from cryptography.hazmat.primitives.hashes import SHA384
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from tests.support.clock import EXAMPLE_NOW
+from tests.support.local_ivs import EXAMPLE_REGION
+
+if TYPE_CHECKING:
+    from mypy_boto3_ivs import IVSClient
+
+    from tests.support.local_ivs import LocalIvsServer
+
+NOW = int(EXAMPLE_NOW)
+
+
+@dataclass
+class KeyPair:
+    """A P-384 key pair of the test's own, signing on another road than the service does."""
+
+    private: ec.EllipticCurvePrivateKey = field(
+        default_factory=lambda: ec.generate_private_key(ec.SECP384R1())
+    )
+
+    @property
+    def public_pem(self) -> str:
+        """The public half as IVS imports it."""
+        return (
+            self.private.public_key()
+            .public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+            .decode()
+        )
+
+    def sign(self, message: bytes) -> bytes:
+        """The ES384 signature: r and s, 48 bytes each."""
+        r, s = utils.decode_dss_signature(self.sign_der(message))
+        return r.to_bytes(48, "big") + s.to_bytes(48, "big")
+
+    def sign_der(self, message: bytes) -> bytes:
+        """The same in DER, as OpenSSL and KMS give it."""
+        return self.private.sign(message, ec.ECDSA(SHA384()))
+
+    def token(self, claims: object, header: object | None = None) -> str:
+        """A token of these claims, whether or not they obey a rule."""
+        header = {"alg": "ES384", "typ": "JWT"} if header is None else header
+        return self.raw_token(json.dumps(claims).encode(), json.dumps(header).encode())
+
+    def raw_token(self, payload: bytes, header: bytes = b'{"alg":"ES384","typ":"JWT"}') -> str:
+        """A token of exactly these bytes."""
+        signing_input = f"{base64url(header)}.{base64url(payload)}"
+        return f"{signing_input}.{base64url(self.sign(signing_input.encode()))}"
+
+
+def base64url(data: bytes) -> str:
+    """Unpadded base64url (RFC 7515 §2)."""
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+def claims(channel_arn: str, now: int = NOW, **more: Any) -> dict[str, Any]:
+    """The claims of a plain good token that expires in 300 s, and more.
+
+    `viewer_id=...` stands for `aws:viewer-id`; `exp=...` for itself.
+    """
+    plain = {"aws:channel-arn": channel_arn, "exp": more.pop("exp", now + 300)}
+    return plain | {f"aws:{name.replace('_', '-')}": value for name, value in more.items()}
+
+
+@dataclass(frozen=True)
+class Account:
+    """An AWS account in one region of Local IVS, used through boto3."""
+
+    server: LocalIvsServer
+    account_id: str
+    region: str = EXAMPLE_REGION
+
+    @cached_property
+    def ivs(self) -> IVSClient:
+        """The API."""
+        return self.server.client(self.region, self.account_id)
+
+    def create_channel(self, *, private: bool = True, live: bool = True) -> Channel:
+        """Create a channel."""
+        answer = self.ivs.create_channel(authorized=private)
+        arn = answer["channel"]["arn"]
+        if live:
+            self.server.go_live(arn)
+        return Channel(arn, answer["channel"]["playbackUrl"])
+
+    def import_key(self, pair: KeyPair) -> str:
+        """Import the public half; the key pair's ARN."""
+        answer = self.ivs.import_playback_key_pair(publicKeyMaterial=pair.public_pem)
+        return answer["keyPair"]["arn"]
+
+
+@dataclass(frozen=True)
+class Channel:
+    """A channel, by its ARN and the playback URL that the API gave."""
+
+    arn: str
+    playback_url: str
+
+    @property
+    def path(self) -> str:
+        """The playback URL without scheme and host."""
+        return urlsplit(self.playback_url).path

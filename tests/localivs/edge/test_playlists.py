@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+from datetime import datetime
+from fractions import Fraction
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tokensvc.localivs.edge import playlists
+from tokensvc.localivs.edge.segments import Resolution, bundled_loop
+
+SEGMENT = Fraction(32, 15)
+MOMENTS = st.floats(1_000, 4_000_000_000)
+
+
+def variant(now: float) -> list[str]:
+    """The lines of a variant playlist at this moment."""
+    text = playlists.variant(SEGMENT, now, "/init.mp4", lambda sequence: f"/{sequence}.m4s")
+    assert text.endswith("\n")
+    return text.splitlines()
+
+
+def listed(now: float) -> list[int]:
+    """The numbers of the segments in the playlist of this moment."""
+    return [int(line[1:-4]) for line in variant(now) if line.endswith(".m4s")]
+
+
+def test_a_variant_playlist_reads_as_written_here() -> None:
+    """At 19.25 s nine segments are complete, 0 to 8; the newest six are listed."""
+    assert variant(19.25)[:9] == [
+        "#EXTM3U",
+        "#EXT-X-VERSION:7",
+        "#EXT-X-INDEPENDENT-SEGMENTS",
+        "#EXT-X-TARGETDURATION:2",
+        "#EXT-X-MEDIA-SEQUENCE:3",
+        '#EXT-X-MAP:URI="/init.mp4"',
+        "#EXT-X-PROGRAM-DATE-TIME:1970-01-01T00:00:06.400Z",
+        "#EXTINF:2.13333,",
+        "/3.m4s",
+    ]
+    assert variant(19.25)[-3:] == [
+        "#EXT-X-PROGRAM-DATE-TIME:1970-01-01T00:00:17.066Z",
+        "#EXTINF:2.13333,",
+        "/8.m4s",
+    ]
+    assert len(variant(19.25)) == 6 + 6 * 3
+
+
+def test_a_segment_appears_at_the_moment_that_it_is_complete() -> None:
+    """Segment 6 lasts from 12.8 s to 14.93 s."""
+    end = float(7 * SEGMENT)
+    assert listed(end - 0.001)[-1] == 5
+    assert listed(end + 0.001)[-1] == 6
+
+
+@given(MOMENTS, st.floats(0, 100))
+def test_the_window_only_moves_forward_and_loses_nothing_in_between(
+    now: float, later_seconds: float
+) -> None:
+    """A later playlist has no smaller numbers; one that is asked for in time overlaps the first."""
+    before, after = listed(now), listed(now + later_seconds)
+    assert before == list(range(before[0], before[0] + 6))
+    assert after[0] >= before[0]
+    if later_seconds < float(SEGMENT) * 5:
+        assert set(before) & set(after)
+
+
+@given(MOMENTS)
+def test_each_segment_is_in_the_past_and_the_newest_only_just(now: float) -> None:
+    """Nothing is listed before it has been filmed, and nothing is kept back."""
+    newest_end = (listed(now)[-1] + 1) * SEGMENT
+    assert newest_end <= Fraction(now) < newest_end + SEGMENT
+
+
+@given(MOMENTS)
+def test_dates_follow_each_other_by_the_length_of_a_segment(now: float) -> None:
+    """EXT-X-PROGRAM-DATE-TIME to a millisecond, in UTC; the media sequence is the first number."""
+    lines = variant(now)
+    dates = [
+        datetime.fromisoformat(line.split(":", 1)[1])
+        for line in lines
+        if line.startswith("#EXT-X-PROGRAM-DATE-TIME:")
+    ]
+    gaps = [(later - sooner).total_seconds() for sooner, later in pairwise(dates)]
+    assert gaps == pytest.approx([32 / 15] * 5, abs=0.0015)
+    first = listed(now)[0]
+    assert f"#EXT-X-MEDIA-SEQUENCE:{first}" in lines
+    assert dates[0].timestamp() == pytest.approx(float(first * SEGMENT), abs=0.0015)
+
+
+@given(MOMENTS)
+def test_what_was_just_listed_may_still_be_fetched_and_the_future_may_not(now: float) -> None:
+    """A player that holds a playlist of up to six segments ago meets no gap."""
+    servable = playlists.servable(SEGMENT, now)
+    assert set(listed(now)) <= set(servable)
+    assert set(listed(max(now - float(6 * SEGMENT) + 0.01, 0))) <= set(servable)
+    assert servable[-1] == listed(now)[-1]
+    assert len(servable) == 12
+
+
+@pytest.mark.parametrize(
+    ("maximum", "expected"),
+    [
+        (Resolution.SD, ["/SD"]),
+        (Resolution.HD, ["/HD", "/SD"]),
+        (Resolution.FULL_HD, ["/FULL_HD", "/HD", "/SD"]),
+    ],
+)
+def test_a_multivariant_playlist_offers_what_the_resolution_allows(
+    maximum: Resolution, expected: list[str]
+) -> None:
+    """The best first; each after a line that describes it."""
+    loop = bundled_loop()
+    lines = playlists.multivariant(loop, maximum, lambda each: f"/{each.name}").splitlines()
+    assert lines[:3] == ["#EXTM3U", "#EXT-X-VERSION:7", "#EXT-X-INDEPENDENT-SEGMENTS"]
+    assert lines[4::2] == expected
+    assert all(line.startswith("#EXT-X-STREAM-INF:BANDWIDTH=") for line in lines[3::2])
+    smallest = loop.rendition(Resolution.SD)
+    assert lines[-2] == (
+        f"#EXT-X-STREAM-INF:BANDWIDTH={smallest.bandwidth},"
+        f"AVERAGE-BANDWIDTH={smallest.average_bandwidth},RESOLUTION=852x480,"
+        'FRAME-RATE=30.000,CODECS="avc1.64001e,mp4a.40.2"'
+    )
