@@ -267,6 +267,21 @@ def test_a_directory_without_grace_still_gives_what_it_has_just_learned(
     assert [directory.get(STAGE).name for _ in range(2)] == ["answer 1", "answer 2"]
 
 
+def test_a_fresh_answer_serves_even_where_nothing_may_serve_once_ivs_fails(
+    ivs: Ivs, clock: ManualClock
+) -> None:
+    """No grace for failures does not shorten freshness."""
+    terms = DirectoryTerms(usable_while_failing_seconds=0, jitter=0.0)
+    directory = ChannelDirectory(ivs.get_channel, clock, terms, dice())
+    directory.get(STAGE)
+    ivs.error = UNAVAILABLE
+    clock.advance(299)
+    assert directory.get(STAGE).name == "answer 1"
+    clock.advance(2)
+    with pytest.raises(IvsUnavailable):
+        directory.get(STAGE)
+
+
 def askers(
     directory: ChannelDirectory, count: int, pool: ThreadPoolExecutor
 ) -> list[Future[Channel]]:
