@@ -183,8 +183,8 @@ def _viewer_id_unicode(payload: _Payload, _now: float) -> str:
     if not any("\ud800" <= character <= "\udfff" for character in viewer_id):
         return ""
     return (
-        "The viewer ID holds half of a surrogate pair, which the API that revokes viewers can't"
-        " carry: give whole Unicode characters."
+        "The viewer ID holds half of a surrogate pair, which IVS is believed to refuse: give whole"
+        " Unicode characters."
     )
 
 
@@ -347,7 +347,7 @@ _RULES: Final = (
     _Rule(CHANNEL_ARN, "channel_arn_required", _channel_arn_required),
     _Rule(CHANNEL_ARN, "channel_arn_form", _channel_arn_form),
     _Rule(VIEWER_ID, "viewer_id_length", _viewer_id_length),
-    _Rule(VIEWER_ID, "viewer_id_unicode", _viewer_id_unicode, enforced_by_ivs=False),
+    _Rule(VIEWER_ID, "viewer_id_unicode", _viewer_id_unicode),
     _Rule(VIEWER_ID, "viewer_id_private", _viewer_id_private, enforced_by_ivs=False),
     _Rule(VIEWER_SESSION_VERSION, "session_version_integer", _version_integer),
     _Rule(

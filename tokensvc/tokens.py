@@ -28,6 +28,7 @@ _ALG: Final = "ES384"
 _TYP: Final = "JWT"
 _SEGMENTS: Final = 3
 _COMPACT = json.JSONEncoder(separators=(",", ":"), check_circular=False)
+_UNESCAPED = json.JSONEncoder(ensure_ascii=False)
 
 
 def sign(claims: PlaybackClaims, signer: Signer) -> str:
@@ -218,6 +219,8 @@ def _json_object(data: bytes, part: str) -> dict[str, object]:
         value = json.loads(
             data.decode(), object_pairs_hook=_without_repeats, parse_constant=_no_constant
         )
+        # Half of a surrogate pair can be escaped in JSON, and is no character (RFC 7493 §2.1).
+        _UNESCAPED.encode(value).encode()
     except (ValueError, RecursionError):
         value = None
     if not isinstance(value, dict):

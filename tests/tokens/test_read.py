@@ -107,6 +107,7 @@ GOOD_HEADER = b'{"alg":"ES384","typ":"JWT"}'
         b'{"exp":' + b"[" * 1_000 + b"]" * 1_000 + b"}",
         b'\xef\xbb\xbf{"exp":1}',
         b'{"exp":"\xff"}',
+        rb'{"exp":1,"a":["\ud800"]}',
         '{"exp":1}'.encode("utf-16"),
     ],
 )
