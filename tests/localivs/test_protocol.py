@@ -110,6 +110,14 @@ def test_what_is_not_json_of_the_right_types_is_a_serialization_error(
         ("/ListChannels", {"nextToken": "!"}, "nextToken"),
         ("/ImportPlaybackKeyPair", {"name": "no key"}, "publicKeyMaterial"),
         ("/ListStreamKeys", {"channelArn": ARN, "maxResults": 51}, "at most 50"),
+        ("/StartViewerSessionRevocation", {"channelArn": ARN, "viewerId": ""}, "viewerId"),
+        (
+            "/StartViewerSessionRevocation",
+            {"channelArn": ARN, "viewerId": "a", "viewerSessionVersionsLessThanOrEqualTo": -1},
+            "at least 0",
+        ),
+        ("/PutMetadata", {"channelArn": ARN, "metadata": ""}, "metadata"),
+        ("/ListStreams", {"filterBy": {"health": "SICK"}}, "filterBy.health"),
     ],
 )
 def test_a_broken_constraint_of_the_model_is_named(

@@ -17,9 +17,10 @@ if TYPE_CHECKING:
     from tokensvc.localivs.clock import Clock
     from tokensvc.localivs.database import Database
 
+HEALTHS = ("HEALTHY", "STARVING", "UNKNOWN")  # botocore model: StreamHealth
 INDEX = {
-    "PUT /_local/streams": '{"channel_arn": "arn:aws:ivs:...", "live": true} takes a channel live, '
-    "or offline with false",
+    "PUT /_local/streams": '{"channel_arn": "arn:aws:ivs:...", "live": true, "health": "HEALTHY"} '
+    "takes a channel live, or offline with false",
 }
 
 
@@ -36,7 +37,8 @@ def create_blueprint(*, database: Database, clock: Clock) -> Blueprint:
         document = _document()
         arn = _member(document, "channel_arn", str)
         live = _member(document, "live", bool)
-        set_live(database, arn, live=live, now=clock.now())
+        health = document.get("health", HEALTHS[0])
+        set_live(database, arn, live=live, health=health, now=clock.now())
         return jsonify(channel_arn=arn, live=live)
 
     @blueprint.errorhandler(ControlError)
@@ -46,21 +48,26 @@ def create_blueprint(*, database: Database, clock: Clock) -> Blueprint:
     return blueprint
 
 
-def set_live(database: Database, channel_arn: str, *, live: bool, now: float) -> None:
-    """Begin or end the channel's stream; nothing happens where it already is so.
+def set_live(
+    database: Database, channel_arn: str, *, live: bool, health: str = HEALTHS[0], now: float
+) -> None:
+    """Begin or end the channel's stream; one that is live already goes on, in that health.
 
     Raises:
-        ControlError: there is no such channel.
+        ControlError: there is no such channel, or no such health.
     """
+    if health not in HEALTHS:
+        raise ControlError(f"health must be one of {', '.join(HEALTHS)}.")
     with database.transaction() as connection:
         known = connection.execute("SELECT 1 FROM channels WHERE arn = ?", (channel_arn,))
         if known.fetchone() is None:
             raise ControlError(f"There is no channel {channel_arn}; create it first.", 404)
         if live:
             connection.execute(
-                "INSERT INTO streams (channel_arn, stream_id, started_at) VALUES (?, ?, ?)"
-                " ON CONFLICT (channel_arn) DO NOTHING",
-                (channel_arn, stream_id(), now),
+                "INSERT INTO streams (channel_arn, stream_id, started_at, health)"
+                " VALUES (?, ?, ?, ?)"
+                " ON CONFLICT (channel_arn) DO UPDATE SET health = excluded.health",
+                (channel_arn, stream_id(), now, health),
             )
         else:
             connection.execute("DELETE FROM streams WHERE channel_arn = ?", (channel_arn,))

@@ -36,6 +36,21 @@ class EdgeChannel:
     went_live_at: float | None
 
 
+@dataclass(frozen=True)
+class TimedMetadata:
+    """What one PutMetadata call put into a stream.
+
+    Attributes:
+        position: Grows with every call; tells one from another.
+        put_at: Unix seconds.
+        metadata: The text, at most 1,024 bytes of UTF-8.
+    """
+
+    position: int
+    put_at: float
+    metadata: str
+
+
 class EdgeReader:
     """Reads the control plane's tables for the edge; each call sees the state of that moment."""
 
@@ -87,3 +102,13 @@ class EdgeReader:
                 (region, account_id, now, now),
             ).fetchall()
         return tuple(row["public_key_pem"] for row in rows)
+
+    def timed_metadata(self, channel_arn: str, since: float) -> tuple[TimedMetadata, ...]:
+        """What was put into the channel's stream at `since` (Unix seconds) or later, in order."""
+        with self._database.reading() as connection:
+            rows = connection.execute(
+                "SELECT position, put_at, metadata FROM timed_metadata"
+                " WHERE channel_arn = ? AND ? <= put_at ORDER BY position",
+                (channel_arn, since),
+            ).fetchall()
+        return tuple(TimedMetadata(**row) for row in rows)

@@ -19,7 +19,15 @@ CREATE TABLE IF NOT EXISTS streams ( -- one row for each channel that is live
     position INTEGER PRIMARY KEY AUTOINCREMENT,
     channel_arn TEXT NOT NULL UNIQUE REFERENCES channels (arn) ON DELETE CASCADE,
     stream_id TEXT NOT NULL,
-    started_at REAL NOT NULL -- Unix seconds
+    started_at REAL NOT NULL, -- Unix seconds
+    health TEXT NOT NULL -- botocore model: StreamHealth
+) STRICT;
+
+CREATE TABLE IF NOT EXISTS timed_metadata ( -- what PutMetadata put into a stream that is live
+    position INTEGER PRIMARY KEY AUTOINCREMENT,
+    channel_arn TEXT NOT NULL REFERENCES streams (channel_arn) ON DELETE CASCADE,
+    put_at REAL NOT NULL, -- Unix seconds
+    metadata TEXT NOT NULL
 ) STRICT;
 
 CREATE TABLE IF NOT EXISTS stream_keys (

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from tokensvc.localivs.errors import ConflictError, ResourceNotFoundError, ValidationError
 from tokensvc.localivs.identifiers import resource_id, srt_passphrase
-from tokensvc.localivs.operations.lookup import batch, find_channel, is_live, playback_url
+from tokensvc.localivs.operations.lookup import batch, find_channel, find_stream, playback_url
 from tokensvc.localivs.operations.stream_keys import delete_keys_of_channel, new_stream_key
 from tokensvc.localivs.paging import page
 from tokensvc.localivs.tagging import add_tags, forget_resource, tags_of
@@ -108,7 +108,7 @@ def list_channels(call: Call, request: Mapping[str, Any]) -> dict[str, Any]:
 def update_channel(call: Call, request: Mapping[str, Any]) -> dict[str, Any]:
     """UpdateChannel: members that are absent stay as they were; a live channel is refused."""
     row = find_channel(call, request["arn"])
-    if is_live(call, row["arn"]):
+    if find_stream(call, row["arn"]) is not None:
         raise ConflictError("A live channel can't be updated: stop its stream first")
     settings = _changed(json.loads(row["settings"]), request)
     call.connection.execute(
@@ -120,7 +120,7 @@ def update_channel(call: Call, request: Mapping[str, Any]) -> dict[str, Any]:
 def delete_channel(call: Call, request: Mapping[str, Any]) -> dict[str, Any]:
     """DeleteChannel, its stream keys with it; a live channel is refused."""
     arn = find_channel(call, request["arn"])["arn"]
-    if is_live(call, arn):
+    if find_stream(call, arn) is not None:
         raise ConflictError("A live channel can't be deleted: stop its stream first")
     delete_keys_of_channel(call, arn)
     forget_resource(call.connection, arn)

@@ -124,12 +124,12 @@ def import_key_pair(call: Call, request: Mapping[str, Any]) -> dict[str, Any]:
         ),
     )
     add_tags(call.connection, arn, request.get("tags", {}))
-    return {"keyPair": _key_pair(call, _find(call, arn))}
+    return {"keyPair": _key_pair(call, find_key_pair(call, arn))}
 
 
 def get_key_pair(call: Call, request: Mapping[str, Any]) -> dict[str, Any]:
     """GetPlaybackKeyPair."""
-    return {"keyPair": _key_pair(call, _find(call, request["arn"]))}
+    return {"keyPair": _key_pair(call, find_key_pair(call, request["arn"]))}
 
 
 def list_key_pairs(call: Call, request: Mapping[str, Any]) -> dict[str, Any]:
@@ -150,7 +150,7 @@ def list_key_pairs(call: Call, request: Mapping[str, Any]) -> dict[str, Any]:
 
 def delete_key_pair(call: Call, request: Mapping[str, Any]) -> dict[str, Any]:
     """DeletePlaybackKeyPair; the edge stops accepting the key when the delete has reached it."""
-    row = _find(call, request["arn"])
+    row = find_key_pair(call, request["arn"])
     connection = call.connection
     connection.execute("DELETE FROM playback_key_pairs WHERE edge_until <= ?", (call.now,))
     connection.execute(
@@ -161,7 +161,12 @@ def delete_key_pair(call: Call, request: Mapping[str, Any]) -> dict[str, Any]:
     return {}
 
 
-def _find(call: Call, arn: str) -> sqlite3.Row:
+def find_key_pair(call: Call, arn: str) -> sqlite3.Row:
+    """The key pair's row.
+
+    Raises:
+        ResourceNotFoundError: the caller's account has no such key pair in the caller's region.
+    """
     row: sqlite3.Row | None = call.connection.execute(
         "SELECT * FROM playback_key_pairs"
         " WHERE arn = ? AND region = ? AND account_id = ? AND edge_until IS NULL",

@@ -28,14 +28,12 @@ def find_channel(call: Call, arn: str) -> sqlite3.Row:
     return row
 
 
-def is_live(call: Call, channel_arn: str) -> bool:
-    """Whether a stream is being sent to the channel."""
-    return (
-        call.connection.execute(
-            "SELECT 1 FROM streams WHERE channel_arn = ?", (channel_arn,)
-        ).fetchone()
-        is not None
-    )
+def find_stream(call: Call, channel_arn: str) -> sqlite3.Row | None:
+    """The row of the stream that is being sent to the channel; None while it is offline."""
+    row: sqlite3.Row | None = call.connection.execute(
+        "SELECT * FROM streams WHERE channel_arn = ?", (channel_arn,)
+    ).fetchone()
+    return row
 
 
 def playback_url(call: Call, channel: sqlite3.Row) -> str:

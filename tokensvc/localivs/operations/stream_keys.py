@@ -31,12 +31,12 @@ def create_stream_key(call: Call, request: Mapping[str, Any]) -> dict[str, Any]:
 
 def get_stream_key(call: Call, request: Mapping[str, Any]) -> dict[str, Any]:
     """GetStreamKey, its secret value included."""
-    return {"streamKey": _stream_key(call, _find(call, request["arn"]))}
+    return {"streamKey": _stream_key(call, find_stream_key(call, request["arn"]))}
 
 
 def batch_get_stream_key(call: Call, request: Mapping[str, Any]) -> dict[str, Any]:
     """BatchGetStreamKey: what isn't found is told in `errors`, on a 200."""
-    keys, errors = batch(request["arns"], lambda arn: _stream_key(call, _find(call, arn)))
+    keys, errors = batch(request["arns"], lambda arn: _stream_key(call, find_stream_key(call, arn)))
     return {"streamKeys": keys, "errors": errors}
 
 
@@ -57,7 +57,7 @@ def list_stream_keys(call: Call, request: Mapping[str, Any]) -> dict[str, Any]:
 
 def delete_stream_key(call: Call, request: Mapping[str, Any]) -> dict[str, Any]:
     """DeleteStreamKey; a stream that runs goes on until it is stopped."""
-    _delete(call, _find(call, request["arn"])["arn"])
+    _delete(call, find_stream_key(call, request["arn"])["arn"])
     return {}
 
 
@@ -69,7 +69,7 @@ def new_stream_key(call: Call, channel_arn: str, *, tags: Mapping[str, str]) -> 
         (arn, channel_arn, stream_key_value(call.caller.region)),
     )
     add_tags(call.connection, arn, tags)
-    return _stream_key(call, _find(call, arn))
+    return _stream_key(call, find_stream_key(call, arn))
 
 
 def delete_keys_of_channel(call: Call, channel_arn: str) -> None:
@@ -89,7 +89,12 @@ def _keys_of_channel(call: Call, channel_arn: str) -> list[sqlite3.Row]:
     ).fetchall()
 
 
-def _find(call: Call, arn: str) -> sqlite3.Row:
+def find_stream_key(call: Call, arn: str) -> sqlite3.Row:
+    """The stream key's row.
+
+    Raises:
+        ResourceNotFoundError: the caller's account has no such stream key in the caller's region.
+    """
     row: sqlite3.Row | None = call.connection.execute(
         "SELECT stream_keys.* FROM stream_keys"
         " JOIN channels ON channels.arn = stream_keys.channel_arn"

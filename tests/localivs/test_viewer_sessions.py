@@ -1,0 +1,151 @@
+"""Revocation of viewer sessions over boto3, and what it does at the playback edge."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+import urllib3
+
+from tests.localivs.edge.stage import Account, Channel, KeyPair, Player, claims
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from mypy_boto3_ivs import IVSClient
+    from mypy_boto3_ivs.type_defs import (
+        BatchStartViewerSessionRevocationViewerSessionTypeDef as ViewerSession,
+    )
+
+    from tests.support.local_ivs import LocalIvsServer
+
+MISSING_ARN = "arn:aws:ivs:us-west-2:123456789012:channel/doesNotExist"
+
+
+@pytest.fixture
+def account(server: LocalIvsServer) -> Account:
+    """The account that the clients of these tests act in."""
+    return Account(server, "123456789012")
+
+
+@pytest.fixture
+def pair(account: Account) -> KeyPair:
+    """An imported key pair."""
+    pair = KeyPair()
+    account.import_key(pair)
+    return pair
+
+
+@pytest.fixture
+def player(server: LocalIvsServer) -> Iterator[Player]:
+    """A player."""
+    with urllib3.PoolManager() as pool:
+        yield Player(pool, server.url)
+
+
+def token(pair: KeyPair, channel: Channel, version: int | None, viewer: str = "alice") -> str:
+    """A token of that viewer and session version."""
+    more = {} if version is None else {"viewer_session_version": version}
+    return pair.token(claims(channel.arn, viewer_id=viewer, **more))
+
+
+def test_a_revocation_stops_versions_up_to_its_line_and_no_later_ones(
+    account: Account, ivs: IVSClient, pair: KeyPair, player: Player
+) -> None:
+    """Running sessions stop and can't start again; a higher version, or another viewer, plays."""
+    channel = account.create_channel()
+    watching = [player.watch(channel, token(pair, channel, version)) for version in (6, 7, 8)]
+    ivs.start_viewer_session_revocation(
+        channelArn=channel.arn, viewerId="alice", viewerSessionVersionsLessThanOrEqualTo=7
+    )
+    assert [each.playlist().status for each in watching] == [403, 403, 200]
+    starts = [player.start(channel, token(pair, channel, version)) for version in (6, 7, 8)]
+    assert [answer.status for answer in starts] == [403, 403, 200]
+    player.watch(channel, token(pair, channel, 0, viewer="bob"))
+
+
+def test_without_a_version_only_version_0_is_revoked(
+    account: Account, ivs: IVSClient, pair: KeyPair, player: Player
+) -> None:
+    """The documented default is 0, which is also what a token without the claim has."""
+    channel = account.create_channel()
+    ivs.start_viewer_session_revocation(channelArn=channel.arn, viewerId="alice")
+    starts = [player.start(channel, token(pair, channel, version)) for version in (None, 0, 1)]
+    assert [answer.status for answer in starts] == [403, 403, 200]
+
+
+def test_a_line_once_drawn_is_not_drawn_back(
+    account: Account, ivs: IVSClient, pair: KeyPair, player: Player
+) -> None:
+    """Of two revocations the higher version stands."""
+    channel = account.create_channel()
+    for version in (9, 3):
+        ivs.start_viewer_session_revocation(
+            channelArn=channel.arn, viewerId="alice", viewerSessionVersionsLessThanOrEqualTo=version
+        )
+    assert player.start(channel, token(pair, channel, 9)).status == 403
+
+
+def test_a_revocation_is_for_one_channel(
+    account: Account, ivs: IVSClient, pair: KeyPair, player: Player
+) -> None:
+    """The viewer goes on watching another channel."""
+    channel, other = account.create_channel(), account.create_channel()
+    ivs.start_viewer_session_revocation(channelArn=channel.arn, viewerId="alice")
+    assert player.start(other, token(pair, other, 0)).status == 200
+
+
+def test_a_batch_revokes_what_it_can_and_tells_the_rest_on_a_200(
+    account: Account, ivs: IVSClient, pair: KeyPair, player: Player
+) -> None:
+    """A missing channel is in errors, with its viewer; the others are revoked."""
+    channel = account.create_channel()
+    answer = ivs.batch_start_viewer_session_revocation(
+        viewerSessions=[
+            {"channelArn": MISSING_ARN, "viewerId": "bob"},
+            {
+                "channelArn": channel.arn,
+                "viewerId": "alice",
+                "viewerSessionVersionsLessThanOrEqualTo": 5,
+            },
+        ]
+    )
+    (error,) = answer["errors"]
+    assert (error["channelArn"], error["viewerId"]) == (MISSING_ARN, "bob")
+    assert error["code"] == "ResourceNotFoundException"
+    assert player.start(channel, token(pair, channel, 5)).status == 403
+
+
+def test_a_batch_has_at_most_twenty_viewers(ivs: IVSClient, channel_arn: str) -> None:
+    """20 are taken, 21 refused whole."""
+    viewers: list[ViewerSession] = [
+        {"channelArn": channel_arn, "viewerId": f"viewer-{n}"} for n in range(21)
+    ]
+    answer = ivs.batch_start_viewer_session_revocation(viewerSessions=viewers[:20])
+    assert answer["errors"] == []
+    with pytest.raises(ivs.exceptions.ValidationException):
+        ivs.batch_start_viewer_session_revocation(viewerSessions=viewers)
+
+
+@pytest.mark.parametrize(("viewer_id", "version"), [("v" * 41, 0), ("alice", 2_147_483_648)])
+def test_viewers_and_versions_that_aws_cannot_take_are_refused(
+    ivs: IVSClient, channel_arn: str, viewer_id: str, version: int
+) -> None:
+    """1 to 40 characters; 0 to 2,147,483,647 (botocore model: ViewerSessionVersion, integer)."""
+    with pytest.raises((ivs.exceptions.ValidationException, ivs.exceptions.ClientError)) as caught:
+        ivs.start_viewer_session_revocation(
+            channelArn=channel_arn,
+            viewerId=viewer_id,
+            viewerSessionVersionsLessThanOrEqualTo=version,
+        )
+    assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == 400
+
+
+def test_no_channel_no_revocation(server: LocalIvsServer, channel_arn: str) -> None:
+    """404 for a channel that isn't there, or is another region's."""
+    for client, arn in (
+        (server.client(), MISSING_ARN),
+        (server.client("eu-west-1"), channel_arn),
+    ):
+        with pytest.raises(client.exceptions.ResourceNotFoundException):
+            client.start_viewer_session_revocation(channelArn=arn, viewerId="alice")

@@ -1,0 +1,93 @@
+"""Streams: GetStream, ListStreams, StopStream, PutMetadata. `/_local/streams` begins them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from tokensvc.localivs.errors import ChannelNotBroadcastingError, ValidationError
+from tokensvc.localivs.operations.lookup import find_channel, find_stream, playback_url
+from tokensvc.localivs.paging import page
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Mapping
+
+    from tokensvc.localivs.calls import Call
+
+DEFAULT_PAGE_SIZE = 100  # botocore model: ListStreamsRequest
+LARGEST_METADATA_BYTES = 1024  # "Maximum: 1 KB per request" (botocore model: PutMetadataRequest)
+METADATA_KEPT_SECONDS = 600.0  # Long past the last playlist that could carry it.
+
+
+def get_stream(call: Call, request: Mapping[str, Any]) -> dict[str, Any]:
+    """GetStream; a channel that isn't live has none."""
+    channel = find_channel(call, request["channelArn"])
+    stream = _live_stream(call, channel)
+    return {"stream": {**_summary(call, stream), "playbackUrl": playback_url(call, channel)}}
+
+
+def list_streams(call: Call, request: Mapping[str, Any]) -> dict[str, Any]:
+    """ListStreams, those of one health or all."""
+    health = request.get("filterBy", {}).get("health")
+
+    def rows_after(position: int, count: int) -> list[sqlite3.Row]:
+        return call.connection.execute(
+            "SELECT streams.* FROM streams JOIN channels ON channels.arn = streams.channel_arn"
+            " WHERE region = ? AND account_id = ? AND streams.position > ?"
+            " AND (? IS NULL OR health = ?)"
+            " ORDER BY streams.position LIMIT ?",
+            (call.caller.region, call.caller.account_id, position, health, health, count),
+        ).fetchall()
+
+    rows, next_token = page(call, request, rows_after, default_size=DEFAULT_PAGE_SIZE)
+    return {"streams": [_summary(call, row) for row in rows], "nextToken": next_token}
+
+
+def stop_stream(call: Call, request: Mapping[str, Any]) -> dict[str, Any]:
+    """StopStream; what was put into the stream goes with it."""
+    stream = _live_stream(call, find_channel(call, request["channelArn"]))
+    call.connection.execute("DELETE FROM streams WHERE position = ?", (stream["position"],))
+    return {}
+
+
+def put_metadata(call: Call, request: Mapping[str, Any]) -> dict[str, Any]:
+    """PutMetadata: at most 1 KB in bytes, into a stream that is live."""
+    metadata: str = request["metadata"]
+    if len(metadata.encode()) > LARGEST_METADATA_BYTES:
+        raise ValidationError(
+            "Request member: metadata failed to satisfy the constraints: "
+            f"it must be at most {LARGEST_METADATA_BYTES} bytes in UTF-8"
+        )
+    stream = _live_stream(call, find_channel(call, request["channelArn"]))
+    call.connection.execute(
+        "DELETE FROM timed_metadata WHERE put_at < ?", (call.now - METADATA_KEPT_SECONDS,)
+    )
+    call.connection.execute(
+        "INSERT INTO timed_metadata (channel_arn, put_at, metadata) VALUES (?, ?, ?)",
+        (stream["channel_arn"], call.now, metadata),
+    )
+    return {}
+
+
+def _live_stream(call: Call, channel: sqlite3.Row) -> sqlite3.Row:
+    stream = find_stream(call, channel["arn"])
+    if stream is None:
+        raise ChannelNotBroadcastingError(f"Channel: {channel['arn']} is not broadcasting")
+    return stream
+
+
+def _summary(call: Call, stream: sqlite3.Row) -> dict[str, Any]:
+    # The edge's own table: a viewer is a playback session that hasn't expired.
+    viewers = call.connection.execute(
+        "SELECT count(*) AS viewers FROM playback_sessions"
+        " WHERE channel_arn = ? AND ? < expires_at",
+        (stream["channel_arn"], call.now),
+    ).fetchone()["viewers"]
+    return {
+        "channelArn": stream["channel_arn"],
+        "streamId": stream["stream_id"],
+        "state": "LIVE",
+        "health": stream["health"],
+        "startTime": stream["started_at"],
+        "viewerCount": viewers,
+    }

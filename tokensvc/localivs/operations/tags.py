@@ -1,0 +1,57 @@
+"""Tags of channels, stream keys and key pairs: TagResource, UntagResource, ListTagsForResource."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from tokensvc.localivs import tagging
+from tokensvc.localivs.errors import ValidationError
+from tokensvc.localivs.operations.key_pairs import find_key_pair
+from tokensvc.localivs.operations.lookup import find_channel
+from tokensvc.localivs.operations.stream_keys import find_stream_key
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Callable, Mapping
+
+    from tokensvc.localivs.calls import Call
+
+# What the model's broken pattern of ResourceArn means to say.
+_ARN = re.compile(r"arn:aws:ivs:[a-z0-9-]+:[0-9]+:(?P<kind>[a-z-]+)/[a-zA-Z0-9-]+")
+_FINDERS: Mapping[str, Callable[[Call, str], sqlite3.Row]] = {
+    "channel": find_channel,
+    "stream-key": find_stream_key,
+    "playback-key": find_key_pair,
+}
+
+
+def tag_resource(call: Call, request: Mapping[str, Any]) -> dict[str, Any]:
+    """TagResource: adds tags, or gives new values to those that are there."""
+    tagging.add_tags(call.connection, _existing(call, request), request["tags"])
+    return {}
+
+
+def untag_resource(call: Call, request: Mapping[str, Any]) -> dict[str, Any]:
+    """UntagResource: a key that isn't there is no error."""
+    tagging.remove_tags(call.connection, _existing(call, request), request["tagKeys"])
+    return {}
+
+
+def list_tags(call: Call, request: Mapping[str, Any]) -> dict[str, Any]:
+    """ListTagsForResource."""
+    return {"tags": tagging.tags_of(call.connection, _existing(call, request))}
+
+
+def _existing(call: Call, request: Mapping[str, Any]) -> str:
+    """The ARN of the request's resource, which exists in the caller's account and region."""
+    arn: str = request["resourceArn"]
+    match = _ARN.fullmatch(arn)
+    find = _FINDERS.get(match["kind"]) if match else None
+    if find is None:
+        raise ValidationError(
+            "Request member: resourceArn failed to satisfy the constraints: it must be the ARN of "
+            f"a {', '.join(_FINDERS)}"
+        )
+    find(call, arn)
+    return arn
