@@ -6,16 +6,15 @@ import itertools
 from typing import TYPE_CHECKING
 
 import pytest
+from urllib3 import PoolManager
 
-from tests.localivs.edge.stage import Account, KeyPair
+from tests.localivs.edge.stage import Account, KeyPair, Player
 from tests.support.browser import browser, page
 from tests.support.clock import EXAMPLE_NOW, ManualClock
 from tests.support.local_ivs import LocalIvsServer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from flask.testing import FlaskClient
 
     from tests.localivs.edge.stage import Channel
 
@@ -67,6 +66,7 @@ def channel(account: Account) -> Channel:
 
 
 @pytest.fixture
-def edge(server: LocalIvsServer, clock: ManualClock) -> FlaskClient:
-    """A client of the edge, which asks the application itself."""
-    return server.app.test_client()
+def player(server: LocalIvsServer, clock: ManualClock) -> Iterator[Player]:
+    """A player of no page: it sends no Origin header unless a test says so."""
+    with PoolManager() as pool:
+        yield Player(pool, server.url)

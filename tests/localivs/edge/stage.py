@@ -18,6 +18,7 @@ from tests.support.local_ivs import EXAMPLE_REGION
 
 if TYPE_CHECKING:
     from mypy_boto3_ivs import IVSClient
+    from urllib3 import BaseHTTPResponse, PoolManager
 
     from tests.support.local_ivs import LocalIvsServer
 
@@ -113,3 +114,59 @@ class Channel:
     def path(self) -> str:
         """The playback URL without scheme and host."""
         return urlsplit(self.playback_url).path
+
+
+@dataclass(frozen=True)
+class Player:
+    """Fetches what a player fetches, over real HTTP."""
+
+    pool: PoolManager
+    base_url: str
+
+    def get(self, path: str, origin: str | None = None, method: str = "GET") -> BaseHTTPResponse:
+        """The answer to a request for a path of the edge."""
+        headers = {} if origin is None else {"Origin": origin}
+        return self.pool.request(method, self.base_url + path, headers=headers, retries=False)
+
+    def start(
+        self, channel: Channel, token: str | None, origin: str | None = None
+    ) -> BaseHTTPResponse:
+        """The answer to a playback URL, with a token or without."""
+        return self.get(channel.path + ("" if token is None else f"?token={token}"), origin)
+
+    def watch(self, channel: Channel, token: str | None, origin: str | None = None) -> Watching:
+        """Start playback, which has to be allowed."""
+        answer = self.start(channel, token, origin)
+        assert answer.status == 200, answer.data
+        return Watching(self, urls_in(answer))
+
+
+@dataclass(frozen=True)
+class Watching:
+    """A viewer who was let in, by the URLs of the variant playlists, best first."""
+
+    player: Player
+    variants: list[str]
+
+    def playlist(self, origin: str | None = None) -> BaseHTTPResponse:
+        """The answer to the worst variant's playlist."""
+        return self.player.get(self.variants[-1], origin)
+
+    def segment_url(self, origin: str | None = None) -> str:
+        """The newest segment that the playlist lists."""
+        return urls_in(self.playlist(origin))[-1]
+
+
+def urls_in(answer: BaseHTTPResponse) -> list[str]:
+    """The URLs that stand by themselves in a playlist."""
+    return [line for line in answer.data.decode().splitlines() if not line.startswith("#")]
+
+
+def refusal_in(answer: BaseHTTPResponse, status: int = 403) -> tuple[str, str]:
+    """The `error_code` and the `error` of a refusal, which has to be in IVS's shape."""
+    assert answer.status == status, answer.data
+    assert answer.headers["Content-Type"] == "application/json"
+    (document,) = answer.json()
+    assert set(document) == {"url", "error", "error_code", "type"}
+    assert document["type"] == "error"
+    return document["error_code"], document["error"]

@@ -117,7 +117,7 @@ def test_a_multivariant_playlist_offers_what_the_resolution_allows(
     assert lines[:3] == ["#EXTM3U", "#EXT-X-VERSION:7", "#EXT-X-INDEPENDENT-SEGMENTS"]
     assert lines[4::2] == expected
     assert all(line.startswith("#EXT-X-STREAM-INF:BANDWIDTH=") for line in lines[3::2])
-    smallest = loop.rendition(Resolution.SD)
+    smallest = min(loop.renditions, key=lambda each: each.resolution)
     assert lines[-2] == (
         f"#EXT-X-STREAM-INF:BANDWIDTH={smallest.bandwidth},"
         f"AVERAGE-BANDWIDTH={smallest.average_bandwidth},RESOLUTION=852x480,"

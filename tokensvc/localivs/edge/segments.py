@@ -141,10 +141,6 @@ class MediaLoop:
     tracks: tuple[Track, ...]
     renditions: tuple[Rendition, ...]
 
-    def rendition(self, resolution: Resolution) -> Rendition:
-        """The rendition of this resolution."""
-        return next(each for each in self.renditions if each.resolution is resolution)
-
     def segment(self, rendition: Rendition, sequence: int) -> bytes:
         """Segment `sequence` of the endless stream, which began at sequence 0, time 0."""
         turn, index = divmod(sequence, len(rendition.fragments))

@@ -1,0 +1,185 @@
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass
+from fractions import Fraction
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.localivs.edge.stage import Account, Channel, KeyPair, claims
+from tests.support.local_ivs import LocalIvsServer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from playwright.sync_api import Page
+
+pytestmark = pytest.mark.browser
+
+SEGMENT = Fraction(32, 15)
+ADD_VIDEO = """
+([url, crossOrigin]) => {
+  window.video = document.createElement('video');
+  video.muted = true;
+  if (crossOrigin) video.crossOrigin = crossOrigin;
+  document.body.append(video);
+  window.failed = new Promise(resolve => video.addEventListener('error', () => resolve(true)));
+  video.src = url;
+  video.play().catch(() => {});
+}
+"""
+# The pixels of the card's dial, small enough to compare.
+LOOK = """
+() => {
+  const canvas = document.createElement('canvas');
+  [canvas.width, canvas.height] = [64, 36];
+  const context = canvas.getContext('2d');
+  context.drawImage(video, 0, 0, 64, 36);
+  return Array.from(context.getImageData(0, 0, 64, 36).data);
+}
+"""
+
+
+@dataclass
+class ShiftedClock:
+    """The machine's time, a few seconds later."""
+
+    shift_seconds: float = 0.0
+
+    def now(self) -> float:
+        """The time in Unix seconds."""
+        return time.time() + self.shift_seconds
+
+    def wind_to_the_end_of_a_turn(self) -> None:
+        """Go forward to when the first segment of the loop has just become the newest.
+
+        A player begins three segments from the end. It then plays the last two of the turn before,
+        or if it is slow to begin the last one, and goes over the seam.
+        """
+        turn_seconds = 6 * SEGMENT
+        turns = Fraction(self.now()) // turn_seconds
+        self.shift_seconds += float((turns + 1) * turn_seconds + SEGMENT - Fraction(self.now()))
+
+
+@pytest.fixture
+def clock() -> ShiftedClock:
+    """A time that goes on."""
+    return ShiftedClock()
+
+
+@pytest.fixture
+def server(tmp_path: Path, clock: ShiftedClock) -> Iterator[LocalIvsServer]:
+    """A Local IVS whose time goes on."""
+    with LocalIvsServer(tmp_path, clock) as server:
+        yield server
+
+
+@pytest.fixture
+def channel(server: LocalIvsServer, pair: KeyPair) -> Channel:
+    """A private channel that is live."""
+    account = Account(server, "123456789012")
+    account.import_key(pair)
+    return account.create_channel()
+
+
+class EmptyPage(BaseHTTPRequestHandler):
+    """Answers every request with an empty page, and logs none."""
+
+    def do_GET(self) -> None:
+        """The page."""
+        self.send_response(200)
+        self.send_header("Content-Type", "text/html")
+        self.end_headers()
+        self.wfile.write(b"<!doctype html><link rel=icon href=data:,><title>A page</title>")
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - The base class's name.
+        """Say nothing."""
+
+
+@pytest.fixture
+def site() -> Iterator[str]:
+    """The origin of a page on another port than the edge's."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), EmptyPage) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+def fetched_segments(urls: list[str]) -> set[int]:
+    """The numbers of the media segments among these URLs."""
+    names = (url.rpartition("/")[2] for url in urls)
+    return {int(name.removesuffix(".m4s")) for name in names if name.endswith(".m4s")}
+
+
+def test_a_page_on_another_port_plays_over_the_end_of_the_loop(
+    page: Page, site: str, channel: Channel, pair: KeyPair, clock: ShiftedClock
+) -> None:
+    """Chromium's own player, no CORS asked for: three segments, with no gap in its buffer."""
+    urls: list[str] = []
+    page.on("request", lambda request: urls.append(request.url))
+    page.goto(site)
+    clock.wind_to_the_end_of_a_turn()
+    token = pair.token(claims(channel.arn, now=int(clock.now())))
+    page.evaluate(ADD_VIDEO, [f"{channel.playback_url}?token={token}", None])
+    page.wait_for_function("video.currentTime > 6.4", timeout=30_000)
+    state = page.evaluate("[video.error, video.buffered.length, video.paused, video.ended]")
+    assert state == [None, 1, False, False]
+    fetched = fetched_segments(urls)
+    (end_of_turn,) = (sequence for sequence in fetched if sequence % 6 == 5)
+    assert {end_of_turn, end_of_turn + 1, end_of_turn + 2} <= fetched
+
+
+def test_under_strict_enforcement_a_video_that_sends_its_origin_plays_and_moves(
+    page: Page, site: str, channel: Channel, pair: KeyPair, clock: ShiftedClock
+) -> None:
+    """With crossorigin="anonymous"; the page may read the pixels, and they change."""
+    strict = claims(
+        channel.arn,
+        now=int(clock.now()),
+        access_control_allow_origin=site,
+        strict_origin_enforcement=True,
+    )
+    page.goto(site)
+    page.evaluate(ADD_VIDEO, [f"{channel.playback_url}?token={pair.token(strict)}", "anonymous"])
+    page.wait_for_function("video.currentTime > 0.5", timeout=20_000)
+    first = page.evaluate(LOOK)
+    page.wait_for_function("video.currentTime > 1.5", timeout=20_000)
+    second = page.evaluate(LOOK)
+    assert max(first) > 200
+    assert sum(abs(a - b) > 40 for a, b in zip(first, second, strict=True)) > 10
+
+
+def test_under_strict_enforcement_a_video_without_an_origin_is_refused(
+    page: Page, site: str, channel: Channel, pair: KeyPair, clock: ShiftedClock
+) -> None:
+    """The same token, without the attribute."""
+    strict = claims(
+        channel.arn,
+        now=int(clock.now()),
+        access_control_allow_origin=site,
+        strict_origin_enforcement=True,
+    )
+    page.goto(site)
+    page.evaluate(ADD_VIDEO, [f"{channel.playback_url}?token={pair.token(strict)}", None])
+    assert page.evaluate("failed") is True
+
+
+def test_without_a_token_nothing_plays_and_the_page_can_read_why(
+    page: Page, site: str, channel: Channel
+) -> None:
+    """The video element fails; a script of the page reads the refusal across origins."""
+    page.goto(site)
+    page.evaluate(ADD_VIDEO, [channel.playback_url, None])
+    assert page.evaluate("failed") is True
+    answer = page.evaluate(
+        "async url => { const r = await fetch(url); return [r.status, await r.json()]; }",
+        channel.playback_url,
+    )
+    assert answer[0] == 403
+    assert answer[1][0]["error_code"] == "invalid_playback_auth_token"
