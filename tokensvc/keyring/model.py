@@ -57,6 +57,7 @@ class KeyPair:
             back.
         deleted_at: when IVS was seen to hold it no more.
         destroyed_on: when the private half is gone for good; the custody's word.
+        compromised_at: when it was declared stolen (rule 10); from then on it only goes down.
         adopted: whether its private half was made elsewhere.
     """
 
@@ -71,7 +72,13 @@ class KeyPair:
     delete_intended_at: float | None = None
     deleted_at: float | None = None
     destroyed_on: float | None = None
+    compromised_at: float | None = None
     adopted: bool = False
+
+    @property
+    def is_compromised(self) -> bool:
+        """Whether it was declared stolen."""
+        return self.compromised_at is not None
 
     @property
     def name_in_ivs(self) -> str:
@@ -108,11 +115,15 @@ class Terms:
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """An operator's wish for another key to sign, kept until the switch is done."""
+    """An operator's wish for another key to sign, kept until the switch is done.
+
+    An urgent one does without the publish delay of rule 2: the key that signs is stolen.
+    """
 
     requested_at: float
     requested_by: str
     reason: str
+    is_urgent: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,18 +199,18 @@ class Ring:
     @property
     def standby(self) -> KeyPair | None:
         """The pair that will sign next: the one that was published first."""
-        published = self.in_state(KeyState.PUBLISHED)
+        published = [p for p in self.in_state(KeyState.PUBLISHED) if not p.is_compromised]
         return min(published, key=lambda pair: pair.published_at or 0, default=None)
 
     # --- Wishing
 
     def wished(self, wish: Wish) -> Ring:
-        """The ring with the wish recorded.
+        """The ring with the wish recorded; an urgent one takes the place of one that waits.
 
         Raises:
             RotationRefused: when another wish is still being carried out.
         """
-        if self.wish is not None:
+        if self.wish is not None and not wish.is_urgent:
             raise RotationRefused(
                 f"A rotation of {self.region} is under way, wished by {self.wish.requested_by}.",
                 way_out="`tokensvc keys reconcile` carries it on.",
@@ -259,14 +270,36 @@ class Ring:
         _require(self, key_id, KeyState.RETIRING)
         return _replaced(self, key_id, delete_intended_at=at)
 
+    def compromised(self, key_ids: Iterable[str], act: Act) -> Ring:
+        """The ring with those pairs declared stolen (rule 10); retired ones stay as they are."""
+        ring = self
+        for key_id in key_ids:
+            pair = ring.pair(key_id)
+            if pair.state is not KeyState.RETIRED and not pair.is_compromised:
+                line = Transition(act.at, act.by, key_id, pair.state, pair.state, act.why)
+                ring = _noted(_replaced(ring, key_id, compromised_at=act.at), line)
+        return ring
+
+    def withdrawn(self, key_id: str, act: Act) -> Ring:
+        """The ring with that stolen pair on its way out of IVS, without a drain (rule 10)."""
+        pair = self.pair(key_id)
+        if not pair.is_compromised:
+            raise RotationRefused(f"{key_id} was not declared stolen: it leaves after a drain.")
+        moved = _moved(self, key_id, pair.state, KeyState.RETIRING, act)
+        return _replaced(moved, key_id, delete_intended_at=act.at)
+
     def retired(self, key_id: str, act: Act) -> Ring:
         """The ring after IVS was seen to hold the pair no more."""
         moved = _moved(self, key_id, KeyState.RETIRING, KeyState.RETIRED, act)
         return _replaced(moved, key_id, deleted_at=act.at)
 
     def destroyed(self, key_id: str, on: float) -> Ring:
-        """The ring after custody has made the private half unusable; it is gone at `on`."""
-        _require(self, key_id, KeyState.RETIRED)
+        """The ring after custody has made the private half unusable; it is gone at `on`.
+
+        Rule 8: after IVS let the pair go, and a stolen one's at once.
+        """
+        if not self.pair(key_id).is_compromised:
+            _require(self, key_id, KeyState.RETIRED)
         return _trimmed(_replaced(self, key_id, destroyed_on=on))
 
 
@@ -283,11 +316,13 @@ def _invariants(ring: Ring) -> Iterable[str]:
         yield f"{active} key pairs are active, and only one may be (rule 1)."
     for pair in ring.pairs:
         known = pair.public_key is not None and pair.arn is not None
-        if pair.state is not KeyState.PENDING and not known:
+        may_be_unknown = pair.state is KeyState.PENDING or pair.is_compromised
+        if not known and not may_be_unknown:
             yield f"{pair.key_id} is {pair.state} without a public half and an ARN."
         if pair.arn and (pair.arn.region, pair.arn.account_id) != (ring.region, ring.account_id):
             yield f"{pair.key_id} is of another account or region: {pair.arn}."
-        if pair.delete_intended_at is not None and pair.signing_ended_at is None:
+        drained = pair.signing_ended_at is not None or pair.is_compromised
+        if pair.delete_intended_at is not None and not drained:
             yield f"{pair.key_id} is to be deleted without a recorded end of signing (rule 4)."
 
 

@@ -1,0 +1,61 @@
+"""Rings and pairs for the keyring's tests, by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+
+from tests.support.clock import EXAMPLE_NOW
+from tokensvc.arns import PlaybackKeyArn, parse_region
+from tokensvc.ivs.model import HeldKeyPair
+from tokensvc.keyring.model import KeyPair, KeyState, Ring, Terms, Wish
+from tokensvc.p384 import LocalSigner, PublicKey
+
+REGION = parse_region("us-west-2")
+ACCOUNT_ID = "123456789012"
+ENDPOINT = "http://127.0.0.1:8001"
+TERMS = Terms(
+    publish_delay_seconds=60,
+    view_max_age_seconds=120,
+    longest_ttl_seconds=3_600,
+    clock_skew_seconds=10,
+)
+DRAIN_SECONDS = 3_740  # 120 + 3,600 + 2 times 10, by hand.
+
+
+@cache
+def public_key(key_id: str) -> PublicKey:
+    """A public half of that key pair's own."""
+    return LocalSigner.generate().public_key
+
+
+def arn(key_id: str) -> PlaybackKeyArn:
+    """The ARN that IVS gave the pair."""
+    return PlaybackKeyArn(REGION, ACCOUNT_ID, f"in-ivs-{key_id}")
+
+
+def pair(key_id: str, state: KeyState, **changes: object) -> KeyPair:
+    """A pair of that state, made long ago, with what the state implies."""
+    fields: dict[str, object] = {
+        "key_id": key_id,
+        "state": state,
+        "created_at": EXAMPLE_NOW - 90_000,
+        "public_key": public_key(key_id),
+    }
+    if state is not KeyState.PENDING:
+        fields |= {"arn": arn(key_id), "published_at": EXAMPLE_NOW - 80_000}
+    return KeyPair(**fields | changes)  # type: ignore[arg-type] # Fields by name, checked at once.
+
+
+def ring(*pairs: KeyPair, wish: bool = False) -> Ring:
+    """A ring of those pairs."""
+    wished = Wish(EXAMPLE_NOW, "ann@desk", "monthly") if wish else None
+    return Ring(REGION, ACCOUNT_ID, ENDPOINT, "0123456789abcdef", TERMS, pairs, wished)
+
+
+def held(*key_ids: str) -> Sequence[HeldKeyPair]:
+    """Those pairs as IVS holds them."""
+    return [
+        HeldKeyPair(arn(key_id), f"tokensvc-{key_id}", public_key(key_id).fingerprint, {})
+        for key_id in key_ids
+    ]

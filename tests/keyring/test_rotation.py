@@ -1,0 +1,194 @@
+"""The rules of rotation as a table: a ring, what IVS holds and a time give the next step."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pytest
+
+from tests.keyring.rings import DRAIN_SECONDS, TERMS, held, pair, ring
+from tests.support.clock import EXAMPLE_NOW
+from tokensvc.errors import RotationRefused
+from tokensvc.keyring.model import KeyState, Ring
+from tokensvc.keyring.rotation import (
+    Action,
+    Settled,
+    Step,
+    WaitUntil,
+    next_step,
+    rotation_refusal,
+)
+
+PENDING, PUBLISHED, ACTIVE, RETIRING, RETIRED = KeyState
+NOW = EXAMPLE_NOW
+
+
+@dataclass(frozen=True)
+class Case:
+    """A ring at NOW, the pairs that IVS holds, and what is next."""
+
+    ring: Ring
+    held: tuple[str, ...]
+    expected: Step | Settled | float
+    keep_standby: bool = True
+
+
+CASES = {
+    "an empty ring records its first pair": Case(ring(), (), Step(Action.NEW_PAIR)),
+    "a recorded pair without a public half is made": Case(
+        ring(pair("a", PENDING, public_key=None)), (), Step(Action.MAKE, "a")
+    ),
+    "a made pair is imported": Case(ring(pair("a", PENDING)), (), Step(Action.IMPORT, "a")),
+    "an import whose answer was lost is recorded, not repeated": Case(
+        ring(pair("a", PENDING)), ("a",), Step(Action.RECORD_IMPORT, "a")
+    ),
+    "rule 2: the first pair does not sign 1 s before the publish delay is over": Case(
+        ring(pair("a", PUBLISHED, published_at=NOW - 59)), ("a",), NOW + 1
+    ),
+    "rule 2: the first pair signs when the publish delay is over": Case(
+        ring(pair("a", PUBLISHED, published_at=NOW - 60)), ("a",), Step(Action.SWITCH, "a")
+    ),
+    "rule 9: an active pair without a standby gets one": Case(
+        ring(pair("a", ACTIVE)), ("a",), Step(Action.NEW_PAIR)
+    ),
+    "rule 9: no standby when the setting is off": Case(
+        ring(pair("a", ACTIVE)), ("a",), Settled(), keep_standby=False
+    ),
+    "rule 9: no standby when strangers hold the slots, and no refusal either": Case(
+        ring(pair("a", ACTIVE)), ("a", "stranger", "other"), Settled()
+    ),
+    "an active pair and a standby are settled": Case(
+        ring(pair("a", ACTIVE), pair("b", PUBLISHED)), ("a", "b"), Settled()
+    ),
+    "a wish switches to the standby": Case(
+        ring(pair("a", ACTIVE), pair("b", PUBLISHED), wish=True),
+        ("a", "b"),
+        Step(Action.SWITCH, "b"),
+    ),
+    "a wish waits for a young standby": Case(
+        ring(pair("a", ACTIVE), pair("b", PUBLISHED, published_at=NOW - 20), wish=True),
+        ("a", "b"),
+        NOW + 40,
+    ),
+    "a wish without a standby makes a pair": Case(
+        ring(pair("a", ACTIVE), wish=True), ("a",), Step(Action.NEW_PAIR)
+    ),
+    "the pair that was published first signs next": Case(
+        ring(
+            pair("a", ACTIVE),
+            pair("b", PUBLISHED, published_at=NOW - 100),
+            pair("c", PUBLISHED, published_at=NOW - 200),
+            wish=True,
+        ),
+        ("a", "b", "c"),
+        Step(Action.SWITCH, "c"),
+    ),
+    "rule 4: after a switch the end of signing is recorded before anything else": Case(
+        ring(pair("a", RETIRING), pair("b", ACTIVE)),
+        ("a", "b"),
+        Step(Action.RECORD_SIGNING_END, "a"),
+    ),
+    "rule 9: the next standby is made while the old key drains": Case(
+        ring(pair("a", RETIRING, signing_ended_at=NOW - 5), pair("b", ACTIVE)),
+        ("a", "b"),
+        Step(Action.NEW_PAIR),
+    ),
+    "rule 4: nothing is deleted 1 s before the drain is over": Case(
+        ring(
+            pair("a", RETIRING, signing_ended_at=NOW - DRAIN_SECONDS + 1),
+            pair("b", ACTIVE),
+            pair("c", PUBLISHED),
+        ),
+        ("a", "b", "c"),
+        NOW + 1,
+    ),
+    "rule 6: when the drain is over, the delete is decided before it is done": Case(
+        ring(
+            pair("a", RETIRING, signing_ended_at=NOW - DRAIN_SECONDS),
+            pair("b", ACTIVE),
+            pair("c", PUBLISHED),
+        ),
+        ("a", "b", "c"),
+        Step(Action.INTEND_DELETE, "a"),
+    ),
+    "a decided delete is done": Case(
+        ring(pair("a", RETIRING, signing_ended_at=NOW - 9_000, delete_intended_at=NOW)),
+        ("a",),
+        Step(Action.DELETE, "a"),
+    ),
+    "a delete whose answer was lost is recorded": Case(
+        ring(pair("a", RETIRING, signing_ended_at=NOW - 9_000, delete_intended_at=NOW)),
+        (),
+        Step(Action.RECORD_DELETE, "a"),
+    ),
+    "rule 8: what IVS let go is destroyed": Case(
+        ring(pair("a", RETIRED), pair("b", ACTIVE), pair("c", PUBLISHED)),
+        ("b", "c"),
+        Step(Action.DESTROY, "a"),
+    ),
+    "what was destroyed stays a record": Case(
+        ring(pair("a", RETIRED, destroyed_on=NOW - 1), pair("b", ACTIVE), pair("c", PUBLISHED)),
+        ("b", "c"),
+        Settled(),
+    ),
+    "rule 5: a full region waits for its own drain before it imports": Case(
+        ring(
+            pair("a", RETIRING, signing_ended_at=NOW - 40),
+            pair("b", ACTIVE),
+            pair("c", PENDING),
+        ),
+        ("a", "b", "stranger"),
+        NOW + 3_700,
+    ),
+}
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
+def test_next_step(case: Case) -> None:
+    """The next step is the one that the rules ask for."""
+    found = next_step(case.ring, held(*case.held), NOW, keep_standby=case.keep_standby)
+
+    if isinstance(found, WaitUntil):
+        assert found.at == case.expected
+    else:
+        assert found == case.expected
+
+
+def test_a_full_region_of_strangers_is_a_refusal_that_names_them() -> None:
+    """Rule 5: the refusal lists who sits where, and the call that would free a slot."""
+    with pytest.raises(RotationRefused) as refusal:
+        next_step(ring(pair("a", PENDING)), held("x", "y", "z"), NOW)
+
+    text = refusal.value.detail
+    for key_id in ("x", "y", "z"):
+        assert f"arn:aws:ivs:us-west-2:123456789012:playback-key/in-ivs-{key_id}" in text
+    assert text.count("aws ivs delete-playback-key-pair --region us-west-2") == 3
+
+
+def test_the_refusal_tells_ours_from_strangers() -> None:
+    """Rule 5: no call to delete a pair of ours is suggested."""
+    with pytest.raises(RotationRefused) as refusal:
+        next_step(ring(pair("a", ACTIVE), wish=True), held("a", "y", "z"), NOW)
+
+    lines = refusal.value.detail.splitlines()
+    assert "in-ivs-a is ours: a, active." in lines[1]
+    assert "delete" not in lines[1]
+
+
+def test_the_drain_is_the_sum_of_rule_4() -> None:
+    """120 s of view, 3,600 s of token, twice 10 s of skew: 3,740 s."""
+    assert TERMS.drain_seconds == 3_740
+
+
+def test_a_second_rotation_during_a_drain_is_refused_with_the_time_left() -> None:
+    """Rule 9: the refusal says until when, and how long that is."""
+    draining = ring(pair("a", RETIRING, signing_ended_at=NOW - 740), pair("b", ACTIVE))
+
+    assert rotation_refusal(draining, NOW) == (
+        "Tokens signed by a may play until 2027-01-15T08:50:00Z, 3000 s from now."
+    )
+
+
+def test_a_rotation_may_begin_when_nothing_drains() -> None:
+    """A retired pair is no reason to wait."""
+    assert rotation_refusal(ring(pair("a", RETIRED), pair("b", ACTIVE)), NOW) == ""

@@ -1,0 +1,145 @@
+"""One region with real parts: SQLite state, file custody, and boto3 over HTTP to Local IVS."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from tests.keyring.rings import ACCOUNT_ID, REGION, TERMS
+from tests.support.aws import set_aws_endpoint
+from tests.support.clock import ManualClock
+from tests.support.local_ivs import LocalIvsServer
+from tokensvc.arns import PlaybackKeyArn
+from tokensvc.aws import AwsClients, AwsTerms
+from tokensvc.clock import Moment
+from tokensvc.errors import IvsUnavailable
+from tokensvc.ivs.key_pairs import IvsKeyPairs
+from tokensvc.ivs.model import HeldKeyPair
+from tokensvc.keyring.custody.file import FileCustody
+from tokensvc.keyring.model import Ring, Terms
+from tokensvc.keyring.rotator import Binding, Rotator
+from tokensvc.keyring.steps import Canary, KeyPairsInIvs, Steps
+from tokensvc.keyring.store import RingStore
+from tokensvc.keyring.view import RingView
+from tokensvc.p384 import PublicKey
+from tokensvc.state.sqlite import SqliteState
+
+SECRET = bytes(range(32))
+
+
+@dataclass
+class World:
+    """A deployment in a folder, its time, and its IVS."""
+
+    folder: Path
+    clock: ManualClock
+    ivs: LocalIvsServer
+    key_pairs: IvsKeyPairs
+    state: SqliteState
+    steps_told: list[str] = field(default_factory=list)
+
+    @property
+    def custody(self) -> FileCustody:
+        """The custody, as a new process sees it."""
+        return FileCustody(self.folder / "keys", SECRET, self.clock)
+
+    @property
+    def store(self) -> RingStore:
+        """The ring's document."""
+        return RingStore(self.state, REGION)
+
+    @property
+    def ring(self) -> Ring:
+        """The ring as it is stored."""
+        stored = self.store.load()
+        assert stored is not None
+        return stored.ring
+
+    def rotator(
+        self,
+        *,
+        key_pairs: KeyPairsInIvs | None = None,
+        account_id: str = ACCOUNT_ID,
+        terms: Terms = TERMS,
+        canary: Canary | None = None,
+        keep_standby: bool = True,
+    ) -> Rotator:
+        """A rotator of its own, as each command makes one."""
+        steps = Steps(self.custody, key_pairs or self.key_pairs, self.clock, "ann@desk", canary)
+        binding = Binding(REGION, account_id, self.ivs.url)
+        return Rotator(self.store, steps, binding=binding, terms=terms, keep_standby=keep_standby)
+
+    def reconcile(self, rotator: Rotator | None = None) -> object:
+        """What a reconcile ends with."""
+        told = lambda step: self.steps_told.append(step.sentence)  # noqa: E731 # One line is clearer.
+        return (rotator or self.rotator()).reconcile(told)
+
+    def settle(self) -> None:
+        """Two signing-ready pairs: one active, one standby, nothing left to do."""
+        self.reconcile()
+        self.clock.advance(TERMS.publish_delay_seconds)
+        self.reconcile()
+        self.clock.advance(TERMS.publish_delay_seconds)
+
+    def moment(self) -> Moment:
+        """Now, by both clocks."""
+        return Moment.of(self.clock)
+
+    @contextlib.contextmanager
+    def view(self) -> Iterator[RingView]:
+        """A worker's view, started, that reads only when it is asked to."""
+        view = RingView(REGION, self.state, self.custody, self.clock, refresh_seconds=3_600)
+        view.start()
+        yield view
+        view.close()
+
+
+@contextlib.contextmanager
+def world_in(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+    """A world that begins with nothing in IVS."""
+    clock = ManualClock()
+    with LocalIvsServer(folder / "ivs", clock) as ivs:
+        set_aws_endpoint(monkeypatch, folder, ivs.url)
+        clients = AwsClients(AwsTerms())
+        state = SqliteState(folder / "state.sqlite3", clock)
+        yield World(folder, clock, ivs, IvsKeyPairs(clients, REGION), state)
+        clients.close()
+        state.close()
+
+
+@dataclass
+class LosesAnswers:
+    """IVS with answers that get lost after the effect, for as many calls as are in `lost`."""
+
+    inner: KeyPairsInIvs
+    lost: set[str]
+
+    def import_pair(
+        self, public_key: PublicKey, *, name: str, tags: Mapping[str, str]
+    ) -> HeldKeyPair:
+        """Import, and lose the answer once."""
+        held = self.inner.import_pair(public_key, name=name, tags=tags)
+        self._lose("import")
+        return held
+
+    def held(self) -> tuple[HeldKeyPair, ...]:
+        """What IVS holds."""
+        return self.inner.held()
+
+    def get(self, arn: PlaybackKeyArn) -> HeldKeyPair:
+        """One pair."""
+        return self.inner.get(arn)
+
+    def delete(self, arn: PlaybackKeyArn) -> None:
+        """Delete, and lose the answer once."""
+        self.inner.delete(arn)
+        self._lose("delete")
+
+    def _lose(self, what: str) -> None:
+        if what in self.lost:
+            self.lost.remove(what)
+            raise IvsUnavailable(f"The answer to {what} was lost.")

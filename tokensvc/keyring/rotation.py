@@ -1,0 +1,286 @@
+"""The rules of rotation, and from them the next step of a ring.
+
+ 1. At most one key of a ring is active; only the active key signs.
+ 2. A key becomes active only when it has been published for `publish_delay_seconds`, a self-check
+    has passed (sign, verify, IVS's fingerprint equals ours), and the canary, where one is set, was
+    answered with anything but 403. Workers load and probe a published key when they first see it.
+ 3. A process signs only from a view of the ring no older than `view_max_age_seconds`, counted from
+    when the read was sent. One reading of the clock serves this check, `exp` and the session
+    version.
+ 4. A retiring key is deleted from IVS only `drain_seconds` after `signing_ended_at`: the oldest
+    view, the longest token, twice the clock skew. That moment is read after the switch was
+    acknowledged and is saved in a second write; until it is there nothing is deleted.
+ 5. Never more than three pairs in a region. Ours means recorded in this ring with the same
+    fingerprint; the tag only helps to find. A stranger is named, never deleted.
+ 6. Before each remote effect its intent is saved, and every step can be run again: a crash at any
+    point leaves a ring that `reconcile` completes.
+ 7. A save is compare-and-set. Of two rotators one wins, and the other says so.
+ 8. A private half is destroyed only after IVS has confirmed the delete; a stolen one's at once.
+ 9. The next standby is made as soon as the switch is done, into the third slot. A second rotation
+    during a drain is refused with the time left, unless it is forced, which spends the standby.
+10. Emergency: a stolen key leaves without a drain. Stolen pairs that don't sign go first. One that
+    signs goes as soon as another signs: the standby, or a fresh pair, without rule 2's delay. When
+    strangers leave no slot for a fresh one, the stolen one goes first and nothing signs meanwhile.
+11. Rotation runs as a command or a scheduled job, never inside a web worker.
+
+`next_step` is pure: the same ring, the same pairs held by IVS and the same time give the same step.
+Rules 3 and 11 are the business of `view`, 7 of `store`, 2's checks and 6's order of `rotator`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from tokensvc.clock import rfc3339
+from tokensvc.errors import RotationRefused
+from tokensvc.ivs.model import HeldKeyPair
+from tokensvc.keyring.model import (
+    DEPLOYMENT_TAG,
+    MOST_PAIRS_IN_IVS,
+    KeyPair,
+    KeyState,
+    Ring,
+)
+
+
+class Action(StrEnum):
+    """What a step does; the value is what a person is told."""
+
+    NEW_PAIR = "record a new key pair"
+    MAKE = "make the private half of"
+    IMPORT = "import into IVS"
+    RECORD_IMPORT = "record the import, whose answer was lost, of"
+    SWITCH = "check, and sign from now on with"
+    RECORD_SIGNING_END = "record that signing has ended with"
+    WITHDRAW = "withdraw without a drain"
+    INTEND_DELETE = "decide to delete from IVS"
+    DELETE = "delete from IVS"
+    RECORD_DELETE = "record as gone from IVS"
+    DESTROY = "destroy the private half of"
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One thing to do now; `key_id` is empty when the step makes one."""
+
+    action: Action
+    key_id: str = ""
+
+    @property
+    def sentence(self) -> str:
+        """What the step does, for people."""
+        return f"{self.action} {self.key_id}".strip()
+
+
+@dataclass(frozen=True, slots=True)
+class WaitUntil:
+    """Nothing may be done before `at` (Unix seconds); `why` names what is waited for."""
+
+    at: float
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """Nothing is left to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """All that the next step depends on: the ring, the pairs that IVS holds, and the time."""
+
+    ring: Ring
+    held: Sequence[HeldKeyPair]
+    now: float
+    keep_standby: bool
+
+    def held_twin(self, pair: KeyPair) -> HeldKeyPair | None:
+        """What IVS holds under that pair's fingerprint, or under its ARN (rule 5)."""
+        for held in self.held:
+            same_key = pair.public_key and held.fingerprint == pair.public_key.fingerprint
+            if same_key or held.arn == pair.arn:
+                return held
+        return None
+
+    @property
+    def is_full(self) -> bool:
+        """Whether IVS would refuse another pair."""
+        return len(self.held) >= MOST_PAIRS_IN_IVS
+
+    @property
+    def drain_ends(self) -> Sequence[tuple[float, KeyPair]]:
+        """When each retiring pair may leave IVS, soonest first."""
+        drain = self.ring.terms.drain_seconds
+        return sorted(
+            (
+                (pair.signing_ended_at + drain, pair)
+                for pair in self.ring.in_state(KeyState.RETIRING)
+                if pair.signing_ended_at is not None
+            ),
+            key=lambda end: end[0],
+        )
+
+
+def next_step(
+    ring: Ring, held_by_ivs: Sequence[HeldKeyPair], now: float, *, keep_standby: bool = True
+) -> Step | WaitUntil | Settled:
+    """What to do next with the ring, or until when to wait, or that nothing is left.
+
+    Raises:
+        RotationRefused: when going on takes a decision that only a person can make.
+    """
+    outlook = Outlook(ring, held_by_ivs, now, keep_standby)
+    waits = []
+    for rule in _IN_ORDER:
+        match rule(outlook):
+            case Step() as step:
+                return step
+            case WaitUntil() as wait:
+                waits.append(wait)
+            case None:
+                pass
+    return min(waits, key=lambda wait: wait.at, default=Settled())
+
+
+def rotation_refusal(ring: Ring, now: float) -> str:
+    """Why another rotation may not begin now unforced, or "" when it may (rule 9)."""
+    outlook = Outlook(ring, (), now, keep_standby=True)
+    for ends_at, pair in outlook.drain_ends:
+        return (
+            f"Tokens signed by {pair.key_id} may play until {rfc3339(ends_at)}, "
+            f"{max(0, round(ends_at - now))} s from now."
+        )
+    if draining := ring.in_state(KeyState.RETIRING):
+        return f"The switch away from {draining[0].key_id} is not finished."
+    return ""
+
+
+def who_sits_where(ring: Ring, held_by_ivs: Sequence[HeldKeyPair]) -> str:
+    """The pairs that IVS holds, each with whose it is and the call that would free its slot."""
+    ours = {pair.arn: pair for pair in ring.pairs if pair.arn is not None}
+    lines = []
+    for held in held_by_ivs:
+        if (pair := ours.get(held.arn)) is not None:
+            lines.append(f"{held.arn} is ours: {pair.key_id}, {pair.state}.")
+        else:
+            tag = held.tags.get(DEPLOYMENT_TAG)
+            whose = f"tagged by deployment {tag}, unrecorded here" if tag else "a stranger"
+            lines.append(
+                f"{held.arn} ({held.name or 'no name'}) is {whose}; when nothing signs with it: "
+                f"aws ivs delete-playback-key-pair --region {held.arn.region} --arn {held.arn}"
+            )
+    return "\n".join(lines)
+
+
+# --- The rules as functions, in the order in which they are asked. What makes a stolen or unneeded
+# --- key harmless comes first, then what lets viewers go on, then what prepares the next switch.
+
+
+def _get_rid_of_the_stolen(outlook: Outlook) -> Step | None:
+    for pair in outlook.ring.pairs:
+        if not pair.is_compromised or pair.state in (KeyState.ACTIVE, KeyState.RETIRED):
+            continue
+        if pair.state is not KeyState.RETIRING:
+            return Step(Action.WITHDRAW, pair.key_id)
+        if pair.destroyed_on is None:
+            return Step(Action.DESTROY, pair.key_id)
+        if pair.delete_intended_at is None:
+            return Step(Action.INTEND_DELETE, pair.key_id)
+    return None
+
+
+def _destroy_what_ivs_let_go(outlook: Outlook) -> Step | None:
+    for pair in outlook.ring.in_state(KeyState.RETIRED):
+        if pair.destroyed_on is None:
+            return Step(Action.DESTROY, pair.key_id)
+    return None
+
+
+def _finish_a_deletion(outlook: Outlook) -> Step | None:
+    for pair in outlook.ring.in_state(KeyState.RETIRING):
+        if pair.delete_intended_at is not None:
+            gone = outlook.held_twin(pair) is None
+            return Step(Action.RECORD_DELETE if gone else Action.DELETE, pair.key_id)
+    return None
+
+
+def _end_signing(outlook: Outlook) -> Step | None:
+    for pair in outlook.ring.in_state(KeyState.RETIRING):
+        if pair.signing_ended_at is None and not pair.is_compromised:
+            return Step(Action.RECORD_SIGNING_END, pair.key_id)
+    return None
+
+
+def _publish(outlook: Outlook) -> Step | WaitUntil | None:
+    for pair in outlook.ring.in_state(KeyState.PENDING):
+        if pair.public_key is None:
+            return Step(Action.MAKE, pair.key_id)
+        if outlook.held_twin(pair) is not None:
+            return Step(Action.RECORD_IMPORT, pair.key_id)
+        return _slot_free_for(outlook, Step(Action.IMPORT, pair.key_id))
+    return None
+
+
+def _switch(outlook: Outlook) -> Step | WaitUntil | None:
+    ring = outlook.ring
+    if ring.active is not None and ring.wish is None:
+        return None
+    standby = ring.standby
+    if standby is None or standby.published_at is None:
+        return None
+    ready_at = standby.published_at + ring.terms.publish_delay_seconds
+    is_urgent = ring.wish is not None and ring.wish.is_urgent
+    if outlook.now < ready_at and not is_urgent:
+        return WaitUntil(
+            ready_at, f"{standby.key_id} must be known to IVS for a while before it signs"
+        )
+    return Step(Action.SWITCH, standby.key_id)
+
+
+def _prepare(outlook: Outlook) -> Step | WaitUntil | None:
+    ring = outlook.ring
+    if ring.in_state(KeyState.PENDING, KeyState.PUBLISHED):
+        return None
+    active = ring.active
+    if outlook.is_full and active is not None and active.is_compromised:
+        return Step(Action.WITHDRAW, active.key_id)
+    if ring.wish is not None or active is None:
+        return _slot_free_for(outlook, Step(Action.NEW_PAIR))
+    if outlook.keep_standby and not outlook.is_full:
+        return Step(Action.NEW_PAIR)
+    return None
+
+
+def _retire(outlook: Outlook) -> Step | WaitUntil | None:
+    for ends_at, pair in outlook.drain_ends:
+        if outlook.now < ends_at:
+            return WaitUntil(ends_at, f"tokens signed by {pair.key_id} may play until then")
+        return Step(Action.INTEND_DELETE, pair.key_id)
+    return None
+
+
+_IN_ORDER: tuple[Callable[[Outlook], Step | WaitUntil | None], ...] = (
+    _get_rid_of_the_stolen,
+    _destroy_what_ivs_let_go,
+    _finish_a_deletion,
+    _end_signing,
+    _publish,
+    _switch,
+    _prepare,
+    _retire,
+)
+
+
+def _slot_free_for(outlook: Outlook, step: Step) -> Step | WaitUntil | None:
+    if not outlook.is_full:
+        return step
+    if outlook.drain_ends:
+        # `_retire` frees the slot in time, and names the moment until which to wait.
+        return None
+    raise RotationRefused(
+        f"IVS holds {MOST_PAIRS_IN_IVS} key pairs in {outlook.ring.region} and takes no more:\n"
+        + who_sits_where(outlook.ring, outlook.held),
+        way_out="Free a slot, then run `tokensvc keys reconcile`.",
+    )

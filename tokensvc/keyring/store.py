@@ -1,0 +1,235 @@
+"""A ring's document in state: read with suspicion, saved by compare-and-set (rule 7)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict
+
+from tokensvc.arns import PlaybackKeyArn, Region, parse_region
+from tokensvc.errors import InvalidArn, InvalidKeyMaterial, StateDamaged
+from tokensvc.keyring.model import (
+    KeyPair,
+    KeyState,
+    Ring,
+    Terms,
+    Transition,
+    Wish,
+    broken_invariants,
+)
+from tokensvc.p384 import PublicKey
+from tokensvc.state.base import NEW, Document, State
+
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class StoredRing:
+    """A ring as it was read or saved, with the version that a replacing save must name."""
+
+    ring: Ring
+    version: int
+
+
+class RingStore:
+    """Loads and saves one region's ring."""
+
+    def __init__(self, state: State, region: Region) -> None:
+        self._state = state
+        self._name = document_name(region)
+
+    def load(self) -> StoredRing | None:
+        """The ring, or None when the region has none yet.
+
+        Raises:
+            StateUnavailable: when the state can't be read now.
+            StateDamaged: when the document is not a ring that this program can read.
+        """
+        document = self._state.load(self._name)
+        if document is None:
+            return None
+        return StoredRing(decode_ring(document), document.version)
+
+    def save(self, ring: Ring, *, replacing: int = NEW) -> StoredRing:
+        """The ring as saved in the place of that version.
+
+        Raises:
+            StateConflict: when another rotator was faster; nothing was written.
+            StateUnavailable: when the state can't be written now.
+            StateDamaged: when the ring breaks an invariant: a fault of ours, stopped here.
+        """
+        _require_possible(ring)
+        version = self._state.save(self._name, encode_ring(ring), replacing=replacing)
+        return StoredRing(ring, version)
+
+
+def document_name(region: Region) -> str:
+    """The name of that region's ring in state."""
+    return f"ring:{region}"
+
+
+def encode_ring(ring: Ring) -> str:
+    """The JSON text of a ring, with its schema version."""
+    return _RingText.of(ring).model_dump_json(by_alias=True)
+
+
+def decode_ring(document: Document) -> Ring:
+    """The ring that a document holds.
+
+    Raises:
+        StateDamaged: when it is not one, breaks an invariant, or was written by a newer program.
+    """
+    try:
+        _require_our_schema(_Head.model_validate_json(document.body).schema_version)
+        ring = _RingText.model_validate_json(document.body).ring()
+    except (ValueError, InvalidArn, InvalidKeyMaterial) as exc:
+        raise StateDamaged("The ring's document can't be read.", way_out=_RESTORE) from exc
+    _require_possible(ring)
+    return ring
+
+
+_RESTORE = "Restore the state from its last copy, then run `tokensvc keys reconcile`."
+
+
+def _require_our_schema(schema_version: int) -> None:
+    if schema_version != SCHEMA_VERSION:
+        raise StateDamaged(
+            f"The ring has schema version {schema_version}; this program reads {SCHEMA_VERSION}.",
+            way_out="Another release of tokensvc wrote it: run that one here too.",
+        )
+
+
+def _require_possible(ring: Ring) -> None:
+    if broken := broken_invariants(ring):
+        raise StateDamaged(
+            f"The ring of {ring.region} can't be: {' '.join(broken)}", way_out=_RESTORE
+        )
+
+
+class _Text(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class _Head(BaseModel):
+    """What is read first: a newer document's other members may be unknown here."""
+
+    schema_version: int
+
+
+class _PairText(_Text):
+    key_id: str
+    state: str
+    created_at: float
+    public_key: str | None
+    arn: str | None
+    published_at: float | None
+    activated_at: float | None
+    signing_ended_at: float | None
+    delete_intended_at: float | None
+    deleted_at: float | None
+    destroyed_on: float | None
+    compromised_at: float | None
+    adopted: bool
+
+    @classmethod
+    def of(cls, pair: KeyPair) -> Self:
+        plain = {name: getattr(pair, name) for name in cls.model_fields}
+        return cls(
+            **plain
+            | {
+                "state": pair.state.value,
+                "public_key": pair.public_key and pair.public_key.pem,
+                "arn": pair.arn and str(pair.arn),
+            }
+        )
+
+    def pair(self) -> KeyPair:
+        plain = self.model_dump()
+        return KeyPair(
+            **plain
+            | {
+                "state": KeyState(self.state),
+                "public_key": self.public_key and PublicKey.from_pem(self.public_key),
+                "arn": self.arn and PlaybackKeyArn.parse(self.arn),
+            }
+        )
+
+
+class _TermsText(_Text):
+    publish_delay_seconds: int
+    view_max_age_seconds: int
+    longest_ttl_seconds: int
+    clock_skew_seconds: int
+
+
+class _WishText(_Text):
+    requested_at: float
+    requested_by: str
+    reason: str
+    is_urgent: bool
+
+
+class _TransitionText(_Text):
+    at: float
+    by: str
+    key_id: str
+    from_state: str | None
+    to_state: str
+    why: str
+
+    def transition(self) -> Transition:
+        from_state = None if self.from_state is None else KeyState(self.from_state)
+        return Transition(
+            self.at, self.by, self.key_id, from_state, KeyState(self.to_state), self.why
+        )
+
+
+class _RingText(_Text):
+    """The document's form, apart from the ring's, so that neither changes with the other unseen."""
+
+    schema_version: int
+    region: str
+    account_id: str
+    endpoint: str
+    deployment: str
+    terms: _TermsText
+    pairs: list[_PairText]
+    wish: _WishText | None
+    history: list[_TransitionText]
+
+    @classmethod
+    def of(cls, ring: Ring) -> Self:
+        return cls(
+            schema_version=SCHEMA_VERSION,
+            region=ring.region,
+            account_id=ring.account_id,
+            endpoint=ring.endpoint,
+            deployment=ring.deployment,
+            terms=_TermsText.model_validate(ring.terms, from_attributes=True),
+            pairs=[_PairText.of(pair) for pair in ring.pairs],
+            wish=_WishText.model_validate(ring.wish, from_attributes=True) if ring.wish else None,
+            history=[
+                _TransitionText(
+                    at=line.at,
+                    by=line.by,
+                    key_id=line.key_id,
+                    from_state=line.from_state and line.from_state.value,
+                    to_state=line.to_state.value,
+                    why=line.why,
+                )
+                for line in ring.history
+            ],
+        )
+
+    def ring(self) -> Ring:
+        return Ring(
+            region=parse_region(self.region),
+            account_id=self.account_id,
+            endpoint=self.endpoint,
+            deployment=self.deployment,
+            terms=Terms(**self.terms.model_dump()),
+            pairs=tuple(pair.pair() for pair in self.pairs),
+            wish=Wish(**self.wish.model_dump()) if self.wish else None,
+            history=tuple(line.transition() for line in self.history),
+        )
