@@ -1,0 +1,205 @@
+"""A whole deployment of real parts, up to the Flask app: its ring, channels, grants and API key."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from random import SystemRandom
+from typing import Any
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from tests.keyring.rings import REGION
+from tests.keyring.world import World, world_in
+from tokensvc.access import api_keys
+from tokensvc.access.api_keys import ApiKeys
+from tokensvc.access.callers import Caller
+from tokensvc.access.grants import Grant
+from tokensvc.arns import ChannelArn, Region
+from tokensvc.audit import AuditEvent
+from tokensvc.aws import AwsClients, AwsTerms
+from tokensvc.claims import Resolution
+from tokensvc.clock import Clock
+from tokensvc.ivs.channels import get_channel
+from tokensvc.ivs.directory import ChannelDirectory, DirectoryTerms
+from tokensvc.ivs.model import Channel
+from tokensvc.keyring.model import KeyState
+from tokensvc.keyring.view import RingView
+from tokensvc.p384 import PublicKey
+from tokensvc.playback.issuance import PlaybackIssuer, PlaybackLimits
+from tokensvc.state.following import Followed
+from tokensvc.web.app import create_app
+
+VIEW_MAX_AGE_SECONDS = 120
+EVERY_CHANNEL = f"arn:aws:ivs:{REGION}:123456789012:channel/*"
+GRANTS = {
+    "open": Grant("open", (EVERY_CHANNEL,)),
+    "website": Grant(
+        "website",
+        (EVERY_CHANNEL,),
+        max_ttl_seconds=120,
+        allowed_origins=("https://*.example.com",),
+        maximum_resolution=Resolution.HD,
+        viewer_id="required",
+    ),
+    "elsewhere": Grant("elsewhere", ("arn:aws:ivs:us-east-1:123456789012:channel/*",)),
+}
+OPEN = Caller("00000000000a", "open backend", ("open",))
+WEBSITE = Caller("00000000000b", "website", ("website",))
+ELSEWHERE = Caller("00000000000c", "elsewhere", ("elsewhere",))
+
+
+@dataclass
+class MemoryAudit:
+    """Keeps every line; `fails` makes it fail as a full disk does."""
+
+    events: list[AuditEvent] = field(default_factory=list)
+    fails: bool = False
+
+    def write(self, event: AuditEvent) -> None:
+        """Keep the event."""
+        if self.fails:
+            raise OSError("No space left on device")
+        self.events.append(event)
+
+
+@dataclass(frozen=True)
+class Service:
+    """What the web answers from."""
+
+    issuer: PlaybackIssuer
+    api_keys: Followed[ApiKeys]
+    rings: Mapping[Region, RingView]
+    clock: Clock
+    view_max_age_seconds: float = VIEW_MAX_AGE_SECONDS
+
+
+@dataclass
+class Deployment:
+    """One worker's parts, in a world of their own.
+
+    Attributes:
+        world: state, custody, ring, time and Local IVS.
+        channel: a private channel, named `demo`.
+        public_channel: one that anyone may watch, named `lobby`.
+        audit: every decision.
+        directory: what IVS says about channels, remembered.
+        service: what the routes are served from, started.
+        key: the text of an API key that holds the grant `open`.
+    """
+
+    world: World
+    channel: ChannelArn
+    public_channel: ChannelArn
+    audit: MemoryAudit
+    directory: ChannelDirectory
+    service: Service
+    key: str
+
+    @property
+    def issuer(self) -> PlaybackIssuer:
+        """The issuer."""
+        return self.service.issuer
+
+    @property
+    def active_key_id(self) -> str:
+        """The ID of the key pair that signs by the stored ring."""
+        active = self.world.ring.active
+        assert active is not None
+        return active.key_id
+
+    @property
+    def public_keys(self) -> dict[str, PublicKey]:
+        """The public halves of all pairs in IVS, by key ID."""
+        pairs = self.world.ring.in_state(KeyState.PUBLISHED, KeyState.ACTIVE, KeyState.RETIRING)
+        return {pair.key_id: pair.public_key for pair in pairs if pair.public_key}
+
+    def app(self) -> Flask:
+        """The Flask app over the service."""
+        return create_app(self.service)
+
+    def client(self) -> FlaskClient:
+        """A client of that app, without credentials."""
+        return self.app().test_client()
+
+    def issuer_with(self, **changes: Any) -> PlaybackIssuer:
+        """An issuer over the same parts, but for some."""
+        parts: dict[str, Any] = {
+            "channel_names": {"demo": self.channel, "lobby": self.public_channel},
+            "grants": GRANTS,
+            "directory": self.directory,
+            "rings": self.service.rings,
+            "limits": PlaybackLimits(),
+            "audit": self.audit,
+            "clock": self.world.clock,
+        }
+        return PlaybackIssuer(**parts | changes)
+
+    def new_key(self, name: str, *grants: str) -> str:
+        """The text of a new API key, which the service has already seen."""
+        text = _saved_key(self.world, name, grants)
+        self.service.api_keys.refresh()
+        return text
+
+
+@contextlib.contextmanager
+def deployment_in(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Deployment]:
+    """A deployment whose ring has an active key pair and a standby, and whose channel is live."""
+    with world_in(folder, monkeypatch) as world:
+        world.settle()
+        ivs = world.ivs.client()
+        channel = ivs.create_channel(name="demo", authorized=True)["channel"]["arn"]
+        lobby = ivs.create_channel(name="lobby", authorized=False)["channel"]["arn"]
+        world.ivs.go_live(channel)
+        key = _saved_key(world, "backend", ("open",))
+        audit = MemoryAudit()
+        names = {"demo": ChannelArn.parse(channel), "lobby": ChannelArn.parse(lobby)}
+        with contextlib.ExitStack() as started:
+            rings = {REGION: started.enter_context(world.view())}
+            keys = _followed_keys(world)
+            keys.start()
+            started.callback(keys.close)
+            clients = AwsClients(AwsTerms())
+            started.callback(clients.close)
+            directory = directory_over(partial(get_channel, clients), world.clock)
+            issuer = PlaybackIssuer(
+                channel_names=names,
+                grants=GRANTS,
+                directory=directory,
+                rings=rings,
+                limits=PlaybackLimits(),
+                audit=audit,
+                clock=world.clock,
+            )
+            service = Service(issuer, keys, rings, world.clock)
+            yield Deployment(world, names["demo"], names["lobby"], audit, directory, service, key)
+
+
+def directory_over(fetch: Callable[[ChannelArn], Channel], clock: Clock) -> ChannelDirectory:
+    """A directory with the default terms."""
+    return ChannelDirectory(fetch, clock, DirectoryTerms(), SystemRandom())
+
+
+def _saved_key(world: World, name: str, grants: tuple[str, ...]) -> str:
+    document = world.state.load(api_keys.DOCUMENT_NAME)
+    keys, text = api_keys.create(
+        ApiKeys.decode(document), name=name, grants=grants, now=world.clock.now()
+    )
+    version = document.version if document else 0
+    world.state.save(api_keys.DOCUMENT_NAME, keys.encode(), replacing=version)
+    return text
+
+
+def _followed_keys(world: World) -> Followed[ApiKeys]:
+    return Followed(
+        world.state,
+        api_keys.DOCUMENT_NAME,
+        ApiKeys.decode,
+        clock=world.clock,
+        refresh_seconds=3_600,
+    )
