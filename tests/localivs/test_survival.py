@@ -39,8 +39,10 @@ def free_port() -> int:
 def gunicorn(data_path: Path) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
     """Local IVS in its own process group; killed on leaving, if it isn't dead by then."""
     port = free_port()
-    command = [sys.executable, "-m", "gunicorn", "--bind", f"127.0.0.1:{port}"]
-    command += ["--workers", "1", "--threads", "8", "--log-level", "error"]
+    # The gunicorn.conf.py of the folder is the service's, not Local IVS's.
+    command = [sys.executable, "-m", "gunicorn", "--config", os.devnull]
+    command += ["--bind", f"127.0.0.1:{port}"]
+    command += ["--workers", "1", "--threads", "8", "--no-control-socket", "--log-level", "error"]
     command += ["tokensvc.localivs.wsgi:app_from_environment()"]
     process = subprocess.Popen(
         command,

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import socket
 from typing import TYPE_CHECKING, Any
 
-from flask import Blueprint, Response, request
+from flask import Blueprint, Response, g, request
 
 from tokensvc.localivs import protocol
 from tokensvc.localivs.calls import Call
 from tokensvc.localivs.credentials import read_caller
-from tokensvc.localivs.errors import ApiError, OperationNotServedError
+from tokensvc.localivs.errors import AnswerLostError, ApiError, OperationNotServedError
+from tokensvc.localivs.faults import Faults
+from tokensvc.localivs.limits import Rates
 from tokensvc.localivs.operations import READING, WRITING
+from tokensvc.localivs.service_model import IvsModel
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,36 +23,46 @@ if TYPE_CHECKING:
     from tokensvc.localivs.clock import Clock
     from tokensvc.localivs.config import LocalIvsConfig
     from tokensvc.localivs.database import Database
-    from tokensvc.localivs.service_model import IvsModel
 
+# The WSGI servers that hand their client's socket to the application.
+SERVERS = ("gunicorn", "werkzeug")
 METHODS = ("GET", "POST", "PUT", "DELETE", "PATCH")
 
 
 class ControlPlane:
     """Answers the requests of the IVS API, each in one transaction."""
 
-    def __init__(
-        self, *, model: IvsModel, database: Database, clock: Clock, config: LocalIvsConfig
-    ) -> None:
-        self._model = model
+    def __init__(self, config: LocalIvsConfig, database: Database, clock: Clock) -> None:
+        self._config = config
         self._database = database
         self._clock = clock
-        self._config = config
+        self._model = IvsModel()
+        self._rates = Rates()
+        self._faults = Faults(database)
 
     def answer(self) -> protocol.Answer:
-        """The answer to Flask's current request."""
+        """The answer to Flask's current request.
+
+        Raises:
+            AnswerLostError: a planned fault wants the connection closed instead.
+        """
         try:
             operation, path = self._model.route(request.method, request.path)
+            g.operation = operation.name
             if operation.name not in READING and operation.name not in WRITING:
                 raise OperationNotServedError(f"Local IVS does not serve {operation.name}.")
-            caller = read_caller(request.headers.get("Authorization"))
+            g.caller = read_caller(request.headers.get("Authorization"))
             members = protocol.read_members(
                 operation,
                 path=path,
                 query=request.args.to_dict(flat=False),
                 body=request.get_data(),
             )
-            return protocol.success(operation, self._run(operation.name, caller, members))
+            if self._config.throttle:
+                self._rates.admit(operation.name, g.caller, members, self._clock.now())
+            with self._faults.around(operation.name):
+                result = self._run(operation.name, g.caller, members)
+            return protocol.success(operation, result)
         except ApiError as error:
             return protocol.failure(error)
 
@@ -57,11 +71,12 @@ class ControlPlane:
             run, transaction = READING[name], self._database.reading
         else:
             run, transaction = WRITING[name], self._database.transaction
+        now = self._clock.now()
         with transaction() as connection:
             call = Call(
                 operation=name,
                 caller=caller,
-                now=self._clock.now(),
+                now=now,
                 base_url=request.host_url.rstrip("/"),
                 connection=connection,
                 effect_delay_seconds=self._config.effect_delay_seconds,
@@ -69,13 +84,23 @@ class ControlPlane:
             return run(call, members)
 
 
-def create_blueprint(control_plane: ControlPlane) -> Blueprint:
+def create_blueprint(config: LocalIvsConfig, database: Database, clock: Clock) -> Blueprint:
     """Every path that no other part of Local IVS takes: the model says what it means."""
+    control_plane = ControlPlane(config, database, clock)
     blueprint = Blueprint("api", __name__)
 
     @blueprint.route("/<path:path>", methods=METHODS)
-    def operation(path: str) -> Response:  # noqa: ARG001 - the router reads the request itself
+    def operation(path: str) -> Response:  # noqa: ARG001 - the model routes by the request itself
         answer = control_plane.answer()
         return Response(answer.body, answer.status, dict(answer.headers))
+
+    @blueprint.errorhandler(AnswerLostError)
+    def close_connection(error: AnswerLostError) -> Response:
+        for server in SERVERS:
+            connection = request.environ.get(f"{server}.socket")
+            if connection is not None:
+                connection.shutdown(socket.SHUT_RDWR)
+        # Nobody receives this: what is written to the closed connection is lost.
+        return Response(str(error), 500)
 
     return blueprint

@@ -8,13 +8,13 @@ from flask import Flask, Response, jsonify, redirect
 from werkzeug.exceptions import HTTPException
 
 from tokensvc.localivs import api, control, protocol
-from tokensvc.localivs.clock import SystemClock
+from tokensvc.localivs.clock import MovableClock, SystemClock
 from tokensvc.localivs.database import Database
 from tokensvc.localivs.edge import blueprint as edge
 from tokensvc.localivs.edge_reader import EdgeReader
 from tokensvc.localivs.errors import ApiError, LocalIvsError, RequestTooLargeError
+from tokensvc.localivs.recent import RecentRequests
 from tokensvc.localivs.schema import CONTROL_PLANE
-from tokensvc.localivs.service_model import IvsModel
 
 if TYPE_CHECKING:
     from werkzeug.wrappers import Response as BaseResponse
@@ -33,18 +33,17 @@ def create_app(config: LocalIvsConfig, clock: Clock | None = None) -> Flask:
         config: Where the state is and how Local IVS behaves.
         clock: The time; the machine's own where none is given.
     """
-    clock = clock or SystemClock()
     app = Flask(__name__, static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = LARGEST_BODY_BYTES
     database = Database(config.state_file)
     database.ensure(CONTROL_PLANE)
     app.extensions["local_ivs_database"] = database
-    control_plane = api.ControlPlane(
-        model=IvsModel(), database=database, clock=clock, config=config
-    )
-    app.register_blueprint(control.create_blueprint(database=database, clock=clock))
-    app.register_blueprint(edge.create_blueprint(database, EdgeReader(database, clock), clock))
-    app.register_blueprint(api.create_blueprint(control_plane))
+    movable = MovableClock(clock or SystemClock(), database)
+    recent = RecentRequests(movable)
+    recent.watch(app)
+    app.register_blueprint(control.create_blueprint(database, movable, recent))
+    app.register_blueprint(edge.create_blueprint(database, EdgeReader(database, movable), movable))
+    app.register_blueprint(api.create_blueprint(config, database, movable))
     app.register_error_handler(HTTPException, _http_error)
     app.register_error_handler(LocalIvsError, _own_error)
 

@@ -3,7 +3,17 @@
 from __future__ import annotations
 
 import time
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from tokensvc.localivs.database import Database
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS clock (
+    id INTEGER PRIMARY KEY CHECK (id = 1), -- there is one clock
+    offset_seconds REAL NOT NULL
+) STRICT;
+"""
 
 
 class Clock(Protocol):
@@ -19,3 +29,31 @@ class SystemClock:
     def now(self) -> float:
         """The time in Unix seconds, UTC."""
         return time.time()
+
+
+class MovableClock:
+    """Another clock, ahead or behind by an offset that lasts over restarts."""
+
+    def __init__(self, clock: Clock, database: Database) -> None:
+        self._clock = clock
+        self._database = database
+        database.ensure(SCHEMA)
+
+    def now(self) -> float:
+        """The time in Unix seconds, UTC, the offset included."""
+        return self._clock.now() + self.offset_seconds()
+
+    def offset_seconds(self) -> float:
+        """How far ahead (or behind, when negative) this clock is."""
+        with self._database.reading() as connection:
+            row = connection.execute("SELECT offset_seconds FROM clock").fetchone()
+        return 0.0 if row is None else float(row["offset_seconds"])
+
+    def move(self, offset_seconds: float) -> None:
+        """Set the clock this far ahead of, or behind, the one beneath it."""
+        with self._database.transaction() as connection:
+            connection.execute(
+                "INSERT INTO clock (id, offset_seconds) VALUES (1, ?)"
+                " ON CONFLICT (id) DO UPDATE SET offset_seconds = excluded.offset_seconds",
+                (offset_seconds,),
+            )

@@ -1,51 +1,147 @@
 """The control API under `/_local/`: what a test or a person does to Local IVS, not to IVS.
 
-Plain JSON, unsigned and without CORS, so that no page of another origin can use it. It takes a
-channel live or offline; `GET /_local/` lists what there is.
+Plain JSON, unsigned, for loopback: it takes channels live, plans faults, moves the clock and tells
+the last requests. It has no CORS and wants a JSON content type, so that no page of another origin
+can use it. `GET /_local/` lists what there is.
 """
 
 from __future__ import annotations
 
+from dataclasses import asdict
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from flask import Blueprint, Response, jsonify, request
 
 from tokensvc.localivs.errors import ControlError
+from tokensvc.localivs.faults import ANY_OPERATION, Fault, FaultKind, Faults
 from tokensvc.localivs.identifiers import stream_id
+from tokensvc.localivs.operations import READING, WRITING
 
 if TYPE_CHECKING:
-    from tokensvc.localivs.clock import Clock
+    from tokensvc.localivs.clock import MovableClock
     from tokensvc.localivs.database import Database
+    from tokensvc.localivs.recent import RecentRequests
 
 HEALTHS = ("HEALTHY", "STARVING", "UNKNOWN")  # botocore model: StreamHealth
+FURTHEST_SECONDS = 10 * 366 * 86_400.0
 INDEX = {
     "PUT /_local/streams": '{"channel_arn": "arn:aws:ivs:...", "live": true, "health": "HEALTHY"} '
     "takes a channel live, or offline with false",
+    "POST /_local/faults": '{"operation": "GetChannel", "kind": "error", "error": '
+    '"ThrottlingException", "seconds": 0, "times": 1}; operation * is any; kinds: slow (by '
+    "seconds), error, drop (no answer, no effect), lose_answer (effect, but no answer)",
+    "GET /_local/faults": "the faults that no call has met yet",
+    "DELETE /_local/faults": "forgets them",
+    "PUT /_local/clock": '{"offset_seconds": 3600} moves the clock ahead of the machine\'s, or '
+    "behind with a negative number",
+    "GET /_local/clock": "the time by that clock",
+    "GET /_local/requests": "the last requests, newest first",
 }
 
 
-def create_blueprint(*, database: Database, clock: Clock) -> Blueprint:
+def create_blueprint(database: Database, clock: MovableClock, recent: RecentRequests) -> Blueprint:
     """The routes under `/_local/`."""
+    views = Control(database, clock, recent)
     blueprint = Blueprint("local", __name__, url_prefix="/_local")
+    blueprint.get("/")(views.index)
+    blueprint.put("/streams")(views.put_stream)
+    blueprint.post("/faults")(views.post_fault)
+    blueprint.get("/faults")(views.get_faults)
+    blueprint.delete("/faults")(views.delete_faults)
+    blueprint.get("/clock")(views.get_clock)
+    blueprint.put("/clock")(views.put_clock)
+    blueprint.get("/requests")(views.get_requests)
+    blueprint.register_error_handler(ControlError, refusal)
+    return blueprint
 
-    @blueprint.get("/")
-    def index() -> Response:
-        return jsonify(service="Local IVS", now=clock.now(), calls=INDEX)
 
-    @blueprint.put("/streams")
-    def put_stream() -> Response:
+class Control:
+    """The views: each does what its line in `INDEX` says."""
+
+    def __init__(self, database: Database, clock: MovableClock, recent: RecentRequests) -> None:
+        self._database = database
+        self._clock = clock
+        self._recent = recent
+        self._faults = Faults(database)
+
+    def index(self) -> Response:
+        """What there is."""
+        return jsonify(service="Local IVS", calls=INDEX)
+
+    def put_stream(self) -> Response:
+        """Take a channel live or offline."""
         document = _document()
         arn = _member(document, "channel_arn", str)
         live = _member(document, "live", bool)
-        health = document.get("health", HEALTHS[0])
-        set_live(database, arn, live=live, health=health, now=clock.now())
+        health = _member(document, "health", str, default=HEALTHS[0])
+        set_live(self._database, arn, live=live, health=health, now=self._clock.now())
         return jsonify(channel_arn=arn, live=live)
 
-    @blueprint.errorhandler(ControlError)
-    def refuse(error: ControlError) -> tuple[Response, int]:
-        return jsonify(error=str(error)), error.http_status
+    def post_fault(self) -> tuple[Response, int]:
+        """Plan a fault."""
+        fault = read_fault(_document())
+        self._faults.plan(fault)
+        return jsonify(asdict(fault)), 201
 
-    return blueprint
+    def get_faults(self) -> Response:
+        """The faults that wait."""
+        return jsonify(faults=[asdict(fault) for fault in self._faults.waiting()])
+
+    def delete_faults(self) -> Response:
+        """Forget the faults that wait."""
+        self._faults.clear()
+        return self.get_faults()
+
+    def get_clock(self) -> Response:
+        """The time."""
+        now, offset_seconds = self._clock.now(), self._clock.offset_seconds()
+        return jsonify(now=rfc3339(now), offset_seconds=offset_seconds)
+
+    def put_clock(self) -> Response:
+        """Move the time."""
+        offset_seconds = float(_member(_document(), "offset_seconds", (int, float)))
+        if not abs(offset_seconds) <= FURTHEST_SECONDS:
+            raise ControlError(f"offset_seconds is at most {FURTHEST_SECONDS:.0f}, ten years.")
+        self._clock.move(offset_seconds)
+        return self.get_clock()
+
+    def get_requests(self) -> Response:
+        """The last requests."""
+        latest = self._recent.latest()
+        return jsonify(requests=[asdict(each) | {"at": rfc3339(each.at)} for each in latest])
+
+
+def refusal(error: ControlError) -> tuple[Response, int]:
+    """A request that is wrong, told in JSON."""
+    return jsonify(error=str(error)), error.http_status
+
+
+def read_fault(document: dict[str, Any]) -> Fault:
+    """The fault that a JSON document describes.
+
+    Raises:
+        ControlError: names the member that is missing or wrong.
+    """
+    operation = _member(document, "operation", str)
+    if operation not in {ANY_OPERATION, *READING, *WRITING}:
+        raise ControlError(f"Local IVS does not serve {operation}; * is any operation.")
+    kind = _member(document, "kind", str)
+    if kind not in tuple(FaultKind):
+        raise ControlError(f"kind must be one of {', '.join(FaultKind)}.")
+    return Fault(
+        operation=operation,
+        kind=FaultKind(kind),
+        error=_member(document, "error", str, default=""),
+        seconds=float(_member(document, "seconds", (int, float), default=0)),
+        times=_member(document, "times", int, default=1),
+    )
+
+
+def rfc3339(moment: float) -> str:
+    """A moment in Unix seconds as RFC 3339, UTC, to the millisecond."""
+    text = datetime.fromtimestamp(moment, UTC).isoformat(timespec="milliseconds")
+    return text.replace("+00:00", "Z")
 
 
 def set_live(
@@ -80,8 +176,15 @@ def _document() -> dict[str, Any]:
     return document
 
 
-def _member(document: dict[str, Any], name: str, kind: type[Any]) -> Any:
-    value = document.get(name)
-    if not isinstance(value, kind):
-        raise ControlError(f"{name} is required, as a JSON {kind.__name__}; see GET /_local/.")
+def _member(
+    document: dict[str, Any],
+    name: str,
+    kind: type[Any] | tuple[type[Any], ...],
+    default: Any = None,
+) -> Any:
+    """A member of that type; the default, if there is one, where it is absent."""
+    value = document.get(name, default)
+    # To Python a boolean is an integer; to JSON it isn't a number.
+    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+        raise ControlError(f"{name} is missing or of the wrong type; GET /_local/ shows how.")
     return value

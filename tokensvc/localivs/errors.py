@@ -24,6 +24,10 @@ class ChannelUnknownError(LocalIvsError):
     """The playback edge was asked for a channel that doesn't exist."""
 
 
+class AnswerLostError(LocalIvsError):
+    """The connection is to be closed without an answer: a fault that was planned."""
+
+
 class ControlError(LocalIvsError):
     """A request to `/_local/` is wrong; answered with `http_status` and the message."""
 

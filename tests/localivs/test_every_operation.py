@@ -1,0 +1,66 @@
+"""Every operation that Local IVS serves, once each, through one client's life."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tests.localivs.test_key_pairs import PUBLIC_KEY
+from tests.support import shape_validator
+from tokensvc.localivs.faults import api_errors
+from tokensvc.localivs.operations import READING, WRITING
+
+if TYPE_CHECKING:
+    from mypy_boto3_ivs import IVSClient
+
+    from tests.support.local_ivs import LocalIvsServer
+
+
+def test_every_operation_answers_in_the_models_shape(
+    server: LocalIvsServer, ivs: IVSClient
+) -> None:
+    """The clients hold each answer against the model; all 24 operations answer with success."""
+    channel = ivs.create_channel(name="example", type="ADVANCED_HD", tags={"a": "b"})["channel"]
+    arn = channel["arn"]
+    ivs.update_channel(arn=arn, authorized=True)
+    ivs.get_channel(arn=arn)
+    ivs.batch_get_channel(arns=[arn, arn + "x"])
+    ivs.list_channels()
+    (key,) = ivs.list_stream_keys(channelArn=arn)["streamKeys"]
+    ivs.get_stream_key(arn=key["arn"])
+    ivs.batch_get_stream_key(arns=[key["arn"], key["arn"] + "x"])
+    ivs.delete_stream_key(arn=key["arn"])
+    ivs.create_stream_key(channelArn=arn)
+    pair = ivs.import_playback_key_pair(publicKeyMaterial=PUBLIC_KEY, name="k")["keyPair"]
+    ivs.get_playback_key_pair(arn=pair["arn"])
+    ivs.list_playback_key_pairs()
+    ivs.tag_resource(resourceArn=pair["arn"], tags={"c": "d"})
+    ivs.list_tags_for_resource(resourceArn=pair["arn"])
+    ivs.untag_resource(resourceArn=pair["arn"], tagKeys=["c"])
+    ivs.delete_playback_key_pair(arn=pair["arn"])
+    server.go_live(arn)
+    ivs.get_stream(channelArn=arn)
+    ivs.list_streams(filterBy={"health": "HEALTHY"})
+    ivs.put_metadata(channelArn=arn, metadata="hello")
+    ivs.start_viewer_session_revocation(channelArn=arn, viewerId="alice")
+    ivs.batch_start_viewer_session_revocation(
+        viewerSessions=[
+            {"channelArn": arn, "viewerId": "alice"},
+            {"channelArn": arn + "x", "viewerId": "bob"},
+        ]
+    )
+    ivs.stop_stream(channelArn=arn)
+    ivs.delete_channel(arn=arn)
+    assert server.answered == set(READING) | set(WRITING)
+    assert len(server.answered) == 24
+
+
+def test_error_names_and_statuses_are_the_models() -> None:
+    """Each error class of Local IVS that the model has, with the model's status."""
+    modelled = {
+        name: shape["error"]["httpStatusCode"]
+        for name, shape in shape_validator.model()["shapes"].items()
+        if shape.get("exception")
+    }
+    ours = {name: kind.http_status for name, kind in api_errors().items()}
+    assert {name: ours.get(name) for name in modelled} == modelled
+    assert set(ours) - set(modelled) == shape_validator.UNMODELLED_ERRORS - {"ThrottlingException"}
