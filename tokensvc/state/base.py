@@ -1,9 +1,9 @@
 """State: what all processes share, as a contract.
 
 Every state passes `tests/contract/state_contract.py`. Two kinds of thing live here. A *document*
-has a name and a version and is replaced as a whole by compare-and-set: a ring, the API keys. A *record*
-has a kind and an ID and expires: a ban, a channel's last answer. Bodies are JSON text whose meaning
-is the business of the room that owns them.
+has a name and a version and is replaced as a whole by compare-and-set: a ring, the API keys. A
+*record* has a kind and an ID and expires: a ban, a channel's last answer. Bodies are JSON text
+whose meaning is the business of the room that owns them.
 """
 
 from __future__ import annotations

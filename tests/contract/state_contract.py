@@ -1,0 +1,301 @@
+"""What every state must do, whatever stores it.
+
+A state's own test module subclasses `StateContract` and overrides two fixtures: `open_state`, and
+`forgetful_state`, which injects the one fault that the contract itself speaks about.
+"""
+
+from __future__ import annotations
+
+import secrets
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import ClassVar
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
+
+from tests.support.clock import EXAMPLE_NOW
+from tokensvc.errors import StateConflict, StateUnavailable
+from tokensvc.state.base import NEW, Document, Record, State
+
+OpenState = Callable[[], State]
+LATER = EXAMPLE_NOW + 600.0
+
+
+class StateContract:
+    """Subclass it, and override `open_state` and `forgetful_state`."""
+
+    @pytest.fixture
+    def open_state(self) -> OpenState:
+        """Each call opens the same store, empty at first, as another process would."""
+        raise NotImplementedError
+
+    @pytest.fixture
+    def forgetful_state(self) -> State:
+        """A state on the same store which loses the acknowledgement of its first stored save."""
+        raise NotImplementedError
+
+    @pytest.fixture
+    def state(self, open_state: OpenState) -> State:
+        """One state, for the tests that need no second."""
+        return open_state()
+
+    # --- Documents
+
+    def test_a_document_that_was_never_saved_has_version_new_and_no_body(
+        self, state: State
+    ) -> None:
+        """Absence is told by values, not by errors."""
+        assert state.version("ring") == NEW
+        assert state.load("ring") is None
+
+    def test_a_save_is_read_back_by_another_process(self, open_state: OpenState) -> None:
+        """A read sees every write acknowledged before it, whoever wrote."""
+        assert open_state().save("ring", '{"a": 1}', replacing=NEW) == 1
+        other = open_state()
+        assert other.version("ring") == 1
+        assert other.load("ring") == Document(body='{"a": 1}', version=1)
+
+    def test_each_save_gives_the_next_version(self, state: State) -> None:
+        """Versions count saves, and a save names the one that it replaces."""
+        versions = [state.save("ring", f"body {n}", replacing=n) for n in range(3)]
+        assert versions == [1, 2, 3]
+        assert state.load("ring") == Document(body="body 2", version=3)
+
+    @pytest.mark.parametrize("replacing", [0, 1, 3], ids=["new", "overtaken", "not yet there"])
+    def test_a_save_that_replaces_another_version_is_refused_and_changes_nothing(
+        self, state: State, replacing: int
+    ) -> None:
+        """Compare-and-set: the loser is told, and what the winner saved stays."""
+        state.save("ring", "first", replacing=NEW)
+        state.save("ring", "second", replacing=1)
+        with pytest.raises(StateConflict) as refusal:
+            state.save("ring", "third", replacing=replacing)
+        assert refusal.value.code == "state_conflict"
+        assert state.load("ring") == Document(body="second", version=2)
+        assert state.save("ring", "third", replacing=2) == 3
+
+    def test_the_same_body_saved_by_another_writer_is_no_win(self, open_state: OpenState) -> None:
+        """A win is recognised by the writer's nonce, never by what was written."""
+        open_state().save("ring", "same", replacing=NEW)
+        with pytest.raises(StateConflict):
+            open_state().save("ring", "same", replacing=NEW)
+
+    def test_a_win_whose_acknowledgement_was_lost_is_recognised(
+        self, forgetful_state: State, state: State
+    ) -> None:
+        """Rule 7: the writer's nonce tells the winner that the stored save is its own."""
+        assert forgetful_state.save("ring", "mine", replacing=NEW) == 1
+        assert state.load("ring") == Document(body="mine", version=1)
+        assert state.save("ring", "next", replacing=1) == 2
+
+    def test_documents_are_apart(self, state: State) -> None:
+        """A save touches the document that it names, and no record of the same name."""
+        state.save("ring", "of the ring", replacing=NEW)
+        state.put("ring", Record("ring", "of the record", LATER))
+        state.save("api-keys", "of the keys", replacing=NEW)
+        assert state.load("ring") == Document(body="of the ring", version=1)
+        assert state.load("api-keys") == Document(body="of the keys", version=1)
+        assert state.version("record") == NEW
+
+    @pytest.mark.parametrize(
+        "body", ["", "é ☃ 𝄞 \x00 '\"\\", "x" * 100_000], ids=["empty", "unicode", "long"]
+    )
+    def test_a_body_comes_back_to_the_character(self, state: State, body: str) -> None:
+        """The state does not look into a body."""
+        state.save("ring", body, replacing=NEW)
+        state.put("ban", Record("one", body, LATER))
+        assert state.load("ring") == Document(body=body, version=1)
+        assert state.records("ban") == (Record("one", body, LATER),)
+
+    def test_of_many_threads_that_race_exactly_one_wins_each_version(
+        self, open_state: OpenState
+    ) -> None:
+        """Eight writers, each with a state of its own, try to save the same five versions."""
+        writers, versions = 8, 5
+        together = threading.Barrier(writers, timeout=30)
+
+        def race(writer: int) -> list[int]:
+            state = open_state()
+            won = []
+            for version in range(versions):
+                together.wait()
+                try:
+                    won.append(state.save("ring", f"by {writer}", replacing=version))
+                except StateConflict:
+                    continue
+            return won
+
+        with ThreadPoolExecutor(writers) as pool:
+            wins = list(pool.map(race, range(writers)))
+        assert sorted(version for won in wins for version in won) == [1, 2, 3, 4, 5]
+        winner = next(writer for writer, won in enumerate(wins) if versions in won)
+        assert open_state().load("ring") == Document(body=f"by {winner}", version=5)
+
+    def test_threads_share_one_state(self, state: State) -> None:
+        """One object serves every thread of a process."""
+
+        def keep(writer: int) -> None:
+            for n in range(3):
+                state.put("ban", Record(f"{writer}-{n}", "x", LATER))
+                assert state.version("ring") == NEW
+
+        with ThreadPoolExecutor(6) as pool:
+            list(pool.map(keep, range(6)))
+        assert len(state.records("ban")) == 18
+        assert state.records_version("ban") == 18
+
+    # --- Records
+
+    def test_records_are_told_by_kind_and_in_the_order_of_their_ids(
+        self, open_state: OpenState
+    ) -> None:
+        """A kind is a room of its own."""
+        state = open_state()
+        state.put("ban", Record("b", "2", LATER))
+        state.put("ban", Record("a", "1", LATER + 0.5))
+        state.put("channel", Record("a", "other", LATER))
+        assert open_state().records("ban") == (
+            Record("a", "1", LATER + 0.5),
+            Record("b", "2", LATER),
+        )
+        assert state.records("session") == ()
+
+    def test_a_put_takes_the_place_of_the_record_with_the_same_id(self, state: State) -> None:
+        """There is one record for each kind and ID: the last."""
+        state.put("ban", Record("a", "old", LATER))
+        state.put("ban", Record("a", "new", LATER + 60.0))
+        assert state.records("ban") == (Record("a", "new", LATER + 60.0),)
+
+    def test_a_removed_record_is_gone_and_removing_it_again_is_nothing(
+        self, open_state: OpenState
+    ) -> None:
+        """Removing can be run again, as every step can."""
+        state = open_state()
+        state.put("ban", Record("a", "1", LATER))
+        state.put("ban", Record("b", "2", LATER))
+        state.remove("ban", "a")
+        state.remove("ban", "a")
+        state.remove("channel", "b")
+        assert open_state().records("ban") == (Record("b", "2", LATER),)
+
+    def test_a_record_that_has_not_expired_is_kept_whatever_else_is_put(self, state: State) -> None:
+        """Only what has expired may be swept, and only at the state's leisure."""
+        state.put("ban", Record("runs on", "1", LATER))
+        state.put("ban", Record("long over", "2", EXAMPLE_NOW - 1_000_000.0))
+        state.put("ban", Record("fresh", "3", LATER))
+        kept = {record.record_id for record in state.records("ban")}
+        assert {"runs on", "fresh"} <= kept <= {"runs on", "fresh", "long over"}
+
+    def test_the_version_of_a_kind_grows_with_each_change_of_that_kind(
+        self, open_state: OpenState
+    ) -> None:
+        """What a watcher compares: another process's put and remove show, other kinds' don't."""
+        watcher, writer = open_state(), open_state()
+        seen = [watcher.records_version("ban")]
+        writer.put("ban", Record("a", "1", LATER))
+        seen.append(watcher.records_version("ban"))
+        writer.put("ban", Record("a", "1", LATER))
+        seen.append(watcher.records_version("ban"))
+        writer.remove("ban", "a")
+        seen.append(watcher.records_version("ban"))
+        assert seen == sorted(set(seen))
+        writer.put("channel", Record("a", "1", LATER))
+        assert watcher.records_version("ban") == seen[-1]
+
+    # --- The whole
+
+    def test_a_closed_state_refuses_and_the_store_stays(self, open_state: OpenState) -> None:
+        """Closing lets go of what this object holds, and of nothing else."""
+        state = open_state()
+        state.save("ring", "kept", replacing=NEW)
+        state.close()
+        with pytest.raises(StateUnavailable):
+            state.load("ring")
+        assert open_state().load("ring") == Document(body="kept", version=1)
+
+    def test_any_run_of_operations_by_two_processes_agrees_with_a_model(
+        self, open_state: OpenState
+    ) -> None:
+        """Whatever two processes do in turn, a dict would have done the same."""
+        run_state_machine_as_test(
+            type("AgainstModel", (_AgainstModel,), {"store": (open_state,)}),
+            settings=settings(
+                max_examples=20,
+                stateful_step_count=25,
+                deadline=None,  # A disk's sync takes as long as it takes.
+                suppress_health_check=[HealthCheck.too_slow],
+            ),
+        )
+
+
+NAMES = st.sampled_from(["ring", "api-keys"])
+KINDS = st.sampled_from(["ban", "channel"])
+IDS = st.sampled_from(["a", "b", "c"])
+BODIES = st.text(st.characters(codec="utf-8"), max_size=20)
+WHO = st.sampled_from([0, 1])
+
+
+class _AgainstModel(RuleBasedStateMachine):
+    """Two states on one store, beside what they should hold."""
+
+    store: ClassVar[tuple[OpenState]]  # In a tuple, so that it is not taken for a method.
+
+    def __init__(self) -> None:
+        super().__init__()
+        (open_state,) = self.store
+        self.states = (open_state(), open_state())
+        # One store serves all examples: each keeps to names of its own.
+        self.prefix = secrets.token_hex(8)
+        self.documents: dict[str, Document] = {}
+        self.kept: dict[str, dict[str, Record]] = {}
+        self.changes: dict[str, list[int]] = {}
+
+    def _own(self, name: str) -> str:
+        return f"{self.prefix}-{name}"
+
+    @rule(who=WHO, name=NAMES, body=BODIES)
+    def save_over_the_latest(self, who: int, name: str, body: str) -> None:
+        stored = self.documents.get(name, Document("", NEW)).version
+        assert self.states[who].save(self._own(name), body, replacing=stored) == stored + 1
+        self.documents[name] = Document(body, stored + 1)
+
+    @precondition(lambda self: self.documents)
+    @rule(who=WHO, name=NAMES, body=BODIES, off_by=st.sampled_from([-2, -1, 1, 2]))
+    def save_over_another_version(self, who: int, name: str, body: str, off_by: int) -> None:
+        stored = self.documents.get(name, Document("", NEW)).version
+        with pytest.raises(StateConflict):
+            self.states[who].save(self._own(name), body, replacing=stored + off_by)
+
+    @rule(who=WHO, name=NAMES)
+    def read(self, who: int, name: str) -> None:
+        expected = self.documents.get(name)
+        assert self.states[who].load(self._own(name)) == expected
+        version = NEW if expected is None else expected.version
+        assert self.states[who].version(self._own(name)) == version
+
+    @rule(who=WHO, kind=KINDS, record_id=IDS, body=BODIES)
+    def put(self, who: int, kind: str, record_id: str, body: str) -> None:
+        record = Record(record_id, body, LATER)
+        self.states[who].put(self._own(kind), record)
+        self.kept.setdefault(kind, {})[record_id] = record
+        self._expect_growth(kind)
+
+    @rule(who=WHO, kind=KINDS, record_id=IDS)
+    def remove(self, who: int, kind: str, record_id: str) -> None:
+        self.states[who].remove(self._own(kind), record_id)
+        if self.kept.get(kind, {}).pop(record_id, None) is not None:
+            self._expect_growth(kind)
+
+    @rule(who=WHO, kind=KINDS)
+    def list_records(self, who: int, kind: str) -> None:
+        expected = tuple(record for _, record in sorted(self.kept.get(kind, {}).items()))
+        assert tuple(self.states[who].records(self._own(kind))) == expected
+
+    def _expect_growth(self, kind: str) -> None:
+        seen = self.changes.setdefault(kind, [0])
+        seen.append(self.states[0].records_version(self._own(kind)))
+        assert seen[-2] < seen[-1]

@@ -1,0 +1,35 @@
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import ExitStack, closing
+from pathlib import Path
+
+import pytest
+
+from tests.contract.state_contract import OpenState, StateContract
+from tests.support.clock import ManualClock
+from tests.support.sqlite_faults import LosesAcknowledgement
+from tokensvc.state.base import State
+from tokensvc.state.sqlite import SqliteState
+
+
+class TestSqliteState(StateContract):
+    """SQLite keeps the contract."""
+
+    @pytest.fixture
+    def path(self, tmp_path: Path) -> Path:
+        """Where the state file will be."""
+        return tmp_path / "keys" / "state.sqlite3"
+
+    @pytest.fixture
+    def open_state(self, path: Path) -> Iterator[OpenState]:
+        """Another object on the same file is what another process has."""
+        with ExitStack() as opened:
+            yield lambda: opened.enter_context(closing(SqliteState(path, ManualClock())))
+
+    @pytest.fixture
+    def forgetful_state(self, path: Path) -> State:
+        """Its first commit is stored and then reported as failed."""
+        faulty: type[sqlite3.Connection] = LosesAcknowledgement.once()
+        return SqliteState(path, ManualClock(), connection_class=faulty)

@@ -1,0 +1,73 @@
+"""Files that are there whole or not at all: private from their first byte, safe on the disk.
+
+A file is made as a draft beside its place and then linked to its name, which, unlike a rename,
+never takes the place of a file that another process put there first. A crash can leave a draft
+behind, never half a file.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+_OWNER_ONLY = 0o600
+_FOLDER_OF_OWNER = 0o700
+_DRAFT_SUFFIX = ".draft"
+
+
+@contextmanager
+def new_file(path: Path) -> Iterator[Path]:
+    """An empty draft to fill, with mode 0600, which gets the name `path` when the block ends well.
+
+    Raises:
+        FileExistsError: at the end of the block, when the name is taken; that file is untouched.
+        OSError: when the folder can't be written; nothing stays.
+    """
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}{_DRAFT_SUFFIX}")
+    os.close(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, _OWNER_ONLY))
+    try:
+        yield draft
+        _sync(draft)
+        os.link(draft, path)
+    finally:
+        draft.unlink(missing_ok=True)
+        # Also when the name was taken: whoever took it may not have come this far yet.
+        _sync(path.parent)
+
+
+def discard_drafts(path: Path) -> None:
+    """Remove what crashed makers of `path` left behind.
+
+    To be called only while `path` exists or nobody makes it: a maker whose draft vanishes fails.
+    """
+    for entry in path.parent.iterdir():
+        if entry.name.startswith(f".{path.name}.") and entry.name.endswith(_DRAFT_SUFFIX):
+            entry.unlink(missing_ok=True)
+    _sync(path.parent)
+
+
+def remove(path: Path) -> None:
+    """Return when the file is gone for good, even if it was gone before.
+
+    Raises:
+        OSError: when the folder can't be written, or is not there.
+    """
+    path.unlink(missing_ok=True)
+    _sync(path.parent)
+
+
+def make_private_folder(folder: Path) -> None:
+    """Return when `folder` exists; made now, only its owner may look into it (0700)."""
+    folder.mkdir(mode=_FOLDER_OF_OWNER, parents=True, exist_ok=True)
+
+
+def _sync(path: Path) -> None:
+    # A name is durable when its folder has been synced; the file's own sync covers its bytes only.
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
