@@ -1,0 +1,53 @@
+# make run   starts Local IVS and the service with a private channel that plays
+# make test  checks everything, as CI does
+#
+# Both set themselves up in .venv, from the pinned requirements, whenever those have changed.
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+
+VENV := .venv
+BIN := $(VENV)/bin
+NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
+# The first that is new enough; `make PYTHON=/path/to/python run` names another.
+PYTHON = $(shell for python in python3 python3.14 python3.13 python3.12 python3.11 python; do \
+	"$$python" -c '$(NEW_ENOUGH)' 2>/dev/null && echo "$$python" && break; done)
+PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check install
+
+.PHONY: help run test requirements
+
+help:
+	@sed -n 's/^# make /make /p' Makefile
+
+run: $(VENV)/.run
+	@exec $(BIN)/tokensvc demo
+
+test: $(VENV)/.test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/pytest -n 2
+
+$(VENV)/.run $(VENV)/.test: $(VENV)/.%: requirements/%.txt pyproject.toml | $(VENV)/.made
+	@echo "Installing what requirements/$*.txt pins ..."
+	@$(PIP) --require-hashes -r requirements/$*.txt
+	@$(PIP) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.made:
+	@"$(PYTHON)" -c '$(NEW_ENOUGH)' 2>/dev/null || { echo \
+		"Python 3.11 or newer is needed and was not found; name one: make PYTHON=/path/to/python run" \
+		>&2; exit 1; }
+	@"$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null || { echo \
+		"Python's venv module is missing (Debian, Ubuntu: apt install python3-venv)" >&2; exit 1; }
+	@"$(PYTHON)" -m venv $(VENV)
+	@touch $@
+
+# The pins are made anew only on purpose; the tool that makes them is in no environment of ours.
+COMPILE = uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-emit-find-links --custom-compile-command "make requirements"
+requirements:
+	$(COMPILE) --upgrade pyproject.toml requirements/build.in -o requirements/run.txt
+	$(COMPILE) --upgrade pyproject.toml requirements/build.in --extra test \
+		-c requirements/run.txt -o requirements/test.txt

@@ -1,0 +1,122 @@
+"""The command `tokensvc demo`, which `make run` calls."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import signal
+from contextlib import ExitStack
+from pathlib import Path
+
+import click
+
+from tokensvc.bootstrap import build_clients
+from tokensvc.cli.demo.folder import CHANNEL, DemoFolder, isolated
+from tokensvc.cli.demo.preparing import prepare
+from tokensvc.cli.demo.processes import Server, listen, running
+from tokensvc.cli.invocation import Invocation, pass_invocation
+from tokensvc.cli.serve import local_ivs_arguments, local_ivs_environment, service_arguments
+from tokensvc.clock import Clock
+
+_LOOK_SECONDS = 0.2
+_PORT = click.IntRange(0, 65_535)
+
+
+@click.command()
+@click.option(
+    "--folder",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path(".demo"),
+    show_default=True,
+    help="Where the demo keeps its settings, keys and state.",
+)
+@click.option("--port", type=_PORT, envvar="PORT", default=8000, show_default=True)
+@click.option(
+    "--local-ivs-port", type=_PORT, envvar="LOCAL_IVS_PORT", default=8001, show_default=True
+)
+@pass_invocation
+def demo(invocation: Invocation, folder: Path, port: int, local_ivs_port: int) -> None:
+    """Start Local IVS and the service with a private channel that plays; Ctrl-C ends both.
+
+    Needs no AWS account. What it makes it keeps, and goes on with it at the next start.
+    """
+    # Ended by a signal, or with its terminal, it ends its servers as for Ctrl-C.
+    for ending in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(ending, signal.default_int_handler)
+    try:
+        with ExitStack() as stack:
+            _run(DemoFolder(folder.absolute()), (port, local_ivs_port), invocation.clock, stack)
+    except KeyboardInterrupt:
+        click.echo("\nThe demo has ended.")
+
+
+def _run(folder: DemoFolder, ports: tuple[int, int], clock: Clock, stack: ExitStack) -> None:
+    stack.enter_context(folder.locked())
+    port, local_ivs_port = ports
+    local_ivs_listener = listen(local_ivs_port, "LOCAL_IVS_PORT", clock)
+    service_listener = stack.enter_context(listen(port, "PORT", clock))
+    # From here on also this process sees no other AWS than the demo's.
+    environment = isolated(os.environ)
+    os.environ.clear()
+    os.environ.update(environment)
+    local_ivs = stack.enter_context(
+        running(
+            "Local IVS",
+            local_ivs_arguments(),
+            listener=local_ivs_listener,
+            environment=local_ivs_environment(environment, folder.local_ivs),
+            log=folder.log("local-ivs"),
+        )
+    )
+    os.environ.update(folder.variables(local_ivs.url))
+    local_ivs.wait_until_ready("/healthz", clock)
+    service_port = service_listener.getsockname()[1]
+    api_key = prepare(folder, local_ivs, service_port, build_clients(), clock)
+    service = stack.enter_context(
+        running(
+            "The service",
+            service_arguments(),
+            listener=service_listener,
+            environment=os.environ,
+            log=folder.log("service"),
+        )
+    )
+    service.wait_until_ready("/readyz", clock)
+    folder.write(folder.environment, _exports(folder, local_ivs))
+    # Not while a server is being ended: a second Ctrl-C would leave it behind.
+    stack.callback(signal.signal, signal.SIGINT, signal.SIG_IGN)
+    click.echo(_welcome(folder, service, api_key))
+    while True:
+        for server in (local_ivs, service):
+            server.require_alive()
+        clock.sleep(_LOOK_SECONDS)
+
+
+def _exports(folder: DemoFolder, local_ivs: Server) -> str:
+    variables = folder.variables(local_ivs.url)
+    return "".join(f"export {name}={shlex.quote(value)}\n" for name, value in variables.items())
+
+
+def _welcome(folder: DemoFolder, service: Server, api_key: str) -> str:
+    ask = shlex.join(
+        [
+            *("curl", "-sS", f"{service.url}/v1/playback-urls"),
+            *("-H", f"Authorization: Bearer {api_key}"),
+            *("-H", "Content-Type: application/json"),
+            *("-d", f'{{"channel": "{CHANNEL}"}}'),
+        ]
+    )
+    return f"""
+A private channel is live, and plays only through signed URLs.
+
+  Watch it:            {service.url}/demo
+
+  Ask for a signed playback URL:
+
+{ask}
+
+  Work on its keys:    . {shlex.quote(str(folder.environment))} && tokensvc keys list
+  Logs:                {folder.log("service")} and {folder.log("local-ivs")}
+
+Ctrl-C ends it. The next start goes on with the same channel and keys ({folder.path}).
+"""

@@ -1,0 +1,101 @@
+"""What the demo needs in Local IVS and in its folder, made where it is not there yet.
+
+Each step finds what an earlier start has left, whole or interrupted, and goes on from it.
+"""
+
+from __future__ import annotations
+
+import base64
+import http.client
+import json
+import secrets
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+from tokensvc.access import api_keys
+from tokensvc.access.api_keys import ApiKeys, authenticate
+from tokensvc.arns import ChannelArn, Region, parse_region
+from tokensvc.aws import AwsClients, translated
+from tokensvc.bootstrap import build_rotator, build_state
+from tokensvc.cli.demo.folder import CHANNEL, GRANT, OTHER_CHANNEL, REGION, DemoFolder
+from tokensvc.cli.demo.processes import DemoFailed, Server
+from tokensvc.clock import Clock
+from tokensvc.errors import Unauthenticated
+from tokensvc.settings import Settings, load_settings
+from tokensvc.state.base import NEW
+
+if TYPE_CHECKING:
+    from mypy_boto3_ivs import IVSClient
+
+_API_KEY_NAME = "demo"
+_OPERATOR = "demo"
+_SECRET_BYTES = 32
+
+
+def prepare(
+    folder: DemoFolder, local_ivs: Server, port: int, clients: AwsClients, clock: Clock
+) -> str:
+    """The text of an API key, after everything else that the service needs is in place.
+
+    Raises:
+        TokensvcError: when something can't be made.
+    """
+    region = parse_region(REGION)
+    client = clients.ivs(region)
+    channel_arn = _private_channel(client, region, CHANNEL)
+    _go_live(local_ivs, channel_arn)
+    folder.write_settings(
+        channel_arn=str(channel_arn),
+        other_channel_arn=str(_private_channel(client, region, OTHER_CHANNEL)),
+        port=port,
+    )
+    if not folder.key_encryption_secret.exists():
+        secret = base64.b64encode(secrets.token_bytes(_SECRET_BYTES)).decode()
+        folder.write(folder.key_encryption_secret, f"{secret}\n")
+    settings = load_settings(folder.settings, {})
+    rotator = build_rotator(settings, region, clock, by=_OPERATOR, clients=clients)
+    rotator.reconcile(lambda _step: None)
+    return _api_key(folder, settings, clock)
+
+
+def _private_channel(client: IVSClient, region: Region, name: str) -> ChannelArn:
+    with translated("ListChannels", region):
+        found = client.list_channels(filterByName=name)["channels"]
+    if found:
+        return ChannelArn.parse(found[0]["arn"])
+    with translated("CreateChannel", region):
+        return ChannelArn.parse(client.create_channel(name=name, authorized=True)["channel"]["arn"])
+
+
+def _go_live(local_ivs: Server, channel_arn: ChannelArn) -> None:
+    connection = http.client.HTTPConnection(local_ivs.url.removeprefix("http://"), timeout=10)
+    try:
+        body = json.dumps({"channel_arn": str(channel_arn), "live": True})
+        headers = {"Content-Type": "application/json"}
+        connection.request("PUT", "/_local/streams", body, headers)
+        status = connection.getresponse().status
+    finally:
+        connection.close()
+    if status != HTTPStatus.OK:
+        raise DemoFailed(
+            f"Local IVS did not take {channel_arn} live (HTTP {status}).",
+            way_out=f"Its log is {local_ivs.log}.",
+        )
+
+
+def _api_key(folder: DemoFolder, settings: Settings, clock: Clock) -> str:
+    """The kept text, if it still opens; else that of a new key in its place."""
+    state = build_state(settings.state.url, clock)
+    document = state.load(api_keys.DOCUMENT_NAME)
+    known = ApiKeys.decode(document)
+    try:
+        text = folder.api_key.read_text().strip()
+        authenticate(known, text)
+    except (FileNotFoundError, Unauthenticated):
+        others = ApiKeys(tuple(key for key in known.keys if key.name != _API_KEY_NAME))
+        kept, text = api_keys.create(others, name=_API_KEY_NAME, grants=(GRANT,), now=clock.now())
+        # The text first: a key whose text was lost would be of no use to anyone.
+        folder.write(folder.api_key, f"{text}\n")
+        version = NEW if document is None else document.version
+        state.save(api_keys.DOCUMENT_NAME, kept.encode(), replacing=version)
+    return text

@@ -1,0 +1,105 @@
+"""One run of the command: the settings, AWS and the operator that its parts stand on."""
+
+from __future__ import annotations
+
+import functools
+import getpass
+import os
+import socket
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import click
+
+from tokensvc.arns import Region
+from tokensvc.aws import AwsClients
+from tokensvc.bootstrap import build_clients, build_rotator, build_state
+from tokensvc.clock import Clock
+from tokensvc.keyring.rotator import Rotator
+from tokensvc.settings import Settings, load_settings
+from tokensvc.state.base import State
+
+Command = TypeVar("Command", bound=Callable[..., None])
+
+
+@dataclass(frozen=True)
+class Invocation:
+    """What a command needs, made when it is first asked for.
+
+    Attributes:
+        config: the settings file that was named, if any.
+        environment: the environment variables.
+        clock: the time.
+    """
+
+    config: Path | None
+    environment: Mapping[str, str]
+    clock: Clock
+
+    @functools.cached_property
+    def settings(self) -> Settings:
+        """The settings. Raises SettingsInvalid."""
+        return load_settings(self.config, self.environment)
+
+    @functools.cached_property
+    def state(self) -> State:
+        """The shared state."""
+        return build_state(self.settings.state.url, self.clock)
+
+    @functools.cached_property
+    def clients(self) -> AwsClients:
+        """AWS clients, shared by all regions."""
+        return build_clients()
+
+    def rotator(self, region: Region) -> Rotator:
+        """What acts on that region's ring, in the name of whoever runs the command."""
+        return build_rotator(self.settings, region, self.clock, by=operator(), clients=self.clients)
+
+    def regions(self, asked: str | None) -> tuple[Region, ...]:
+        """The asked region, or all that are configured.
+
+        Raises:
+            click.BadParameter: when the settings don't have the asked one.
+        """
+        configured = self.settings.ivs.regions
+        if asked is None:
+            return configured
+        for region in configured:
+            if region == asked:
+                return (region,)
+        raise click.BadParameter(
+            f"{asked} is not among the configured regions: {', '.join(configured)}.",
+            param_hint="--region",
+        )
+
+    def region(self, asked: str | None) -> Region:
+        """The asked region, or the only one that is configured.
+
+        Raises:
+            click.BadParameter: when there is a choice and none was made.
+        """
+        regions = self.regions(asked)
+        if len(regions) > 1:
+            raise click.BadParameter(
+                f"Say for which region: {', '.join(regions)}.", param_hint="--region"
+            )
+        return regions[0]
+
+
+pass_invocation = click.make_pass_decorator(Invocation)
+
+
+def region_option(what_without: str) -> Callable[[Command], Command]:
+    """The option --region, whose help says what happens without it."""
+    return click.option("--region", metavar="REGION", help=f"The region; {what_without}.")
+
+
+def operator() -> str:
+    """Who runs the command, as `user@host`: what the history says."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # A container's user need not have a name.
+        user = f"uid-{os.getuid()}"
+    return f"{user}@{socket.gethostname()}"

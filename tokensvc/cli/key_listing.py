@@ -1,0 +1,202 @@
+"""`tokensvc keys list` and `keys show`: what the rings record, beside what IVS holds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import click
+
+from tokensvc.arns import Region
+from tokensvc.cli.invocation import Invocation, pass_invocation, region_option
+from tokensvc.cli.output import json_option, print_json, print_table, say_error
+from tokensvc.clock import rfc3339
+from tokensvc.errors import KeyNotFound, TokensvcError
+from tokensvc.ivs.key_pairs import IvsKeyPairs
+from tokensvc.ivs.model import HeldKeyPair
+from tokensvc.keyring.model import KeyPair, KeyState, Ring
+from tokensvc.keyring.store import RingStore
+
+_EVERY_REGION = "all that are configured where not given"
+_TIMES = (
+    "created_at",
+    "published_at",
+    "activated_at",
+    "signing_ended_at",
+    "delete_intended_at",
+    "deleted_at",
+    "destroyed_on",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """One key pair: recorded by us, held by IVS, or both.
+
+    Attributes:
+        region: its region.
+        key_id: our ID, None for a stranger.
+        state: our state, or `stranger`.
+        in_ivs: whether IVS holds it; None when IVS could not be asked.
+        fingerprint: IVS's, None until the pair is made.
+        arn: its ARN in IVS, if it has one.
+        since: when it came into that state, as far as is recorded.
+    """
+
+    region: str
+    key_id: str | None
+    state: str
+    in_ivs: bool | None
+    fingerprint: str | None
+    arn: str | None
+    since: str | None
+
+
+@click.command(name="list")
+@region_option(_EVERY_REGION)
+@json_option
+@pass_invocation
+def list_keys(invocation: Invocation, region: str | None, *, as_json: bool) -> None:
+    """List the key pairs, ours and strangers that IVS holds.
+
+    Calls ListPlaybackKeyPairs and GetPlaybackKeyPair. Where IVS can't be asked, what is recorded is
+    listed all the same, and the exit status is 1.
+    """
+    rows: list[_Row] = []
+    is_complete = True
+    for where in invocation.regions(region):
+        stored = RingStore(invocation.state, where).load()
+        held = _held(invocation, where)
+        is_complete = is_complete and held is not None
+        rows += _rows(where, stored.ring if stored else None, held)
+    if as_json:
+        print_json([asdict(row) for row in rows])
+    else:
+        print_table(
+            ("REGION", "KEY", "STATE", "IN IVS", "SINCE", "FINGERPRINT", "ARN"),
+            [
+                (
+                    row.region,
+                    row.key_id or "-",
+                    row.state,
+                    {True: "yes", False: "no", None: "?"}[row.in_ivs],
+                    row.since or "-",
+                    row.fingerprint or "-",
+                    row.arn or "-",
+                )
+                for row in rows
+            ],
+        )
+    if not is_complete:
+        raise click.exceptions.Exit(1)
+
+
+@click.command()
+@click.argument("key_id")
+@json_option
+@pass_invocation
+def show(invocation: Invocation, key_id: str, *, as_json: bool) -> None:
+    """Show all that is recorded of KEY_ID, its public half and history included.
+
+    Calls no operation of IVS.
+    """
+    ring, pair = _find(invocation, key_id)
+    facts = _facts(ring, pair)
+    if as_json:
+        print_json(facts)
+        return
+    history = facts.pop("history")
+    public_key = facts.pop("public_key")
+    print_table(
+        ("", ""), [(name, "-" if value is None else str(value)) for name, value in facts.items()]
+    )
+    click.echo(f"\n{public_key or ''}")
+    print_table(
+        ("AT", "FROM", "TO", "BY", "WHY"),
+        [
+            (line["at"], line["from_state"] or "-", line["to_state"], line["by"], line["why"])
+            for line in history
+        ],
+    )
+
+
+def _held(invocation: Invocation, region: Region) -> Sequence[HeldKeyPair] | None:
+    try:
+        return IvsKeyPairs(invocation.clients, region).held()
+    except TokensvcError as exc:
+        say_error(exc)
+        return None
+
+
+def _rows(region: Region, ring: Ring | None, held: Sequence[HeldKeyPair] | None) -> Iterator[_Row]:
+    pairs = ring.pairs if ring else ()
+    held_arns = None if held is None else {one.arn for one in held}
+    for pair in pairs:
+        yield _Row(
+            region=region,
+            key_id=pair.key_id,
+            state=pair.state,
+            in_ivs=None if held_arns is None else pair.arn in held_arns,
+            fingerprint=pair.public_key.fingerprint if pair.public_key else None,
+            arn=str(pair.arn) if pair.arn else None,
+            since=_since(pair),
+        )
+    ours = {pair.arn for pair in pairs}
+    for one in held or ():
+        if one.arn not in ours:
+            yield _Row(region, None, "stranger", True, one.fingerprint, str(one.arn), None)  # noqa: FBT003 # A row's columns, in order.
+
+
+def _since(pair: KeyPair) -> str | None:
+    entered = {
+        KeyState.PENDING: pair.created_at,
+        KeyState.PUBLISHED: pair.published_at,
+        KeyState.ACTIVE: pair.activated_at,
+        KeyState.RETIRING: pair.signing_ended_at,
+        KeyState.RETIRED: pair.deleted_at,
+    }[pair.state]
+    return None if entered is None else rfc3339(entered)
+
+
+def _find(invocation: Invocation, key_id: str) -> tuple[Ring, KeyPair]:
+    for region in invocation.settings.ivs.regions:
+        stored = RingStore(invocation.state, region).load()
+        for pair in stored.ring.pairs if stored else ():
+            if stored is not None and pair.key_id == key_id:
+                return stored.ring, pair
+    raise KeyNotFound(
+        f"No configured region has a key pair {key_id!r}.",
+        way_out="`tokensvc keys list` shows those that there are.",
+    )
+
+
+def _facts(ring: Ring, pair: KeyPair) -> dict[str, Any]:
+    public_key = pair.public_key
+    return {
+        "key_id": pair.key_id,
+        "region": ring.region,
+        "account_id": ring.account_id,
+        "state": pair.state.value,
+        "adopted": pair.adopted,
+        "arn": pair.arn and str(pair.arn),
+        "fingerprint": public_key and public_key.fingerprint,
+        "thumbprint": public_key and public_key.thumbprint,
+        **{name: _time(getattr(pair, name)) for name in _TIMES},
+        "public_key": public_key and public_key.pem,
+        "history": [
+            {
+                "at": rfc3339(line.at),
+                "by": line.by,
+                "from_state": line.from_state and line.from_state.value,
+                "to_state": line.to_state.value,
+                "why": line.why,
+            }
+            for line in ring.history
+            if line.key_id == pair.key_id
+        ],
+    }
+
+
+def _time(unix_seconds: float | None) -> str | None:
+    return None if unix_seconds is None else rfc3339(unix_seconds)

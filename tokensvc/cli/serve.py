@@ -1,0 +1,96 @@
+"""`tokensvc serve` and `tokensvc local-ivs`: each becomes a gunicorn."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NoReturn
+
+import click
+
+import tokensvc
+from tokensvc.cli.invocation import Invocation, pass_invocation
+from tokensvc.errors import SettingsInvalid
+from tokensvc.settings import config_file
+from tokensvc.settings.loading import CONFIG_VARIABLE
+
+
+@click.command()
+@pass_invocation
+def serve(invocation: Invocation) -> None:
+    """Start the service under gunicorn, at the settings' host and port.
+
+    SIGHUP lets new workers read the settings again; SIGTERM ends it gracefully.
+    """
+    # Looked at before gunicorn starts, so that mistakes are told once and in plain words.
+    _ = invocation.settings
+    path = config_file(invocation.config, invocation.environment)
+    named = {} if path is None else {CONFIG_VARIABLE: str(path)}
+    _become(service_arguments(), {**invocation.environment, **named})
+
+
+@click.command(name="local-ivs")
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("local-ivs"),
+    show_default=True,
+    help="The folder that keeps its state; made when it is not there.",
+)
+@click.option("--port", type=click.IntRange(1, 65_535), default=8001, show_default=True)
+@click.option(
+    "--throttle/--no-throttle",
+    default=True,
+    show_default=True,
+    help="Whether it holds the documented rates of IVS.",
+)
+@pass_invocation
+def local_ivs(invocation: Invocation, data: Path, port: int, *, throttle: bool) -> None:
+    """Start Local IVS alone: Amazon IVS on 127.0.0.1, for development and tests.
+
+    Any AWS SDK uses it with AWS_ENDPOINT_URL_IVS=http://127.0.0.1:PORT and any credentials.
+    """
+    environment = local_ivs_environment(invocation.environment, data, throttle=throttle)
+    click.echo(f"Local IVS: AWS_ENDPOINT_URL_IVS=http://127.0.0.1:{port}", err=True)
+    _become(("--bind", f"127.0.0.1:{port}", *local_ivs_arguments()), environment)
+
+
+def service_arguments() -> Sequence[str]:
+    """The arguments of the gunicorn that serves the service.
+
+    Raises:
+        SettingsInvalid: when the program was installed without its gunicorn.conf.py.
+    """
+    home = Path(tokensvc.__file__).parents[1]
+    config = home / "gunicorn.conf.py"
+    if not config.exists():
+        raise SettingsInvalid(
+            f"There is no gunicorn.conf.py in {home}.",
+            way_out="Run from the project's folder, or from its container image.",
+        )
+    return ("--config", str(config), "--chdir", str(home))
+
+
+def local_ivs_arguments() -> Sequence[str]:
+    """The arguments of the gunicorn that serves Local IVS, but for where it listens."""
+    # Named, as gunicorn would otherwise take the service's gunicorn.conf.py in this folder.
+    return ("--config", "python:tokensvc.cli.local_ivs_gunicorn")
+
+
+def local_ivs_environment(
+    environment: Mapping[str, str], data: Path, *, throttle: bool = True
+) -> Mapping[str, str]:
+    """The environment of Local IVS with its state in that folder."""
+    return {
+        **environment,
+        "LOCAL_IVS_DATA": str(data.absolute()),
+        "LOCAL_IVS_THROTTLE": "on" if throttle else "off",
+    }
+
+
+def _become(arguments: Sequence[str], environment: Mapping[str, str]) -> NoReturn:
+    """Go on as gunicorn, in this very process: signals and exit status are its own."""
+    command = (sys.executable, "-m", "gunicorn", *arguments)
+    os.execve(sys.executable, command, dict(environment))  # noqa: S606 # Our own interpreter, no shell.
