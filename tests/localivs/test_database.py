@@ -161,6 +161,26 @@ def test_a_damaged_page_is_found_when_the_file_is_opened(database: Database) -> 
         value_of(Database(database.path))
 
 
+def test_a_full_disk_undoes_the_transaction_and_is_told_clearly(database: Database) -> None:
+    """SQLite rolls back by itself; the error names the file, and smaller writes go on."""
+    with database.transaction() as connection:
+        connection.execute("INSERT INTO counts VALUES ('a', 1)")
+
+    def fill() -> None:
+        with database.transaction() as connection:
+            pages = connection.execute("PRAGMA page_count").fetchone()[0]
+            connection.execute(f"PRAGMA max_page_count = {pages}")
+            connection.execute("UPDATE counts SET n = 2")
+            connection.execute("INSERT INTO counts VALUES (?, 0)", ("x" * 1_000_000,))
+
+    with pytest.raises(DatabaseUnusableError, match="full"):
+        fill()
+    assert value_of(database) == 1
+    with database.transaction() as connection:
+        connection.execute("UPDATE counts SET n = 3")
+    assert value_of(database) == 3
+
+
 def test_a_folder_that_cannot_be_made_is_told_clearly(tmp_path: Path) -> None:
     """A path through a plain file can't hold the state."""
     (tmp_path / "file").write_text("")

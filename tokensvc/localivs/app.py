@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from flask import Flask, Response, jsonify, redirect
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, InternalServerError, RequestEntityTooLarge
 
 from tokensvc.localivs import api, control, protocol
 from tokensvc.localivs.clock import MovableClock, SystemClock
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from tokensvc.localivs.config import LocalIvsConfig
 
 LARGEST_BODY_BYTES = 1024 * 1024
-TOO_LARGE = 413
 
 
 def create_app(config: LocalIvsConfig, clock: Clock | None = None) -> Flask:
@@ -61,9 +60,11 @@ def create_app(config: LocalIvsConfig, clock: Clock | None = None) -> Flask:
 
 
 def _http_error(error: HTTPException) -> Response:
-    """What Flask itself refuses, in the form of the API."""
-    if error.code == TOO_LARGE:
+    """What Flask itself refuses, or what failed unforeseen, in the form of the API."""
+    if isinstance(error, RequestEntityTooLarge):
         return _response(RequestTooLargeError(f"A body has at most {LARGEST_BODY_BYTES} bytes."))
+    if isinstance(error, InternalServerError):
+        return _response(ApiError("Local IVS failed; its log says where."))
     return Response(f"{error.code} {error.name}\n", error.code, mimetype="text/plain")
 
 

@@ -25,6 +25,7 @@ BUSY_TIMEOUT_SECONDS = 10.0
 _FILE_AT_FAULT = (
     "SQLITE_CANTOPEN",
     "SQLITE_CORRUPT",
+    "SQLITE_FULL",
     "SQLITE_IOERR",
     "SQLITE_NOTADB",
     "SQLITE_READONLY",
@@ -62,7 +63,7 @@ class Database:
             try:
                 yield connection
             except BaseException:
-                connection.execute("ROLLBACK")
+                _roll_back(connection)
                 raise
             connection.execute("COMMIT")
 
@@ -78,7 +79,7 @@ class Database:
             try:
                 yield connection
             finally:
-                connection.execute("ROLLBACK")
+                _roll_back(connection)
 
     def close(self) -> None:
         """Close every connection that isn't in use now; the next use opens a new one."""
@@ -170,3 +171,9 @@ class Database:
             f"Local IVS can't use its state file {self.path}: {reason}. "
             "Give it another folder, or move the file away to begin with an empty account."
         )
+
+
+def _roll_back(connection: sqlite3.Connection) -> None:
+    # SQLite has done it by itself after some errors, such as a full disk.
+    if connection.in_transaction:
+        connection.execute("ROLLBACK")

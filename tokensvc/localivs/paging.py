@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from tokensvc.localivs.calls import Call
 
 _DIGEST_BYTES = 16
-_POSITION_BYTES = 8
+_POSITION_BYTES = 7  # Always within SQLite's integers of 63 bits, whoever made the token.
 # What may differ between two requests for pages of one listing.
 _MEMBERS_OF_THE_PAGE = frozenset({"nextToken", "maxResults"})
 

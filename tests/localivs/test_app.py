@@ -1,0 +1,76 @@
+"""The application around the API: its failures and its limits."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+import pytest
+import urllib3
+from botocore.exceptions import ClientError
+
+from tests.support.local_ivs import LocalIvsServer
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_a_damaged_state_file_is_told_to_every_caller(tmp_path: Path) -> None:
+    """500 InternalServerException with the file and the way out; nothing is written to it."""
+    (tmp_path / "local-ivs.sqlite3").write_bytes(b"damaged" * 1000)
+    with LocalIvsServer(tmp_path) as server:
+        response = urllib3.request("GET", f"{server.url}/healthz", retries=False)
+        assert response.status == 500
+        assert response.headers["x-amzn-ErrorType"] == "InternalServerException"
+        assert "move the file away" in response.json()["exceptionMessage"]
+        playing = urllib3.request(
+            "GET", f"{server.url}/api/video/v1/us-west-2.123456789012.channel.x.m3u8"
+        )
+        assert playing.status == 500
+    assert (tmp_path / "local-ivs.sqlite3").read_bytes() == b"damaged" * 1000
+
+
+def test_a_state_file_that_is_mended_is_used_without_a_restart(tmp_path: Path) -> None:
+    """The path after the failure."""
+    state = tmp_path / "local-ivs.sqlite3"
+    state.write_bytes(b"damaged" * 1000)
+    with LocalIvsServer(tmp_path) as server:
+        assert urllib3.request("GET", f"{server.url}/healthz").status == 500
+        state.unlink()
+        assert urllib3.request("GET", f"{server.url}/healthz").status == 200
+
+
+def test_an_unforeseen_failure_is_a_server_error_of_the_api(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """An SDK sees a 500 that it knows; the log, and not the answer, says what happened."""
+    server = LocalIvsServer(tmp_path)
+
+    def fail() -> str:
+        raise ZeroDivisionError("inner secret")
+
+    server.app.add_url_rule("/fail", view_func=fail)
+    with caplog.at_level(logging.ERROR), server:
+        response = urllib3.request("GET", f"{server.url}/fail", retries=False)
+    assert response.status == 500
+    assert response.headers["x-amzn-ErrorType"] == "InternalServerException"
+    assert b"inner secret" not in response.data
+    assert "inner secret" in caplog.text
+
+
+def test_other_methods_on_the_routes_beside_the_api_are_no_operations(tmp_path: Path) -> None:
+    """POST /healthz is unknown to IVS."""
+    with LocalIvsServer(tmp_path) as server:
+        response = urllib3.request("POST", f"{server.url}/healthz", retries=False)
+        assert response.headers["x-amzn-ErrorType"] == "UnknownOperationException"
+
+
+def test_clients_see_failures_as_client_errors(tmp_path: Path) -> None:
+    """boto3 reads the error's name from a failure of Local IVS itself."""
+    (tmp_path / "local-ivs.sqlite3").write_bytes(b"damaged" * 1000)
+    with LocalIvsServer(tmp_path) as server:
+        ivs = server.client()
+        # InternalServerException isn't declared for every operation; here it is.
+        arn = "arn:aws:ivs:us-west-2:123456789012:channel/abcdABCDefgh"
+        with pytest.raises(ClientError, match="InternalServerException"):
+            ivs.list_tags_for_resource(resourceArn=arn)
