@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -126,6 +127,19 @@ class Deployment:
     def client(self) -> FlaskClient:
         """A client of that app, without credentials."""
         return self.app().test_client()
+
+    def client_of(self, service: Service) -> FlaskClient:
+        """A client of the app over another service."""
+        return create_app(service).test_client()
+
+    def client_with_fetch(self, fetch: Callable[[ChannelArn], Channel]) -> FlaskClient:
+        """A client of an app that learns of channels by `fetch`, without credentials."""
+        directory = directory_over(fetch, self.world.clock)
+        return self.client_of(self.service_with(issuer=self.issuer_with(directory=directory)))
+
+    def service_with(self, **changes: Any) -> Service:
+        """The service, but for some parts."""
+        return dataclasses.replace(self.service, **changes)
 
     def issuer_with(self, **changes: Any) -> PlaybackIssuer:
         """An issuer over the same parts, but for some."""

@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+from tests.support.deployment import Deployment
+from tests.web.problem_shape import assert_problem
+
+
+def test_a_process_that_answers_is_healthy(own_deployment: Deployment, tmp_path: Path) -> None:
+    """Whatever else is wrong: a restart would not cure it."""
+    (tmp_path / "state.sqlite3").rename(tmp_path / "moved")
+    own_deployment.world.clock.advance(100_000)
+    response = own_deployment.client().get("/healthz")
+    assert (response.status_code, response.get_json()) == (200, {"status": "ok"})
+
+
+def test_a_service_that_can_sign_is_ready(deployment: Deployment) -> None:
+    """Each dependency is named; nobody needs a key to ask."""
+    response = deployment.client().get("/readyz")
+    assert response.status_code == 200
+    assert response.headers["Cache-Control"] == "no-store"
+    assert response.get_json() == {
+        "status": "ready",
+        "checks": [
+            {"name": "api-keys", "ready": True, "code": "", "notes": []},
+            {"name": "ring us-west-2", "ready": True, "code": "", "notes": []},
+        ],
+    }
+
+
+def test_a_service_without_its_state_is_not_ready(
+    own_deployment: Deployment, tmp_path: Path
+) -> None:
+    """Once its knowledge is too old; ready again when the state is back."""
+    client, state_file, moved = own_deployment.client(), tmp_path / "state.sqlite3", tmp_path / "x"
+    state_file.rename(moved)
+    assert client.get("/readyz").status_code == 200
+    own_deployment.world.clock.advance(121)
+    document = assert_problem(client.get("/readyz"), "state_unavailable")
+    assert [(check["name"], check["ready"], check["code"]) for check in document["checks"]] == [
+        ("api-keys", False, "state_unavailable"),
+        ("ring us-west-2", False, "state_unavailable"),
+    ]
+    assert [error["field"] for error in document["errors"]] == ["api-keys", "ring us-west-2"]
+    assert str(tmp_path) not in str(document)
+    moved.rename(state_file)
+    assert client.get("/readyz").status_code == 200
+
+
+def test_a_service_without_an_active_key_is_not_ready(own_deployment: Deployment) -> None:
+    """The region is named, with the code that its callers are refused with."""
+    world = own_deployment.world
+    stored = world.store.load()
+    assert stored is not None
+    world.store.save(dataclasses.replace(stored.ring, pairs=()), replacing=stored.version)
+    world.clock.advance(121)
+    document = assert_problem(own_deployment.client().get("/readyz"), "no_signing_key")
+    assert [error["field"] for error in document["errors"]] == ["ring us-west-2"]
+
+
+def test_a_standby_that_can_not_be_used_is_noted(
+    own_deployment: Deployment, tmp_path: Path
+) -> None:
+    """Before it is needed, and while tokens are still signed."""
+    world = own_deployment.world
+    standby = world.ring.standby
+    assert standby is not None
+    (tmp_path / "keys" / f"{standby.key_id}.pem").write_bytes(b"damaged")
+    with world.view() as view:
+        service = own_deployment.service_with(rings={view.region: view})
+        response = own_deployment.client_of(service).get("/readyz")
+    assert response.status_code == 200
+    assert response.get_json()["checks"][1]["notes"] == [
+        f"The private half of the standby {standby.key_id} can't be used here."
+    ]
+
+
+def test_a_service_that_knows_no_caller_says_so(own_deployment: Deployment) -> None:
+    """It is ready, and nobody can be let in."""
+    world = own_deployment.world
+    document = world.state.load("api-keys")
+    assert document is not None
+    world.state.save("api-keys", '{"schema_version":1,"keys":[]}', replacing=document.version)
+    own_deployment.service.api_keys.refresh()
+    response = own_deployment.client().get("/readyz")
+    assert response.status_code == 200
+    assert response.get_json()["checks"][0]["notes"] == [
+        "There is no API key yet, so that nobody can be let in."
+    ]

@@ -1,0 +1,280 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+import urllib3
+from flask.testing import FlaskClient
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from werkzeug.test import TestResponse
+
+from tests.support.deployment import Deployment
+from tests.web.problem_shape import assert_problem, assert_problem_document
+from tokensvc.clock import rfc3339
+from tokensvc.tokens import verify
+
+ONE = "/v1/playback-urls"
+BATCH = "/v1/playback-urls:batch"
+
+
+def post(
+    deployment: Deployment, path: str, body: object, client: FlaskClient | None = None
+) -> TestResponse:
+    """What the route answers to the deployment's own caller."""
+    return (client or deployment.client()).post(
+        path, json=body, headers={"Authorization": f"Bearer {deployment.key}"}
+    )
+
+
+def post_raw(deployment: Deployment, path: str, body: bytes) -> TestResponse:
+    """As `post`, for a body that need not be JSON."""
+    return deployment.client().post(
+        path,
+        data=body,
+        content_type="application/json",
+        headers={"Authorization": f"Bearer {deployment.key}"},
+    )
+
+
+def rules(document: dict[str, Any]) -> set[tuple[str, str]]:
+    """The fields and rules that a problem names."""
+    return {(error["field"], error["rule"]) for error in document["errors"]}
+
+
+def test_a_private_channel_is_answered_with_a_url_that_plays(deployment: Deployment) -> None:
+    """The members, their values, and the key pair that signed."""
+    response = post(deployment, ONE, {"channel": "demo", "viewer_id": "viewer-1"})
+    answer = response.get_json()
+    now = int(deployment.world.clock.now())
+    token = answer["token"]
+    assert response.status_code == 200
+    assert answer == {
+        "playback_url": answer["playback_url"],
+        "token": token,
+        "channel_arn": str(deployment.channel),
+        "viewer_id": "viewer-1",
+        "expires_at": rfc3339(now + 300),
+        "ttl_seconds": 300,
+        "refresh_after_seconds": 240,
+        "key_id": deployment.active_key_id,
+    }
+    active = deployment.public_keys[deployment.active_key_id]
+    assert verify(token, deployment.public_keys.values()) == active
+    assert answer["playback_url"].endswith(f"?token={token}")
+    assert urllib3.request("GET", answer["playback_url"], retries=False).status == 200
+
+
+def test_an_answer_with_a_token_is_for_no_cache(deployment: Deployment) -> None:
+    """Neither a single one nor a batch, and no page elsewhere may read it."""
+    for path, body in ((ONE, {"channel": "demo"}), (BATCH, {"requests": [{"channel": "demo"}]})):
+        response = post(deployment, path, body)
+        assert response.status_code == 200
+        assert response.content_type == "application/json"
+        assert response.headers["Cache-Control"] == "no-store"
+        assert response.headers["X-Content-Type-Options"] == "nosniff"
+        assert "Access-Control-Allow-Origin" not in response.headers
+
+
+def test_every_option_is_taken(deployment: Deployment) -> None:
+    """A life above IVS's ten minutes is shortened to 540 s, and the answer says so."""
+    response = post(
+        deployment,
+        ONE,
+        {
+            "channel": str(deployment.channel),
+            "viewer_id": "viewer-1",
+            "ttl_seconds": 3_600,
+            "allowed_origins": ["https://app.example.com"],
+            "strict_origin_enforcement": True,
+            "single_use": True,
+            "maximum_resolution": "HD",
+        },
+    )
+    assert response.get_json()["ttl_seconds"] == 540
+
+
+def test_null_asks_for_nothing(deployment: Deployment) -> None:
+    """Optional members may be null where null says that there is none."""
+    body = {"channel": "demo", "viewer_id": None, "ttl_seconds": None, "maximum_resolution": None}
+    assert post(deployment, ONE, body).get_json()["ttl_seconds"] == 300
+
+
+@pytest.mark.parametrize(
+    ("body", "broken"),
+    [
+        ({}, {("channel", "required")}),
+        ({"channel": 5}, {("channel", "string_type")}),
+        ({"channel": ""}, {("channel", "string_too_short")}),
+        ({"channel": 129 * "a"}, {("channel", "string_too_long")}),
+        ({"channel": "demo", "ttl_seconds": "300"}, {("ttl_seconds", "int_type")}),
+        ({"channel": "demo", "ttl_seconds": 300.0}, {("ttl_seconds", "int_type")}),
+        ({"channel": "demo", "ttl_seconds": True}, {("ttl_seconds", "int_type")}),
+        ({"channel": "demo", "ttl_seconds": 0}, {("ttl_seconds", "greater_than_equal")}),
+        ({"channel": "demo", "ttl": 300}, {("ttl", "unknown_field")}),
+        ({"channel": "demo", "single_use": "yes"}, {("single_use", "bool_type")}),
+        ({"channel": "demo", "single_use": None}, {("single_use", "bool_type")}),
+        ({"channel": "demo", "maximum_resolution": "4K"}, {("maximum_resolution", "enum")}),
+        ({"channel": "demo", "allowed_origins": "*"}, {("allowed_origins", "tuple_type")}),
+        ({"channel": "demo", "allowed_origins": [1]}, {("allowed_origins.0", "string_type")}),
+        ({"channel": "demo", "allowed_origins": 101 * ["*"]}, {("allowed_origins", "too_long")}),
+        (
+            {"viewer": "v", "ttl_seconds": "1", "single_use": 1},
+            {
+                ("channel", "required"),
+                ("viewer", "unknown_field"),
+                ("ttl_seconds", "int_type"),
+                ("single_use", "bool_type"),
+            },
+        ),
+    ],
+)
+def test_every_wrong_field_is_named_with_its_rule(
+    deployment: Deployment, body: dict[str, object], broken: set[tuple[str, str]]
+) -> None:
+    """All at once."""
+    document = assert_problem(post(deployment, ONE, body), "invalid_request")
+    assert rules(document) == broken
+
+
+def test_every_broken_claim_rule_is_named(deployment: Deployment) -> None:
+    """What IVS or the house refuses comes by the names of the request's fields."""
+    body = {
+        "channel": "demo",
+        "viewer_id": "someone@example.com",
+        "allowed_origins": ["https://example.com/path"],
+    }
+    document = assert_problem(post(deployment, ONE, body), "invalid_request")
+    assert {field for field, _ in rules(document)} == {"viewer_id", "allowed_origins"}
+
+
+@pytest.mark.parametrize("path", [ONE, BATCH])
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"[]",
+        b"null",
+        b'"channel"',
+        b"{",
+        b'{"channel":"demo"}}',
+        b"{'channel':'demo'}",
+        b'{"channel":"demo","channel":"demo"}',
+        b'{"channel":"demo","ttl_seconds":NaN}',
+        b'{"channel":"demo","ttl_seconds":Infinity}',
+        b'{"channel":"demo","ttl_seconds":' + 5_000 * b"9" + b"}",
+        b'\xef\xbb\xbf{"channel":"demo"}',
+        b'{"channel":"\xff"}',
+        '{"channel":"demo"}'.encode("utf-16"),
+        30_000 * b"[",
+        10_000 * b'{"a":',
+    ],
+)
+def test_a_body_that_is_no_json_object_is_refused(
+    deployment: Deployment, path: str, body: bytes
+) -> None:
+    """So is one that two readers could understand differently."""
+    assert_problem(post_raw(deployment, path, body), "invalid_request")
+
+
+@settings(
+    deadline=None,
+    max_examples=100,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(
+    body=st.one_of(
+        st.binary(max_size=200),
+        st.recursive(
+            st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+            lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+            max_leaves=10,
+        ).map(lambda value: json.dumps(value).encode()),
+        st.fixed_dictionaries(
+            {"channel": st.just("demo") | st.text()},
+            optional={
+                "viewer_id": st.none() | st.text(max_size=50),
+                "ttl_seconds": st.none() | st.integers(),
+                "allowed_origins": st.lists(st.text(max_size=20), max_size=7),
+                "strict_origin_enforcement": st.booleans(),
+                "single_use": st.booleans(),
+                "maximum_resolution": st.sampled_from([None, "SD", "HD", "FULL_HD", "hd"]),
+            },
+        ).map(lambda value: json.dumps(value).encode()),
+    )
+)
+def test_any_body_is_answered_with_a_url_or_a_problem_of_the_callers(
+    deployment: Deployment, body: bytes
+) -> None:
+    """Nothing that a caller can send is the service's fault."""
+    response = post_raw(deployment, ONE, body)
+    if response.status_code == 200:
+        assert response.get_json()["token"]
+        return
+    code = response.get_json()["code"]
+    assert code in {"invalid_request", "channel_not_found"}
+    assert_problem(response, code)
+
+
+# --- Batches
+
+
+def test_a_batch_answers_each_request_in_its_place(deployment: Deployment) -> None:
+    """URLs and problems side by side, in the order asked for."""
+    requests: list[object] = [
+        {"channel": "demo", "viewer_id": "viewer-1"},
+        {"channel": "lobby"},
+        {"channel": "demo", "ttl_seconds": "300"},
+        "demo",
+        {"channel": "arn:aws:ivs:us-east-1:123456789012:channel/abc"},
+        {"channel": "demo", "viewer_id": "viewer-2"},
+    ]
+    response = post(deployment, BATCH, {"requests": requests})
+    assert response.status_code == 200
+    first, public, wrong, no_object, elsewhere, last = response.get_json()["results"]
+    assert first["viewer_id"] == "viewer-1"
+    assert last["viewer_id"] == "viewer-2"
+    assert_problem_document(public, "channel_not_private")
+    assert_problem_document(wrong, "invalid_request")
+    assert rules(wrong) == {("ttl_seconds", "int_type")}
+    assert_problem_document(no_object, "invalid_request")
+    assert_problem_document(elsewhere, "not_entitled")
+
+
+def test_a_batch_takes_a_hundred_requests(deployment: Deployment) -> None:
+    """Each token is one of its own, signed by the active key."""
+    requests = [{"channel": "demo", "viewer_id": f"viewer-{n}"} for n in range(100)]
+    results = post(deployment, BATCH, {"requests": requests}).get_json()["results"]
+    active = deployment.public_keys[deployment.active_key_id]
+    assert [result["viewer_id"] for result in results] == [f"viewer-{n}" for n in range(100)]
+    assert {verify(result["token"], [active]) for result in results} == {active}
+
+
+@pytest.mark.parametrize(
+    ("body", "broken"),
+    [
+        ({}, ("requests", "required")),
+        ({"requests": []}, ("requests", "too_short")),
+        ({"requests": 101 * [{"channel": "demo"}]}, ("requests", "too_long")),
+        ({"requests": {"channel": "demo"}}, ("requests", "list_type")),
+        ({"requests": [{"channel": "demo"}], "atomic": True}, ("atomic", "unknown_field")),
+    ],
+)
+def test_a_wrong_batch_is_refused_as_a_whole(
+    deployment: Deployment, body: dict[str, object], broken: tuple[str, str]
+) -> None:
+    """From 1 to 100 requests, and nothing else; nothing is decided then."""
+    document = assert_problem(post(deployment, BATCH, body), "invalid_request")
+    assert rules(document) == {broken}
+    assert deployment.audit.events == []
+
+
+def test_each_decision_of_a_batch_is_audited(deployment: Deployment) -> None:
+    """One line each, all with the request's ID."""
+    requests = [{"channel": "demo"}, {"channel": "lobby"}, {"channel": "demo"}]
+    response = post(deployment, BATCH, {"requests": requests})
+    decisions = [(event.decision, event.code) for event in deployment.audit.events]
+    assert decisions == [("granted", ""), ("refused", "channel_not_private"), ("granted", "")]
+    request_id = response.headers["X-Request-Id"]
+    assert {event.request_id for event in deployment.audit.events} == {request_id}

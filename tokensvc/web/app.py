@@ -1,0 +1,32 @@
+"""The Flask application: routes, and what all of them have in common."""
+
+from __future__ import annotations
+
+from flask import Blueprint, Flask
+from flask.json.provider import DefaultJSONProvider
+
+from tokensvc.web import headers, health, jwks, playback_urls, problems
+from tokensvc.web.service import Service
+
+
+def create_app(service: Service, *, demo: Blueprint | None = None) -> Flask:
+    """The WSGI application that answers from `service`, with the player page where it is given.
+
+    Nothing here starts the service: each worker does, after it was forked.
+    """
+    app = Flask(__name__, static_folder=None, template_folder=None)
+    # An OPTIONS request is refused like any other method: the API is for backends and has no CORS.
+    app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
+    # A path is what it says: no redirect mends one, as it would lose the body of a POST.
+    app.url_map.merge_slashes = False
+    # Members in the order in which they are documented.
+    app.json = provider = DefaultJSONProvider(app)
+    provider.sort_keys = False
+    headers.install(app)
+    problems.install(app)
+    app.register_blueprint(playback_urls.create_blueprint(service))
+    app.register_blueprint(jwks.create_blueprint(service))
+    app.register_blueprint(health.create_blueprint(service))
+    if demo is not None:
+        app.register_blueprint(demo)
+    return app

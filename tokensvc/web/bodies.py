@@ -1,0 +1,92 @@
+"""Request bodies: read strictly, then checked against a form, all problems at once.
+
+What two readers might understand differently is refused: other bytes than UTF-8, repeated member
+names, NaN and Infinity (RFC 8259 §4, §6, §8.1).
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Never, TypeVar
+
+from flask import Request
+from pydantic import TypeAdapter, ValidationError
+from pydantic_core import ErrorDetails
+
+from tokensvc.errors import BodyTooLarge, InvalidRequest, Problem, UnsupportedMediaType
+
+T = TypeVar("T")
+
+
+def read_json(request: Request, *, longest_bytes: int) -> object:
+    """The JSON value in the request's body.
+
+    Raises:
+        UnsupportedMediaType: when its Content-Type is not application/json.
+        BodyTooLarge: when it has more bytes; it is not read then.
+        InvalidRequest: when it is not strict JSON.
+    """
+    if request.mimetype != "application/json":
+        raise UnsupportedMediaType(
+            "The body is not JSON by its Content-Type.",
+            way_out="Send `Content-Type: application/json`.",
+        )
+    request.max_content_length = longest_bytes
+    if (request.content_length or 0) > longest_bytes:
+        raise BodyTooLarge(
+            f"This route takes bodies of at most {longest_bytes} bytes.",
+            way_out="Ask for less at once.",
+        )
+    try:
+        return json.loads(
+            request.get_data(cache=False).decode(),
+            object_pairs_hook=_without_repeats,
+            parse_constant=_no_constant,
+        )
+    except (ValueError, RecursionError) as exc:
+        message = "The body is not JSON in UTF-8 with each member name once."
+        raise InvalidRequest(message, problems=(Problem("", "json", message),)) from exc
+
+
+def checked(form: TypeAdapter[T], value: object) -> T:
+    """The value as that form.
+
+    Raises:
+        InvalidRequest: with a problem for every member that is missing, wrong or unknown.
+    """
+    # As text once more: only of JSON does a strict form take objects, arrays and enumerations.
+    try:
+        return form.validate_json(json.dumps(value))
+    except ValidationError as exc:
+        problems = tuple(
+            _problem(error)
+            for error in exc.errors(include_url=False, include_context=False, include_input=False)
+        )
+        raise InvalidRequest(
+            " ".join(problem.message for problem in problems), problems=problems
+        ) from None  # The validation error quotes its input, which may be a secret sent by mistake.
+
+
+def _problem(error: ErrorDetails) -> Problem:
+    field = ".".join(str(part) for part in error["loc"])
+    match error["type"]:
+        case "missing":
+            return Problem(field, "required", f"{field} is required.")
+        case "unexpected_keyword_argument":
+            return Problem(field, "unknown_field", f"There is no field {field!r}.")
+        case "dataclass_type" | "dataclass_exact_type":
+            where = field or "The body"
+            return Problem(field, "json_object", f"{where} must be a JSON object.")
+        case rule:
+            return Problem(field, rule, f"{field}: {error['msg']}.")
+
+
+def _without_repeats(members: list[tuple[str, object]]) -> dict[str, object]:
+    value = dict(members)
+    if len(value) != len(members):
+        raise ValueError("A member name is repeated.")
+    return value
+
+
+def _no_constant(name: str) -> Never:
+    raise ValueError(f"{name} is not JSON.")

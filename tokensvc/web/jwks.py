@@ -1,0 +1,46 @@
+"""`GET /.well-known/jwks.json`: the public halves whose tokens may still play (RFC 7517 §5).
+
+For those who verify tokens on their own, such as a CDN function. IVS itself knows only the halves
+that were imported.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from flask import Blueprint, Response, jsonify
+
+from tokensvc.clock import Moment
+from tokensvc.errors import NoSigningKey
+from tokensvc.keyring.view import RingView
+from tokensvc.p384 import PublicKey
+from tokensvc.web.service import Service
+
+MAX_AGE_SECONDS = 60
+
+
+def create_blueprint(service: Service) -> Blueprint:
+    """The route."""
+    routes = Blueprint("jwks", __name__)
+
+    @routes.get("/.well-known/jwks.json")
+    def jwks() -> Response:
+        halves = _public_halves(service.rings.values(), Moment.of(service.clock))
+        # By thumbprint: one key may have been adopted in two regions.
+        keys = {half.thumbprint: half.jwk() for half in halves}
+        answer = jsonify(keys=[keys[thumbprint] for thumbprint in sorted(keys)])
+        answer.headers["Cache-Control"] = f"public, max-age={MAX_AGE_SECONDS}"
+        answer.headers["Access-Control-Allow-Origin"] = "*"
+        answer.headers["Cross-Origin-Resource-Policy"] = "cross-origin"
+        return answer
+
+    return routes
+
+
+def _public_halves(rings: Iterable[RingView], moment: Moment) -> Iterator[PublicKey]:
+    for ring in rings:
+        try:
+            yield from ring.public_halves(moment)
+        except NoSigningKey:
+            # A region that never had a key pair has no tokens to verify.
+            continue

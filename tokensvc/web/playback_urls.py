@@ -1,0 +1,101 @@
+"""`POST /v1/playback-urls` and `POST /v1/playback-urls:batch`: signed playback URLs."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Annotated
+
+from flask import Blueprint, Response, jsonify, request
+from pydantic import ConfigDict, Field, TypeAdapter, with_config
+
+from tokensvc.access.callers import Caller
+from tokensvc.claims import Resolution
+from tokensvc.clock import rfc3339
+from tokensvc.playback.issuance import Circumstances, PlaybackRequest, PlaybackUrl
+from tokensvc.web import problems
+from tokensvc.web.bodies import checked, read_json
+from tokensvc.web.headers import request_id
+from tokensvc.web.identity import caller_of
+from tokensvc.web.service import Service
+
+LONGEST_BODY_BYTES = 64 * 1024
+LONGEST_BATCH_BODY_BYTES = 1024 * 1024
+MOST_REQUESTS = 100
+LONGEST_ARN = 128  # characters; IVS: botocore model, ChannelArn
+LONGEST_ORIGIN = 300  # characters: a host name of 253, its scheme and its port
+MOST_ORIGINS = 100
+
+_STRICT = ConfigDict(extra="forbid", strict=True)
+
+
+@with_config(_STRICT)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlaybackUrlBody:
+    """The body of a request for one URL; which values are possible the claims' rules say."""
+
+    channel: Annotated[str, Field(min_length=1, max_length=LONGEST_ARN)]
+    viewer_id: str | None = None
+    ttl_seconds: Annotated[int, Field(ge=1)] | None = None
+    allowed_origins: Annotated[
+        tuple[Annotated[str, Field(max_length=LONGEST_ORIGIN)], ...],
+        Field(max_length=MOST_ORIGINS),
+    ] = ()
+    strict_origin_enforcement: bool = False
+    single_use: bool = False
+    maximum_resolution: Resolution | None = None
+
+    def asked(self) -> PlaybackRequest:
+        """The request that it stands for."""
+        return PlaybackRequest(**dataclasses.asdict(self))
+
+
+@with_config(_STRICT)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchBody:
+    """The body of a batch; its items are checked one by one, so that a bad one harms no other."""
+
+    requests: Annotated[list[object], Field(min_length=1, max_length=MOST_REQUESTS)]
+
+
+def create_blueprint(service: Service) -> Blueprint:
+    """The two routes."""
+    routes = Blueprint("playback_urls", __name__)
+    one_form = TypeAdapter(PlaybackUrlBody)
+    batch_form = TypeAdapter(BatchBody)
+
+    @routes.post("/v1/playback-urls")
+    def one() -> Response:
+        caller = caller_of(request, service)
+        return jsonify(issued(caller, read_json(request, longest_bytes=LONGEST_BODY_BYTES)))
+
+    @routes.post("/v1/playback-urls:batch")
+    def batch() -> Response:
+        caller = caller_of(request, service)
+        body = checked(batch_form, read_json(request, longest_bytes=LONGEST_BATCH_BODY_BYTES))
+        return jsonify(results=[result(caller, item) for item in body.requests])
+
+    def issued(caller: Caller, body: object) -> dict[str, object]:
+        asked = checked(one_form, body).asked()
+        return _answer(service.issuer.issue(caller, asked, Circumstances(request_id())))
+
+    def result(caller: Caller, item: object) -> dict[str, object]:
+        try:
+            return issued(caller, item)
+        except Exception as raised:  # noqa: BLE001 -- One item's fault is told in its place, and logged there.
+            return problems.document(problems.told(raised))
+
+    return routes
+
+
+def _answer(url: PlaybackUrl) -> dict[str, object]:
+    return {
+        "playback_url": url.playback_url,
+        "token": url.token,
+        "channel_arn": str(url.channel_arn),
+        "viewer_id": url.viewer_id,
+        "expires_at": None if url.expires_at is None else rfc3339(url.expires_at),
+        "ttl_seconds": url.ttl_seconds,
+        "refresh_after_seconds": url.refresh_after_seconds,
+        "key_id": url.key_id,
+    }
