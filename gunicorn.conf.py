@@ -12,7 +12,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from tokensvc.bootstrap import EXTENSION
 from tokensvc.errors import TokensvcError
 from tokensvc.settings import load_settings
 from tokensvc.telemetry.logs import configure_logging
@@ -72,7 +71,7 @@ on_reload = on_starting
 def post_worker_init(worker: Any) -> None:
     """Start the service in the worker."""
     try:
-        worker.wsgi.extensions[EXTENSION].start()
+        worker.wsgi.extensions["tokensvc"].start()
     except TokensvcError as exc:
         worker.log.critical("The service can't start: %s", exc)
         sys.exit(WORKER_BOOT_ERROR)
@@ -82,4 +81,4 @@ def worker_exit(server: Any, worker: Any) -> None:  # noqa: ARG001 # gunicorn ca
     """Stop what the worker follows; a worker that failed to boot has nothing to stop."""
     application = getattr(worker, "wsgi", None)
     if application is not None:
-        application.extensions[EXTENSION].close()
+        application.extensions["tokensvc"].close()

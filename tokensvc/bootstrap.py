@@ -13,14 +13,11 @@ from pathlib import Path
 from random import Random
 from urllib.parse import urlsplit
 
-from flask import Flask
-
 from tokensvc.access import api_keys
 from tokensvc.access.api_keys import ApiKeys
-from tokensvc.access.callers import Caller
-from tokensvc.arns import ChannelArn, Region
+from tokensvc.arns import Region
 from tokensvc.audit import Audit
-from tokensvc.aws import AwsClients, AwsTerms, endpoint_of
+from tokensvc.aws import AwsClients, AwsTerms
 from tokensvc.clock import Clock
 from tokensvc.errors import SettingsInvalid
 from tokensvc.ivs.channels import get_channel
@@ -33,19 +30,14 @@ from tokensvc.keyring.rotator import Binding, Rotator
 from tokensvc.keyring.steps import Steps
 from tokensvc.keyring.store import RingStore
 from tokensvc.keyring.view import RingView
+from tokensvc.playback.canary import EdgeCanary
 from tokensvc.playback.issuance import PlaybackIssuer
 from tokensvc.settings import Settings
-from tokensvc.settings.model import CustodySettings, DemoSettings
+from tokensvc.settings.model import CustodySettings
 from tokensvc.settings.rules import is_loopback
 from tokensvc.state.base import State
 from tokensvc.state.following import Followed
 from tokensvc.state.sqlite import SqliteState
-from tokensvc.web.app import create_app
-from tokensvc.web.demo.blueprint import create_blueprint
-from tokensvc.web.demo.urls import Demo
-
-EXTENSION = "tokensvc"
-"""Where the Flask application keeps its service."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +49,7 @@ class Service:
         api_keys: the API keys, followed.
         rings: the view of each configured region's ring.
         view_max_age_seconds: the oldest knowledge of the API keys that a caller is let in by.
+        clients: the way to AWS.
         clock: the time.
     """
 
@@ -64,6 +57,7 @@ class Service:
     api_keys: Followed[ApiKeys]
     rings: Mapping[Region, RingView]
     view_max_age_seconds: float
+    clients: AwsClients
     clock: Clock
 
     def start(self) -> None:
@@ -77,10 +71,11 @@ class Service:
             view.start()
 
     def close(self) -> None:
-        """Stop following."""
+        """Stop following, and let go of connections."""
         self.api_keys.close()
         for view in self.rings.values():
             view.close()
+        self.clients.close()
 
 
 def build_state(url: str, clock: Clock) -> State:
@@ -116,27 +111,7 @@ def build_custody(settings: CustodySettings, clock: Clock) -> Custody:
             )
 
 
-def build_app(settings: Settings, clock: Clock, audit: Audit) -> Flask:
-    """The WSGI application, its service under `extensions["tokensvc"]`, not started yet.
-
-    Raises:
-        SettingsInvalid: when the settings name what can't be used, or would show the player page
-            with an IVS that is not on loopback.
-        IvsUnavailable: in demo mode, when AWS's settings or credentials make no sense.
-    """
-    clients = build_clients()
-    service = build_service(settings, clock, audit, clients=clients)
-    page = None
-    if settings.demo is not None:
-        page = create_blueprint(_build_demo(settings.demo, settings.channels, service, clients))
-    app = create_app(service, demo=page)
-    app.extensions[EXTENSION] = service
-    return app
-
-
-def build_service(
-    settings: Settings, clock: Clock, audit: Audit, *, clients: AwsClients
-) -> Service:
+def build_service(settings: Settings, clock: Clock, audit: Audit) -> Service:
     """What a web worker answers from, not started yet.
 
     Raises:
@@ -144,6 +119,7 @@ def build_service(
     """
     state = build_state(settings.state.url, clock)
     custody = build_custody(settings.custody, clock)
+    clients = build_clients()
     refresh_seconds = settings.rotation.state_refresh_seconds
     rings = {
         region: RingView(region, state, custody, clock, refresh_seconds=refresh_seconds)
@@ -175,6 +151,7 @@ def build_service(
         api_keys=followed,
         rings=rings,
         view_max_age_seconds=settings.rotation.view_max_age_seconds,
+        clients=clients,
         clock=clock,
     )
 
@@ -194,9 +171,13 @@ def build_rotator(
         IvsUnavailable: when AWS's settings or credentials make no sense.
     """
     key_pairs = IvsKeyPairs(clients, region)
+    canary_channel = settings.canary_channel(region)
+    canary = None
+    if canary_channel is not None:
+        canary = EdgeCanary(canary_channel, partial(get_channel, clients), clock)
     return Rotator(
         RingStore(build_state(settings.state.url, clock), region),
-        Steps(build_custody(settings.custody, clock), key_pairs, clock, by),
+        Steps(build_custody(settings.custody, clock), key_pairs, clock, by, canary),
         binding=Binding(region, settings.ivs.account_id, bound_endpoint(key_pairs.endpoint)),
         terms=settings.rotation_terms(),
         keep_standby=settings.rotation.keep_standby,
@@ -212,24 +193,6 @@ def bound_endpoint(endpoint_url: str) -> str:
     if parts.hostname and is_loopback(parts.hostname):
         return f"{parts.scheme}://loopback"
     return endpoint_url
-
-
-def _build_demo(
-    settings: DemoSettings,
-    channels: Mapping[str, ChannelArn],
-    service: Service,
-    clients: AwsClients,
-) -> Demo:
-    channel_arn = channels[settings.channel]
-    return Demo(
-        issuer=service.issuer,
-        caller=Caller(caller_id="demo", name="player page", grants=(settings.grant,)),
-        view=service.rings[channel_arn.region],
-        clock=service.clock,
-        channel_arn=channel_arn,
-        other_channel_arn=channels[settings.other_channel],
-        edge_origin=endpoint_of(clients.ivs(channel_arn.region)),
-    )
 
 
 def _key_encryption_secret(settings: CustodySettings, keys_folder: Path) -> bytes:

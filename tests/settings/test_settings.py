@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tokensvc.access.grants import Grant
-from tokensvc.arns import ChannelArn
+from tokensvc.arns import ChannelArn, parse_region
 from tokensvc.claims import Resolution
 from tokensvc.errors import SettingsInvalid
 from tokensvc.keyring.model import Terms
@@ -159,6 +159,16 @@ def test_grants_name_channels_by_arn_in_the_end(load: Load) -> None:
     }
 
 
+def test_each_region_has_the_canary_channel_that_is_in_it(load: Load) -> None:
+    """Named, or by its ARN; a region without one is not asked."""
+    settings = load(
+        f'{LEAST}[channels]\nmain = "{ARN}"\n[rotation]\ncanary_channels = ["main"]\n',
+        {"TOKENSVC_IVS__REGIONS": "us-west-2,eu-west-1"},
+    )
+    assert settings.canary_channel(parse_region("us-west-2")) == ChannelArn.parse(ARN)
+    assert settings.canary_channel(parse_region("eu-west-1")) is None
+
+
 def test_all_problems_are_told_at_once(load: Load) -> None:
     """Mistakes of every kind, in the file and in the environment, in one go."""
     text = """
@@ -247,6 +257,21 @@ def test_all_problems_are_told_at_once(load: Load) -> None:
         ("[state]\nurl = 3", "state.url", "string_type"),
         ("[service]\nport = 65536", "service.port", "less_than_equal"),
         ("[demo]", "demo.channel", "missing"),
+        (
+            '[rotation]\ncanary_channels = ["nowhere"]',
+            "rotation.canary_channels",
+            "unknown_channel",
+        ),
+        (
+            f'[rotation]\ncanary_channels = ["{ARN}", "{ARN}2"]',
+            "rotation.canary_channels",
+            "one_for_each_region",
+        ),
+        (
+            f'[rotation]\ncanary_channels = ["{ARN.replace("us-west-2", "eu-west-1")}"]',
+            "rotation.canary_channels",
+            "other_region",
+        ),
     ],
 )
 def test_a_mistake_is_told_with_its_field_and_rule(

@@ -7,6 +7,7 @@ import getpass
 import os
 import socket
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -32,11 +33,13 @@ class Invocation:
         config: the settings file that was named, if any.
         environment: the environment variables.
         clock: the time.
+        resources: what is to be closed when the command ends.
     """
 
     config: Path | None
     environment: Mapping[str, str]
     clock: Clock
+    resources: ExitStack
 
     @functools.cached_property
     def settings(self) -> Settings:
@@ -46,12 +49,14 @@ class Invocation:
     @functools.cached_property
     def state(self) -> State:
         """The shared state."""
-        return build_state(self.settings.state.url, self.clock)
+        return self.resources.enter_context(
+            closing(build_state(self.settings.state.url, self.clock))
+        )
 
     @functools.cached_property
     def clients(self) -> AwsClients:
         """AWS clients, shared by all regions."""
-        return build_clients()
+        return self.resources.enter_context(closing(build_clients()))
 
     def rotator(self, region: Region) -> Rotator:
         """What acts on that region's ring, in the name of whoever runs the command."""

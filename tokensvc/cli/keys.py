@@ -117,8 +117,11 @@ def adopt(
 @keys.command()
 @region_option(_ONE_REGION)
 @reason_option
+@click.option(
+    "--force", is_flag=True, help="Also while the last rotation drains; this spends the standby."
+)
 @pass_invocation
-def rotate(invocation: Invocation, region: str | None, reason: str) -> None:
+def rotate(invocation: Invocation, region: str | None, reason: str, *, force: bool) -> None:
     """Let another key pair sign, and the present one retire when its last token has ended.
 
     Records the wish, then goes as far as the clock allows: `tokensvc keys reconcile` goes on.
@@ -127,7 +130,7 @@ def rotate(invocation: Invocation, region: str | None, reason: str) -> None:
     """
     where = invocation.region(region)
     rotator = invocation.rotator(where)
-    rotator.wish_rotation(reason)
+    rotator.wish_rotation(reason, force=force)
     _reconcile(rotator, where, invocation.clock.now())
 
 

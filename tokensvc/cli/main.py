@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -49,8 +50,9 @@ def cli(context: click.Context, config: Path | None) -> None:
     AWS credentials, regions and endpoints are found the AWS way.
     """
     configure_logging("WARNING", sys.stderr, json=False)
+    resources = context.with_resource(ExitStack())
     # A test hands its own clock in as the context's object.
-    context.obj = Invocation(config, os.environ, context.obj or SystemClock())
+    context.obj = Invocation(config, os.environ, context.obj or SystemClock(), resources)
 
 
 for _command in (init, serve, keys, api_keys, local_ivs, demo):

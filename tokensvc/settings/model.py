@@ -133,8 +133,7 @@ class GrantSettings(Section):
     )
     allowed_origins: Annotated[tuple[_Origin, ...], BeforeValidator(_listed)] = Field(
         default=(),
-        description="The web origins that may play; any where the list is empty.",
-        examples=[["https://*.example.com"]],
+        description="Web origins that may play, such as https://*.example.com; any where empty.",
     )
     maximum_resolution: Resolution | None = Field(
         default=None,
@@ -179,6 +178,11 @@ class RotationSettings(Section):
     )
     keep_standby: bool = Field(
         default=True, description="Whether the next key pair is made as soon as a switch is done."
+    )
+    canary_channels: Annotated[tuple[str, ...], BeforeValidator(_listed)] = Field(
+        default=(),
+        description="A private channel for each region, by name or ARN, live or not: the edge is"
+        " asked for it before a new key signs.",
     )
 
 
@@ -259,6 +263,14 @@ class Settings(Section):
             longest_ttl_seconds=self.playback.max_ttl_seconds,
             clock_skew_seconds=rotation.clock_skew_seconds,
         )
+
+    def canary_channel(self, region: Region) -> ChannelArn | None:
+        """The channel at which that region's edge is asked before a new key signs, if any."""
+        named = (
+            self.channels.get(text) or ChannelArn.parse(text)
+            for text in self.rotation.canary_channels
+        )
+        return next((arn for arn in named if arn.region == region), None)
 
     def directory_terms(self) -> DirectoryTerms:
         """How long the answers of GetChannel serve."""

@@ -111,7 +111,7 @@ def _default(field: FieldInfo) -> str:
 
 
 def _default_or_example(field: FieldInfo) -> Any:
-    if field.default is None or field.default is PydanticUndefined or field.default == ():
+    if field.default is None or field.default is PydanticUndefined:
         return next(iter(field.examples or ()), field.default)
     return field.default
 

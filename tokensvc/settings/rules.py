@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tokensvc.access.grants import parse_channel_pattern
+from tokensvc.arns import ChannelArn, Region
 from tokensvc.errors import InvalidArn, Problem
 from tokensvc.settings.model import (
     CustodySettings,
@@ -43,6 +44,7 @@ def broken_rules(sections: _Sections, folder: Path) -> Iterable[Problem]:
         _secret(sections, folder),
         _channels(sections),
         _grants(sections),
+        _canaries(sections),
         _demo(sections),
     )
 
@@ -168,6 +170,34 @@ def _channel_of_grant(field: str, channel: str, ivs: IvsSettings) -> Iterator[Pr
     else:
         _, _, _, region, account_id, _ = pattern.split(":")
         yield from _elsewhere(field, region, account_id, ivs)
+
+
+def _canaries(sections: _Sections) -> Iterator[Problem]:
+    match sections:
+        case {
+            "ivs": IvsSettings() as ivs,
+            "channels": dict() as channels,
+            "rotation": RotationSettings(canary_channels=canaries),
+        }:
+            regions: set[Region] = set()
+            for text in canaries:
+                try:
+                    arn = channels.get(text) or ChannelArn.parse(text)
+                except InvalidArn:
+                    yield Problem(
+                        "rotation.canary_channels",
+                        "unknown_channel",
+                        f"{text!r} is no name from [channels] and no channel's ARN.",
+                    )
+                    continue
+                yield from _elsewhere("rotation.canary_channels", arn.region, arn.account_id, ivs)
+                if arn.region in regions:
+                    yield Problem(
+                        "rotation.canary_channels",
+                        "one_for_each_region",
+                        f"There are several of {arn.region}; one is asked.",
+                    )
+                regions.add(arn.region)
 
 
 def _elsewhere(field: str, region: str, account_id: str, ivs: IvsSettings) -> Iterator[Problem]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import shlex
 import signal
-from contextlib import ExitStack
+import sys
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import click
@@ -71,7 +72,8 @@ def _run(folder: DemoFolder, ports: tuple[int, int], clock: Clock, stack: ExitSt
     os.environ.update(folder.variables(local_ivs.url))
     local_ivs.wait_until_ready("/healthz", clock)
     service_port = service_listener.getsockname()[1]
-    api_key = prepare(folder, local_ivs, service_port, build_clients(), clock)
+    with closing(build_clients()) as clients:
+        api_key = prepare(folder, local_ivs, service_port, clients, clock)
     service = stack.enter_context(
         running(
             "The service",
@@ -93,8 +95,11 @@ def _run(folder: DemoFolder, ports: tuple[int, int], clock: Clock, stack: ExitSt
 
 
 def _exports(folder: DemoFolder, local_ivs: Server) -> str:
-    variables = folder.variables(local_ivs.url)
-    return "".join(f"export {name}={shlex.quote(value)}\n" for name, value in variables.items())
+    commands = shlex.quote(str(Path(sys.executable).parent))
+    variables = folder.variables(local_ivs.url).items()
+    lines = [f"export PATH={commands}:$PATH"]
+    lines += [f"export {name}={shlex.quote(value)}" for name, value in variables]
+    return "".join(f"{line}\n" for line in lines)
 
 
 def _welcome(folder: DemoFolder, service: Server, api_key: str) -> str:
