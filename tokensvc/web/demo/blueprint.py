@@ -1,4 +1,4 @@
-"""The player page `/demo` and its backend `POST /demo/playback-urls`, for loopback only.
+"""The player page `/demo` and its backend, `POST /demo/playback-urls`, for loopback only.
 
 The backend asks for no API key: it is itself the application that holds one caller's grants. What
 keeps strangers out is that it exists in demo mode only, which binds to loopback; that it answers to
@@ -10,32 +10,29 @@ from __future__ import annotations
 
 import ipaddress
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Annotated, TypeVar
 from urllib.parse import urlsplit
 
 from flask import Blueprint, Response, jsonify, request
-from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
+from pydantic import ConfigDict, Field, TypeAdapter, with_config
 
 from tokensvc.clock import rfc3339
-from tokensvc.errors import (
-    InvalidRequest,
-    NotPermitted,
-    Problem,
-    SettingsInvalid,
-    UnsupportedMediaType,
-)
-from tokensvc.playback.issuance import PlaybackUrl
-from tokensvc.web.demo.urls import Demo, Fault, Wish, good_url, refused_url
+from tokensvc.errors import NotPermitted, Problem, SettingsInvalid
+from tokensvc.playback.issuance import Circumstances, PlaybackUrl
+from tokensvc.web.bodies import checked, read_json
+from tokensvc.web.demo.urls import Demo, Fault, Visit, Wish, good_url, refused_url
+from tokensvc.web.headers import request_id
 
 T = TypeVar("T")
+LONGEST_BODY_BYTES = 1024
 
 
 @with_config(ConfigDict(extra="forbid", strict=True))
 @dataclass(frozen=True, slots=True)
 class RefusedWish:
-    """What the page asks of a URL that doesn't play."""
+    """What the page asks of a URL that doesn't play: what is to be wrong with it."""
 
-    fault: Fault
+    fault: Annotated[Fault, Field(strict=False)]  # JSON has no enumerations.
 
 
 def create_blueprint(demo: Demo) -> Blueprint:
@@ -44,10 +41,12 @@ def create_blueprint(demo: Demo) -> Blueprint:
     Raises:
         SettingsInvalid: when `demo.edge_origin` is not on loopback.
     """
-    if not _is_loopback(urlsplit(demo.edge_origin).hostname):
-        message = f"The demo plays from loopback only, which {demo.edge_origin} is not."
+    if not _is_on_loopback(demo.edge_origin):
+        message = f"The demo plays from loopback only, which {demo.edge_origin!r} is not."
         raise SettingsInvalid(message, problems=(Problem("edge_origin", "loopback", message),))
     headers = _security_headers(demo.edge_origin)
+    wish_form = TypeAdapter(Wish)
+    refused_form = TypeAdapter(RefusedWish)
     blueprint = Blueprint("demo", __name__, static_folder="page", static_url_path="/demo/page")
     blueprint.before_request(_refuse_strangers)
 
@@ -57,12 +56,12 @@ def create_blueprint(demo: Demo) -> Blueprint:
 
     @blueprint.post("/demo/playback-urls")
     def playback_urls() -> Response:
-        return _never_stored(_described(good_url(demo, _asked(Wish), _own_origin())))
+        return jsonify(_described(good_url(demo, _asked(wish_form), _visit())))
 
     @blueprint.post("/demo/refused-urls")
     def refused_urls() -> Response:
-        url = refused_url(demo, _asked(RefusedWish).fault, _own_origin())
-        return _never_stored({"playback_url": url})
+        fault = _asked(refused_form).fault
+        return jsonify(playback_url=refused_url(demo, fault, _visit()))
 
     @blueprint.after_request
     def harden(response: Response) -> Response:
@@ -73,53 +72,41 @@ def create_blueprint(demo: Demo) -> Blueprint:
 
 
 def _refuse_strangers() -> None:
-    if not _is_loopback(urlsplit(f"//{request.host}").hostname):
+    if not _is_on_loopback(request.host_url):
         raise NotPermitted(
             "The demo answers to names of this machine only.",
             way_out="Open http://127.0.0.1 with the service's port, /demo.",
         )
-    if request.method == "POST" and not _is_from_own_page():
+    # Browsers send Origin with every POST, and no page can forge it.
+    if request.method == "POST" and request.headers.get("Origin") != _own_origin():
         raise NotPermitted(
             "The demo's backend serves the demo's own page only.",
             way_out="Ask POST /v1/playback-urls with an API key instead.",
         )
 
 
-def _is_from_own_page() -> bool:
-    # Browsers send Origin with every POST and no page can forge it; one without is no browser's.
-    return request.headers.get("Origin") == _own_origin()
-
-
 def _own_origin() -> str:
     return request.host_url.rstrip("/")
 
 
-def _is_loopback(host: str | None) -> bool:
-    if host is None:
-        return False
+def _is_on_loopback(url: str) -> bool:
     try:
-        return ipaddress.ip_address(host).is_loopback
+        host = urlsplit(url).hostname or ""
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:
-        return host == "localhost"
+        return False
 
 
-def _asked(form: type[T]) -> T:
-    if not request.is_json:
-        raise UnsupportedMediaType(
-            "The body is not JSON.", way_out="Send Content-Type: application/json."
-        )
-    try:
-        return TypeAdapter(form).validate_json(request.get_data())
-    except ValidationError as exc:
-        problems = tuple(
-            Problem(".".join(map(str, error["loc"])), error["type"], error["msg"])
-            for error in exc.errors(include_input=False, include_url=False)
-        )
-        raise InvalidRequest("That is nothing the demo can make.", problems=problems) from exc
+def _asked(form: TypeAdapter[T]) -> T:
+    return checked(form, read_json(request, longest_bytes=LONGEST_BODY_BYTES))
 
 
-def _described(good: PlaybackUrl) -> dict[str, str | int | None]:
-    """What the page shows of a URL; the token itself it finds in there."""
+def _visit() -> Visit:
+    return Visit(_own_origin(), Circumstances(request_id()))
+
+
+def _described(good: PlaybackUrl) -> dict[str, object]:
+    """What the page shows beside the URL; the token it finds in there."""
     return {
         "playback_url": good.playback_url,
         "channel_arn": str(good.channel_arn),
@@ -130,14 +117,8 @@ def _described(good: PlaybackUrl) -> dict[str, str | int | None]:
     }
 
 
-def _never_stored(body: dict[str, str | int | None]) -> Response:
-    response = jsonify(body)
-    response.headers["Cache-Control"] = "no-store"
-    return response
-
-
 def _security_headers(edge_origin: str) -> dict[str, str]:
-    """Nothing is loaded but the page's own files, and video and playlists from the edge."""
+    """What lets the page load its own files, and video and playlists from the edge; no more."""
     policy = {
         "default-src": "'none'",
         "script-src": "'self'",
@@ -152,7 +133,4 @@ def _security_headers(edge_origin: str) -> dict[str, str]:
     return {
         "Content-Security-Policy": "; ".join(f"{name} {value}" for name, value in policy.items()),
         "Cross-Origin-Opener-Policy": "same-origin",
-        "Cross-Origin-Resource-Policy": "same-origin",
-        "Referrer-Policy": "no-referrer",
-        "X-Content-Type-Options": "nosniff",
     }

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Annotated
 
-from pydantic import ConfigDict, with_config
+from pydantic import ConfigDict, Field, with_config
 
 from tokensvc.access.callers import Caller
 from tokensvc.arns import ChannelArn
@@ -74,12 +75,20 @@ class Wish:
         maximum_resolution: the highest rendition wanted; None wants all.
     """
 
-    ttl_seconds: int | None = None
-    maximum_resolution: Resolution | None = None
+    ttl_seconds: Annotated[int, Field(ge=1)] | None = None
+    maximum_resolution: Annotated[Resolution, Field(strict=False)] | None = None
 
 
-def good_url(demo: Demo, wish: Wish, page_origin: str) -> PlaybackUrl:
-    """A URL that plays the channel in pages of that origin.
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """Who asks: the page's own origin, the only one that may play, and the request's ID."""
+
+    page_origin: str
+    circumstances: Circumstances
+
+
+def good_url(demo: Demo, wish: Wish, visit: Visit) -> PlaybackUrl:
+    """A URL that plays the channel in pages of the visit's origin.
 
     Raises:
         TokensvcError: as `PlaybackIssuer.issue`.
@@ -88,30 +97,30 @@ def good_url(demo: Demo, wish: Wish, page_origin: str) -> PlaybackUrl:
         channel=str(demo.channel_arn),
         viewer_id=VIEWER_ID,
         ttl_seconds=wish.ttl_seconds,
-        allowed_origins=(page_origin,),
+        allowed_origins=(visit.page_origin,),
         maximum_resolution=wish.maximum_resolution,
     )
-    return demo.issuer.issue(demo.caller, request, Circumstances())
+    return demo.issuer.issue(demo.caller, request, visit.circumstances)
 
 
-def refused_url(demo: Demo, fault: Fault, page_origin: str) -> str:
+def refused_url(demo: Demo, fault: Fault, visit: Visit) -> str:
     """The channel's URL with a token that IVS refuses for that fault, and for no other.
 
     Raises:
         TokensvcError: as `PlaybackIssuer.issue`.
     """
-    good = good_url(demo, Wish(), page_origin)
-    return with_token(good.playback_url, _faulty_token(demo, fault))
+    good = good_url(demo, Wish(), visit)
+    return with_token(good.playback_url, _faulty_token(demo, fault, visit))
 
 
-def _faulty_token(demo: Demo, fault: Fault) -> str:
+def _faulty_token(demo: Demo, fault: Fault, visit: Visit) -> str:
     moment = Moment.of(demo.clock)
     match fault:
         case Fault.EXPIRED:
-            too_early = moment.now - TTL_SECONDS - SECONDS_TOO_LATE
-            return _token(demo, too_early, demo.view.active(moment).signer)
+            signed_at = moment.now - TTL_SECONDS - SECONDS_TOO_LATE
+            return _token(demo, signed_at, demo.view.active(moment).signer)
         case Fault.OTHER_CHANNEL:
-            return _other_channels_token(demo)
+            return _other_channels_token(demo, visit)
         case Fault.UNKNOWN_KEY:
             return _token(demo, moment.now, LocalSigner.generate())
 
@@ -121,9 +130,9 @@ def _token(demo: Demo, signed_at: float, signer: Signer) -> str:
     return sign(PlaybackClaims.at(signed_at, demo.channel_arn, options, VIEWER_ID), signer)
 
 
-def _other_channels_token(demo: Demo) -> str:
+def _other_channels_token(demo: Demo, visit: Visit) -> str:
     request = PlaybackRequest(channel=str(demo.other_channel_arn), viewer_id=VIEWER_ID)
-    token = demo.issuer.issue(demo.caller, request, Circumstances()).token
+    token = demo.issuer.issue(demo.caller, request, visit.circumstances).token
     if token is None:
         raise ChannelNotPrivate(
             f"Anyone may watch the channel {demo.other_channel_arn}: it has no tokens.",

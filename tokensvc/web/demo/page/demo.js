@@ -71,6 +71,16 @@ function play(playbackUrl) {
   });
 }
 
+/** Why a URL doesn't play, in the edge's words: a video element doesn't tell them. */
+async function edgesReason(playbackUrl) {
+  try {
+    const response = await fetch(playbackUrl, { cache: "no-store" });
+    return response.ok ? "Playback stopped." : (await response.json())[0].error;
+  } catch {
+    return "The edge doesn't answer.";
+  }
+}
+
 function showToken(answer) {
   shown = answer;
   const url = new URL(answer.playback_url);
@@ -140,9 +150,9 @@ video.addEventListener("pause", () => video.error || setStatus("waiting", "Pause
 video.addEventListener("resize", () => {
   $("picture").textContent = video.videoWidth ? `${video.videoWidth} × ${video.videoHeight}` : "";
 });
-video.addEventListener("error", () => {
+video.addEventListener("error", async () => {
   setStatus("stopped", "Stopped");
-  notice("Playback stopped. Ask for a new URL to start again.");
+  notice(`${await edgesReason(video.src)} Ask for a new URL to start again.`);
 });
 askForm.addEventListener("submit", (event) => {
   event.preventDefault();

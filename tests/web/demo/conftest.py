@@ -1,0 +1,22 @@
+"""One running player page for all of its tests."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.support.browser import browser, page
+from tests.web.demo.site import DemoSite, running_demo_site
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["browser", "page"]  # Fixtures of all the project, which tests here may ask for.
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DemoSite]:
+    """The page on real parts, played from a Local IVS of its own."""
+    with running_demo_site(tmp_path_factory.mktemp("demo")) as site:
+        yield site

@@ -1,0 +1,147 @@
+"""The player page on real parts: Local IVS, SQLite, private files, and HTTP between them."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import threading
+from dataclasses import dataclass
+from functools import partial
+from random import SystemRandom
+from typing import TYPE_CHECKING
+
+import pytest
+from flask import Flask
+from werkzeug.serving import WSGIRequestHandler, make_server
+
+from tests.support.aws import EXAMPLE_ACCOUNT, set_aws_endpoint
+from tests.support.local_ivs import EXAMPLE_REGION, LocalIvsServer
+from tokensvc.access.api_keys import DOCUMENT_NAME, ApiKeys
+from tokensvc.access.callers import Caller
+from tokensvc.access.grants import Grant
+from tokensvc.arns import ChannelArn, parse_region
+from tokensvc.audit import JsonLinesAudit
+from tokensvc.aws import AwsClients, AwsTerms
+from tokensvc.bootstrap import Service
+from tokensvc.clock import SystemClock
+from tokensvc.ivs.channels import get_channel
+from tokensvc.ivs.directory import ChannelDirectory, DirectoryTerms
+from tokensvc.ivs.key_pairs import IvsKeyPairs
+from tokensvc.keyring.custody.file import FileCustody
+from tokensvc.keyring.model import Terms
+from tokensvc.keyring.rotator import Binding, Rotator
+from tokensvc.keyring.steps import Steps
+from tokensvc.keyring.store import RingStore
+from tokensvc.keyring.view import RingView
+from tokensvc.playback.issuance import PlaybackIssuer, PlaybackLimits
+from tokensvc.state.following import Followed
+from tokensvc.state.sqlite import SqliteState
+from tokensvc.web.app import create_app
+from tokensvc.web.demo.blueprint import create_blueprint
+from tokensvc.web.demo.urls import Demo
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+REGION = parse_region(EXAMPLE_REGION)
+CLOCK = SystemClock()
+
+
+@dataclass(frozen=True)
+class DemoSite:
+    """A running page and what stands behind it; `url` is `http://127.0.0.1:port`."""
+
+    url: str
+    app: Flask
+    demo: Demo
+    local_ivs: LocalIvsServer
+    audit: io.StringIO
+
+
+@contextlib.contextmanager
+def running_demo_site(folder: Path) -> Iterator[DemoSite]:
+    """A private channel that is live, a key pair that signs, and the page that plays it."""
+    audit = io.StringIO()
+    with contextlib.ExitStack() as stack:
+        local_ivs = stack.enter_context(LocalIvsServer(folder / "local-ivs"))
+        set_aws_endpoint(stack.enter_context(pytest.MonkeyPatch.context()), folder, local_ivs.url)
+        clients = stack.enter_context(contextlib.closing(AwsClients(AwsTerms())))
+        state = stack.enter_context(contextlib.closing(SqliteState(folder / "state", CLOCK)))
+        channel_arn, other_channel_arn = (
+            ChannelArn.parse(local_ivs.client().create_channel(authorized=True)["channel"]["arn"])
+            for _ in range(2)
+        )
+        local_ivs.go_live(str(channel_arn))
+        grant = Grant("demo", (str(channel_arn), str(other_channel_arn)))
+        service = _service(
+            state, _custody_of_active_pair(folder, state, clients), clients, grant, audit
+        )
+        service.start()
+        stack.callback(service.close)
+        demo = Demo(
+            issuer=service.issuer,
+            caller=Caller("demo-page", "The player page", (grant.name,)),
+            view=service.rings[REGION],
+            clock=CLOCK,
+            channel_arn=channel_arn,
+            other_channel_arn=other_channel_arn,
+            edge_origin=local_ivs.url,
+        )
+        app = create_app(service, demo=create_blueprint(demo))
+        url = stack.enter_context(_served(app))
+        yield DemoSite(url, app, demo, local_ivs, audit)
+
+
+def _custody_of_active_pair(folder: Path, state: SqliteState, clients: AwsClients) -> FileCustody:
+    """The custody, after a fresh key pair has come to sign."""
+    custody = FileCustody(folder / "keys", b"k" * 32, CLOCK)
+    key_pairs = IvsKeyPairs(clients, REGION)
+    Rotator(
+        RingStore(state, REGION),
+        Steps(custody, key_pairs, CLOCK, by="test"),
+        binding=Binding(REGION, EXAMPLE_ACCOUNT, key_pairs.endpoint),
+        terms=Terms(publish_delay_seconds=0),
+    ).reconcile(lambda _: None)
+    return custody
+
+
+def _service(
+    state: SqliteState, custody: FileCustody, clients: AwsClients, grant: Grant, audit: io.StringIO
+) -> Service:
+    rings = {REGION: RingView(REGION, state, custody, CLOCK, refresh_seconds=1)}
+    issuer = PlaybackIssuer(
+        channel_names={},
+        grants={grant.name: grant},
+        directory=ChannelDirectory(
+            partial(get_channel, clients), CLOCK, DirectoryTerms(), SystemRandom()
+        ),
+        rings=rings,
+        limits=PlaybackLimits(),
+        audit=JsonLinesAudit(audit),
+        clock=CLOCK,
+    )
+    keys: Followed[ApiKeys] = Followed(
+        state, DOCUMENT_NAME, ApiKeys.decode, clock=CLOCK, refresh_seconds=60
+    )
+    return Service(issuer, keys, rings, view_max_age_seconds=120, clock=CLOCK, clients=clients)
+
+
+class _QuietHandler(WSGIRequestHandler):
+    """Logs no request."""
+
+    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
+        """Say nothing."""
+
+
+@contextlib.contextmanager
+def _served(app: Flask) -> Iterator[str]:
+    server = make_server("127.0.0.1", 0, app, threaded=True, request_handler=_QuietHandler)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.port}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
