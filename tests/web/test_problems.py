@@ -5,6 +5,7 @@ import logging
 from pathlib import Path
 
 import pytest
+from flask import abort
 from flask.testing import FlaskClient
 
 from tests.support.deployment import Deployment
@@ -261,12 +262,17 @@ def test_a_fault_in_a_batch_spoils_its_own_item_only(
     assert "ZeroDivisionError" in caplog.text
 
 
-def test_what_passes_by_itself_is_told_with_retry_after(deployment: Deployment) -> None:
-    """503, the seconds in the header and in the document, and no path of the machine."""
+def test_what_passes_by_itself_is_told_with_retry_after(
+    deployment: Deployment, caplog: pytest.LogCaptureFixture
+) -> None:
+    """503, the seconds in the header and in the document; the path is in one line of the log."""
     raised = CustodyUnavailable("/srv/keys can't be read.", retry_after_seconds=7)
     response = client_over(deployment, raised).post(
         "/v1/playback-urls", json={"channel": "demo"}, headers=bearer(deployment.key)
     )
+    (record,) = [record for record in caplog.records if record.name == "tokensvc.web.problems"]
+    assert record.getMessage().endswith("custody_unavailable: /srv/keys can't be read.")
+    assert record.exc_info is None
     document = assert_problem(response, "custody_unavailable")
     assert response.headers["Retry-After"] == "7"
     assert document["detail"] == "The custody of the private keys does not answer."
@@ -292,6 +298,30 @@ def test_an_error_with_any_status_of_the_tree_has_the_shape(deployment: Deployme
 
     document = assert_problem(app.test_client().get("/forbidden"), "not_permitted")
     assert (document["detail"], document["way_out"]) == ("This is not for you.", "Ask an operator.")
+
+
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [
+        (400, "invalid_request"),
+        (404, "not_found"),
+        (413, "body_too_large"),
+        (415, "unsupported_media_type"),
+        (418, "internal_error"),
+        (500, "internal_error"),
+    ],
+)
+def test_what_flask_itself_refuses_has_the_shape(
+    deployment: Deployment, status: int, code: str
+) -> None:
+    """No page of HTML comes from here, whoever aborts."""
+    app = create_app(deployment.service)
+
+    @app.get("/aborted")
+    def aborted() -> str:
+        abort(status)
+
+    assert_problem(app.test_client().get("/aborted"), code)
 
 
 # --- The request's ID

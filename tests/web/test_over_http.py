@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+
+import pytest
+import urllib3
+from werkzeug.serving import WSGIRequestHandler, make_server
+
+from tests.support.deployment import Deployment
+from tokensvc.tokens import verify
+
+
+class _QuietHandler(WSGIRequestHandler):
+    """Writes no access log."""
+
+    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def url(deployment: Deployment) -> Iterator[str]:
+    """The service at a free port, with threads, and its address."""
+    server = make_server(
+        "127.0.0.1", 0, deployment.app(), threaded=True, request_handler=_QuietHandler
+    )
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{server.port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_many_callers_at_once_get_tokens_of_their_own(deployment: Deployment, url: str) -> None:
+    """Eight threads, ten tokens each: every viewer's is its own, signed by the active key."""
+    headers = {"Authorization": f"Bearer {deployment.key}"}
+    answered: dict[str, str] = {}
+
+    def ask(caller: int) -> None:
+        for n in range(10):
+            body = {"channel": "demo", "viewer_id": f"viewer-{caller}-{n}"}
+            response = urllib3.request(
+                "POST", f"{url}/v1/playback-urls", json=body, headers=headers, retries=False
+            )
+            answer = response.json()
+            answered[answer["viewer_id"]] = answer["token"]
+
+    threads = [threading.Thread(target=ask, args=(caller,)) for caller in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    active = deployment.public_keys[deployment.active_key_id]
+    assert set(answered) == {f"viewer-{caller}-{n}" for caller in range(8) for n in range(10)}
+    assert len(set(answered.values())) == 80
+    assert {verify(token, [active]) for token in answered.values()} == {active}
+
+
+def test_a_chunked_body_is_read(deployment: Deployment, url: str) -> None:
+    """A client that does not know its body's length is served too."""
+    response = urllib3.request(
+        "POST",
+        f"{url}/v1/playback-urls",
+        body=iter([b'{"channel":', b'"demo"}']),
+        headers={
+            "Authorization": f"Bearer {deployment.key}",
+            "Content-Type": "application/json",
+            "Transfer-Encoding": "chunked",
+        },
+        retries=False,
+    )
+    assert response.status == 200
+    assert response.json()["channel_arn"] == str(deployment.channel)
+
+
+def test_head_is_answered_as_get_without_a_body(url: str) -> None:
+    """For those who watch over the service."""
+    response = urllib3.request("HEAD", f"{url}/healthz", retries=False)
+    assert (response.status, response.data) == (200, b"")
