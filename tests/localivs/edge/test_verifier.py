@@ -72,6 +72,17 @@ def test_a_good_token_with_something_after_it_is_malformed(end: str) -> None:
     assert refusal_of(PAIR.token(claims(ARN)) + end) is Reason.MALFORMED
 
 
+def test_a_second_spelling_of_the_same_bytes_is_malformed() -> None:
+    """Stray bits in a segment's last character are no base64url (RFC 4648 §3.5)."""
+    alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+    for filling in ("", "x", "xx"):
+        header, payload, signature = PAIR.token(claims(ARN) | {"filling": filling}).split(".")
+        if len(payload) % 4 == 0:
+            continue
+        strayed = payload[:-1] + alphabet[alphabet.index(payload[-1]) + 1]
+        assert refusal_of(f"{header}.{strayed}.{signature}") is Reason.MALFORMED
+
+
 def test_a_token_may_have_2048_bytes_and_no_more() -> None:
     """2,048 bytes play; the next larger token, of 2,049 or 2,050 bytes, doesn't."""
     sizes = {}

@@ -118,7 +118,11 @@ def _parse(token: str) -> tuple[dict[str, Any], dict[str, Any], bytes, bytes]:
 def _decoded(segment: str) -> bytes:
     if len(segment) % 4 == 1:
         _refuse(Reason.MALFORMED, "A segment of the token is cut off: it is no base64url.")
-    return base64.urlsafe_b64decode(segment + "=" * (-len(segment) % 4))
+    data = base64.urlsafe_b64decode(segment + "=" * (-len(segment) % 4))
+    # Bits left over in the last character spell the same bytes in a second way (RFC 4648 §3.5).
+    if base64.urlsafe_b64encode(data).rstrip(b"=") != segment.encode("ascii"):
+        _refuse(Reason.MALFORMED, "A segment of the token has stray bits: it is no base64url.")
+    return data
 
 
 def _object(data: bytes, part: str) -> dict[str, Any]:
