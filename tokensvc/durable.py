@@ -30,23 +30,23 @@ def new_file(path: Path) -> Iterator[Path]:
     os.close(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, _OWNER_ONLY))
     try:
         yield draft
-        _sync(draft)
+        sync(draft)
         os.link(draft, path)
     finally:
         draft.unlink(missing_ok=True)
         # Also when the name was taken: whoever took it may not have come this far yet.
-        _sync(path.parent)
+        sync(path.parent)
 
 
 def discard_drafts(path: Path) -> None:
     """Remove what crashed makers of `path` left behind.
 
-    To be called only while `path` exists or nobody makes it: a maker whose draft vanishes fails.
+    To be called only when nobody makes it now: a maker whose draft vanishes fails.
     """
     for entry in path.parent.iterdir():
         if entry.name.startswith(f".{path.name}.") and entry.name.endswith(_DRAFT_SUFFIX):
             entry.unlink(missing_ok=True)
-    _sync(path.parent)
+    sync(path.parent)
 
 
 def remove(path: Path) -> None:
@@ -56,7 +56,7 @@ def remove(path: Path) -> None:
         OSError: when the folder can't be written, or is not there.
     """
     path.unlink(missing_ok=True)
-    _sync(path.parent)
+    sync(path.parent)
 
 
 def make_private_folder(folder: Path) -> None:
@@ -64,8 +64,9 @@ def make_private_folder(folder: Path) -> None:
     folder.mkdir(mode=_FOLDER_OF_OWNER, parents=True, exist_ok=True)
 
 
-def _sync(path: Path) -> None:
-    # A name is durable when its folder has been synced; the file's own sync covers its bytes only.
+def sync(path: Path) -> None:
+    """Return when the file's bytes, or the folder's names, are on the disk."""
+    # A file's own sync does not cover its name: that is durable when its folder has been synced.
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

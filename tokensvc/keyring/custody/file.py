@@ -106,11 +106,11 @@ class FileCustody:
         """
         with self._reachable():
             if not self._folder_seen and not self._folder.exists():
-                return ()
-            names = sorted(entry.name for entry in self._folder.iterdir())
+                return []
+            names = [entry.name for entry in self._folder.iterdir()]
             self._folder_seen = True
         stems = (name.removesuffix(_SUFFIX) for name in names if name.endswith(_SUFFIX))
-        return tuple(stem for stem in stems if _KEY_ID.fullmatch(stem))
+        return sorted(stem for stem in stems if _KEY_ID.fullmatch(stem))
 
     def destroy(self, key_id: str, *, compromised: bool) -> float:
         """Unix seconds, now: the file is gone from the folder for good, however it went.
@@ -138,7 +138,8 @@ class FileCustody:
             if not path.exists():
                 with suppress(FileExistsError), durable.new_file(path) as draft:
                     draft.write_bytes(wrap(make(), self._secret))
-            durable.discard_drafts(path)
+            # Also when another process made it: its name may not be on the disk yet.
+            durable.sync(self._folder)
         return PublicKey.of(self._load(key_id).public_key())
 
     def _load(self, key_id: str) -> ec.EllipticCurvePrivateKey:

@@ -1,0 +1,66 @@
+"""Programs that use a file custody from processes of their own.
+
+`python -m tests.keyring.custody.file_process PROGRAM FOLDER`. Each prints what it found.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import sys
+from pathlib import Path
+from unittest.mock import patch
+
+from tests.support.clock import ManualClock
+from tests.support.unprivileged import become_unprivileged
+from tokensvc.errors import TokensvcError
+from tokensvc.keyring.custody.file import FileCustody
+
+SECRET = bytes(range(32))
+
+
+def create(folder: Path) -> None:
+    """Make a key pair as an ordinary user."""
+    become_unprivileged()
+    attempt(folder)
+
+
+def create_without_room(folder: Path) -> None:
+    """Make a key pair where no file may grow beyond 100 bytes, as on a disk that is nearly full."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))
+    attempt(folder)
+
+
+def crash_before_link(folder: Path) -> None:
+    """Die as the draft is complete and has no name yet."""
+    with patch("os.link", side_effect=lambda *_: os._exit(9)):
+        attempt(folder)
+
+
+def crash_after_link(folder: Path) -> None:
+    """Die as the file has its name, and its draft is still there."""
+    link = os.link
+
+    def link_and_die(draft: Path, path: Path) -> None:
+        link(draft, path)
+        os._exit(9)
+
+    with patch("os.link", side_effect=link_and_die):
+        attempt(folder)
+
+
+def attempt(folder: Path) -> None:
+    """Print the fingerprint, or the code of the refusal."""
+    try:
+        sys.stdout.write(FileCustody(folder, SECRET, ManualClock()).create("k-1").fingerprint)
+    except TokensvcError as exc:
+        sys.stdout.write(f"{exc.code}\n")
+
+
+if __name__ == "__main__":
+    {
+        "create": create,
+        "create_without_room": create_without_room,
+        "crash_before_link": crash_before_link,
+        "crash_after_link": crash_after_link,
+    }[sys.argv[1]](Path(sys.argv[2]))

@@ -1,0 +1,341 @@
+from __future__ import annotations
+
+import base64
+import shutil
+import stat
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from tests.support.clock import ManualClock
+from tests.support.unprivileged import unprivileged_folder
+from tokensvc.errors import CustodyDamaged, CustodyUnavailable, SettingsInvalid
+from tokensvc.keyring.custody.file import FileCustody, unwrap, wrap
+from tokensvc.p384 import PublicKey
+
+PROCESS = "tests.keyring.custody.file_process"
+PROJECT = Path(__file__).parents[3]
+SECRET = bytes(range(32))
+OTHER_SECRET = bytes(range(1, 33))
+MESSAGE = b"header.payload"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Where the private files will be: not there yet."""
+    return tmp_path / "keys"
+
+
+@pytest.fixture
+def custody(folder: Path) -> FileCustody:
+    """The custody that most tests use."""
+    return FileCustody(folder, SECRET, ManualClock())
+
+
+def run(program: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """The end of one of the programs of `file_process`."""
+    return subprocess.run(
+        [sys.executable, "-m", PROCESS, program, str(folder)],
+        cwd=PROJECT,
+        stdout=subprocess.PIPE,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def names_in(folder: Path) -> list[str]:
+    """Every file of the folder, hidden ones too."""
+    return sorted(entry.name for entry in folder.iterdir())
+
+
+# --- The file
+
+
+def test_a_private_file_and_its_folder_are_their_owners_alone(
+    custody: FileCustody, folder: Path
+) -> None:
+    """0600 in 0700, and no draft stays."""
+    custody.create("k-1")
+    assert stat.S_IMODE((folder / "k-1.pem").stat().st_mode) == 0o600
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    assert names_in(folder) == ["k-1.pem"]
+
+
+def test_the_file_is_encrypted_and_openssl_reads_it_with_the_secret_as_base64(
+    custody: FileCustody, folder: Path, tmp_path: Path
+) -> None:
+    """A standard PKCS#8 file: without this program a key pair is still its owner's."""
+    public_key = custody.create("k-1")
+    secret_file = tmp_path / "secret"
+    secret_file.write_bytes(base64.b64encode(SECRET) + b"\n")
+    openssl = shutil.which("openssl")
+    assert openssl is not None, "The test compares with OpenSSL's program; install openssl."
+    ended = subprocess.run(
+        [openssl, "pkey", "-in", folder / "k-1.pem", "-passin", f"file:{secret_file}", "-pubout"],
+        capture_output=True,
+        check=True,
+        timeout=30,
+    )
+    assert ended.stdout.decode() == public_key.pem
+    assert b"BEGIN ENCRYPTED PRIVATE KEY" in (folder / "k-1.pem").read_bytes()
+
+
+def test_a_written_file_is_never_changed(custody: FileCustody, folder: Path) -> None:
+    """Creating again, signing and listing leave every byte and the file itself as they were."""
+    public_key = custody.create("k-1")
+    path = folder / "k-1.pem"
+    before = path.read_bytes(), path.stat().st_ino, path.stat().st_mtime_ns
+    custody.create("k-1")
+    custody.signer("k-1", public_key)
+    custody.key_ids()
+    assert (path.read_bytes(), path.stat().st_ino, path.stat().st_mtime_ns) == before
+
+
+def test_other_files_of_the_folder_are_no_private_halves(
+    custody: FileCustody, folder: Path
+) -> None:
+    """The state, a README and strange names are left alone."""
+    custody.create("k-1")
+    for name in ("state.sqlite3", "README.md", "K_2.pem", ".k-3.pem.0123.draft", "k-4.pem.bak"):
+        (folder / name).write_text("x")
+    assert custody.key_ids() == ["k-1"]
+
+
+def test_a_secret_of_another_length_is_refused(folder: Path) -> None:
+    """A short secret never encrypts anything."""
+    with pytest.raises(SettingsInvalid, match=r"32 bytes.*openssl rand -base64 32"):
+        FileCustody(folder, b"x" * 31, ManualClock())
+
+
+def test_what_was_wrapped_under_one_secret_can_be_wrapped_under_another() -> None:
+    """The way that a change of the secret takes: the same private half, another file."""
+    private_key = ec.generate_private_key(ec.SECP384R1())
+    old = wrap(private_key, SECRET)
+    new = wrap(unwrap(old, SECRET, name="It"), OTHER_SECRET)
+    assert unwrap(new, OTHER_SECRET, name="It").private_numbers() == private_key.private_numbers()
+    with pytest.raises(CustodyDamaged, match=r"^It was encrypted under another"):
+        unwrap(new, SECRET, name="It")
+
+
+# --- Damage
+
+
+def test_another_secret_is_told_from_damage(custody: FileCustody, folder: Path) -> None:
+    """A wrong setting is called that, for a signer and for a repeated creation."""
+    public_key = custody.create("k-1")
+    wrong = FileCustody(folder, OTHER_SECRET, ManualClock())
+    with pytest.raises(CustodyDamaged, match=r"another key-encryption secret.*Set the secret"):
+        wrong.signer("k-1", public_key)
+    with pytest.raises(CustodyDamaged, match="another key-encryption secret"):
+        wrong.create("k-1")
+    assert custody.signer("k-1", public_key).public_key == public_key
+
+
+def cut(path: Path) -> None:
+    """Keep the first half."""
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def empty(path: Path) -> None:
+    """Keep nothing."""
+    path.write_bytes(b"")
+
+
+def garbage(path: Path) -> None:
+    """Put bytes that are no text there."""
+    path.write_bytes(bytes(range(256)))
+
+
+def flip(path: Path) -> None:
+    """Change one character in the encrypted part."""
+    content = bytearray(path.read_bytes())
+    at = content.index(b"-----\n") + 300
+    content[at] = ord("A") if content[at] != ord("A") else ord("B")
+    path.write_bytes(content)
+
+
+def plain(path: Path) -> None:
+    """Put a key there as OpenSSL makes it."""
+    key = ec.generate_private_key(ec.SECP384R1())
+    path.write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+    )
+
+
+def another_curve(path: Path) -> None:
+    """Put an encrypted P-256 key there."""
+    path.write_bytes(wrap(ec.generate_private_key(ec.SECP256R1()), SECRET))
+
+
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        (cut, "is damaged.*from a copy"),
+        (empty, "is damaged.*from a copy"),
+        (garbage, "is damaged.*from a copy"),
+        (flip, "(is damaged|belongs to another public half).*from a copy"),
+        (plain, "is not encrypted.*tokensvc keys adopt"),
+        (another_curve, "a key of another kind.*from a copy"),
+    ],
+)
+def test_a_damaged_file_does_not_sign_and_is_not_replaced(
+    custody: FileCustody, folder: Path, damage: Callable[[Path], None], words: str
+) -> None:
+    """Each damage is called what it is, with a way out; the bytes stay for whoever looks."""
+    public_key = custody.create("k-1")
+    path = folder / "k-1.pem"
+    damage(path)
+    before = path.read_bytes()
+    with pytest.raises(CustodyDamaged, match=words):
+        custody.signer("k-1", public_key)
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("damage", [cut, empty, garbage, plain, another_curve])
+def test_a_damaged_file_is_not_taken_for_a_missing_one(
+    custody: FileCustody, folder: Path, damage: Callable[[Path], None]
+) -> None:
+    """Creating or adopting over a damaged file is refused: it may be the only trace of a key."""
+    custody.create("k-1")
+    path = folder / "k-1.pem"
+    damage(path)
+    before = path.read_bytes()
+    with pytest.raises(CustodyDamaged):
+        custody.create("k-1")
+    with pytest.raises(CustodyDamaged):
+        custody.adopt("k-1", ec.generate_private_key(ec.SECP384R1()))
+    assert path.read_bytes() == before
+
+
+def test_a_swapped_file_does_not_sign(custody: FileCustody, folder: Path) -> None:
+    """A sound file under another's name is found out by its public half."""
+    first, second = custody.create("k-1"), custody.create("k-2")
+    (folder / "k-1.pem").rename(folder / "aside")
+    (folder / "k-2.pem").rename(folder / "k-1.pem")
+    (folder / "aside").rename(folder / "k-2.pem")
+    for key_id, expected in (("k-1", first), ("k-2", second)):
+        with pytest.raises(CustodyDamaged, match=f"{key_id} belongs to another public half"):
+            custody.signer(key_id, expected)
+
+
+@pytest.mark.parametrize("mode", [0o640, 0o604, 0o660, 0o777])
+def test_a_file_that_others_can_reach_does_not_sign_until_it_is_closed(
+    custody: FileCustody, folder: Path, mode: int
+) -> None:
+    """An open private file is refused with the command that closes it."""
+    public_key = custody.create("k-1")
+    path = folder / "k-1.pem"
+    path.chmod(mode)
+    with pytest.raises(CustodyDamaged, match=f"chmod 600 {path}.*keys revoke k-1"):
+        custody.signer("k-1", public_key)
+    path.chmod(0o600)
+    assert custody.signer("k-1", public_key).public_key == public_key
+
+
+# --- Faults of the machine
+
+
+def test_a_signer_signs_on_when_the_folder_has_vanished(custody: FileCustody, folder: Path) -> None:
+    """A lost disk stops no viewer; everything that needs it says so, and it is not made anew."""
+    public_key = custody.create("k-1")
+    signer = custody.signer("k-1", public_key)
+    folder.rename(folder.with_name("away"))
+    public_key.verify(signer.sign(MESSAGE), MESSAGE)
+    adopted = ec.generate_private_key(ec.SECP384R1())
+    for refused in (
+        lambda: custody.create("k-2"),
+        lambda: custody.adopt("k-2", adopted),
+        lambda: custody.signer("k-1", public_key),
+        lambda: custody.destroy("k-1", compromised=False),
+        custody.key_ids,
+    ):
+        with pytest.raises(CustodyUnavailable, match="Check that it is there and mounted"):
+            refused()
+    assert not folder.exists()
+    folder.with_name("away").rename(folder)
+    assert custody.key_ids() == ["k-1"]
+    custody.create("k-2")
+
+
+def test_a_full_disk_leaves_nothing_half_written(folder: Path, custody: FileCustody) -> None:
+    """No room is a refusal; with room again the same call succeeds."""
+    folder.mkdir(mode=0o700)
+    assert run("create_without_room", folder).stdout == "custody_unavailable\n"
+    assert names_in(folder) == []
+    custody.create("k-1")
+
+
+@pytest.mark.parametrize("mode", [0o500, 0o000], ids=["read-only", "closed"])
+def test_a_folder_that_may_not_be_written_is_unavailable(mode: int) -> None:
+    """A permission that stands in the way is told, and nothing is left."""
+    with unprivileged_folder() as folder:
+        folder.chmod(mode)
+        assert run("create", folder).stdout == "custody_unavailable\n"
+        folder.chmod(0o700)
+        assert names_in(folder) == []
+        assert run("create", folder).stdout.count(":") == 15
+
+
+def test_a_folder_that_is_a_file_is_unavailable(custody: FileCustody, folder: Path) -> None:
+    """A path that can't be a folder has the same refusal."""
+    folder.write_text("a file")
+    with pytest.raises(CustodyUnavailable):
+        custody.create("k-1")
+    with pytest.raises(CustodyUnavailable):
+        custody.key_ids()
+
+
+def test_a_crash_before_the_file_has_its_name_leaves_no_key_pair(
+    custody: FileCustody, folder: Path
+) -> None:
+    """A draft is nobody's key; the next creation makes one."""
+    assert run("crash_before_link", folder).returncode == 9
+    assert len(names_in(folder)) == 1
+    assert custody.key_ids() == []
+    public_key = custody.create("k-1")
+    assert custody.key_ids() == ["k-1"]
+    assert custody.signer("k-1", public_key).public_key == public_key
+
+
+def test_a_crash_after_the_file_has_its_name_leaves_that_key_pair(
+    custody: FileCustody, folder: Path
+) -> None:
+    """What has its name is complete; the next creation finds it."""
+    assert run("crash_after_link", folder).returncode == 9
+    assert len(names_in(folder)) == 2
+    assert custody.key_ids() == ["k-1"]
+    before = (folder / "k-1.pem").read_bytes()
+    public_key = custody.create("k-1")
+    assert custody.signer("k-1", public_key).public_key == public_key
+    assert (folder / "k-1.pem").read_bytes() == before
+
+
+def test_destroying_after_a_crash_destroys_the_draft_as_well(
+    custody: FileCustody, folder: Path
+) -> None:
+    """A second name of the same private half must not outlive it; others' drafts stay."""
+    assert run("crash_before_link", folder).returncode == 9
+    assert run("crash_after_link", folder).returncode == 9
+    assert len(names_in(folder)) == 3
+    (folder / ".k-11.pem.0123.draft").write_text("another's")
+    custody.destroy("k-1", compromised=True)
+    assert names_in(folder) == [".k-11.pem.0123.draft"]
+
+
+def test_two_keys_are_never_confused_by_their_names(custody: FileCustody) -> None:
+    """An ID that begins like another is another."""
+    public_keys = [custody.create(key_id) for key_id in ("k", "k-", "k-1", "k-11")]
+    assert len(set(public_keys)) == 4
+    custody.destroy("k-1", compromised=False)
+    assert custody.key_ids() == ["k", "k-", "k-11"]
+    assert isinstance(public_keys[0], PublicKey)
