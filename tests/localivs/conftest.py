@@ -6,6 +6,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from tests.support.browser import browser, page
 from tests.support.clock import ManualClock
 from tests.support.local_ivs import LocalIvsServer
 
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mypy_boto3_ivs import IVSClient
+
+__all__ = ["browser", "page"]  # Fixtures of all the project, which tests here may ask for.
 
 
 @pytest.fixture

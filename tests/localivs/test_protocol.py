@@ -246,9 +246,9 @@ def test_no_body_makes_the_server_fail(server: LocalIvsServer, path: str, body: 
         assert document["exceptionMessage"]
 
 
-def test_the_front_page_leads_to_the_control_api(server: LocalIvsServer) -> None:
-    """A person who opens it in a browser finds a list of what there is."""
-    response = urllib3.request("GET", server.url + "/")
+def test_the_control_api_lists_its_calls(server: LocalIvsServer) -> None:
+    """A person who opens it in a browser finds what there is."""
+    response = urllib3.request("GET", f"{server.url}/_local/")
     assert response.status == 200
     assert "PUT /_local/streams" in response.json()["calls"]
 

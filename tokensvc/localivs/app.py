@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from flask import Flask, Response, jsonify, redirect
+from flask import Flask, Response, jsonify
 from werkzeug.exceptions import HTTPException, InternalServerError, RequestEntityTooLarge
 
-from tokensvc.localivs import api, control, protocol
+from tokensvc.localivs import api, control, overview, protocol
 from tokensvc.localivs.clock import MovableClock, SystemClock
 from tokensvc.localivs.database import Database
 from tokensvc.localivs.edge import blueprint as edge
@@ -17,8 +17,6 @@ from tokensvc.localivs.recent import RecentRequests
 from tokensvc.localivs.schema import CONTROL_PLANE
 
 if TYPE_CHECKING:
-    from werkzeug.wrappers import Response as BaseResponse
-
     from tokensvc.localivs.clock import Clock
     from tokensvc.localivs.config import LocalIvsConfig
 
@@ -40,15 +38,12 @@ def create_app(config: LocalIvsConfig, clock: Clock | None = None) -> Flask:
     movable = MovableClock(clock or SystemClock(), database)
     recent = RecentRequests(movable)
     recent.watch(app)
+    app.register_blueprint(overview.create_blueprint(database, movable, recent))
     app.register_blueprint(control.create_blueprint(database, movable, recent))
     app.register_blueprint(edge.create_blueprint(database, EdgeReader(database, movable), movable))
     app.register_blueprint(api.create_blueprint(config, database, movable))
     app.register_error_handler(HTTPException, _http_error)
     app.register_error_handler(LocalIvsError, _own_error)
-
-    @app.get("/")
-    def index() -> BaseResponse:
-        return redirect("/_local/")
 
     @app.get("/healthz")
     def health() -> Response:

@@ -8,7 +8,6 @@ can use it. `GET /_local/` lists what there is.
 from __future__ import annotations
 
 from dataclasses import asdict
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from flask import Blueprint, Response, jsonify, request
@@ -16,6 +15,7 @@ from flask import Blueprint, Response, jsonify, request
 from tokensvc.localivs.errors import ControlError
 from tokensvc.localivs.faults import ANY_OPERATION, Fault, FaultKind, Faults
 from tokensvc.localivs.identifiers import stream_id
+from tokensvc.localivs.moments import rfc3339
 from tokensvc.localivs.operations import READING, WRITING
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ INDEX = {
     "behind with a negative number",
     "GET /_local/clock": "the time by that clock",
     "GET /_local/requests": "the last requests, newest first",
+    "GET /_local/overview": "all of the state, as the page at / shows it",
 }
 
 
@@ -136,12 +137,6 @@ def read_fault(document: dict[str, Any]) -> Fault:
         seconds=float(_member(document, "seconds", (int, float), default=0)),
         times=_member(document, "times", int, default=1),
     )
-
-
-def rfc3339(moment: float) -> str:
-    """A moment in Unix seconds as RFC 3339, UTC, to the millisecond."""
-    text = datetime.fromtimestamp(moment, UTC).isoformat(timespec="milliseconds")
-    return text.replace("+00:00", "Z")
 
 
 def set_live(

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tokensvc.localivs.clock import Clock
 
 MOST_KEPT = 200
-NOT_OF_INTEREST = ("/_local/", "/healthz")
+NOT_OF_INTEREST = ("/_local/", "/healthz")  # Nor is the page itself, at "/".
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class RecentRequests:
         g.began = time.perf_counter()
 
     def _end(self, response: Response) -> Response:
-        if not request.path.startswith(NOT_OF_INTEREST):
+        if request.path != "/" and not request.path.startswith(NOT_OF_INTEREST):
             route = request.url_rule.rule if request.url_rule else "unknown route"
             caller = g.get("caller")
             kept = RecentRequest(
