@@ -16,7 +16,7 @@ import boto3
 import pytest
 import urllib3
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError
+from botocore.exceptions import BotoCoreError, ConnectionClosedError
 
 from tokensvc.localivs.config import LocalIvsConfig
 from tokensvc.localivs.errors import ConfigError
@@ -120,6 +120,16 @@ def test_every_confirmed_write_survives_kill_9_during_writes(tmp_path: Path) -> 
         for arn in found:
             assert len(ivs.list_stream_keys(channelArn=arn)["streamKeys"]) == 1
         assert ivs.create_channel()["channel"]["arn"] not in found
+
+
+def test_a_planned_drop_closes_the_connection_under_gunicorn_too(tmp_path: Path) -> None:
+    """No answer, no effect; the next call is served."""
+    with gunicorn(tmp_path) as (_, url), client_of(url) as ivs:
+        fault = {"operation": "CreateChannel", "kind": "drop"}
+        assert urllib3.request("POST", f"{url}/_local/faults", json=fault).status == 201
+        with pytest.raises(ConnectionClosedError):
+            ivs.create_channel()
+        assert ivs.list_channels()["channels"] == []
 
 
 def test_settings_come_from_the_environment(tmp_path: Path) -> None:
