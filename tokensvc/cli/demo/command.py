@@ -73,7 +73,7 @@ def _run(folder: DemoFolder, ports: tuple[int, int], clock: Clock, stack: ExitSt
     local_ivs.wait_until_ready("/healthz", clock)
     service_port = service_listener.getsockname()[1]
     with closing(build_clients()) as clients:
-        api_key = prepare(folder, local_ivs, service_port, clients, clock)
+        api_key = prepare(folder, local_ivs.url, service_port, clients, clock)
     service = stack.enter_context(
         running(
             "The service",

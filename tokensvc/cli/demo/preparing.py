@@ -18,7 +18,7 @@ from tokensvc.arns import ChannelArn, Region, parse_region
 from tokensvc.aws import AwsClients, translated
 from tokensvc.bootstrap import build_rotator, build_state
 from tokensvc.cli.demo.folder import CHANNEL, GRANT, OTHER_CHANNEL, REGION, DemoFolder
-from tokensvc.cli.demo.processes import DemoFailed, Server
+from tokensvc.cli.demo.processes import DemoFailed
 from tokensvc.clock import Clock
 from tokensvc.errors import Unauthenticated
 from tokensvc.settings import Settings, load_settings
@@ -33,7 +33,7 @@ _SECRET_BYTES = 32
 
 
 def prepare(
-    folder: DemoFolder, local_ivs: Server, port: int, clients: AwsClients, clock: Clock
+    folder: DemoFolder, local_ivs_url: str, port: int, clients: AwsClients, clock: Clock
 ) -> str:
     """The text of an API key, after everything else that the service needs is in place.
 
@@ -43,7 +43,7 @@ def prepare(
     region = parse_region(REGION)
     client = clients.ivs(region)
     channel_arn = _private_channel(client, region, CHANNEL)
-    _go_live(local_ivs, channel_arn)
+    _go_live(local_ivs_url, channel_arn)
     folder.write_settings(
         channel_arn=str(channel_arn),
         other_channel_arn=str(_private_channel(client, region, OTHER_CHANNEL)),
@@ -67,8 +67,8 @@ def _private_channel(client: IVSClient, region: Region, name: str) -> ChannelArn
         return ChannelArn.parse(client.create_channel(name=name, authorized=True)["channel"]["arn"])
 
 
-def _go_live(local_ivs: Server, channel_arn: ChannelArn) -> None:
-    connection = http.client.HTTPConnection(local_ivs.url.removeprefix("http://"), timeout=10)
+def _go_live(local_ivs_url: str, channel_arn: ChannelArn) -> None:
+    connection = http.client.HTTPConnection(local_ivs_url.removeprefix("http://"), timeout=10)
     try:
         body = json.dumps({"channel_arn": str(channel_arn), "live": True})
         headers = {"Content-Type": "application/json"}
@@ -79,7 +79,7 @@ def _go_live(local_ivs: Server, channel_arn: ChannelArn) -> None:
     if status != HTTPStatus.OK:
         raise DemoFailed(
             f"Local IVS did not take {channel_arn} live (HTTP {status}).",
-            way_out=f"Its log is {local_ivs.log}.",
+            way_out="Its log in the demo's folder says why.",
         )
 
 
