@@ -63,4 +63,4 @@ def test_error_names_and_statuses_are_the_models() -> None:
     }
     ours = {name: kind.http_status for name, kind in api_errors().items()}
     assert {name: ours.get(name) for name in modelled} == modelled
-    assert set(ours) - set(modelled) == shape_validator.UNMODELLED_ERRORS - {"ThrottlingException"}
+    assert set(ours) - set(modelled) == shape_validator.UNMODELLED_ERRORS

@@ -22,10 +22,12 @@ UNMODELLED_ERRORS = frozenset(
         "NotImplementedException",
         "RequestEntityTooLargeException",
         "SerializationException",
-        # Any operation may be throttled, though the model declares it for few of them.
-        "ThrottlingException",
         "UnknownOperationException",
     }
+)
+# Any operation may be throttled or fail, though the model declares these for few of them.
+ERRORS_OF_ANY_OPERATION = frozenset(
+    {"InternalServerException", "ServiceUnavailable", "ThrottlingException"}
 )
 
 
@@ -55,7 +57,7 @@ def problems_of_error(operation: str, status: int, error_type: str, document: An
     if error_type in UNMODELLED_ERRORS:
         return found
     declared = [each["shape"] for each in model()["operations"][operation]["errors"]]
-    if error_type not in declared:
+    if error_type not in ERRORS_OF_ANY_OPERATION.union(declared):
         return [*found, f"{operation} doesn't declare {error_type}"]
     expected = model()["shapes"][error_type]["error"]["httpStatusCode"]
     if status != expected:

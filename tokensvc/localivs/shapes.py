@@ -6,7 +6,6 @@ the restJson1 protocol; null members of a structure count as absent, unknown mem
 
 from __future__ import annotations
 
-import functools
 import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -179,7 +178,6 @@ def _problem(path: str, rule: str) -> str:
     return f"Request member: {path} failed to satisfy the constraints: it {rule.rstrip()}"
 
 
-@functools.cache
 def python_pattern(model_pattern: str) -> re.Pattern[str]:
     """A pattern of the model, which is written for Java, as Python's own."""
     for category, python in PYTHON_FOR_CATEGORIES.items():
