@@ -14,6 +14,7 @@ from tokensvc.p384 import LocalSigner, PublicKey
 REGION = parse_region("us-west-2")
 ACCOUNT_ID = "123456789012"
 ENDPOINT = "http://127.0.0.1:8001"
+DEPLOYMENT = "0123456789abcdef"
 TERMS = Terms(
     publish_delay_seconds=60,
     view_max_age_seconds=120,
@@ -50,12 +51,13 @@ def pair(key_id: str, state: KeyState, **changes: object) -> KeyPair:
 def ring(*pairs: KeyPair, wish: bool = False) -> Ring:
     """A ring of those pairs."""
     wished = Wish(EXAMPLE_NOW, "ann@desk", "monthly") if wish else None
-    return Ring(REGION, ACCOUNT_ID, ENDPOINT, "0123456789abcdef", TERMS, pairs, wished)
+    return Ring(REGION, ACCOUNT_ID, ENDPOINT, DEPLOYMENT, TERMS, pairs, wished)
 
 
-def held(*key_ids: str) -> Sequence[HeldKeyPair]:
-    """Those pairs as IVS holds them."""
+def held(*key_ids: str, deployment: str | None = None) -> Sequence[HeldKeyPair]:
+    """Those pairs as IVS holds them, tagged with that deployment if one is given."""
+    tags = {"tokensvc:deployment": deployment} if deployment else {}
     return [
-        HeldKeyPair(arn(key_id), f"tokensvc-{key_id}", public_key(key_id).fingerprint, {})
+        HeldKeyPair(arn(key_id), f"tokensvc-{key_id}", public_key(key_id).fingerprint, tags)
         for key_id in key_ids
     ]

@@ -6,16 +6,18 @@ from dataclasses import dataclass
 
 import pytest
 
-from tests.keyring.rings import DRAIN_SECONDS, TERMS, held, pair, ring
+from tests.keyring.rings import DEPLOYMENT, DRAIN_SECONDS, TERMS, held, pair, ring
 from tests.support.clock import EXAMPLE_NOW
 from tokensvc.errors import RotationRefused
-from tokensvc.keyring.model import KeyState, Ring
+from tokensvc.ivs.model import HeldKeyPair
+from tokensvc.keyring.model import KeyState, Ring, Wish
 from tokensvc.keyring.rotation import (
     Action,
     Settled,
     Step,
     WaitUntil,
     next_step,
+    rotation_is_due,
     rotation_refusal,
 )
 
@@ -173,6 +175,110 @@ def test_the_refusal_tells_ours_from_strangers() -> None:
     lines = refusal.value.detail.splitlines()
     assert "in-ivs-a is ours: a, active." in lines[1]
     assert "delete" not in lines[1]
+
+
+@dataclass(frozen=True)
+class Contradiction:
+    """A ring at NOW, what IVS holds, and the words of the refusal, or the step where none is due.
+
+    Where a refusal names the way out, those are words of it.
+    """
+
+    ring: Ring
+    held: tuple[HeldKeyPair, ...]
+    expected: str | Step
+    way_out: str = ""
+
+
+OTHER = "fedcba9876543210"
+SETTLED = ring(pair("a", ACTIVE), pair("b", PUBLISHED))
+CONTRADICTIONS = {
+    "an empty ring does not begin beside another deployment's pairs": Contradiction(
+        ring(),
+        (*held("x", deployment=OTHER),),
+        f"tagged by another deployment ({OTHER})",
+        "tokensvc keys generate --region us-west-2",
+    ),
+    "an empty ring begins beside strangers": Contradiction(
+        ring(), (*held("x"),), Step(Action.NEW_PAIR)
+    ),
+    "a recorded pair goes on beside another deployment's: it was asked for": Contradiction(
+        ring(pair("a", PENDING)), (*held("x", deployment=OTHER),), Step(Action.IMPORT, "a")
+    ),
+    "a ring whose active pair IVS does not hold is an old copy, or the pair was deleted": (
+        Contradiction(SETTLED, (*held("b"),), "IVS does not hold a (", "tokensvc keys revoke a")
+    ),
+    "an active pair's ARN with another fingerprint is not that pair": Contradiction(
+        SETTLED,
+        (
+            HeldKeyPair(held("a")[0].arn, "tokensvc-a", held("x")[0].fingerprint, {}),
+            *held("b"),
+        ),
+        "IVS does not hold a (",
+    ),
+    "a stolen active pair that IVS no longer holds gives way": Contradiction(
+        ring(pair("a", ACTIVE, compromised_at=NOW), pair("b", PUBLISHED)).wished(
+            Wish(NOW, "ann@desk", "laptop lost", is_urgent=True)
+        ),
+        (*held("b"),),
+        Step(Action.SWITCH, "b"),
+    ),
+    "a pair of this deployment without a record means that the state is old": Contradiction(
+        SETTLED,
+        (*held("a", "b", "c", deployment=DEPLOYMENT),),
+        "1 of this deployment's key pairs",
+        "Restore the newest state",
+    ),
+    "nothing drained is deleted while the state may be old": Contradiction(
+        ring(pair("z", RETIRING, signing_ended_at=NOW - 9_000), pair("a", ACTIVE)),
+        (*held("z", "a", "c", deployment=DEPLOYMENT),),
+        "1 of this deployment's key pairs",
+    ),
+    "what is stolen goes all the same": Contradiction(
+        ring(pair("a", ACTIVE), pair("b", PUBLISHED, compromised_at=NOW)),
+        (*held("a", "b", "c", deployment=DEPLOYMENT),),
+        Step(Action.WITHDRAW, "b"),
+    ),
+}
+
+
+@pytest.mark.parametrize("case", CONTRADICTIONS.values(), ids=CONTRADICTIONS.keys())
+def test_a_ring_that_ivs_contradicts_takes_a_person(case: Contradiction) -> None:
+    """Rule 5: nothing is made, signs or goes by a state that may not be this region's latest."""
+    if isinstance(case.expected, Step):
+        assert next_step(case.ring, case.held, NOW) == case.expected
+        return
+    with pytest.raises(RotationRefused) as refusal:
+        next_step(case.ring, case.held, NOW)
+
+    assert case.expected in refusal.value.detail
+    assert case.way_out in refusal.value.way_out
+
+
+@pytest.mark.parametrize(
+    ("of_ring", "is_due"),
+    [
+        (ring(pair("a", ACTIVE, activated_at=NOW - 2_592_000)), True),
+        (ring(pair("a", ACTIVE, activated_at=NOW - 2_591_999)), False),
+        (ring(pair("a", ACTIVE, activated_at=NOW - 2_592_000), wish=True), False),
+        (
+            ring(
+                pair("z", RETIRING, signing_ended_at=NOW - 5),
+                pair("a", ACTIVE, activated_at=NOW - 2_592_000),
+            ),
+            False,
+        ),
+        (ring(pair("a", ACTIVE, activated_at=NOW - 2_592_000, compromised_at=NOW)), False),
+        (ring(pair("a", PUBLISHED)), False),
+        (ring(), False),
+    ],
+    ids=["30 days", "1 s less", "wished already", "draining", "stolen", "none active", "empty"],
+)
+def test_a_scheduled_rotation_is_due_by_how_long_the_active_key_has_signed(
+    of_ring: Ring, *, is_due: bool
+) -> None:
+    """Not by its making: a standby may be old on the day on which it begins to sign."""
+    assert rotation_is_due(of_ring, 30 * 86_400, NOW) is is_due
 
 
 def test_the_drain_is_the_sum_of_rule_4() -> None:

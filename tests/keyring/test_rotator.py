@@ -225,6 +225,9 @@ def test_a_pair_with_another_fingerprint_under_our_arn_is_not_deleted(world: Wor
         for pair in stored.ring.pairs
     )
     world.store.save(dataclasses.replace(stored.ring, pairs=pairs), replacing=stored.version)
+    world.ivs.client().untag_resource(
+        resourceArn=str(old.arn), tagKeys=["tokensvc:deployment", "tokensvc:key"]
+    )
 
     with pytest.raises(RotationRefused, match="not ours to touch"):
         world.reconcile()

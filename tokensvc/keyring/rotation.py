@@ -11,7 +11,9 @@
     view, the longest token, twice the clock skew. That moment is read after the switch was
     acknowledged and is saved in a second write; until it is there nothing is deleted.
  5. Never more than three pairs in a region. Ours means recorded in this ring with the same
-    fingerprint; the tag only helps to find. A stranger is named, never deleted.
+    fingerprint; the tag only helps to find. A stranger is named, never deleted. A ring that IVS
+    contradicts goes no further without a person: one that knows less than IVS holds or signs with
+    what IVS doesn't hold, being an old copy; an empty one beside another deployment's pairs.
  6. Before each remote effect its intent is saved, and every step can be run again: a crash at any
     point leaves a ring that `reconcile` completes.
  7. A save is compare-and-set. Of two rotators one wins, and the other says so.
@@ -36,13 +38,8 @@ from enum import StrEnum
 from tokensvc.clock import rfc3339
 from tokensvc.errors import RotationRefused
 from tokensvc.ivs.model import HeldKeyPair
-from tokensvc.keyring.model import (
-    DEPLOYMENT_TAG,
-    MOST_PAIRS_IN_IVS,
-    KeyPair,
-    KeyState,
-    Ring,
-)
+from tokensvc.keyring.model import MOST_PAIRS_IN_IVS, KeyPair, KeyState, Ring
+from tokensvc.keyring.ownership import Owner, held_by, is_held, who_sits_where
 
 
 class Action(StrEnum):
@@ -109,19 +106,6 @@ class Outlook:
         """Whether IVS would refuse another pair."""
         return len(self.held) >= MOST_PAIRS_IN_IVS
 
-    @property
-    def drain_ends(self) -> Sequence[tuple[float, KeyPair]]:
-        """When each retiring pair may leave IVS, soonest first."""
-        drain = self.ring.terms.drain_seconds
-        return sorted(
-            (
-                (pair.signing_ended_at + drain, pair)
-                for pair in self.ring.in_state(KeyState.RETIRING)
-                if pair.signing_ended_at is not None
-            ),
-            key=lambda end: end[0],
-        )
-
 
 def next_step(
     ring: Ring, held_by_ivs: Sequence[HeldKeyPair], now: float, *, keep_standby: bool = True
@@ -144,10 +128,22 @@ def next_step(
     return min(waits, key=lambda wait: wait.at, default=Settled())
 
 
+def drain_ends(ring: Ring) -> Sequence[tuple[float, KeyPair]]:
+    """When (Unix seconds) each retiring pair may leave IVS, soonest first (rule 4)."""
+    drain = ring.terms.drain_seconds
+    return sorted(
+        (
+            (pair.signing_ended_at + drain, pair)
+            for pair in ring.in_state(KeyState.RETIRING)
+            if pair.signing_ended_at is not None
+        ),
+        key=lambda end: end[0],
+    )
+
+
 def rotation_refusal(ring: Ring, now: float) -> str:
     """Why another rotation may not begin now unforced, or "" when it may (rule 9)."""
-    outlook = Outlook(ring, (), now, keep_standby=True)
-    for ends_at, pair in outlook.drain_ends:
+    for ends_at, pair in drain_ends(ring):
         return (
             f"Tokens signed by {pair.key_id} may play until {rfc3339(ends_at)}, "
             f"{max(0, round(ends_at - now))} s from now."
@@ -157,21 +153,13 @@ def rotation_refusal(ring: Ring, now: float) -> str:
     return ""
 
 
-def who_sits_where(ring: Ring, held_by_ivs: Sequence[HeldKeyPair]) -> str:
-    """The pairs that IVS holds, each with whose it is and the call that would free its slot."""
-    ours = {pair.arn: pair for pair in ring.pairs if pair.arn is not None}
-    lines = []
-    for held in held_by_ivs:
-        if (pair := ours.get(held.arn)) is not None:
-            lines.append(f"{held.arn} is ours: {pair.key_id}, {pair.state}.")
-        else:
-            tag = held.tags.get(DEPLOYMENT_TAG)
-            whose = f"tagged by deployment {tag}, unrecorded here" if tag else "a stranger"
-            lines.append(
-                f"{held.arn} ({held.name or 'no name'}) is {whose}; when nothing signs with it: "
-                f"aws ivs delete-playback-key-pair --region {held.arn.region} --arn {held.arn}"
-            )
-    return "\n".join(lines)
+def rotation_is_due(ring: Ring, max_age_seconds: float, now: float) -> bool:
+    """Whether a scheduled rotation may begin now: the active key has signed for that long."""
+    active = ring.active
+    if active is None or active.activated_at is None or active.is_compromised:
+        return False
+    is_free = ring.wish is None and not rotation_refusal(ring, now)
+    return is_free and now - active.activated_at >= max_age_seconds
 
 
 # --- The rules as functions, in the order in which they are asked. What makes a stolen or unneeded
@@ -211,6 +199,37 @@ def _end_signing(outlook: Outlook) -> Step | None:
         if pair.signing_ended_at is None and not pair.is_compromised:
             return Step(Action.RECORD_SIGNING_END, pair.key_id)
     return None
+
+
+def _doubt(outlook: Outlook) -> None:
+    """Refuse what takes a person: the steps after this one make, sign with or delete key pairs."""
+    ring, held = outlook.ring, outlook.held
+    if ring.wish is not None and ring.wish.is_urgent:
+        # A person has decided, and what comes in the stolen key's place is checked with IVS.
+        return
+    if not ring.pairs and held_by(Owner.OTHER_DEPLOYMENT, ring, held):
+        raise RotationRefused(
+            f"There is no key pair of {ring.region} in this state, and IVS holds some of another "
+            f"deployment:\n{who_sits_where(ring, held)}",
+            way_out="Use that deployment's state (setting state.url), or a copy of it. To begin "
+            f"anew beside it: `tokensvc keys generate --region {ring.region}`.",
+        )
+    active = ring.active
+    if active is not None and not active.is_compromised and not is_held(active, held):
+        raise RotationRefused(
+            f"IVS does not hold {active.key_id} ({active.arn}), which signs in {ring.region}: its "
+            "tokens are refused. It was deleted, or this state is older than what IVS holds.",
+            way_out="If this state is an old copy, restore the newest one. If there is none: "
+            f"`tokensvc keys revoke {active.key_id}` lets another sign at once.",
+        )
+    if unrecorded := held_by(Owner.UNRECORDED, ring, held):
+        raise RotationRefused(
+            f"IVS holds {len(unrecorded)} of this deployment's key pairs in {ring.region} that "
+            "this state has no record of, so it is older than what IVS holds:\n"
+            + who_sits_where(ring, held),
+            way_out="Restore the newest state. If it is lost and nothing signs with them any more, "
+            "delete them with the calls above, then run `tokensvc keys reconcile`.",
+        )
 
 
 def _publish(outlook: Outlook) -> Step | WaitUntil | None:
@@ -254,7 +273,7 @@ def _prepare(outlook: Outlook) -> Step | WaitUntil | None:
 
 
 def _retire(outlook: Outlook) -> Step | WaitUntil | None:
-    for ends_at, pair in outlook.drain_ends:
+    for ends_at, pair in drain_ends(outlook.ring):
         if outlook.now < ends_at:
             return WaitUntil(ends_at, f"tokens signed by {pair.key_id} may play until then")
         return Step(Action.INTEND_DELETE, pair.key_id)
@@ -266,6 +285,7 @@ _IN_ORDER: tuple[Callable[[Outlook], Step | WaitUntil | None], ...] = (
     _destroy_what_ivs_let_go,
     _finish_a_deletion,
     _end_signing,
+    _doubt,
     _publish,
     _switch,
     _prepare,
@@ -276,7 +296,7 @@ _IN_ORDER: tuple[Callable[[Outlook], Step | WaitUntil | None], ...] = (
 def _slot_free_for(outlook: Outlook, step: Step) -> Step | WaitUntil | None:
     if not outlook.is_full:
         return step
-    if outlook.drain_ends:
+    if drain_ends(outlook.ring):
         # `_retire` frees the slot in time, and names the moment until which to wait.
         return None
     raise RotationRefused(

@@ -9,14 +9,16 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import secrets
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from tokensvc.arns import PlaybackKeyArn, Region
-from tokensvc.errors import InvalidKeyMaterial, NotFound, RotationRefused
+from tokensvc.errors import InvalidKeyMaterial, NotFound, RotationRefused, StateConflict
+from tokensvc.ivs.model import HeldKeyPair
 from tokensvc.keyring.model import MOST_PAIRS_IN_IVS, KeyPair, KeyState, Ring, Terms, Wish
+from tokensvc.keyring.plan import PlannedStep, plan
 from tokensvc.keyring.rotation import (
     Action,
     Settled,
@@ -37,6 +39,17 @@ class Binding:
     region: Region
     account_id: str
     endpoint: str
+
+
+def binding_refusal(ring: Ring, binding: Binding) -> str:
+    """Why a program so bound may not touch the ring, or "" when it may."""
+    bound = Binding(ring.region, ring.account_id, ring.endpoint)
+    if bound == binding:
+        return ""
+    return (
+        f"The ring of {ring.region} belongs to account {bound.account_id} at {bound.endpoint}, and "
+        f"this program asks account {binding.account_id} at {binding.endpoint}."
+    )
 
 
 class Rotator:
@@ -149,20 +162,35 @@ class Rotator:
             RotationRefused: while an earlier switch is still draining, or another wish stands.
         """
         stored = self._load()
+        wished = self._wished(stored.ring, reason, force=force)
+        return self._store.save(wished, replacing=stored.version).ring
+
+    def plan_rotation(self, *, force: bool = False) -> Sequence[PlannedStep]:
+        """Every step of a rotation that would begin now, with its time; nothing is done or saved.
+
+        Raises:
+            RotationRefused: when it would be refused.
+        """
+        stored = self._store.load()
+        ring = self._bound(self._new_ring() if stored is None else stored.ring)
+        wished = self._wished(ring, "plan", force=force)
+        held, now = self._steps.key_pairs.held(), self._steps.clock.now()
+        return tuple(plan(wished, held, now, keep_standby=self._keep_standby))
+
+    def _wished(self, ring: Ring, reason: str, *, force: bool) -> Ring:
         now = self._steps.clock.now()
-        refusal = rotation_refusal(stored.ring, now)
+        refusal = rotation_refusal(ring, now)
         if refusal and not force:
             raise RotationRefused(
                 f"The last rotation of {self._binding.region} is not over. {refusal}",
                 way_out="Rotate again after that, or with --force, which spends the standby.",
             )
-        if refusal and stored.ring.standby is None:
+        if refusal and ring.standby is None:
             raise RotationRefused(
                 f"There is no standby to rotate to in {self._binding.region}. {refusal}",
                 way_out="Wait for that: then there is a slot for the next key pair.",
             )
-        wished = stored.ring.wished(Wish(now, self._steps.by, reason))
-        return self._store.save(wished, replacing=stored.version).ring
+        return ring.wished(Wish(now, self._steps.by, reason))
 
     def revoke(self, key_ids: Collection[str], reason: str) -> Ring:
         """The ring with those pairs declared stolen (rule 10); `reconcile` gets rid of them.
@@ -187,8 +215,7 @@ class Rotator:
             StateConflict: when another rotator was faster; run it again.
             IvsUnavailable, CustodyUnavailable, StateUnavailable: run it again later.
         """
-        stored = self._load()
-        held = self._steps.key_pairs.held()
+        stored, held = self._observe()
         while True:
             outlook = next_step(
                 stored.ring, held, self._steps.clock.now(), keep_standby=self._keep_standby
@@ -198,39 +225,54 @@ class Rotator:
             on_step(outlook)
             stored = self._do(stored, outlook, _why(stored.ring))
             if outlook.action in (Action.IMPORT, Action.DELETE):
-                held = self._steps.key_pairs.held()
+                stored, held = self._observe()
 
     # --- What all of it stands on
 
     def _do(self, stored: StoredRing, step: Step, why: str) -> StoredRing:
         return self._store.save(self._steps.do(stored.ring, step, why), replacing=stored.version)
 
+    def _observe(self) -> tuple[StoredRing, Sequence[HeldKeyPair]]:
+        """The ring, and what IVS held while that was the ring.
+
+        Raises:
+            StateConflict: when another rotator saved meanwhile, so that the two may not fit.
+        """
+        stored = self._load()
+        held = self._steps.key_pairs.held()
+        if self._load().version != stored.version:
+            raise StateConflict(
+                f"Another process moved the ring of {self._binding.region} on just now.",
+                way_out="Run `tokensvc keys reconcile` again.",
+            )
+        return stored, held
+
     def _load(self) -> StoredRing:
         stored = self._store.load()
         if stored is None:
-            ring = Ring(
-                self._binding.region,
-                self._binding.account_id,
-                self._binding.endpoint,
-                deployment=secrets.token_hex(8),
-                terms=self._terms,
-            )
-            return self._store.save(ring)
-        self._require_binding(stored.ring)
-        raised = stored.ring.with_terms(self._terms)
+            return self._store.save(self._new_ring())
+        raised = self._bound(stored.ring)
         if raised == stored.ring:
             return stored
         return self._store.save(raised, replacing=stored.version)
 
-    def _require_binding(self, ring: Ring) -> None:
-        bound = Binding(ring.region, ring.account_id, ring.endpoint)
-        if bound != self._binding:
+    def _new_ring(self) -> Ring:
+        return Ring(
+            self._binding.region,
+            self._binding.account_id,
+            self._binding.endpoint,
+            deployment=secrets.token_hex(8),
+            terms=self._terms,
+        )
+
+    def _bound(self, ring: Ring) -> Ring:
+        """The ring with its marks raised to the settings', if it is the one of our binding."""
+        if refusal := binding_refusal(ring, self._binding):
             raise RotationRefused(
-                f"The ring of {ring.region} belongs to account {bound.account_id} at "
-                f"{bound.endpoint}, and this program asks account {self._binding.account_id} at "
-                f"{self._binding.endpoint}.",
+                refusal,
                 way_out="Use the settings and the AWS environment that the ring was made with.",
             )
+        return ring.with_terms(self._terms)
 
     def _require_here(self, arn: PlaybackKeyArn) -> None:
         if (arn.region, arn.account_id) != (self._binding.region, self._binding.account_id):

@@ -18,7 +18,8 @@ from tokensvc.errors import IvsRefused, NotFound, RotationRefused
 from tokensvc.ivs.model import HeldKeyPair
 from tokensvc.keyring.custody.base import Custody
 from tokensvc.keyring.model import DEPLOYMENT_TAG, KEY_TAG, Act, KeyPair, Ring
-from tokensvc.keyring.rotation import Action, Step, who_sits_where
+from tokensvc.keyring.ownership import who_sits_where
+from tokensvc.keyring.rotation import Action, Step
 from tokensvc.p384 import PublicKey, Signer
 
 SELF_CHECK_MESSAGE = b"tokensvc self-check"
