@@ -119,7 +119,7 @@ def build_service(settings: Settings, clock: Clock, audit: Audit) -> Service:
     """
     state = build_state(settings.state.url, clock)
     custody = build_custody(settings.custody, clock)
-    clients = build_clients()
+    clients = AwsClients(AwsTerms())
     refresh_seconds = settings.rotation.state_refresh_seconds
     rings = {
         region: RingView(region, state, custody, clock, refresh_seconds=refresh_seconds)
@@ -156,9 +156,9 @@ def build_service(settings: Settings, clock: Clock, audit: Audit) -> Service:
     )
 
 
-def build_clients() -> AwsClients:
-    """AWS clients: credentials and endpoints are found the AWS way."""
-    return AwsClients(AwsTerms())
+def build_patient_clients() -> AwsClients:
+    """AWS clients for commands: IVS throttles key pairs at a few calls a second, and they wait."""
+    return AwsClients(AwsTerms(read_timeout_seconds=10.0, max_attempts=8))
 
 
 def build_rotator(

@@ -16,7 +16,7 @@ import click
 
 from tokensvc.arns import Region
 from tokensvc.aws import AwsClients
-from tokensvc.bootstrap import build_clients, build_rotator, build_state
+from tokensvc.bootstrap import build_patient_clients, build_rotator, build_state
 from tokensvc.clock import Clock
 from tokensvc.keyring.rotator import Rotator
 from tokensvc.settings import Settings, load_settings
@@ -56,7 +56,7 @@ class Invocation:
     @functools.cached_property
     def clients(self) -> AwsClients:
         """AWS clients, shared by all regions."""
-        return self.resources.enter_context(closing(build_clients()))
+        return self.resources.enter_context(closing(build_patient_clients()))
 
     def rotator(self, region: Region) -> Rotator:
         """What acts on that region's ring, in the name of whoever runs the command."""

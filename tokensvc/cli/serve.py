@@ -80,7 +80,7 @@ def local_ivs_arguments() -> Sequence[str]:
 
 
 def local_ivs_environment(
-    environment: Mapping[str, str], data: Path, *, throttle: bool = True
+    environment: Mapping[str, str], data: Path, *, throttle: bool
 ) -> Mapping[str, str]:
     """The environment of Local IVS with its state in that folder."""
     return {

@@ -17,7 +17,7 @@ from tests.support.local_ivs import LocalIvsServer
 from tokensvc.access.api_keys import DOCUMENT_NAME, ApiKeys, authenticate
 from tokensvc.arns import ChannelArn
 from tokensvc.aws import AwsClients
-from tokensvc.bootstrap import build_clients
+from tokensvc.bootstrap import build_patient_clients
 from tokensvc.cli.demo.folder import DemoFolder
 from tokensvc.cli.demo.preparing import prepare
 from tokensvc.keyring.store import RingStore
@@ -71,7 +71,7 @@ def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lab]:
     folder.path.mkdir()
     with LocalIvsServer(tmp_path / "ivs", clock) as ivs:
         set_aws_endpoint(monkeypatch, tmp_path, ivs.url)
-        with closing(build_clients()) as clients:
+        with closing(build_patient_clients()) as clients:
             yield Lab(folder, ivs, clients, clock)
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import click
 
-from tokensvc.bootstrap import build_clients
+from tokensvc.bootstrap import build_patient_clients
 from tokensvc.cli.demo.folder import CHANNEL, DemoFolder, isolated
 from tokensvc.cli.demo.preparing import prepare
 from tokensvc.cli.demo.processes import Server, listen, running
@@ -65,14 +65,14 @@ def _run(folder: DemoFolder, ports: tuple[int, int], clock: Clock, stack: ExitSt
             "Local IVS",
             local_ivs_arguments(),
             listener=local_ivs_listener,
-            environment=local_ivs_environment(environment, folder.local_ivs),
+            environment=local_ivs_environment(environment, folder.local_ivs, throttle=False),
             log=folder.log("local-ivs"),
         )
     )
     os.environ.update(folder.variables(local_ivs.url))
     local_ivs.wait_until_ready("/healthz", clock)
     service_port = service_listener.getsockname()[1]
-    with closing(build_clients()) as clients:
+    with closing(build_patient_clients()) as clients:
         api_key = prepare(folder, local_ivs.url, service_port, clients, clock)
     service = stack.enter_context(
         running(
