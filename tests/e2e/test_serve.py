@@ -1,0 +1,157 @@
+"""`tokensvc serve`: the service under its gunicorn, as a process."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import socket
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import pytest
+import urllib3
+from click.testing import CliRunner
+
+from tests.cli.conftest import SETTINGS
+from tests.e2e.processes import LONGEST_SECONDS, Running, running
+from tests.support.aws import set_aws_endpoint
+from tests.support.local_ivs import LocalIvsServer
+from tokensvc.cli.main import cli
+
+AWS = ("AWS_ENDPOINT_URL_IVS", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+NO_DELAY = (
+    "[rotation]\npublish_delay_seconds = 0\nstate_refresh_seconds = 1\n[service]\nworkers = 1\n"
+)
+
+
+@pytest.fixture
+def ivs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalIvsServer]:
+    """A Local IVS that this process and those that it starts find the AWS way."""
+    with LocalIvsServer(tmp_path / "ivs") as server:
+        set_aws_endpoint(monkeypatch, tmp_path, server.url)
+        (tmp_path / "tokensvc.toml").write_text(SETTINGS + NO_DELAY)
+        (tmp_path / "secret").write_bytes(bytes(range(32)))
+        yield server
+
+
+def command(folder: Path, *arguments: str) -> str:
+    """What `tokensvc` prints with those settings."""
+    config = ("--config", str(folder / "tokensvc.toml"))
+    result = CliRunner().invoke(cli, [*config, *arguments], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return result.stdout.strip()
+
+
+def environment(folder: Path, **more: str) -> Mapping[str, str]:
+    """What leads the service to its settings and its IVS."""
+    aws = {name: os.environ[name] for name in AWS if name in os.environ}
+    return {**aws, "TOKENSVC_CONFIG": str(folder / "tokensvc.toml"), **more}
+
+
+def address(server: Running) -> str:
+    """Where it listens: port 0 of the settings' gunicorn is any free one."""
+    found = re.search(r"Listening at: (http://[0-9.:]+)", server.wait_for("Listening at"))
+    assert found is not None
+    return found[1]
+
+
+def ask(url: str, key: str, channel: str) -> tuple[int, dict[str, object]]:
+    """The status and the document that a request for a URL is answered with."""
+    answer = urllib3.request(
+        "POST",
+        f"{url}/v1/playback-urls",
+        json={"channel": channel},
+        headers={"Authorization": f"Bearer {key}"},
+        retries=urllib3.Retry(connect=20, backoff_factor=0.1),
+    )
+    return answer.status, json.loads(answer.data)
+
+
+def test_it_serves_follows_a_rotation_and_reads_settings_again(
+    ivs: LocalIvsServer, tmp_path: Path
+) -> None:
+    """A rotation reaches the workers by itself within seconds, new settings with SIGHUP."""
+    command(tmp_path, "keys", "reconcile")
+    key = command(tmp_path, "api-keys", "create", "site", "--grant", "web")
+    channel = ivs.client().create_channel(authorized=True)["channel"]["arn"]
+    output = tmp_path / "out.txt"
+    with running(
+        output, "serve", environment=environment(tmp_path, GUNICORN_CMD_ARGS="--bind=127.0.0.1:0")
+    ) as server:
+        url = address(server)
+        status, first = ask(url, key, channel)
+        assert (status, first["ttl_seconds"]) == (200, 300)
+
+        command(tmp_path, "keys", "rotate")
+        rotated = _until_changed(lambda: ask(url, key, channel)[1]["key_id"], first["key_id"])
+        active = json.loads(command(tmp_path, "keys", "list", "--json"))
+        assert [row["key_id"] for row in active if row["state"] == "active"] == [rotated]
+
+        config = tmp_path / "tokensvc.toml"
+        config.write_text(config.read_text() + "[playback]\nttl_seconds = 120\n")
+        server.process.send_signal(signal.SIGHUP)
+        assert _until_changed(lambda: ask(url, key, channel)[1]["ttl_seconds"], 300) == 120
+
+        server.process.send_signal(signal.SIGTERM)
+        assert server.ends() == 0
+        lines = [json.loads(line) for line in server.said.splitlines() if line.startswith("{")]
+        granted = [line for line in lines if line.get("decision") == "granted"]
+        assert {line["key_id"] for line in granted} == {first["key_id"], rotated}
+        assert any(line.get("logger") == "gunicorn.access" for line in lines)
+        assert str(first["token"]) not in server.said
+        assert key not in server.said
+        assert "Traceback" not in server.said
+
+
+def test_wrong_settings_are_told_before_anything_starts(tmp_path: Path) -> None:
+    """In plain words, and once."""
+    (tmp_path / "tokensvc.toml").write_text("[ivs]\nregions = []\n")
+    output = tmp_path / "out.txt"
+    with running(output, "serve", environment=environment(tmp_path)) as server:
+        assert server.ends() == 1
+        assert server.said.count("ivs.account_id") == 1
+        assert "Traceback" not in server.said
+        assert "gunicorn" not in server.said
+
+
+def test_a_damaged_state_ends_it_with_one_sentence(tmp_path: Path, ivs: LocalIvsServer) -> None:
+    """Not a worker that dies for ever, and no traceback."""
+    (tmp_path / "keys").mkdir(mode=0o700)
+    (tmp_path / "keys/state.sqlite3").write_bytes(b"garbage" * 1_000)
+    output = tmp_path / "out.txt"
+    bind = {"GUNICORN_CMD_ARGS": "--bind=127.0.0.1:0"}
+    with running(output, "serve", environment=environment(tmp_path, **bind)) as server:
+        assert server.ends() == 3
+        assert "The service can't start: " in server.said
+        assert str(tmp_path / "keys/state.sqlite3") in server.said
+        assert "Traceback" not in server.said
+
+
+def test_local_ivs_runs_alone(tmp_path: Path) -> None:
+    """Any AWS SDK finds it by the variable that it prints."""
+    output = tmp_path / "out.txt"
+    arguments = ("local-ivs", "--data", str(tmp_path / "data"), "--port", str(_free_port()))
+    with running(output, *arguments, environment={}) as server:
+        url = address(server)
+        assert f"AWS_ENDPOINT_URL_IVS={url}" in server.said
+        health = urllib3.request("GET", f"{url}/healthz", retries=urllib3.Retry(connect=20))
+        assert health.status == 200
+        server.process.send_signal(signal.SIGTERM)
+        assert server.ends() == 0
+
+
+def _until_changed(look: Callable[[], object], before: object) -> object:
+    give_up_at = time.monotonic() + LONGEST_SECONDS
+    while (seen := look()) == before:
+        assert time.monotonic() < give_up_at
+        time.sleep(0.1)
+    return seen
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port: int = server.getsockname()[1]
+        return port
