@@ -1,0 +1,121 @@
+"""What a ring and its custody show by themselves, whether IVS answers or not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+
+from tokensvc.clock import rfc3339
+from tokensvc.errors import TokensvcError
+from tokensvc.keyring.doctor.finding import Case, Finding, Severity
+from tokensvc.keyring.model import KeyState
+from tokensvc.keyring.rotator import binding_refusal
+
+_DAY_SECONDS = 86_400
+
+
+def _binding(case: Case) -> Iterator[Finding]:
+    if refusal := binding_refusal(case.ring, case.seen.binding):
+        yield case.finding(
+            Severity.SERIOUS,
+            "bound_elsewhere",
+            "",
+            refusal,
+            "Use the settings and the AWS environment that the ring was made with.",
+        )
+
+
+def _signing(case: Case) -> Iterator[Finding]:
+    if case.ring.active is None:
+        yield case.finding(
+            Severity.SERIOUS,
+            "no_active_key",
+            "",
+            f"No key pair is active in {case.region}: nothing is signed for it.",
+            case.reconcile,
+        )
+    elif case.seen.keep_standby and case.ring.standby is None:
+        yield case.finding(
+            Severity.WARNING,
+            "no_standby",
+            "",
+            "There is no standby: in an emergency a key pair would have to be made first.",
+            case.reconcile,
+        )
+
+
+def _stolen(case: Case) -> Iterator[Finding]:
+    for pair in case.ring.pairs:
+        if pair.is_compromised and pair.state is not KeyState.RETIRED:
+            yield case.finding(
+                Severity.SERIOUS,
+                "stolen_key_not_gone",
+                pair.key_id,
+                f"{pair.key_id} was declared stolen, and IVS has not confirmed that it is gone.",
+                case.reconcile,
+            )
+
+
+def _age(case: Case) -> Iterator[Finding]:
+    active, allowed = case.ring.active, case.seen.key_age_warning_seconds
+    if active is None or active.activated_at is None:
+        return
+    if (age := case.seen.now - active.activated_at) > allowed:
+        yield case.finding(
+            Severity.WARNING,
+            "key_old",
+            active.key_id,
+            f"{active.key_id} has signed for {age / _DAY_SECONDS:.0f} days; "
+            f"rotation.key_age_warning_days allows {allowed // _DAY_SECONDS}.",
+            f"tokensvc keys rotate --region {case.region}",
+        )
+
+
+def _canary(case: Case) -> Iterator[Finding]:
+    if not case.seen.has_canary:
+        yield case.finding(
+            Severity.NOTE,
+            "no_canary",
+            "",
+            "No canary channel is set: whether IVS's edge takes a new key is not asked before it "
+            "signs, only waited for.",
+            f"Name a private channel of {case.region} in the setting rotation.canary_channels.",
+        )
+
+
+def _private_halves(case: Case) -> Iterator[Finding]:
+    for key_id, error in case.seen.unusable.items():
+        signs = case.ring.pair(key_id).state is KeyState.ACTIVE
+        replaced = "" if signs else f" No viewer notices if it goes: tokensvc keys revoke {key_id}"
+        yield case.finding(
+            Severity.SERIOUS if signs else Severity.WARNING,
+            "private_half_unusable",
+            key_id,
+            error.detail,
+            error.way_out + replaced,
+        )
+
+
+def _destroyed_halves(case: Case) -> Iterator[Finding]:
+    if isinstance(case.seen.custody_key_ids, TokensvcError):
+        return
+    for pair in case.ring.pairs:
+        if pair.destroyed_on is not None and pair.key_id in case.seen.custody_key_ids:
+            yield case.finding(
+                Severity.WARNING,
+                "destroyed_half_is_back",
+                pair.key_id,
+                f"The private half of {pair.key_id} was destroyed on "
+                f"{rfc3339(pair.destroyed_on)}, and custody has it again: a copy was restored.",
+                "Remove it from the custody by hand.",
+            )
+
+
+CHECKS_OF_RING: tuple[Callable[[Case], Iterable[Finding]], ...] = (
+    _binding,
+    _signing,
+    _stolen,
+    _age,
+    _canary,
+    _private_halves,
+    _destroyed_halves,
+)
