@@ -21,6 +21,7 @@ from tokensvc.cli.invocation import Invocation
 from tokensvc.cli.keys import keys
 from tokensvc.cli.output import Refused
 from tokensvc.cli.serve import local_ivs, serve
+from tokensvc.cli.tokens import tokens
 from tokensvc.clock import SystemClock
 from tokensvc.errors import TokensvcError
 from tokensvc.telemetry.logs import configure_logging
@@ -55,7 +56,7 @@ def cli(context: click.Context, config: Path | None) -> None:
     context.obj = Invocation(config, os.environ, context.obj or SystemClock(), resources)
 
 
-for _command in (init, serve, keys, api_keys, local_ivs, demo):
+for _command in (init, serve, keys, api_keys, tokens, local_ivs, demo):
     cli.add_command(_command)
 
 
