@@ -1,0 +1,55 @@
+"""The whole under gunicorn, as `make run` starts it: a real browser plays, and is refused."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+import urllib3
+from joserfc import jwt
+from joserfc.jwk import ECKey
+from playwright.sync_api import expect
+
+from tests.e2e.processes import running
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from playwright.sync_api import Page
+
+PATIENCE_MILLISECONDS = 30_000
+HAS_PLAYED = "(seconds) => document.querySelector('video').currentTime > seconds"
+
+
+@pytest.mark.browser
+def test_the_demo_plays_in_a_browser_and_refuses_without_a_token(
+    page: Page, tmp_path: Path
+) -> None:
+    """From nothing: the video moves under the one active key, and a bare URL is refused."""
+    page.set_default_timeout(PATIENCE_MILLISECONDS)
+    with running(
+        tmp_path / "out.txt",
+        *("demo", "--folder", str(tmp_path / "demo"), "--port", "0", "--local-ivs-port", "0"),
+        environment={},
+    ) as demo:
+        said = demo.wait_for("Ctrl-C ends it.")
+        address = re.search(r"http://\S+/demo", said)
+        assert address is not None
+        page.goto(address[0])
+        page.wait_for_function(HAS_PLAYED, arg=2)
+        expect(page.locator("#status")).to_have_text("Playing")
+
+        url = page.locator("#url").text_content() or ""
+        token = parse_qs(urlsplit(url).query)["token"][0]
+        jwks = urllib3.request("GET", address[0].replace("/demo", "/.well-known/jwks.json"))
+        (active,) = jwks.json()["keys"]
+        claims = jwt.decode(token, ECKey.import_key(active), ["ES384"]).claims
+        assert claims["aws:channel-arn"] == page.locator("#channel-arn").text_content()
+
+        page.get_by_role("button", name="Try them all").click()
+        expect(page.locator(".verdict")).to_have_text(
+            ["200 It plays", *["403 Refused"] * 5], timeout=PATIENCE_MILLISECONDS
+        )
+        assert demo.interrupted() == 0
