@@ -104,7 +104,12 @@ def build_custody(settings: CustodySettings, clock: Clock) -> Custody:
     match scheme:
         case "file":
             folder = Path(rest)
-            return FileCustody(folder, _key_encryption_secret(settings, folder), clock)
+            return FileCustody(
+                folder,
+                _key_encryption_secret(settings, folder),
+                clock,
+                previous_secret=_previous_key_encryption_secret(settings, folder),
+            )
         case _:
             raise SettingsInvalid(
                 f"There is no custody {scheme!r}.", way_out="Set custody.url to file:FOLDER."
@@ -206,3 +211,13 @@ def _key_encryption_secret(settings: CustodySettings, keys_folder: Path) -> byte
         "The custody file: needs a key-encryption secret.",
         way_out="Set custody.key_encryption_secret_file: openssl rand -base64 32.",
     )
+
+
+def _previous_key_encryption_secret(settings: CustodySettings, keys_folder: Path) -> bytes | None:
+    if settings.previous_key_encryption_secret is not None:
+        text = settings.previous_key_encryption_secret.get_secret_value()
+        return load_key_encryption_secret(text)
+    if settings.previous_key_encryption_secret_file is not None:
+        file = settings.previous_key_encryption_secret_file
+        return load_key_encryption_secret(file, keys_folder=keys_folder)
+    return None

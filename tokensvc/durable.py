@@ -1,12 +1,13 @@
 """Files that are there whole or not at all: private from their first byte, safe on the disk.
 
 A file is made as a draft beside its place and then linked to its name, which, unlike a rename,
-never takes the place of a file that another process put there first. A crash can leave a draft
-behind, never half a file.
+never takes the place of a file that another process put there first. Only `replacement` renames.
+A crash can leave a draft behind, never half a file.
 """
 
 from __future__ import annotations
 
+import fcntl
 import os
 import secrets
 from collections.abc import Iterator
@@ -26,16 +27,38 @@ def new_file(path: Path) -> Iterator[Path]:
         FileExistsError: at the end of the block, when the name is taken; that file is untouched.
         OSError: when the folder can't be written; nothing stays.
     """
-    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}{_DRAFT_SUFFIX}")
-    os.close(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, _OWNER_ONLY))
-    try:
+    with _draft_of(path) as draft:
         yield draft
         sync(draft)
         os.link(draft, path)
+
+
+@contextmanager
+def replacement(path: Path) -> Iterator[Path]:
+    """An empty draft to fill, with mode 0600, which takes `path`'s place when the block ends well.
+
+    Raises:
+        OSError: when the folder can't be written; the file stays as it was.
+    """
+    with _draft_of(path) as draft:
+        yield draft
+        sync(draft)
+        draft.replace(path)
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Keep out every other process that locks the folder; a lock ends with its process.
+
+    Raises:
+        OSError: when the folder can't be opened or locked.
+    """
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
     finally:
-        draft.unlink(missing_ok=True)
-        # Also when the name was taken: whoever took it may not have come this far yet.
-        sync(path.parent)
+        os.close(descriptor)
 
 
 def discard_drafts(path: Path) -> None:
@@ -72,3 +95,15 @@ def sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+@contextmanager
+def _draft_of(path: Path) -> Iterator[Path]:
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}{_DRAFT_SUFFIX}")
+    os.close(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, _OWNER_ONLY))
+    try:
+        yield draft
+    finally:
+        draft.unlink(missing_ok=True)
+        # Also when the name was taken: whoever took it may not have come this far yet.
+        sync(path.parent)

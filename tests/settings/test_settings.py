@@ -296,6 +296,22 @@ def test_a_secret_is_refused_in_the_file(load: Load) -> None:
     assert rules_broken(load, text) == {"custody.key_encryption_secret": "secret_in_file"}
 
 
+def test_the_previous_secret_follows_the_rules_of_the_present_one(load: Load) -> None:
+    """Not in the file, not beside the keys, not given twice."""
+    field = "custody.previous_key_encryption_secret"
+    assert rules_broken(load, f'{LEAST}previous_key_encryption_secret = "x"') == {
+        field: "secret_in_file"
+    }
+    assert rules_broken(load, f'{LEAST}previous_key_encryption_secret_file = "keys/secret"') == {
+        f"{field}_file": "secret_beside_keys"
+    }
+    assert rules_broken(
+        load,
+        f'{LEAST}previous_key_encryption_secret_file = "previous"',
+        TOKENSVC_CUSTODY__PREVIOUS_KEY_ENCRYPTION_SECRET="x",
+    ) == {f"{field}_file": "one_secret"}
+
+
 def test_a_secret_beside_the_keys_is_refused(load: Load) -> None:
     """Whoever copies the folder of the keys must not have the secret too."""
     text = LEAST.replace('"secret"', '"keys/../keys/secret"')

@@ -24,6 +24,7 @@ CONFIG_VARIABLE = "TOKENSVC_CONFIG"
 DEFAULT_FILE = Path("tokensvc.toml")
 _PREFIX = "TOKENSVC_"
 _NESTING = "__"
+_SECRETS_OF_CUSTODY = ("key_encryption_secret", "previous_key_encryption_secret")
 
 _Path = tuple[str, ...]
 
@@ -125,13 +126,14 @@ def _misplaced(tree: Mapping[str, Any]) -> Iterator[Problem]:
         if name not in Settings.model_fields:
             yield Problem(name, "unknown_key", _no_such("section", name, Settings.model_fields))
     custody = tree.get("custody")
-    if isinstance(custody, dict) and "key_encryption_secret" in custody:
-        yield Problem(
-            "custody.key_encryption_secret",
-            "secret_in_file",
-            "Settings files are copied and committed, secrets must not be: set"
-            " TOKENSVC_CUSTODY__KEY_ENCRYPTION_SECRET, or use key_encryption_secret_file.",
-        )
+    for secret in _SECRETS_OF_CUSTODY:
+        if isinstance(custody, dict) and secret in custody:
+            yield Problem(
+                f"custody.{secret}",
+                "secret_in_file",
+                "Settings files are copied and committed, secrets must not be: set"
+                f" TOKENSVC_CUSTODY__{secret.upper()}, or use {secret}_file.",
+            )
 
 
 def _put(tree: dict[str, Any], where: _Path, text: str) -> bool:
@@ -197,9 +199,11 @@ def _problem(error: ErrorDetails, section: str, sources: _Sources) -> Problem:
 
 def _with_absolute_paths(settings: Settings, folder: Path) -> Settings:
     secret_file = settings.custody.key_encryption_secret_file
+    previous_file = settings.custody.previous_key_encryption_secret_file
     custody = {
         "url": absolute_url(settings.custody.url, folder),
         "key_encryption_secret_file": secret_file and folder / secret_file,
+        "previous_key_encryption_secret_file": previous_file and folder / previous_file,
     }
     return settings.model_copy(
         update={

@@ -117,6 +117,15 @@ class CustodySettings(Section):
         default=None,
         description="The same as text, instead of the file; only as an environment variable.",
     )
+    previous_key_encryption_secret_file: Path | None = Field(
+        default=None,
+        description="The secret before that one, while `keys rewrap` is under way.",
+        examples=["previous-key-encryption-secret"],
+    )
+    previous_key_encryption_secret: SecretStr | None = Field(
+        default=None,
+        description="The same as text, instead of the file; only as an environment variable.",
+    )
 
 
 class GrantSettings(Section):
@@ -183,6 +192,9 @@ class RotationSettings(Section):
         default=(),
         description="A private channel for each region, by name or ARN, live or not: the edge is"
         " asked for it before a new key signs.",
+    )
+    key_age_warning_days: Annotated[int, Field(ge=1, le=3_650)] = Field(
+        default=90, description="After how many days of signing `keys doctor` calls a key old."
     )
 
 

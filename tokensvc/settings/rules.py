@@ -131,14 +131,25 @@ def _secret_of_files(custody: CustodySettings, folder: Path) -> Iterator[Problem
             "Set either this or TOKENSVC_CUSTODY__KEY_ENCRYPTION_SECRET, and not both: the"
             " private keys are encrypted under it.",
         )
-    keys = (folder / custody.url.removeprefix("file:")).resolve()
-    if file is not None and (folder / file).resolve().is_relative_to(keys):
+    previous_file = custody.previous_key_encryption_secret_file
+    if previous_file is not None and custody.previous_key_encryption_secret is not None:
         yield Problem(
-            "custody.key_encryption_secret_file",
-            "secret_beside_keys",
-            f"It lies in {keys}, beside the keys that it encrypts: whoever copies the folder has"
-            " both. Move it elsewhere.",
+            "custody.previous_key_encryption_secret_file",
+            "one_secret",
+            "Set either this or TOKENSVC_CUSTODY__PREVIOUS_KEY_ENCRYPTION_SECRET, and not both.",
         )
+    keys = (folder / custody.url.removeprefix("file:")).resolve()
+    for field, path in {
+        "custody.key_encryption_secret_file": file,
+        "custody.previous_key_encryption_secret_file": previous_file,
+    }.items():
+        if path is not None and (folder / path).resolve().is_relative_to(keys):
+            yield Problem(
+                field,
+                "secret_beside_keys",
+                f"It lies in {keys}, beside the keys that it encrypts: whoever copies the folder"
+                " has both. Move it elsewhere.",
+            )
 
 
 def _channels(sections: _Sections) -> Iterator[Problem]:

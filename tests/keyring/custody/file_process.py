@@ -17,6 +17,7 @@ from tokensvc.errors import TokensvcError
 from tokensvc.keyring.custody.file import FileCustody
 
 SECRET = bytes(range(32))
+NEXT_SECRET = bytes(range(1, 33))
 
 
 def create(folder: Path) -> None:
@@ -49,6 +50,28 @@ def crash_after_link(folder: Path) -> None:
         attempt(folder)
 
 
+def rewrap_and_crash_before_replace(folder: Path) -> None:
+    """Die as the draft is complete, the file still under the previous secret."""
+    with patch("os.replace", side_effect=lambda *_: os._exit(9)):
+        _rewrap(folder)
+
+
+def rewrap_and_crash_after_replace(folder: Path) -> None:
+    """Die as the file is under the next secret, before anyone is told."""
+    replace = os.replace
+
+    def replace_and_die(draft: Path, path: Path) -> None:
+        replace(draft, path)
+        os._exit(9)
+
+    with patch("os.replace", side_effect=replace_and_die):
+        _rewrap(folder)
+
+
+def _rewrap(folder: Path) -> None:
+    FileCustody(folder, NEXT_SECRET, ManualClock(), previous_secret=SECRET).rewrap("k-1")
+
+
 def attempt(folder: Path) -> None:
     """Print the fingerprint, or the code of the refusal."""
     try:
@@ -63,4 +86,6 @@ if __name__ == "__main__":
         "create_without_room": create_without_room,
         "crash_before_link": crash_before_link,
         "crash_after_link": crash_after_link,
+        "rewrap_and_crash_before_replace": rewrap_and_crash_before_replace,
+        "rewrap_and_crash_after_replace": rewrap_and_crash_after_replace,
     }[sys.argv[1]](Path(sys.argv[2]))

@@ -1,9 +1,9 @@
 """Custody in a folder: each private half in a file of its own, PKCS#8 PEM, encrypted.
 
-A file is written once and never changed. It begins with a line that marks, without giving it away,
-the key-encryption secret under which it was encrypted, so that a wrong secret and a damaged file
-are told apart. OpenSSL reads the rest: `openssl pkey -in FILE -passin file:SECRET_FILE`, where the
-secret is written as base64.
+A file is written once, and again only to be encrypted under another secret. It begins with a line
+that marks, without giving it away, the key-encryption secret under which it was encrypted, so that
+a wrong secret and a damaged file are told apart. OpenSSL reads the rest: `openssl pkey -in FILE
+-passin file:SECRET_FILE`, where the secret is written as base64.
 """
 
 from __future__ import annotations
@@ -43,19 +43,30 @@ class FileCustody:
         folder: where the private files are; other files there are left alone.
         key_encryption_secret: 32 random bytes, as `load_key_encryption_secret` gives them.
         clock: tells when a private half was destroyed.
+        previous_secret: the secret before that one, while private files may still be under it.
 
     Raises:
-        SettingsInvalid: when the secret has another length.
+        SettingsInvalid: when a secret has another length.
     """
 
-    def __init__(self, folder: Path, key_encryption_secret: bytes, clock: Clock) -> None:
-        if len(key_encryption_secret) != SECRET_BYTES:
+    def __init__(
+        self,
+        folder: Path,
+        key_encryption_secret: bytes,
+        clock: Clock,
+        *,
+        previous_secret: bytes | None = None,
+    ) -> None:
+        if {len(key_encryption_secret), len(previous_secret or key_encryption_secret)} != {
+            SECRET_BYTES
+        }:
             raise SettingsInvalid(
-                f"The key-encryption secret needs {SECRET_BYTES} bytes.",
+                f"A key-encryption secret needs {SECRET_BYTES} bytes.",
                 way_out="Make one with: openssl rand -base64 32",
             )
         self._folder = folder
         self._secret = key_encryption_secret
+        self._previous_secret = previous_secret
         self._clock = clock
         self._folder_seen = False
 
@@ -122,11 +133,32 @@ class FileCustody:
         """
         del compromised
         path = self._path(key_id)
-        with self._reachable():
+        # Locked, so that a rewrap under way can't put the file back.
+        with self._reachable(), durable.locked(self._folder):
             durable.remove(path)
             # A crash in `create` may have left a second name of the same private half.
             durable.discard_drafts(path)
         return self._clock.now()
+
+    def rewrap(self, key_id: str) -> bool:
+        """Whether the private half was encrypted anew, as it was under the previous secret.
+
+        From now on it is under the present one. A crash leaves it under either; one that was
+        destroyed meanwhile stays so.
+
+        Raises:
+            CustodyDamaged: when it is damaged, or under neither secret.
+            CustodyUnavailable: when the folder can't be written now; the file stays as it was.
+        """
+        path = self._path(key_id)
+        with self._reachable(), durable.locked(self._folder):
+            durable.discard_drafts(path)
+            if not path.exists() or _is_under(self._secret, path.read_bytes()):
+                return False
+            private_key = self._load(key_id)
+            with durable.replacement(path) as draft:
+                draft.write_bytes(wrap(private_key, self._secret))
+        return True
 
     def _keep(self, key_id: str, make: Callable[[], ec.EllipticCurvePrivateKey]) -> PublicKey:
         """The public half of the private half in the file, which is made first if need be."""
@@ -163,7 +195,10 @@ class FileCustody:
                 way_out=f"If none has read it: chmod 600 {path}. If one may have: tokensvc keys"
                 f" revoke {key_id}.",
             )
-        return unwrap(content, self._secret, name=f"The private half of {key_id}")
+        secret = self._secret
+        if self._previous_secret is not None and _is_under(self._previous_secret, content):
+            secret = self._previous_secret
+        return unwrap(content, secret, name=f"The private half of {key_id}")
 
     def _path(self, key_id: str) -> Path:
         if not _KEY_ID.fullmatch(key_id):
@@ -205,12 +240,12 @@ def unwrap(content: bytes, secret: bytes, *, name: str) -> ec.EllipticCurvePriva
         CustodyDamaged: when the content is damaged, not encrypted, or encrypted under another
             secret.
     """
-    mark = _MARK.match(content)
-    if mark is not None and not hmac.compare_digest(mark[1], _mark(secret)):
+    if _MARK.match(content) and not _is_under(secret, content):
         raise CustodyDamaged(
             f"{name} was encrypted under another key-encryption secret than the one that is set.",
             way_out="Set the secret that was in use when the key pair was made (setting"
-            " custody.key_encryption_secret_file).",
+            " custody.key_encryption_secret_file; while `tokensvc keys rewrap` changes it,"
+            " custody.previous_key_encryption_secret_file).",
         )
     try:
         key = serialization.load_pem_private_key(content, base64.b64encode(secret))
@@ -229,6 +264,11 @@ def unwrap(content: bytes, secret: bytes, *, name: str) -> ec.EllipticCurvePriva
             f"{name} is damaged: the file holds a key of another kind.", way_out=_REPLACE_WAY_OUT
         )
     return key
+
+
+def _is_under(secret: bytes, content: bytes) -> bool:
+    mark = _MARK.match(content)
+    return mark is not None and hmac.compare_digest(mark[1], _mark(secret))
 
 
 def _mark(secret: bytes) -> bytes:
