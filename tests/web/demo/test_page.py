@@ -24,6 +24,9 @@ pytestmark = pytest.mark.browser
 PATIENCE_MILLISECONDS = 20_000
 HAS_MOVED_ON = "(from) => document.querySelector('video').currentTime > from + 1"
 NO_NATIVE_HLS = "HTMLMediaElement.prototype.canPlayType = () => ''"
+KEEPS_WHAT_IS_COPIED = """() => {
+  navigator.clipboard.writeText = async (text) => { window.copied = text; };
+}"""
 REFUSALS = {
     "Ask without a token": "the URL needs a token parameter",
     "Ask with an expired token": "has expired",
@@ -178,6 +181,23 @@ def test_all_trials_run_in_one_go_and_only_the_signed_url_plays(page: Page, site
     try_all(page)
     expect(page.locator(".verdict")).to_have_text(["200 It plays", *["403 Refused"] * 5])
     expect(page.locator("#trials pre").first).to_contain_text("#EXTM3U")
+
+
+def test_the_url_is_copied_whole_or_marked_for_copying(page: Page, site: DemoSite) -> None:
+    """What the clipboard gets is the URL that plays; without a clipboard the text is marked."""
+    open_page(page, site)
+    url = page.locator("#url").text_content()
+    copy = page.get_by_role("button", name="Copy the URL")
+    page.evaluate(
+        "() => { navigator.clipboard.writeText = async (text) => { window.copied = text; }; }"
+    )
+    copy.click()
+    expect(page.locator("#copy")).to_have_text("Copied")
+    assert page.evaluate("window.copied") == url
+    page.evaluate("() => { navigator.clipboard.writeText = () => Promise.reject(); }")
+    copy.click()
+    expect(page.locator("#copy")).to_have_text("Marked")
+    assert page.evaluate("getSelection().toString()") == url
 
 
 def test_a_lower_resolution_is_asked_for_and_played(page: Page, site: DemoSite) -> None:

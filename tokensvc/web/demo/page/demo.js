@@ -9,6 +9,7 @@ const NO_HLS =
   "This browser doesn't play HLS by itself. Safari and current versions of Chrome, Edge and " +
   "Chromium do. The token and the refusals on this page work here all the same.";
 const TICK_MILLISECONDS = 250;
+const COPIED_MILLISECONDS = 2000;
 
 const $ = (id) => document.getElementById(id);
 const video = $("video");
@@ -139,9 +140,15 @@ function notice(words) {
 }
 
 async function copyUrl() {
-  await navigator.clipboard.writeText(shown.playback_url);
-  $("copy").textContent = "Copied";
-  setTimeout(() => ($("copy").textContent = "Copy the URL"), 2000);
+  try {
+    await navigator.clipboard.writeText(shown.playback_url);
+    $("copy").textContent = "Copied";
+  } catch {
+    // A browser may keep the clipboard to itself; the reader can still copy what is marked.
+    getSelection().selectAllChildren($("url"));
+    $("copy").textContent = "Marked";
+  }
+  setTimeout(() => ($("copy").textContent = "Copy the URL"), COPIED_MILLISECONDS);
 }
 
 video.addEventListener("playing", () => setStatus("playing", "Playing"));
@@ -151,8 +158,11 @@ video.addEventListener("resize", () => {
   $("picture").textContent = video.videoWidth ? `${video.videoWidth} × ${video.videoHeight}` : "";
 });
 video.addEventListener("error", async () => {
+  const failed = video.src;
   setStatus("stopped", "Stopped");
-  notice(`${await edgesReason(video.src)} Ask for a new URL to start again.`);
+  const reason = await edgesReason(failed);
+  // Unless another URL was asked for meanwhile.
+  if (video.src === failed) notice(`${reason} Ask for a new URL to start again.`);
 });
 askForm.addEventListener("submit", (event) => {
   event.preventDefault();
