@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from flask import Blueprint, Response, jsonify
 
-from tokensvc.localivs.edge.sessions import Revocations, Sessions
+from tokensvc.localivs.edge.revocations import all_revocations
+from tokensvc.localivs.edge.sessions import Sessions
 from tokensvc.localivs.faults import Faults
 from tokensvc.localivs.moments import rfc3339
 
@@ -66,7 +67,6 @@ class Overview:
         self._clock = clock
         self._recent = recent
         self._sessions = Sessions(database)
-        self._revocations = Revocations(database)
         self._faults = Faults(database)
 
     def read(self) -> dict[str, Any]:
@@ -75,6 +75,7 @@ class Overview:
         with self._database.reading() as connection:
             channels = [_channel(row) for row in connection.execute(CHANNELS)]
             key_pairs = [_key_pair(row, now) for row in connection.execute(KEY_PAIRS, (now,))]
+            revocations = all_revocations(connection)
         return {
             "now": rfc3339(now),
             "offset_seconds": self._clock.offset_seconds(),
@@ -91,8 +92,7 @@ class Overview:
                 for session in self._sessions.current(now)
             ],
             "revocations": [
-                asdict(each) | {"revoked_at": rfc3339(each.revoked_at)}
-                for each in self._revocations.all()
+                asdict(each) | {"revoked_at": rfc3339(each.revoked_at)} for each in revocations
             ],
             "faults": [asdict(fault) for fault in self._faults.waiting()],
             "requests": [asdict(each) | {"at": rfc3339(each.at)} for each in self._recent.latest()],

@@ -42,6 +42,15 @@ LOOK = """
   return Array.from(context.getImageData(0, 0, 64, 36).data);
 }
 """
+# What a page does to show timed metadata: it reads the playlists that its player plays.
+READ_METADATA = """
+async url => {
+  const read = async (url) => await (await fetch(url)).text();
+  const [variant] = (await read(url)).match(/^[^#].*$/gm);
+  const texts = (await read(new URL(variant, url))).matchAll(/X-LOCAL-IVS-METADATA="([^"]*)"/g);
+  return Array.from(texts, ([, text]) => decodeURIComponent(text));
+}
+"""
 
 
 @dataclass
@@ -133,6 +142,25 @@ def test_a_page_on_another_port_plays_over_the_end_of_the_loop(
     fetched = fetched_segments(urls)
     (end_of_turn,) = (sequence for sequence in fetched if sequence % 6 == 5)
     assert {end_of_turn, end_of_turn + 1, end_of_turn + 2} <= fetched
+
+
+def test_a_page_plays_a_stream_with_timed_metadata_and_reads_it(
+    page: Page,
+    site: str,
+    server: LocalIvsServer,
+    channel: Channel,
+    pair: KeyPair,
+    clock: ShiftedClock,
+) -> None:
+    """What PutMetadata was given, quotes and all; the tags don't disturb Chromium's player."""
+    texts = ['{"question": "Schön?"}', 'a "b", #c\n']
+    for text in texts:
+        server.client().put_metadata(channelArn=channel.arn, metadata=text)
+    page.goto(site)
+    url = f"{channel.playback_url}?token={pair.token(claims(channel.arn, now=int(clock.now())))}"
+    assert page.evaluate(READ_METADATA, url) == texts
+    page.evaluate(ADD_VIDEO, [url, None])
+    page.wait_for_function("video.currentTime > 0.5", timeout=20_000)
 
 
 def test_under_strict_enforcement_a_video_that_sends_its_origin_plays_and_moves(

@@ -22,10 +22,12 @@ from tests.localivs.edge.stage import (
     refusal_in,
     urls_in,
 )
+from tests.support.local_ivs import LocalIvsServer
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.support.clock import ManualClock
-    from tests.support.local_ivs import LocalIvsServer
 
 INVALID = "invalid_playback_auth_token"
 REFUSED = "playback_auth_error"
@@ -172,6 +174,39 @@ def test_a_key_counts_in_its_own_region_and_account_only(
     code, error = refusal_in(player.start(here, foreign.token(claims(here.arn))))
     assert code == INVALID
     assert "region" in error
+
+
+def test_a_token_of_another_region_opens_nothing_even_by_a_key_that_both_regions_have(
+    player: Player, server: LocalIvsServer, account: Account, channel: Channel, pair: KeyPair
+) -> None:
+    """Its ARN is another channel's; where it belongs it plays."""
+    elsewhere = Account(server, account.account_id, "eu-west-1")
+    elsewhere.import_key(pair)
+    there = elsewhere.create_channel()
+    token = pair.token(claims(there.arn))
+    assert player.start(there, token).status == 200
+    assert "another channel" in refusal_in(player.start(channel, token))[1]
+    same_id = channel.arn.replace("us-west-2", "eu-west-1")
+    assert refusal_in(player.start(channel, pair.token(claims(same_id))))[0] == INVALID
+
+
+def test_a_key_counts_at_the_edge_with_the_configured_delay(
+    player: Player, tmp_path: Path, clock: ManualClock
+) -> None:
+    """30 s after its import its tokens play; for 30 s after its delete they still do."""
+    with LocalIvsServer(tmp_path, clock, effect_delay_seconds=30) as server:
+        late = Player(player.pool, server.url)
+        account, pair = Account(server, "123456789012"), KeyPair()
+        arn = account.import_key(pair)
+        channel = account.create_channel()
+        token = pair.token(claims(channel.arn))
+        for seconds, status in ((0, 403), (29, 403), (1, 200)):
+            clock.advance(seconds)
+            assert late.start(channel, token).status == status
+        account.ivs.delete_playback_key_pair(arn=arn)
+        for seconds, status in ((0, 200), (29, 200), (1, 403)):
+            clock.advance(seconds)
+            assert late.start(channel, token).status == status
 
 
 def test_a_deleted_key_opens_nothing_more_and_the_running_session_plays_on(
@@ -339,6 +374,27 @@ def test_the_stream_ends_for_its_viewers_when_the_channel_does(
     server.go_offline(channel.arn)
     account.ivs.delete_channel(arn=channel.arn)
     assert refusal_in(watching.playlist(), 404)[0] == "channel_not_found"
+
+
+def test_what_is_put_into_the_stream_is_in_its_playlists(
+    player: Player, account: Account, channel: Channel, pair: KeyPair, clock: ManualClock
+) -> None:
+    """Of every rendition, at once, for the six segments that a playlist has; not of other ones."""
+    other = account.create_channel()
+    watching = player.watch(channel, pair.token(claims(channel.arn)))
+    elsewhere = player.watch(other, pair.token(claims(other.arn)))
+    account.ivs.put_metadata(channelArn=channel.arn, metadata='{"question": "Wie viel €?"}')
+    tag = (
+        'START-DATE="2027-01-15T08:00:00.000Z",DURATION=0,'
+        'X-LOCAL-IVS-METADATA="%7B%22question%22%3A%20%22Wie%20viel%20%E2%82%AC%3F%22%7D"'
+    )
+    for url in watching.variants:
+        assert tag in player.get(url).data.decode()
+    assert b"EXT-X-DATERANGE" not in elsewhere.playlist().data
+    clock.advance(12)
+    assert tag in watching.playlist().data.decode()
+    clock.advance(6)
+    assert b"EXT-X-DATERANGE" not in watching.playlist().data
 
 
 def test_segments_are_served_while_a_player_may_want_them(

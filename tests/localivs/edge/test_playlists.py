@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from tokensvc.localivs.edge import playlists
 from tokensvc.localivs.edge.segments import Resolution, bundled_loop
+from tokensvc.localivs.edge_reader import TimedMetadata
 
 SEGMENT = Fraction(32, 15)
 MOMENTS = st.floats(1_000, 4_000_000_000)
@@ -46,6 +47,24 @@ def test_a_variant_playlist_reads_as_written_here() -> None:
         "/8.m4s",
     ]
     assert len(variant(19.25)) == 6 + 6 * 3
+
+
+def test_timed_metadata_stands_before_the_segments() -> None:
+    """One EXT-X-DATERANGE each: when, and the text percent-encoded, quotes and line ends too."""
+    put = [TimedMetadata(7, 17.5, '{"a": "ü,\n"}'), TimedMetadata(8, 19.0, "b")]
+    text = playlists.variant(SEGMENT, 19.25, "/init.mp4", str, put)
+    assert text.splitlines()[6:8] == [
+        (
+            '#EXT-X-DATERANGE:ID="7",CLASS="local-ivs.timed-metadata",'
+            'START-DATE="1970-01-01T00:00:17.500Z",DURATION=0,'
+            'X-LOCAL-IVS-METADATA="%7B%22a%22%3A%20%22%C3%BC%2C%0A%22%7D"'
+        ),
+        (
+            '#EXT-X-DATERANGE:ID="8",CLASS="local-ivs.timed-metadata",'
+            'START-DATE="1970-01-01T00:00:19.000Z",DURATION=0,X-LOCAL-IVS-METADATA="b"'
+        ),
+    ]
+    assert playlists.listed_since(SEGMENT, 19.25) == pytest.approx(6.4)
 
 
 def test_a_segment_appears_at_the_moment_that_it_is_complete() -> None:

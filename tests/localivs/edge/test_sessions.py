@@ -17,8 +17,9 @@ from tokensvc.localivs.edge.refusals import (
     TokenUsedError,
     ViewerRevokedError,
 )
+from tokensvc.localivs.edge.revocations import Revocation, all_revocations, revoke
 from tokensvc.localivs.edge.segments import Resolution
-from tokensvc.localivs.edge.sessions import Revocation, Revocations, Sessions
+from tokensvc.localivs.edge.sessions import Sessions
 from tokensvc.localivs.edge.verifier import Admission
 
 if TYPE_CHECKING:
@@ -44,12 +45,6 @@ def sessions(database: Database) -> Sessions:
     return Sessions(database)
 
 
-@pytest.fixture
-def revocations(database: Database) -> Revocations:
-    """No revocations yet."""
-    return Revocations(database)
-
-
 def admission(
     viewer_id: str | None = None, version: int = 0, single_use_uuid: str | None = None
 ) -> Admission:
@@ -62,6 +57,12 @@ def admission(
         single_use_uuid=single_use_uuid,
         maximum_resolution=Resolution.HD,
     )
+
+
+def draw_line(database: Database, viewer_id: str, version: int, at: float = NOW) -> None:
+    """Revoke the viewer's sessions up to that version."""
+    with database.transaction() as connection:
+        revoke(connection, Revocation(ARN, viewer_id, version, at))
 
 
 def test_a_session_is_given_back_as_it_was_opened(sessions: Sessions) -> None:
@@ -136,11 +137,11 @@ def test_a_used_token_is_remembered_until_it_expires_and_by_channel(sessions: Se
 
 
 def test_a_revoked_start_uses_up_no_token_and_opens_no_session(
-    sessions: Sessions, revocations: Revocations, database: Database
+    sessions: Sessions, database: Database
 ) -> None:
     """Both or neither: the transaction is undone."""
     uuid = "00000000-0000-4000-8000-000000000002"
-    revocations.revoke(ARN, "gone", 5, NOW)
+    draw_line(database, "gone", 5)
     with pytest.raises(ViewerRevokedError):
         sessions.open(ARN, admission("gone", 5, uuid), NOW)
     with database.reading() as connection:
@@ -149,12 +150,18 @@ def test_a_revoked_start_uses_up_no_token_and_opens_no_session(
     assert sessions.open(ARN, admission("gone", 6, uuid), NOW).viewer_session_version == 6
 
 
-def test_of_two_revocations_the_higher_version_stands(revocations: Revocations) -> None:
+def test_of_two_revocations_the_higher_version_stands(
+    sessions: Sessions, database: Database
+) -> None:
     """In either order; the later time is the one that is told."""
     for viewer, versions in (("up", (3, 8)), ("down", (8, 3))):
         for step, version in enumerate(versions):
-            revocations.revoke(ARN, viewer, version, NOW + step)
-        assert Revocation(ARN, viewer, 8, NOW + 1) in revocations.all()
+            draw_line(database, viewer, version, NOW + step)
+    with database.reading() as connection:
+        assert all_revocations(connection) == (
+            Revocation(ARN, "down", 8, NOW + 1),
+            Revocation(ARN, "up", 8, NOW + 1),
+        )
 
 
 VIEWERS = count()
@@ -168,13 +175,13 @@ VIEWERS = count()
     viewer=st.text(min_size=1, max_size=30),
 )
 def test_a_session_plays_exactly_when_its_version_is_above_every_line(
-    sessions: Sessions, revocations: Revocations, version: int, lines: list[int], viewer: str
+    sessions: Sessions, database: Database, version: int, lines: list[int], viewer: str
 ) -> None:
     """Whether the line is drawn before the start or while it runs."""
     viewer_id = f"{viewer}-{next(VIEWERS)}"
     running = sessions.open(ARN, admission(viewer_id, version), NOW)
     for line in lines:
-        revocations.revoke(ARN, viewer_id, line, NOW)
+        draw_line(database, viewer_id, line)
     if all(version > line for line in lines):
         assert sessions.get(running.id, NOW) == running
         sessions.open(ARN, admission(viewer_id, version), NOW)
@@ -202,8 +209,8 @@ def test_a_revocation_stops_running_playback_and_spares_the_rest(
         player.watch(other, token(other, "v", 5)),
     ]
     segments = [watching.segment_url() for watching in stopped]
-    Revocations(account.server.app.extensions["local_ivs_database"]).revoke(
-        channel.arn, "v", 5, NOW
+    account.ivs.start_viewer_session_revocation(
+        channelArn=channel.arn, viewerId="v", viewerSessionVersionsLessThanOrEqualTo=5
     )
     for watching, segment in zip(stopped, segments, strict=True):
         assert "revoked" in refusal_in(watching.playlist())[1]
@@ -251,7 +258,7 @@ def test_sessions_used_tokens_and_revocations_outlive_a_restart(
         channel = account.create_channel()
         token = pair.token(claims(channel.arn, viewer_id="v", single_use_uuid=UUID))
         watching = Player(player.pool, first.url).watch(channel, token)
-        Revocations(first.app.extensions["local_ivs_database"]).revoke(channel.arn, "w", 0, NOW)
+        account.ivs.start_viewer_session_revocation(channelArn=channel.arn, viewerId="w")
     with LocalIvsServer(tmp_path, clock) as second:
         again = Player(player.pool, second.url)
         assert again.get(watching.variants[0]).status == 200

@@ -103,11 +103,13 @@ class Edge:
         self._rendition(session, rendition)
         self._sessions.keep_alive(session, now)
         folder = f"/v1/segment/{session.id}/{rendition}"
+        since = playlists.listed_since(self._loop.segment_seconds, now)
         text = playlists.variant(
             self._loop.segment_seconds,
             now,
             f"{folder}/init.mp4",
             lambda sequence: f"{folder}/{sequence}.m4s",
+            self._reader.timed_metadata(session.channel_arn, since),
         )
         return _answer(text, PLAYLIST_TYPE, session.origin_rule)
 

@@ -2,20 +2,28 @@
 
 The stream is reckoned to have begun at the Unix epoch. A segment's number therefore follows from
 the time alone, grows through restarts, and is the same in every process.
+
+What PutMetadata put into the stream is in the variant playlists as EXT-X-DATERANGE tags (RFC 8216
+§4.3.2.7), so that any page can read it. Amazon IVS carries it as timed ID3 inside the segments
+instead, where its own player finds it: that player raises no TEXT_METADATA_CUE here.
 """
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from fractions import Fraction
 from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from tokensvc.localivs.moments import rfc3339
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Mapping
 
     from tokensvc.localivs.edge.segments import MediaLoop, Rendition, Resolution
+    from tokensvc.localivs.edge_reader import TimedMetadata
 
 WINDOW_SEGMENTS = 6
+METADATA_CLASS = "local-ivs.timed-metadata"
 PLAYLIST_VERSION = 7  # EXT-X-MAP outside of I-frame playlists needs 6, fragmented MP4 in it 7.
 
 
@@ -45,7 +53,7 @@ def _stream_inf(rendition: Rendition) -> str:
         "FRAME-RATE": f"{rendition.frame_rate:.3f}",
         "CODECS": f'"{rendition.codecs}"',
     }
-    return "#EXT-X-STREAM-INF:" + ",".join(f"{key}={value}" for key, value in attributes.items())
+    return "#EXT-X-STREAM-INF:" + _attribute_list(attributes)
 
 
 def newest_segment(segment_seconds: Fraction, now: float) -> int:
@@ -65,8 +73,17 @@ def servable(segment_seconds: Fraction, now: float) -> range:
     return range(listed.start - WINDOW_SEGMENTS, listed.stop)
 
 
+def listed_since(segment_seconds: Fraction, now: float) -> float:
+    """When (Unix seconds) the oldest segment of a variant playlist of this moment began."""
+    return float(window(segment_seconds, now).start * segment_seconds)
+
+
 def variant(
-    segment_seconds: Fraction, now: float, init_url: str, url_of: Callable[[int], str]
+    segment_seconds: Fraction,
+    now: float,
+    init_url: str,
+    url_of: Callable[[int], str],
+    timed_metadata: Iterable[TimedMetadata] = (),
 ) -> str:
     """The live playlist of one rendition: the newest segments, with no end in sight.
 
@@ -75,6 +92,7 @@ def variant(
         now: Unix seconds.
         init_url: The URL of the rendition's init segment.
         url_of: The URL of the segment of a number.
+        timed_metadata: What was put into the stream since the playlist's beginning.
     """
     segments = window(segment_seconds, now)
     lines = [
@@ -86,12 +104,27 @@ def variant(
         f"#EXT-X-MEDIA-SEQUENCE:{segments[0]}",
         f'#EXT-X-MAP:URI="{init_url}"',
     ]
+    lines += map(_date_range, timed_metadata)
     for sequence in segments:
-        began = datetime.fromtimestamp(float(sequence * segment_seconds), UTC)
         lines += [
-            "#EXT-X-PROGRAM-DATE-TIME:"
-            + began.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            f"#EXT-X-PROGRAM-DATE-TIME:{rfc3339(float(sequence * segment_seconds))}",
             f"#EXTINF:{float(segment_seconds):.5f},",
             url_of(sequence),
         ]
     return "\n".join(lines) + "\n"
+
+
+def _date_range(put: TimedMetadata) -> str:
+    attributes = {
+        "ID": f'"{put.position}"',
+        "CLASS": f'"{METADATA_CLASS}"',
+        "START-DATE": f'"{rfc3339(put.put_at)}"',
+        "DURATION": 0,
+        # A quoted string has neither quotes nor line ends: decodeURIComponent gives the text back.
+        "X-LOCAL-IVS-METADATA": f'"{quote(put.metadata, safe="")}"',
+    }
+    return "#EXT-X-DATERANGE:" + _attribute_list(attributes)
+
+
+def _attribute_list(attributes: Mapping[str, object]) -> str:
+    return ",".join(f"{name}={value}" for name, value in attributes.items())

@@ -1,4 +1,4 @@
-"""Who was let in: playback sessions, used tokens and revoked viewers, in Local IVS's state.
+"""Who was let in: playback sessions and used tokens, in Local IVS's state.
 
 A good token opens a session; the URLs of its playlists and segments carry the session's ID in place
 of the token (IVS: private-channels-session-protection). A session ends when nobody has asked for a
@@ -11,6 +11,7 @@ import secrets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
+from tokensvc.localivs.edge import revocations
 from tokensvc.localivs.edge.origins import OriginRule
 from tokensvc.localivs.edge.refusals import (
     SessionUnknownError,
@@ -44,14 +45,6 @@ CREATE TABLE IF NOT EXISTS used_tokens (
     single_use_uuid TEXT NOT NULL, -- in lower case
     expires_at REAL NOT NULL, -- when its token expires: from then on nothing needs the row
     PRIMARY KEY (channel_arn, single_use_uuid)
-) STRICT, WITHOUT ROWID;
-
-CREATE TABLE IF NOT EXISTS viewer_revocations (
-    channel_arn TEXT NOT NULL,
-    viewer_id TEXT NOT NULL,
-    versions_up_to INTEGER NOT NULL,
-    revoked_at REAL NOT NULL,
-    PRIMARY KEY (channel_arn, viewer_id)
 ) STRICT, WITHOUT ROWID;
 """
 
@@ -94,6 +87,7 @@ class Sessions:
     def __init__(self, database: Database) -> None:
         self._database = database
         database.ensure(SCHEMA)
+        database.ensure(revocations.SCHEMA)
 
     def open(self, channel_arn: str, admission: Admission | None, now: float) -> Session:
         """Open a session, and use up the token if it was for a single use: both or neither.
@@ -181,45 +175,13 @@ class Sessions:
         return tuple(map(Session.of_row, rows))
 
 
-@dataclass(frozen=True)
-class Revocation:
-    """A viewer whose sessions up to and including a version are dead on a channel."""
-
-    channel_arn: str
-    viewer_id: str
-    versions_up_to: int
-    revoked_at: float
-
-
-class Revocations:
-    """The revoked viewers. A revocation is kept for good: AWS doesn't say how long it keeps one."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
-        database.ensure(SCHEMA)
-
-    def revoke(self, channel_arn: str, viewer_id: str, versions_up_to: int, now: float) -> None:
-        """Stop and prevent the viewer's playback on the channel, up to and including a version.
-
-        A line once drawn is not drawn back: of two revocations the higher version stands.
-        """
-        with self._database.transaction() as connection:
-            connection.execute(
-                "INSERT INTO viewer_revocations VALUES (?, ?, ?, ?)"
-                " ON CONFLICT (channel_arn, viewer_id) DO UPDATE SET"
-                " versions_up_to = max(versions_up_to, excluded.versions_up_to),"
-                " revoked_at = excluded.revoked_at",
-                (channel_arn, viewer_id, versions_up_to, now),
-            )
-
-    def all(self) -> tuple[Revocation, ...]:
-        """Every revocation, newest first."""
-        with self._database.reading() as connection:
-            rows = connection.execute(
-                "SELECT channel_arn, viewer_id, versions_up_to, revoked_at"
-                " FROM viewer_revocations ORDER BY revoked_at DESC, channel_arn, viewer_id"
-            ).fetchall()
-        return tuple(Revocation(*row) for row in rows)
+def viewer_count(connection: sqlite3.Connection, channel_arn: str, now: float) -> int:
+    """How many watch the channel: its playback sessions that have not expired."""
+    row = connection.execute(
+        "SELECT count(*) FROM playback_sessions WHERE channel_arn = ? AND ? < expires_at",
+        (channel_arn, now),
+    ).fetchone()
+    return int(row[0])
 
 
 def _purge(connection: sqlite3.Connection, now: float) -> None:
@@ -228,12 +190,9 @@ def _purge(connection: sqlite3.Connection, now: float) -> None:
 
 
 def _refuse_revoked(connection: sqlite3.Connection, session: Session) -> None:
-    revoked = connection.execute(
-        "SELECT 1 FROM viewer_revocations"
-        " WHERE channel_arn = ? AND viewer_id = ? AND ? <= versions_up_to",
-        (session.channel_arn, session.viewer_id, session.viewer_session_version),
-    ).fetchone()
-    if revoked is not None:
+    if revocations.is_revoked(
+        connection, session.channel_arn, session.viewer_id, session.viewer_session_version
+    ):
         raise ViewerRevokedError(REVOKED)
 
 

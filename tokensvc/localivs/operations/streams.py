@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from tokensvc.localivs.edge.sessions import viewer_count
 from tokensvc.localivs.errors import ChannelNotBroadcastingError, ValidationError
 from tokensvc.localivs.operations.lookup import find_channel, find_stream, playback_url
 from tokensvc.localivs.paging import page
@@ -77,17 +78,11 @@ def _live_stream(call: Call, channel: sqlite3.Row) -> sqlite3.Row:
 
 
 def _summary(call: Call, stream: sqlite3.Row) -> dict[str, Any]:
-    # The edge's own table: a viewer is a playback session that hasn't expired.
-    viewers = call.connection.execute(
-        "SELECT count(*) AS viewers FROM playback_sessions"
-        " WHERE channel_arn = ? AND ? < expires_at",
-        (stream["channel_arn"], call.now),
-    ).fetchone()["viewers"]
     return {
         "channelArn": stream["channel_arn"],
         "streamId": stream["stream_id"],
         "state": "LIVE",
         "health": stream["health"],
         "startTime": stream["started_at"],
-        "viewerCount": viewers,
+        "viewerCount": viewer_count(call.connection, stream["channel_arn"], call.now),
     }

@@ -1,13 +1,13 @@
 """Revocation of viewer sessions: StartViewerSessionRevocation and its batch.
 
-A revocation is a line for a viewer of a channel: sessions of that version or below stop and can't
-start again (IVS: private-channels-start-session-revocation). Without a version the line is 0.
+What a revocation does is the edge's matter (`edge.revocations`). Without a version the line is 0.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from tokensvc.localivs.edge.revocations import Revocation, revoke
 from tokensvc.localivs.errors import ApiError
 from tokensvc.localivs.operations.lookup import find_channel
 
@@ -23,15 +23,7 @@ def start_revocation(call: Call, request: Mapping[str, Any]) -> dict[str, Any]:
     """StartViewerSessionRevocation; Local IVS completes it at once."""
     channel_arn = find_channel(call, request["channelArn"])["arn"]
     version = request.get("viewerSessionVersionsLessThanOrEqualTo", DEFAULT_VERSION)
-    # The edge's own table. A line once drawn isn't drawn back: the higher version stands.
-    call.connection.execute(
-        "INSERT INTO viewer_revocations (channel_arn, viewer_id, versions_up_to, revoked_at)"
-        " VALUES (?, ?, ?, ?)"
-        " ON CONFLICT (channel_arn, viewer_id) DO UPDATE SET"
-        " versions_up_to = max(versions_up_to, excluded.versions_up_to),"
-        " revoked_at = excluded.revoked_at",
-        (channel_arn, request["viewerId"], version, call.now),
-    )
+    revoke(call.connection, Revocation(channel_arn, request["viewerId"], version, call.now))
     return {}
 
 
