@@ -65,7 +65,10 @@ def ask(url: str, key: str, channel: str) -> tuple[int, dict[str, object]]:
         f"{url}/v1/playback-urls",
         json={"channel": channel},
         headers={"Authorization": f"Bearer {key}"},
-        retries=urllib3.Retry(connect=20, backoff_factor=0.1),
+        # A worker that is being replaced, or an IVS that a busy machine made slow, asks for it.
+        retries=urllib3.Retry(
+            20, status_forcelist=[503], allowed_methods=["POST"], backoff_factor=0.1
+        ),
     )
     return answer.status, json.loads(answer.data)
 
