@@ -26,6 +26,7 @@ class TokensvcError(Exception):
     code: ClassVar[str] = "internal_error"
     http_status: ClassVar[int] = 500
     title: ClassVar[str] = "Something went wrong inside the service"
+    default_retry_after_seconds: ClassVar[int | None] = None
 
     def __init__(
         self,
@@ -39,7 +40,7 @@ class TokensvcError(Exception):
         self.detail = detail
         self.way_out = way_out
         self.problems = problems
-        self.retry_after_seconds = retry_after_seconds
+        self.retry_after_seconds = retry_after_seconds or self.default_retry_after_seconds
 
     def __str__(self) -> str:
         return " ".join(part for part in (self.detail, self.way_out) if part)
@@ -134,22 +135,7 @@ class Unavailable(TokensvcError):
     code = "overloaded"
     http_status = 503
     title = "The service can't answer just now"
-    default_retry_after_seconds: ClassVar[int] = 5
-
-    def __init__(
-        self,
-        detail: str,
-        *,
-        way_out: str = "",
-        problems: tuple[Problem, ...] = (),
-        retry_after_seconds: int | None = None,
-    ) -> None:
-        super().__init__(
-            detail,
-            way_out=way_out,
-            problems=problems,
-            retry_after_seconds=retry_after_seconds or self.default_retry_after_seconds,
-        )
+    default_retry_after_seconds = 5
 
 
 class NoSigningKey(Unavailable):

@@ -3,30 +3,23 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
-import pytest
 import urllib3
-from click.testing import CliRunner
 from joserfc import jws
 from joserfc.jwk import ECKey
 
-from tests.cli.conftest import SETTINGS
+from tests.e2e.conftest import Site
 from tests.e2e.processes import running
-from tests.support.aws import set_aws_endpoint
 from tests.support.local_ivs import LocalIvsServer
-from tokensvc.cli.main import cli
 
-AWS = ("AWS_ENDPOINT_URL_IVS", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
 TTL_SECONDS = 4
 # A drain of 2 s of view, 4 s of token and no skew (one machine, one clock): 6 s, by hand.
 QUICK = f"""
@@ -62,24 +55,6 @@ class Minted:
         status = pool.request("GET", self.url).status
         if time.time() < self.expires_at:
             self.statuses.append(status)
-
-
-@pytest.fixture
-def ivs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalIvsServer]:
-    """A Local IVS that this process and those that it starts find the AWS way."""
-    with LocalIvsServer(tmp_path / "ivs") as server:
-        set_aws_endpoint(monkeypatch, tmp_path, server.url)
-        (tmp_path / "tokensvc.toml").write_text(SETTINGS + QUICK)
-        (tmp_path / "secret").write_bytes(bytes(range(32)))
-        yield server
-
-
-def command(folder: Path, *arguments: str) -> str:
-    """What `tokensvc` prints with those settings."""
-    config = ("--config", str(folder / "tokensvc.toml"))
-    result = CliRunner().invoke(cli, [*config, *arguments], catch_exceptions=False)
-    assert result.exit_code == 0, result.output
-    return result.stdout.strip()
 
 
 class Load:
@@ -124,19 +99,18 @@ class Load:
 
 
 def test_every_token_plays_until_its_exp_and_the_right_key_signed_it(
-    ivs: LocalIvsServer, tmp_path: Path
+    ivs: LocalIvsServer, site: Site, tmp_path: Path
 ) -> None:
     """Hundreds of tokens before, during and after; then the old key is gone, and none of them."""
-    command(tmp_path, "keys", "reconcile")
-    old, standby = _keys(tmp_path, "active"), _keys(tmp_path, "published")
-    key = command(tmp_path, "api-keys", "create", "site", "--grant", "web")
+    site.configure(QUICK)
+    site.command("keys", "reconcile")
+    old, standby = _keys(site, "active"), _keys(site, "published")
+    key = site.command("api-keys", "create", "site", "--grant", "web")
     channel = ivs.client().create_channel(authorized=True)["channel"]["arn"]
     ivs.go_live(channel)
-    aws = {name: os.environ[name] for name in AWS}
-    config = {"TOKENSVC_CONFIG": str(tmp_path / "tokensvc.toml")}
-    bind = {"GUNICORN_CMD_ARGS": "--bind=127.0.0.1:0"}
+    environment = site.environment(GUNICORN_CMD_ARGS="--bind=127.0.0.1:0")
     with (
-        running(tmp_path / "out.txt", "serve", environment={**aws, **config, **bind}) as server,
+        running(tmp_path / "out.txt", "serve", environment=environment) as server,
         ThreadPoolExecutor(200) as players,
         ThreadPoolExecutor(1) as asking,
     ):
@@ -145,10 +119,10 @@ def test_every_token_plays_until_its_exp_and_the_right_key_signed_it(
         load = Load(found[1], key, channel)
         asked = asking.submit(load.run, players)
         load.wait_for(MINTED_BEFORE)
-        command(tmp_path, "keys", "rotate")
+        site.command("keys", "rotate")
         time.sleep(DRAIN_SECONDS)
         load.wait_for(MINTED_IN_ALL)
-        command(tmp_path, "keys", "reconcile")
+        site.command("keys", "reconcile")
         load.stop()
         asked.result()
 
@@ -159,7 +133,7 @@ def test_every_token_plays_until_its_exp_and_the_right_key_signed_it(
     signed = Counter(minted.key_id for minted in load.minted)
     assert set(signed) == {old, standby}
     assert min(signed.values()) >= 20
-    public_keys = {key_id: _public_key(tmp_path, key_id) for key_id in signed}
+    public_keys = {key_id: _public_key(site, key_id) for key_id in signed}
     for minted in load.minted:
         verified = jws.deserialize_compact(
             minted.token, public_keys[minted.key_id], algorithms=["ES384"]
@@ -170,12 +144,12 @@ def test_every_token_plays_until_its_exp_and_the_right_key_signed_it(
     assert len(in_ivs) == 2
 
 
-def _keys(folder: Path, state: str) -> str:
-    rows = json.loads(command(folder, "keys", "list", "--json"))
+def _keys(site: Site, state: str) -> str:
+    rows = json.loads(site.command("keys", "list", "--json"))
     (key_id,) = (row["key_id"] for row in rows if row["state"] == state)
     return str(key_id)
 
 
-def _public_key(folder: Path, key_id: str) -> ECKey:
-    told = json.loads(command(folder, "keys", "show", key_id, "--json"))
+def _public_key(site: Site, key_id: str) -> ECKey:
+    told = json.loads(site.command("keys", "show", key_id, "--json"))
     return ECKey.import_key(told["public_key"])

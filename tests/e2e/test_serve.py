@@ -3,52 +3,22 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import signal
 import socket
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from pathlib import Path
 
-import pytest
 import urllib3
-from click.testing import CliRunner
 
-from tests.cli.conftest import SETTINGS
+from tests.e2e.conftest import Site
 from tests.e2e.processes import LONGEST_SECONDS, Running, running
-from tests.support.aws import set_aws_endpoint
 from tests.support.local_ivs import LocalIvsServer
-from tokensvc.cli.main import cli
 
-AWS = ("AWS_ENDPOINT_URL_IVS", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
 NO_DELAY = (
     "[rotation]\npublish_delay_seconds = 0\nstate_refresh_seconds = 1\n[service]\nworkers = 1\n"
 )
-
-
-@pytest.fixture
-def ivs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalIvsServer]:
-    """A Local IVS that this process and those that it starts find the AWS way."""
-    with LocalIvsServer(tmp_path / "ivs") as server:
-        set_aws_endpoint(monkeypatch, tmp_path, server.url)
-        (tmp_path / "tokensvc.toml").write_text(SETTINGS + NO_DELAY)
-        (tmp_path / "secret").write_bytes(bytes(range(32)))
-        yield server
-
-
-def command(folder: Path, *arguments: str) -> str:
-    """What `tokensvc` prints with those settings."""
-    config = ("--config", str(folder / "tokensvc.toml"))
-    result = CliRunner().invoke(cli, [*config, *arguments], catch_exceptions=False)
-    assert result.exit_code == 0, result.output
-    return result.stdout.strip()
-
-
-def environment(folder: Path, **more: str) -> Mapping[str, str]:
-    """What leads the service to its settings and its IVS."""
-    aws = {name: os.environ[name] for name in AWS if name in os.environ}
-    return {**aws, "TOKENSVC_CONFIG": str(folder / "tokensvc.toml"), **more}
 
 
 def address(server: Running) -> str:
@@ -74,23 +44,24 @@ def ask(url: str, key: str, channel: str) -> tuple[int, dict[str, object]]:
 
 
 def test_it_serves_follows_a_rotation_and_reads_settings_again(
-    ivs: LocalIvsServer, tmp_path: Path
+    ivs: LocalIvsServer, site: Site, tmp_path: Path
 ) -> None:
     """A rotation reaches the workers by itself within seconds, new settings with SIGHUP."""
-    command(tmp_path, "keys", "reconcile")
-    key = command(tmp_path, "api-keys", "create", "site", "--grant", "web")
+    site.configure(NO_DELAY)
+    site.command("keys", "reconcile")
+    key = site.command("api-keys", "create", "site", "--grant", "web")
     channel = ivs.client().create_channel(authorized=True)["channel"]["arn"]
     output = tmp_path / "out.txt"
     with running(
-        output, "serve", environment=environment(tmp_path, GUNICORN_CMD_ARGS="--bind=127.0.0.1:0")
+        output, "serve", environment=site.environment(GUNICORN_CMD_ARGS="--bind=127.0.0.1:0")
     ) as server:
         url = address(server)
         status, first = ask(url, key, channel)
         assert (status, first["ttl_seconds"]) == (200, 300)
 
-        command(tmp_path, "keys", "rotate")
+        site.command("keys", "rotate")
         rotated = _until_changed(lambda: ask(url, key, channel)[1]["key_id"], first["key_id"])
-        active = json.loads(command(tmp_path, "keys", "list", "--json"))
+        active = json.loads(site.command("keys", "list", "--json"))
         assert [row["key_id"] for row in active if row["state"] == "active"] == [rotated]
 
         config = tmp_path / "tokensvc.toml"
@@ -109,24 +80,25 @@ def test_it_serves_follows_a_rotation_and_reads_settings_again(
         assert "Traceback" not in server.said
 
 
-def test_wrong_settings_are_told_before_anything_starts(tmp_path: Path) -> None:
+def test_wrong_settings_are_told_before_anything_starts(site: Site, tmp_path: Path) -> None:
     """In plain words, and once."""
     (tmp_path / "tokensvc.toml").write_text("[ivs]\nregions = []\n")
     output = tmp_path / "out.txt"
-    with running(output, "serve", environment=environment(tmp_path)) as server:
+    with running(output, "serve", environment=site.environment()) as server:
         assert server.ends() == 1
         assert server.said.count("ivs.account_id") == 1
         assert "Traceback" not in server.said
         assert "gunicorn" not in server.said
 
 
-def test_a_damaged_state_ends_it_with_one_sentence(tmp_path: Path, ivs: LocalIvsServer) -> None:
+def test_a_damaged_state_ends_it_with_one_sentence(site: Site, tmp_path: Path) -> None:
     """Not a worker that dies for ever, and no traceback."""
+    site.configure(NO_DELAY)
     (tmp_path / "keys").mkdir(mode=0o700)
     (tmp_path / "keys/state.sqlite3").write_bytes(b"garbage" * 1_000)
     output = tmp_path / "out.txt"
     bind = {"GUNICORN_CMD_ARGS": "--bind=127.0.0.1:0"}
-    with running(output, "serve", environment=environment(tmp_path, **bind)) as server:
+    with running(output, "serve", environment=site.environment(**bind)) as server:
         assert server.ends() == 3
         assert "The service can't start: " in server.said
         assert str(tmp_path / "keys/state.sqlite3") in server.said

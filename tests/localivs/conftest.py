@@ -5,9 +5,7 @@ from typing import TYPE_CHECKING
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from hypothesis import settings
 
-from tests.support.browser import browser, page
 from tests.support.clock import ManualClock
 from tests.support.local_ivs import LocalIvsServer
 
@@ -16,12 +14,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mypy_boto3_ivs import IVSClient
-
-__all__ = ["browser", "page"]  # Fixtures of all the project, which tests here may ask for.
-
-# A busy machine makes an example slow, not wrong.
-settings.register_profile("local-ivs", deadline=None)
-settings.load_profile("local-ivs")
 
 
 @pytest.fixture

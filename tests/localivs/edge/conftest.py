@@ -9,7 +9,6 @@ import pytest
 from urllib3 import PoolManager
 
 from tests.localivs.edge.stage import Account, KeyPair, Player
-from tests.support.browser import browser, page
 from tests.support.clock import EXAMPLE_NOW, ManualClock
 from tests.support.local_ivs import LocalIvsServer
 
@@ -18,7 +17,6 @@ if TYPE_CHECKING:
 
     from tests.localivs.edge.stage import Channel
 
-__all__ = ["browser", "page"]  # Fixtures of all the project, which tests here may ask for.
 
 ACCOUNT_IDS = itertools.count(100_000_000_000)
 

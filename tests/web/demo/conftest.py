@@ -6,13 +6,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.browser import browser, page
 from tests.web.demo.site import DemoSite, running_demo_site
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-__all__ = ["browser", "page"]  # Fixtures of all the project, which tests here may ask for.
 
 
 @pytest.fixture(scope="session")
