@@ -7,12 +7,14 @@ SHELL := /bin/sh
 .DEFAULT_GOAL := help
 
 VENV := .venv
+AWSCLI := .venv-awscli
 BIN := $(VENV)/bin
 NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
 # The first that is new enough; `make PYTHON=/path/to/python run` names another.
 PYTHON = $(shell for python in python3 python3.14 python3.13 python3.12 python3.11 python; do \
 	"$$python" -c '$(NEW_ENOUGH)' 2>/dev/null && echo "$$python" && break; done)
-PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check install
+PIP_INSTALL := -m pip --quiet --disable-pip-version-check install
+PIP := $(BIN)/python $(PIP_INSTALL)
 
 .PHONY: help run test requirements
 
@@ -22,7 +24,7 @@ help:
 run: $(VENV)/.run
 	@exec $(BIN)/tokensvc demo
 
-test: $(VENV)/.test
+test: $(VENV)/.test $(AWSCLI)/.made
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -33,6 +35,13 @@ $(VENV)/.run $(VENV)/.test: $(VENV)/.%: requirements/%.txt pyproject.toml | $(VE
 	@echo "Installing what requirements/$*.txt pins ..."
 	@$(PIP) --require-hashes -r requirements/$*.txt
 	@$(PIP) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+# The aws CLI brings a botocore of its own: it must not meet the program's.
+$(AWSCLI)/.made: requirements/awscli.txt | $(VENV)/.made
+	@echo "Installing what requirements/awscli.txt pins ..."
+	@"$(PYTHON)" -m venv $(AWSCLI)
+	@$(AWSCLI)/bin/python $(PIP_INSTALL) --require-hashes -r requirements/awscli.txt
 	@touch $@
 
 $(VENV)/.made:
@@ -51,3 +60,4 @@ requirements:
 	$(COMPILE) --upgrade pyproject.toml requirements/build.in -o requirements/run.txt
 	$(COMPILE) --upgrade pyproject.toml requirements/build.in --extra test \
 		-c requirements/run.txt -o requirements/test.txt
+	$(COMPILE) --upgrade requirements/awscli.in -o requirements/awscli.txt
