@@ -172,6 +172,20 @@ def test_the_private_half_goes_at_once_even_when_ivs_does_not_answer(world: Worl
     assert world.ring.active.key_id == active.key_id
 
 
+def test_a_stolen_half_is_destroyed_while_ivs_can_not_be_reached_at_all(world: World) -> None:
+    """Rule 8: at once means before anything is asked of IVS."""
+    world.settle()
+    stolen = world.ring.pairs[1]
+    unreachable = LosesAnswers(world.key_pairs, {"held"})
+
+    world.rotator().revoke([stolen.key_id], "laptop lost")
+    with pytest.raises(IvsUnavailable):
+        world.reconcile(world.rotator(key_pairs=unreachable))
+
+    assert stolen.key_id not in world.custody.key_ids()
+    assert world.ring.pair(stolen.key_id).state is RETIRING
+
+
 def test_a_forced_rotation_during_a_drain_spends_the_standby(world: World) -> None:
     """Rule 9: two keys drain, the standby signs, and the next one waits for a slot."""
     world.settle()

@@ -19,6 +19,7 @@ from tokensvc.keyring.rotation import (
     next_step,
     rotation_is_due,
     rotation_refusal,
+    step_without_ivs,
 )
 
 PENDING, PUBLISHED, ACTIVE, RETIRING, RETIRED = KeyState
@@ -279,6 +280,31 @@ def test_a_scheduled_rotation_is_due_by_how_long_the_active_key_has_signed(
 ) -> None:
     """Not by its making: a standby may be old on the day on which it begins to sign."""
     assert rotation_is_due(of_ring, 30 * 86_400, NOW) is is_due
+
+
+@pytest.mark.parametrize(
+    ("of_ring", "expected"),
+    [
+        (ring(pair("a", PUBLISHED, compromised_at=NOW)), Step(Action.WITHDRAW, "a")),
+        (ring(pair("a", RETIRING, compromised_at=NOW)), Step(Action.DESTROY, "a")),
+        (
+            ring(pair("a", RETIRING, compromised_at=NOW, destroyed_on=NOW)),
+            Step(Action.INTEND_DELETE, "a"),
+        ),
+        (
+            ring(pair("a", RETIRING, compromised_at=NOW, destroyed_on=NOW, delete_intended_at=NOW)),
+            None,
+        ),
+        (ring(pair("a", ACTIVE, compromised_at=NOW), pair("b", PUBLISHED)), None),
+        (ring(pair("a", RETIRING), pair("b", ACTIVE)), None),
+    ],
+    ids=["withdrawn", "destroyed", "its end decided", "IVS's turn", "signs", "not stolen"],
+)
+def test_a_stolen_pair_that_does_not_sign_goes_as_far_as_it_can_without_ivs(
+    of_ring: Ring, expected: Step | None
+) -> None:
+    """Rule 8: its private half is not kept for as long as IVS gives no answer."""
+    assert step_without_ivs(of_ring) == expected
 
 
 def test_the_drain_is_the_sum_of_rule_4() -> None:

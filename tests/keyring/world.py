@@ -99,10 +99,12 @@ class World:
 
 
 @contextlib.contextmanager
-def world_in(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+def world_in(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, *, effect_delay_seconds: float = 0.0
+) -> Iterator[World]:
     """A world that begins with nothing in IVS."""
     clock = ManualClock()
-    with LocalIvsServer(folder / "ivs", clock) as ivs:
+    with LocalIvsServer(folder / "ivs", clock, effect_delay_seconds=effect_delay_seconds) as ivs:
         set_aws_endpoint(monkeypatch, folder, ivs.url)
         clients = AwsClients(AwsTerms())
         state = SqliteState(folder / "state.sqlite3", clock)
@@ -127,8 +129,10 @@ class LosesAnswers:
         return held
 
     def held(self) -> tuple[HeldKeyPair, ...]:
-        """What IVS holds."""
-        return self.inner.held()
+        """What IVS holds, or a lost answer once."""
+        held = self.inner.held()
+        self._lose("held")
+        return held
 
     def get(self, arn: PlaybackKeyArn) -> HeldKeyPair:
         """One pair."""

@@ -128,6 +128,20 @@ def next_step(
     return min(waits, key=lambda wait: wait.at, default=Settled())
 
 
+def step_without_ivs(ring: Ring) -> Step | None:
+    """What is due about stolen pairs that don't sign; it waits for no answer of IVS (rule 8)."""
+    for pair in ring.pairs:
+        if not pair.is_compromised or pair.state in (KeyState.ACTIVE, KeyState.RETIRED):
+            continue
+        if pair.state is not KeyState.RETIRING:
+            return Step(Action.WITHDRAW, pair.key_id)
+        if pair.destroyed_on is None:
+            return Step(Action.DESTROY, pair.key_id)
+        if pair.delete_intended_at is None:
+            return Step(Action.INTEND_DELETE, pair.key_id)
+    return None
+
+
 def drain_ends(ring: Ring) -> Sequence[tuple[float, KeyPair]]:
     """When (Unix seconds) each retiring pair may leave IVS, soonest first (rule 4)."""
     drain = ring.terms.drain_seconds
@@ -167,16 +181,7 @@ def rotation_is_due(ring: Ring, max_age_seconds: float, now: float) -> bool:
 
 
 def _get_rid_of_the_stolen(outlook: Outlook) -> Step | None:
-    for pair in outlook.ring.pairs:
-        if not pair.is_compromised or pair.state in (KeyState.ACTIVE, KeyState.RETIRED):
-            continue
-        if pair.state is not KeyState.RETIRING:
-            return Step(Action.WITHDRAW, pair.key_id)
-        if pair.destroyed_on is None:
-            return Step(Action.DESTROY, pair.key_id)
-        if pair.delete_intended_at is None:
-            return Step(Action.INTEND_DELETE, pair.key_id)
-    return None
+    return step_without_ivs(outlook.ring)
 
 
 def _destroy_what_ivs_let_go(outlook: Outlook) -> Step | None:

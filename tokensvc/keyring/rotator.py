@@ -26,6 +26,7 @@ from tokensvc.keyring.rotation import (
     WaitUntil,
     next_step,
     rotation_refusal,
+    step_without_ivs,
 )
 from tokensvc.keyring.steps import Steps
 from tokensvc.keyring.store import RingStore, StoredRing
@@ -215,6 +216,10 @@ class Rotator:
             StateConflict: when another rotator was faster; run it again.
             IvsUnavailable, CustodyUnavailable, StateUnavailable: run it again later.
         """
+        stored = self._load()
+        while (step := step_without_ivs(stored.ring)) is not None:
+            on_step(step)
+            stored = self._do(stored, step, _why(stored.ring))
         stored, held = self._observe()
         while True:
             outlook = next_step(

@@ -1,0 +1,90 @@
+"""What an audit log tells of the viewers of a stolen key's tokens."""
+
+from __future__ import annotations
+
+import io
+import json
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tokensvc.arns import ChannelArn
+from tokensvc.audit import AuditEvent, JsonLinesAudit
+from tokensvc.ivs.viewer_sessions import Viewer
+from tokensvc.playback.audited_viewers import AuditedViewers, audited_viewers
+
+DEMO = "arn:aws:ivs:us-west-2:123456789012:channel/demo"
+LOBBY = "arn:aws:ivs:us-west-2:123456789012:channel/lobby"
+
+
+def line(**changes: Any) -> str:
+    """A line as the audit writes it."""
+    members: dict[str, Any] = {
+        "at": 1_800_000_000.0,
+        "decision": "granted",
+        "caller_id": "web",
+        "channel": "demo",
+        "channel_arn": DEMO,
+        "viewer_id": "alice",
+        "key_id": "k1",
+    }
+    stream = io.StringIO()
+    JsonLinesAudit(stream).write(AuditEvent(**members | changes))
+    return stream.getvalue()
+
+
+def test_viewers_of_the_keys_are_named_once_for_each_channel() -> None:
+    """Other keys' viewers and refusals are left out."""
+    lines = [
+        line(),
+        line(),
+        line(channel_arn=LOBBY),
+        line(viewer_id="bob", key_id="k2"),
+        line(viewer_id="carol", key_id="k3"),
+        line(viewer_id="mallory", decision="refused", code="not_entitled", key_id=None),
+    ]
+
+    assert audited_viewers(lines, {"k1", "k2"}) == AuditedViewers(
+        viewers=(
+            Viewer(ChannelArn.parse(DEMO), "alice"),
+            Viewer(ChannelArn.parse(DEMO), "bob"),
+            Viewer(ChannelArn.parse(LOBBY), "alice"),
+        ),
+        nameless=0,
+        unread=0,
+    )
+
+
+def test_tokens_without_a_viewer_are_counted() -> None:
+    """Nobody can be named for them."""
+    assert audited_viewers([line(viewer_id=None), line(viewer_id=None)], {"k1"}).nameless == 2
+
+
+def test_a_plain_url_of_a_public_channel_is_no_token() -> None:
+    """It was granted and no key signed."""
+    assert audited_viewers([line(key_id=None)], {"k1"}) == AuditedViewers((), 0, 0)
+
+
+def test_other_lines_are_counted_and_passed_over() -> None:
+    """Log lines in between, half a line at the end, and lines that could be no audit's."""
+    lines = [
+        "Starting gunicorn\n",
+        '{"level": "info"}\n',
+        "[]\n",
+        json.dumps(json.loads(line()) | {"channel_arn": "demo"}),
+        json.dumps(json.loads(line()) | {"viewer_id": "v" * 41}),
+        json.dumps(json.loads(line()) | {"viewer_id": 7}),
+        line(),
+        line()[:40],
+    ]
+
+    found = audited_viewers(lines, {"k1"})
+
+    assert (len(found.viewers), found.unread) == (1, 7)
+
+
+@given(st.lists(st.text()))
+def test_no_text_makes_it_fail(lines: list[str]) -> None:
+    """An audit log may have been damaged in a hurry, too."""
+    assert audited_viewers(lines, {"k1"}).unread == len(lines)
