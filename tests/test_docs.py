@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import click
 import pytest
 
 from tokensvc import errors
+from tokensvc.cli.main import cli
 from tokensvc.errors import TokensvcError
 
 ROOT = Path(__file__).parents[1]
@@ -46,3 +48,20 @@ def test_links_lead_somewhere(page: Path) -> None:
     targets = re.findall(r"\]\((?!https?://|#)([^)#]+)", page.read_text())
 
     assert [target for target in targets if not (page.parent / target).exists()] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_command_that_a_page_names_is_there(page: Path) -> None:
+    """With each option that it gives."""
+    unknown = []
+    for line in re.findall(r"(?:^|`)tokensvc ([a-z][^`\n#]*)", page.read_text(), re.MULTILINE):
+        words = line.split()
+        command: click.Command = cli
+        while words and isinstance(command, click.Group) and words[0] in command.commands:
+            command = command.commands[words.pop(0)]
+        options = {name for parameter in command.params for name in parameter.opts}
+        missing = [word for word in words if word.startswith("--") and word not in options]
+        if command is cli or isinstance(command, click.Group) or missing:
+            unknown.append(line)
+
+    assert unknown == []
