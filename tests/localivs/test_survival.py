@@ -1,74 +1,74 @@
-"""Local IVS under gunicorn, killed and started again."""
+"""Local IVS as `tokensvc local-ivs` runs it: what a sudden end leaves, and its settings."""
 
 from __future__ import annotations
 
 import os
 import signal
 import socket
-import subprocess
-import sys
-import threading
+import sqlite3
 import time
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
 import boto3
 import pytest
 import urllib3
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ConnectionClosedError
+from botocore.exceptions import BotoCoreError, ConnectionClosedError, EndpointConnectionError
 
+from tests.e2e.processes import running
+from tests.localivs.edge.stage import Channel, KeyPair, Player, claims, refusal_in, urls_in
 from tokensvc.localivs.config import LocalIvsConfig
 from tokensvc.localivs.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from mypy_boto3_ivs import IVSClient
 
+    from tests.e2e.processes import Running
 
-def free_port() -> int:
+ROUNDS = 3
+
+
+@pytest.fixture
+def port() -> int:
     """A port that nobody listens on."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        found: int = listener.getsockname()[1]
+        return found
 
 
 @contextmanager
-def gunicorn(data_path: Path) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
-    """Local IVS in its own process group; killed on leaving, if it isn't dead by then."""
-    port = free_port()
-    # The gunicorn.conf.py of the folder is the service's, not Local IVS's.
-    command = [sys.executable, "-m", "gunicorn", "--config", os.devnull]
-    command += ["--bind", f"127.0.0.1:{port}"]
-    command += ["--workers", "1", "--threads", "8", "--no-control-socket", "--log-level", "error"]
-    command += ["tokensvc.localivs.wsgi:app_from_environment()"]
-    process = subprocess.Popen(
-        command,
-        env={**os.environ, "LOCAL_IVS_DATA": str(data_path), "LOCAL_IVS_THROTTLE": "off"},
-        start_new_session=True,
-    )
-    try:
-        wait_until_healthy(process, f"http://127.0.0.1:{port}")
-        yield process, f"http://127.0.0.1:{port}"
-    finally:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+def local_ivs(folder: Path, port: int, *options: str) -> Iterator[tuple[Running, str]]:
+    """`tokensvc local-ivs` with its state in that folder, once it answers, and its URL.
+
+    On leaving its process group is killed, so that the port is free for the next one.
+    """
+    arguments = ("--data", str(folder / "data"), "--port", str(port), *options)
+    url = f"http://127.0.0.1:{port}"
+    with running(folder / "out.txt", "local-ivs", *arguments, environment={}) as server:
+        server.wait_for("Booting worker")
+        wait_until_healthy(url)
+        yield server, url
+        if server.process.poll() is None:
+            os.killpg(server.process.pid, signal.SIGKILL)
 
 
-def wait_until_healthy(process: subprocess.Popen[bytes], url: str) -> None:
+def wait_until_healthy(url: str) -> None:
     """Return when `/healthz` answers 200."""
-    deadline = time.monotonic() + 20
-    while time.monotonic() < deadline:
-        assert process.poll() is None, "gunicorn ended"
+    give_up_at = time.monotonic() + 30
+    while time.monotonic() < give_up_at:
         try:
             if urllib3.request("GET", f"{url}/healthz", retries=False).status == 200:
                 return
         except urllib3.exceptions.HTTPError:
             time.sleep(0.05)
-    pytest.fail("gunicorn doesn't answer")
+    pytest.fail("Local IVS doesn't answer")
 
 
 @contextmanager
@@ -88,43 +88,182 @@ def client_of(url: str) -> Iterator[IVSClient]:
         client.close()
 
 
-def create_until_dead(ivs: IVSClient, created: list[str]) -> None:
-    """Create channels, noting each that was confirmed, until the server is gone."""
+def live_channel(ivs: IVSClient, url: str) -> Channel:
+    """A new private channel that is live."""
+    channel = ivs.create_channel(authorized=True)["channel"]
+    document = {"channel_arn": channel["arn"], "live": True}
+    assert urllib3.request("PUT", f"{url}/_local/streams", json=document).status == 200
+    return Channel(channel["arn"], channel["playbackUrl"])
+
+
+@dataclass
+class Writers:
+    """Write until Local IVS is gone, and remember what it has confirmed.
+
+    Attributes:
+        channels: The ARNs of created channels.
+        starts: The single-use tokens that started playback, each with its session's playlist.
+        line: The highest version up to which the viewer was revoked.
+    """
+
+    ivs: IVSClient
+    player: Player
+    channel: Channel
+    pair: KeyPair
+    channels: list[str] = field(default_factory=list)
+    starts: list[tuple[str, str]] = field(default_factory=list)
+    line: int = 0
+
+    def create_channel(self) -> None:
+        """A channel with its stream key and a tag: four rows of one transaction."""
+        answer = self.ivs.create_channel(tags={"kept": "whole"})
+        self.channels.append(answer["channel"]["arn"])
+
+    def start_playback(self) -> None:
+        """A session, and its token used up: one transaction of the edge."""
+        token = self.single_use_token()
+        answer = self.player.start(self.channel, token)
+        assert answer.status == 200, answer.data
+        self.starts.append((token, urls_in(answer)[-1]))
+
+    def single_use_token(self) -> str:
+        """A token that plays once."""
+        now = int(time.time())
+        return self.pair.token(claims(self.channel.arn, now, single_use_uuid=str(uuid4())))
+
+    def revoke_one_more_version(self) -> None:
+        """The viewer's line, one up."""
+        self.ivs.start_viewer_session_revocation(
+            channelArn=self.channel.arn,
+            viewerId="alice",
+            viewerSessionVersionsLessThanOrEqualTo=self.line + 1,
+        )
+        self.line += 1
+
+    def import_and_delete_a_key(self) -> None:
+        """A key pair that comes and goes."""
+        material = KeyPair().public_pem
+        arn = self.ivs.import_playback_key_pair(publicKeyMaterial=material)["keyPair"]["arn"]
+        self.ivs.delete_playback_key_pair(arn=arn)
+
+    def write_until(self, end: Callable[[], None]) -> None:
+        """Do all of it at once, in a thread each, and let `end` happen in the middle."""
+        acts = (
+            self.create_channel,
+            self.start_playback,
+            self.revoke_one_more_version,
+            self.import_and_delete_a_key,
+        )
+        with ThreadPoolExecutor(len(acts)) as threads:
+            writing = [threads.submit(_repeat_until_dead, act) for act in acts]
+            seen = len(self.channels), len(self.starts), self.line
+            while len(self.channels) < seen[0] + 10 or len(self.starts) < seen[1] + 10:
+                assert not any(each.done() for each in writing)
+                time.sleep(0.01)
+            end()
+        for each in writing:
+            each.result()
+        assert self.line > seen[2]
+
+
+def _repeat_until_dead(act: Callable[[], None]) -> None:
     while True:
         try:
-            created.append(ivs.create_channel()["channel"]["arn"])
-        except BotoCoreError:
+            act()
+        except (BotoCoreError, urllib3.exceptions.HTTPError):
             return
 
 
-def test_every_confirmed_write_survives_kill_9_during_writes(tmp_path: Path) -> None:
-    """Four writers, killed in the middle: what was confirmed is there, whole, with its key."""
-    created: list[str] = []
-    with gunicorn(tmp_path) as (process, url), client_of(url) as ivs:
-        writers = [
-            threading.Thread(target=create_until_dead, args=(ivs, created)) for _ in range(4)
-        ]
-        for writer in writers:
-            writer.start()
-        while len(created) < 40:
-            time.sleep(0.01)
-        os.killpg(process.pid, signal.SIGKILL)
-        for writer in writers:
-            writer.join()
-    with gunicorn(tmp_path) as (_, url), client_of(url) as ivs:
-        pages = ivs.get_paginator("list_channels").paginate()
-        found = {channel["arn"] for page in pages for channel in page["channels"]}
-        assert set(created) <= found
-        # A writer may have lost the answer to one channel that was made: at most one each.
-        assert len(found) <= len(created) + 4
-        for arn in found:
-            assert len(ivs.list_stream_keys(channelArn=arn)["streamKeys"]) == 1
-        assert ivs.create_channel()["channel"]["arn"] not in found
+def assert_whole(writers: Writers, url: str, kills: int) -> None:
+    """What was confirmed is there; of what wasn't, all or nothing, and at most one an act."""
+    pages = writers.ivs.get_paginator("list_channels").paginate()
+    found = {each["arn"]: each["tags"] for page in pages for each in page["channels"]}
+    del found[writers.channel.arn]
+    assert set(writers.channels) <= set(found)
+    assert len(found) <= len(writers.channels) + kills
+    for arn, tags in found.items():
+        assert tags == {"kept": "whole"}
+        assert len(writers.ivs.list_stream_keys(channelArn=arn)["streamKeys"]) == 1
+    for token, playlist in writers.starts:
+        assert writers.player.get(playlist).status == 200
+        assert "single use" in refusal_in(writers.player.start(writers.channel, token))[1]
+    (revocation,) = urllib3.request("GET", f"{url}/_local/overview").json()["revocations"]
+    assert writers.line <= revocation["versions_up_to"] <= writers.line + 1
+    key_pairs = writers.ivs.list_playback_key_pairs()["keyPairs"]
+    assert len(key_pairs) in {1, 2}
+    for pair in key_pairs[1:]:
+        writers.ivs.delete_playback_key_pair(arn=pair["arn"])
 
 
-def test_a_planned_drop_closes_the_connection_under_gunicorn_too(tmp_path: Path) -> None:
+def test_what_was_confirmed_survives_kill_9_during_writes(tmp_path: Path, port: int) -> None:
+    """Four kinds of writes at once, killed in the middle three times, at one port and folder."""
+    pair = KeyPair()
+    url = f"http://127.0.0.1:{port}"
+    with client_of(url) as ivs, urllib3.PoolManager() as pool:
+        with local_ivs(tmp_path, port, "--no-throttle"):
+            ivs.import_playback_key_pair(publicKeyMaterial=pair.public_pem)
+            writers = Writers(ivs, Player(pool, url), live_channel(ivs, url), pair)
+            writers.revoke_one_more_version()
+        for kills in range(ROUNDS):
+            with local_ivs(tmp_path, port, "--no-throttle") as (server, _):
+                assert_whole(writers, url, kills)
+                writers.write_until(lambda: os.killpg(server.process.pid, signal.SIGKILL))
+        with local_ivs(tmp_path, port, "--no-throttle"):
+            assert_whole(writers, url, ROUNDS)
+    with closing(sqlite3.connect(tmp_path / "data" / "local-ivs.sqlite3")) as connection:
+        assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+        assert connection.execute("PRAGMA foreign_key_check").fetchall() == []
+
+
+def test_kill_9_of_the_one_process_that_a_person_sees_frees_the_port(
+    tmp_path: Path, port: int
+) -> None:
+    """Its worker ends by itself; the next start takes port and state over."""
+    with client_of(f"http://127.0.0.1:{port}") as ivs:
+        with local_ivs(tmp_path, port) as (server, _):
+            arn = ivs.create_channel()["channel"]["arn"]
+            server.process.kill()
+            assert server.ends() == -signal.SIGKILL
+        with local_ivs(tmp_path, port):
+            assert [each["arn"] for each in ivs.list_channels()["channels"]] == [arn]
+
+
+def test_sigterm_lets_the_answer_under_way_out_and_ends_with_status_0(
+    tmp_path: Path, port: int
+) -> None:
+    """A call that takes another second is answered; then the port is free."""
+    with local_ivs(tmp_path, port) as (server, url), client_of(url) as ivs:
+        fault = {"operation": "CreateChannel", "kind": "slow", "seconds": 1}
+        assert urllib3.request("POST", f"{url}/_local/faults", json=fault).status == 201
+        with ThreadPoolExecutor(1) as thread:
+            slow = thread.submit(ivs.create_channel)
+            while urllib3.request("GET", f"{url}/_local/faults").json()["faults"]:
+                time.sleep(0.01)
+            server.process.send_signal(signal.SIGTERM)
+            assert slow.result()["channel"]["arn"]
+        assert server.ends() == 0
+        with pytest.raises(EndpointConnectionError):
+            ivs.list_channels()
+
+
+def test_the_rates_of_aws_hold_unless_they_are_switched_off(tmp_path: Path, port: int) -> None:
+    """Of 12 calls in far less than 2 s some are refused; with --no-throttle none is."""
+    refused: dict[str, int] = {}
+    for option in ("--throttle", "--no-throttle"):
+        with local_ivs(tmp_path, port, option) as (_, url), client_of(url) as ivs:
+            refused[option] = 0
+            for _ in range(12):
+                try:
+                    ivs.list_channels()
+                except ivs.exceptions.ThrottlingException:
+                    refused[option] += 1
+    assert refused["--throttle"] > 0
+    assert refused["--no-throttle"] == 0
+
+
+def test_a_planned_drop_closes_the_connection_under_gunicorn_too(tmp_path: Path, port: int) -> None:
     """No answer, no effect; the next call is served."""
-    with gunicorn(tmp_path) as (_, url), client_of(url) as ivs:
+    with local_ivs(tmp_path, port) as (_, url), client_of(url) as ivs:
         fault = {"operation": "CreateChannel", "kind": "drop"}
         assert urllib3.request("POST", f"{url}/_local/faults", json=fault).status == 201
         with pytest.raises(ConnectionClosedError):

@@ -8,5 +8,7 @@ wsgi_app = "tokensvc.localivs.wsgi:app_from_environment()"
 workers = 1
 worker_class = "gthread"
 threads = 32  # players wait for segments, and faults on request are slow on purpose
+# A player asks every 2 s, and must not find the connection being closed at that very moment.
+keepalive = 75  # seconds
 graceful_timeout = 2  # seconds; a player asks again anyway
 control_socket_disable = True

@@ -1,0 +1,210 @@
+"""Many players at once on the edge of a Local IVS: `python benchmarks/edge_players.py`.
+
+Starts `tokensvc local-ivs` on a folder of its own and lets players, each with a token of its own,
+watch one private channel over real HTTP: the multivariant playlist, then a variant playlist
+whenever a segment is due, and every segment. Prints how long the answers took, bodies included,
+and ends with status 1 if a request failed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+import boto3
+import jwt
+import urllib3
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+ACCOUNT_ID = "123456789012"
+REGION = "us-west-2"
+SEGMENT_SECONDS = 32 / 15
+LONGEST_START_SECONDS = 30.0
+LONGEST_ANSWER_SECONDS = 10.0
+TOKEN_SECONDS = 540
+KINDS = ("multivariant playlist", "variant playlist", "init segment", "media segment")
+PERCENTILES = (50, 95, 99, 100)
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What all players met; their threads share it.
+
+    Attributes:
+        seconds: How long each answer took, by kind of request.
+        errors: What failed, in words.
+    """
+
+    seconds: Mapping[str, list[float]] = field(default_factory=lambda: {kind: [] for kind in KINDS})
+    errors: list[str] = field(default_factory=list)
+
+
+class Player:
+    """One viewer, on one connection that stays open, watching one of the renditions."""
+
+    def __init__(self, url: str, number: int, findings: Findings) -> None:
+        self._pool = urllib3.connection_from_url(
+            url, maxsize=1, retries=False, timeout=LONGEST_ANSWER_SECONDS
+        )
+        self._number = number
+        self._findings = findings
+
+    def watch(self, playback_path: str, stop_at: float) -> None:
+        """Play until `stop_at` (monotonic seconds), or until a request fails."""
+        with closing(self._pool):
+            try:
+                self._play(playback_path, stop_at)
+            except (urllib3.exceptions.HTTPError, PlaybackError) as error:
+                self._findings.errors.append(f"player {self._number}: {error}")
+
+    def _play(self, playback_path: str, stop_at: float) -> None:
+        variants = self._urls("multivariant playlist", playback_path)
+        variant = variants[self._number % len(variants)]
+        segments = self._urls("variant playlist", variant)
+        self._get("init segment", segments[0].rpartition("/")[0] + "/init.mp4")
+        waiting = segments[-3:]  # A player begins three segments from the live edge.
+        while time.monotonic() < stop_at:
+            due_at = time.monotonic() + SEGMENT_SECONDS
+            for segment in waiting:
+                self._get("media segment", segment)
+            time.sleep(max(0.0, due_at - time.monotonic()))
+            listed = self._urls("variant playlist", variant)
+            if segments[-1] not in listed:
+                raise PlaybackError("the player has fallen out of the playlist")
+            waiting = listed[listed.index(segments[-1]) + 1 :]
+            segments = listed
+
+    def _urls(self, kind: str, path: str) -> list[str]:
+        lines = self._get(kind, path).decode().splitlines()
+        return [line for line in lines if not line.startswith("#")]
+
+    def _get(self, kind: str, path: str) -> bytes:
+        began = time.monotonic()
+        answer = self._pool.request("GET", path)
+        self._findings.seconds[kind].append(time.monotonic() - began)
+        if answer.status != 200:  # noqa: PLR2004 # OK
+            raise PlaybackError(f"{kind}: status {answer.status}, {answer.data!r}")
+        return answer.data
+
+
+class PlaybackError(Exception):
+    """The edge answered, but not with what a player needs."""
+
+
+@contextmanager
+def local_ivs() -> Iterator[str]:
+    """The URL of a new Local IVS, started as a person starts it, without rates."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    url = f"http://127.0.0.1:{port}"
+    command = [sys.executable, "-m", "tokensvc", "local-ivs", "--port", str(port), "--no-throttle"]
+    with tempfile.TemporaryDirectory() as folder:
+        process = subprocess.Popen(  # noqa: S603 # Our own command.
+            [*command, "--data", folder],
+            env={**os.environ, "GUNICORN_CMD_ARGS": "--log-level=error"},
+        )
+        try:
+            _wait_until_up(url)
+            yield url
+        finally:
+            process.terminate()
+            process.wait()
+
+
+def _wait_until_up(url: str) -> None:
+    give_up_at = time.monotonic() + LONGEST_START_SECONDS
+    while True:
+        try:
+            urllib3.request("GET", f"{url}/healthz", retries=False)
+        except urllib3.exceptions.HTTPError:
+            if time.monotonic() > give_up_at:
+                raise
+            time.sleep(0.1)
+        else:
+            return
+
+
+def playback_paths(url: str, count: int) -> list[str]:
+    """Signed playback URLs of a new private channel that is live, without scheme and host."""
+    ivs = boto3.client(
+        "ivs",
+        region_name=REGION,
+        endpoint_url=url,
+        aws_access_key_id=ACCOUNT_ID,
+        aws_secret_access_key="secret",  # noqa: S106 # Local IVS verifies no signature.
+    )
+    key = ec.generate_private_key(ec.SECP384R1())
+    public = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    ivs.import_playback_key_pair(publicKeyMaterial=public.decode())
+    channel = ivs.create_channel(authorized=True)["channel"]
+    document = {"channel_arn": channel["arn"], "live": True}
+    urllib3.request("PUT", f"{url}/_local/streams", json=document)
+    path = urlsplit(channel["playbackUrl"]).path
+    claims = {"aws:channel-arn": channel["arn"], "exp": int(time.time()) + TOKEN_SECONDS}
+    viewers = ({**claims, "aws:viewer-id": f"viewer-{number}"} for number in range(count))
+    return [f"{path}?token={jwt.encode(viewer, key, 'ES384')}" for viewer in viewers]
+
+
+def play(url: str, players: int, seconds: float) -> Findings:
+    """What so many players met who all began at once and watched for so many seconds."""
+    paths = playback_paths(url, players)
+    findings = Findings()
+    stop_at = time.monotonic() + seconds
+    threads = [
+        threading.Thread(target=Player(url, number, findings).watch, args=(path, stop_at))
+        for number, path in enumerate(paths)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return findings
+
+
+def table(findings: Findings, seconds: float) -> str:
+    """The findings as a Markdown table."""
+    head = ["request", "count", "a second", *(f"p{each} ms" for each in PERCENTILES)]
+    rows = [head, ["---", *["---:"] * (len(head) - 1)]]
+    everything = [each for kind in KINDS for each in findings.seconds[kind]]
+    for kind, found in (*findings.seconds.items(), ("all", everything)):
+        milliseconds = [f"{1000 * percentile(found, each):.1f}" for each in PERCENTILES]
+        rows.append([kind, str(len(found)), f"{len(found) / seconds:.1f}", *milliseconds])
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
+def percentile(values: Sequence[float], percent: int) -> float:
+    """The least value that so many percent of the values don't exceed; NaN of none."""
+    if not values:
+        return math.nan
+    return sorted(values)[math.ceil(len(values) * percent / 100) - 1]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run it; the exit status."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--players", type=int, default=200)
+    parser.add_argument("--seconds", type=float, default=30.0)
+    wanted = parser.parse_args(arguments)
+    with local_ivs() as url:
+        findings = play(url, wanted.players, wanted.seconds)
+    print(f"{wanted.players} players at once for {wanted.seconds:g} s\n")
+    print(table(findings, wanted.seconds))
+    print(f"\nErrors: {len(findings.errors)}")
+    print("\n".join(findings.errors[:10]))
+    return 1 if findings.errors else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
