@@ -15,12 +15,16 @@ from typing import Any
 import click
 
 from tokensvc.cli.api_keys import api_keys
+from tokensvc.cli.channels import channels
 from tokensvc.cli.demo.command import demo
 from tokensvc.cli.init import init
 from tokensvc.cli.invocation import Invocation
 from tokensvc.cli.keys import keys
 from tokensvc.cli.output import Refused
 from tokensvc.cli.serve import local_ivs, serve
+from tokensvc.cli.stream_keys import stream_keys
+from tokensvc.cli.streams import streams
+from tokensvc.cli.tags import tags
 from tokensvc.cli.tokens import tokens
 from tokensvc.clock import SystemClock
 from tokensvc.errors import TokensvcError
@@ -56,7 +60,19 @@ def cli(context: click.Context, config: Path | None) -> None:
     context.obj = Invocation(config, os.environ, context.obj or SystemClock(), resources)
 
 
-for _command in (init, serve, keys, api_keys, tokens, local_ivs, demo):
+for _command in (
+    init,
+    serve,
+    keys,
+    api_keys,
+    tokens,
+    channels,
+    stream_keys,
+    streams,
+    tags,
+    local_ivs,
+    demo,
+):
     cli.add_command(_command)
 
 
