@@ -24,6 +24,9 @@ from tokensvc.state.base import State
 
 Command = TypeVar("Command", bound=Callable[..., None])
 
+ONE_REGION = "needed when more than one is configured"
+EVERY_REGION = "all that are configured where not given"
+
 
 @dataclass(frozen=True)
 class Invocation:
@@ -99,6 +102,11 @@ pass_invocation = click.make_pass_decorator(Invocation)
 def region_option(what_without: str) -> Callable[[Command], Command]:
     """The option --region, whose help says what happens without it."""
     return click.option("--region", metavar="REGION", help=f"The region; {what_without}.")
+
+
+reason_option = click.option(
+    "--reason", default="by hand", show_default=True, help="Why; kept in the history."
+)
 
 
 def operator() -> str:

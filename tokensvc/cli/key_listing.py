@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from tokensvc.arns import Region
-from tokensvc.cli.invocation import Invocation, pass_invocation, region_option
+from tokensvc.cli.invocation import EVERY_REGION, Invocation, pass_invocation, region_option
 from tokensvc.cli.output import json_option, print_json, print_table, say_error
 from tokensvc.clock import rfc3339
 from tokensvc.errors import KeyNotFound, TokensvcError
@@ -18,7 +18,6 @@ from tokensvc.ivs.model import HeldKeyPair
 from tokensvc.keyring.model import KeyPair, KeyState, Ring
 from tokensvc.keyring.store import RingStore
 
-_EVERY_REGION = "all that are configured where not given"
 _TIMES = (
     "created_at",
     "published_at",
@@ -54,7 +53,7 @@ class _Row:
 
 
 @click.command(name="list")
-@region_option(_EVERY_REGION)
+@region_option(EVERY_REGION)
 @json_option
 @pass_invocation
 def list_keys(invocation: Invocation, region: str | None, *, as_json: bool) -> None:

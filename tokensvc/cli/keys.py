@@ -7,22 +7,24 @@ from pathlib import Path
 import click
 
 from tokensvc.arns import PlaybackKeyArn, Region
-from tokensvc.cli.invocation import Invocation, pass_invocation, region_option
+from tokensvc.cli.doctor import doctor
+from tokensvc.cli.emergency import revoke
+from tokensvc.cli.history import history
+from tokensvc.cli.invocation import (
+    ONE_REGION,
+    Invocation,
+    pass_invocation,
+    reason_option,
+    region_option,
+)
 from tokensvc.cli.key_listing import list_keys, show
-from tokensvc.cli.output import say, say_error
-from tokensvc.clock import rfc3339
-from tokensvc.errors import InvalidArn, InvalidKeyMaterial, KeyNotFound, TokensvcError
+from tokensvc.cli.output import say
+from tokensvc.cli.rewrapping import rewrap
+from tokensvc.cli.rotation import reconcile, rotate
+from tokensvc.errors import InvalidArn, InvalidKeyMaterial, KeyNotFound
 from tokensvc.keyring.model import KeyState
-from tokensvc.keyring.rotation import Settled, Step, WaitUntil
 from tokensvc.keyring.rotator import Rotator
 from tokensvc.p384 import load_private_key
-
-_ONE_REGION = "needed when more than one is configured"
-_EVERY_REGION = "all that are configured where not given"
-
-reason_option = click.option(
-    "--reason", default="by hand", show_default=True, help="Why; kept in the history."
-)
 
 
 @click.group()
@@ -30,12 +32,12 @@ def keys() -> None:
     """Key pairs: made, imported into IVS, and rotated without breaking one token."""
 
 
-keys.add_command(list_keys)
-keys.add_command(show)
+for _command in (list_keys, show, rotate, reconcile, revoke, rewrap, history, doctor):
+    keys.add_command(_command)
 
 
 @keys.command()
-@region_option(_ONE_REGION)
+@region_option(ONE_REGION)
 @reason_option
 @pass_invocation
 def generate(invocation: Invocation, region: str | None, reason: str) -> None:
@@ -52,7 +54,7 @@ def generate(invocation: Invocation, region: str | None, reason: str) -> None:
 
 @keys.command(name="import")
 @click.argument("key_id", required=False)
-@region_option(_ONE_REGION)
+@region_option(ONE_REGION)
 @reason_option
 @pass_invocation
 def import_key(invocation: Invocation, key_id: str | None, region: str | None, reason: str) -> None:
@@ -112,59 +114,6 @@ def adopt(
     click.echo(pair.key_id)
     say("Adopted. `tokensvc keys reconcile` lets it sign if no key pair does yet; otherwise")
     say("`tokensvc keys rotate` does. Once that is seen to work, delete the file.")
-
-
-@keys.command()
-@region_option(_ONE_REGION)
-@reason_option
-@click.option(
-    "--force", is_flag=True, help="Also while the last rotation drains; this spends the standby."
-)
-@pass_invocation
-def rotate(invocation: Invocation, region: str | None, reason: str, *, force: bool) -> None:
-    """Let another key pair sign, and the present one retire when its last token has ended.
-
-    Records the wish, then goes as far as the clock allows: `tokensvc keys reconcile` goes on.
-    Calls ListPlaybackKeyPairs, GetPlaybackKeyPair and, as needed, ImportPlaybackKeyPair and
-    DeletePlaybackKeyPair.
-    """
-    where = invocation.region(region)
-    rotator = invocation.rotator(where)
-    rotator.wish_rotation(reason, force=force)
-    _reconcile(rotator, where, invocation.clock.now())
-
-
-@keys.command()
-@region_option(_EVERY_REGION)
-@pass_invocation
-def reconcile(invocation: Invocation, region: str | None) -> None:
-    """Do all that is due: make, import, switch, delete. For a scheduled job, and after a crash.
-
-    Calls ListPlaybackKeyPairs, GetPlaybackKeyPair and, as needed, ImportPlaybackKeyPair and
-    DeletePlaybackKeyPair. A region that fails does not keep the others waiting.
-    """
-    failed = False
-    for where in invocation.regions(region):
-        try:
-            _reconcile(invocation.rotator(where), where, invocation.clock.now())
-        except TokensvcError as exc:
-            failed = True
-            say(f"{where}:")
-            say_error(exc)
-    if failed:
-        raise click.exceptions.Exit(1)
-
-
-def _reconcile(rotator: Rotator, region: Region, now: float) -> None:
-    def tell(step: Step) -> None:
-        click.echo(f"{region}: {step.sentence}")
-
-    match rotator.reconcile(tell):
-        case WaitUntil(at=at, why=why):
-            click.echo(f"{region}: wait until {rfc3339(at)} ({max(0, round(at - now))} s): {why}.")
-            say("Then run `tokensvc keys reconcile` again.")
-        case Settled():
-            click.echo(f"{region}: nothing is left to do.")
 
 
 def _only_pending(rotator: Rotator, region: Region) -> str:

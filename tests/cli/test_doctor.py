@@ -1,0 +1,132 @@
+"""`tokensvc keys doctor` on a real deployment: gathered over HTTP, from files and SQLite."""
+
+from __future__ import annotations
+
+import json
+import time
+
+import pytest
+
+from tests.cli.conftest import Desk
+from tests.p384.openssl import private_key_pem, public_key_pem
+
+CANARY = '[rotation]\ncanary_channels = ["{}"]\n'
+
+
+@pytest.fixture(name="desk_now")
+def _desk_now(desk: Desk) -> Desk:
+    """A settled desk at the time of this machine, by which IVS's answers are dated."""
+    desk.clock.jump_wall(time.time() - desk.clock.now())
+    channel = desk.ivs.client().create_channel(authorized=True)["channel"]["arn"]
+    desk.settings.write_text(desk.settings.read_text() + CANARY.format(channel))
+    desk.done("keys", "reconcile")
+    desk.clock.advance(60)
+    desk.done("keys", "reconcile")
+    desk.clock.jump_wall(time.time() - desk.clock.now())
+    return desk
+
+
+def codes(desk: Desk, status: int) -> list[tuple[str, str]]:
+    """The severity and code of each finding; the exit status is asserted."""
+    result = desk.run("keys", "doctor", "--json")
+    assert result.exit_code == status, result.output
+    return [(one["severity"], one["code"]) for one in json.loads(result.stdout)]
+
+
+def test_a_settled_deployment_is_well(desk_now: Desk) -> None:
+    """Nothing on standard output, and exit status 0."""
+    result = desk_now.run("keys", "doctor")
+
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert result.stderr == "All is well in us-west-2.\n"
+    assert desk_now.json("keys", "doctor") == []
+
+
+def test_what_is_not_serious_leaves_the_status_at_0(desk_now: Desk) -> None:
+    """A stranger is a note."""
+    key = public_key_pem(private_key_pem(desk_now.folder, "secp384r1"))
+    desk_now.ivs.client().import_playback_key_pair(publicKeyMaterial=key, name="someone-else")
+
+    assert codes(desk_now, 0) == [("note", "stranger")]
+
+
+def test_a_serious_finding_is_told_with_what_mends_it(desk_now: Desk) -> None:
+    """The active pair was deleted by hand: which, why it matters, the command; status 1."""
+    active = desk_now.ring().active
+    assert active is not None
+    desk_now.ivs.client().delete_playback_key_pair(arn=str(active.arn))
+
+    result = desk_now.run("keys", "doctor")
+
+    assert result.exit_code == 1
+    assert f"SERIOUS missing_in_ivs us-west-2 {active.key_id}" in result.stdout
+    assert f"{active.key_id} signs, and IVS does not hold it" in result.stdout
+    assert f"tokensvc keys revoke {active.key_id}" in result.stdout
+
+
+def test_a_clock_an_hour_off_is_seen_by_the_date_of_ivs(desk_now: Desk) -> None:
+    """And nothing else is found wrong."""
+    desk_now.clock.jump_wall(3_600)
+
+    assert codes(desk_now, 1) == [("serious", "clock_off")]
+
+
+def test_custody_is_looked_into(desk_now: Desk) -> None:
+    """The active half is damaged, and a half that no ring records lies beside it."""
+    active = desk_now.ring().active
+    assert active is not None
+    keys = desk_now.folder / "keys"
+    (keys / "stray.pem").write_bytes((keys / f"{active.key_id}.pem").read_bytes())
+    (keys / f"{active.key_id}.pem").write_bytes(b"damaged")
+
+    assert codes(desk_now, 1) == [("serious", "private_half_unusable"), ("warning", "orphan")]
+
+
+def test_a_region_whose_ivs_is_away_leaves_the_rest_of_the_examination_whole(
+    desk_now: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The refusal is a finding, and custody was looked into all the same."""
+    active = desk_now.ring().active
+    assert active is not None
+    (desk_now.folder / "keys" / f"{active.key_id}.pem").write_bytes(b"damaged")
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+
+    assert codes(desk_now, 1) == [
+        ("serious", "ivs_unavailable"),
+        ("serious", "private_half_unusable"),
+    ]
+
+
+def test_a_damaged_state_is_a_finding_and_makes_no_orphans(desk_now: Desk) -> None:
+    """What an unreadable ring records is not known."""
+    version = desk_now.state.version("ring:us-west-2")
+    desk_now.state.save("ring:us-west-2", "damaged", replacing=version)
+
+    assert codes(desk_now, 1) == [("serious", "state_damaged")]
+
+
+def test_a_laptop_with_production_credentials_is_told_what_happened(
+    desk_now: Desk, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Its state is empty, and IVS holds another deployment's pairs; nothing is changed."""
+    laptop = Desk(tmp_path_factory.mktemp("laptop"), desk_now.clock, desk_now.ivs)
+    laptop.settings.write_text(desk_now.settings.read_text())
+    (laptop.folder / "secret").write_bytes(bytes(32))
+
+    result = laptop.run("keys", "doctor")
+
+    assert result.exit_code == 1
+    assert "of another deployment" in result.stdout
+    assert "tokensvc keys generate --region us-west-2" in result.stdout
+    assert laptop.state.load("ring:us-west-2") is None
+    assert codes(desk_now, 0) == []
+
+
+def test_findings_are_json_for_programs(desk_now: Desk) -> None:
+    """Every member of a finding, by its name."""
+    desk_now.clock.jump_wall(-3_600)
+    (finding,) = json.loads(desk_now.run("keys", "doctor", "--json").stdout)
+
+    assert set(finding) == {"severity", "code", "region", "subject", "reason", "mend"}
+    assert finding["region"] == "us-west-2"

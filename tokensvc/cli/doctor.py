@@ -1,0 +1,114 @@
+"""`tokensvc keys doctor`: gathers the evidence, prints the findings, changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import asdict
+from functools import partial
+from typing import TypeVar
+
+import click
+
+from tokensvc.arns import Region
+from tokensvc.bootstrap import bound_endpoint, build_custody
+from tokensvc.cli.invocation import EVERY_REGION, Invocation, pass_invocation, region_option
+from tokensvc.cli.output import json_option, print_json, say
+from tokensvc.errors import TokensvcError
+from tokensvc.ivs.clock_offset import clock_offset_seconds
+from tokensvc.ivs.key_pairs import IvsKeyPairs
+from tokensvc.keyring.custody.base import Custody
+from tokensvc.keyring.doctor.examination import examine, orphans, unusable_private_halves
+from tokensvc.keyring.doctor.finding import Evidence, Finding, Severity
+from tokensvc.keyring.model import Ring
+from tokensvc.keyring.rotator import Binding
+from tokensvc.keyring.store import RingStore
+
+_DAY_SECONDS = 86_400
+
+Seen = TypeVar("Seen")
+
+
+@click.command()
+@region_option(EVERY_REGION)
+@json_option
+@pass_invocation
+def doctor(invocation: Invocation, region: str | None, *, as_json: bool) -> None:
+    """Compare the rings with custody and with IVS, and say what mends each finding.
+
+    Nothing is changed. The exit status is 1 when a finding is serious.
+
+    Calls ListPlaybackKeyPairs and GetPlaybackKeyPair.
+    """
+    custody = build_custody(invocation.settings.custody, invocation.clock)
+    rings = {where: _ring(invocation, where) for where in invocation.settings.ivs.regions}
+    custody_key_ids = _seen(custody.key_ids)
+    findings: list[Finding] = []
+    for where in invocation.regions(region):
+        evidence = _evidence(invocation, where, rings[where], custody, custody_key_ids)
+        findings += examine(evidence)
+    known = [ring for ring in rings.values() if not isinstance(ring, TokensvcError)]
+    # What an unreadable ring records is not known, so nothing can be called an orphan then.
+    if len(known) == len(rings) and not isinstance(custody_key_ids, TokensvcError):
+        findings += orphans(custody_key_ids, [ring for ring in known if ring is not None])
+    if as_json:
+        print_json([asdict(finding) for finding in findings])
+    else:
+        _print(findings, invocation.regions(region))
+    if any(finding.severity is Severity.SERIOUS for finding in findings):
+        raise click.exceptions.Exit(1)
+
+
+def _ring(invocation: Invocation, region: Region) -> Ring | TokensvcError | None:
+    stored = _seen(RingStore(invocation.state, region).load)
+    return stored if stored is None or isinstance(stored, TokensvcError) else stored.ring
+
+
+def _evidence(
+    invocation: Invocation,
+    region: Region,
+    ring: Ring | TokensvcError | None,
+    custody: Custody,
+    custody_key_ids: Collection[str] | TokensvcError,
+) -> Evidence:
+    settings = invocation.settings
+    key_pairs = IvsKeyPairs(invocation.clients, region)
+    endpoint = _seen(lambda: bound_endpoint(key_pairs.endpoint))
+    if isinstance(endpoint, TokensvcError):
+        # IVS can't be asked at all, which `held` tells: no other binding is to be told from it.
+        endpoint = ring.endpoint if isinstance(ring, Ring) else ""
+    held = _seen(key_pairs.held)
+    offset = _seen(partial(clock_offset_seconds, invocation.clients, region, invocation.clock))
+    unusable: Mapping[str, TokensvcError] = {}
+    if isinstance(ring, Ring) and not isinstance(custody_key_ids, TokensvcError):
+        unusable = unusable_private_halves(custody, ring)
+    return Evidence(
+        binding=Binding(region, settings.ivs.account_id, endpoint),
+        ring=ring,
+        held=held,
+        custody_key_ids=custody_key_ids,
+        unusable=unusable,
+        now=invocation.clock.now(),
+        clock_offset_seconds=offset,
+        clock_skew_seconds=settings.rotation.clock_skew_seconds,
+        key_age_warning_seconds=settings.rotation.key_age_warning_days * _DAY_SECONDS,
+        keep_standby=settings.rotation.keep_standby,
+        has_canary=settings.canary_channel(region) is not None,
+    )
+
+
+def _seen(look: Callable[[], Seen]) -> Seen | TokensvcError:
+    """What was seen, or why it could not be: that is a finding too."""
+    try:
+        return look()
+    except TokensvcError as exc:
+        return exc
+
+
+def _print(findings: Sequence[Finding], regions: Sequence[Region]) -> None:
+    for finding in findings:
+        about = " ".join(part for part in (finding.region, finding.subject) if part)
+        click.echo(f"{finding.severity.upper()} {finding.code} {about}".rstrip())
+        click.echo(f"  {finding.reason}".replace("\n", "\n  "))
+        click.echo(f"  -> {finding.mend}")
+    if not findings:
+        say(f"All is well in {', '.join(regions)}.")

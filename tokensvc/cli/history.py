@@ -1,0 +1,66 @@
+"""`tokensvc keys history`: who moved which key, when, why, from where and where to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import click
+
+from tokensvc.arns import Region
+from tokensvc.cli.invocation import EVERY_REGION, Invocation, pass_invocation, region_option
+from tokensvc.cli.output import json_option, print_json, print_table
+from tokensvc.clock import rfc3339
+from tokensvc.keyring.model import Transition
+from tokensvc.keyring.store import RingStore
+
+_STOLEN = "stolen"
+
+
+@click.command()
+@click.argument("key_id", required=False)
+@region_option(EVERY_REGION)
+@json_option
+@pass_invocation
+def history(
+    invocation: Invocation, key_id: str | None, region: str | None, *, as_json: bool
+) -> None:
+    """Print every transition that is kept, of KEY_ID where one is given, oldest first.
+
+    Calls no operation of IVS. The latest 200 of each region are kept.
+    """
+    lines = [
+        (where, line)
+        for where in invocation.regions(region)
+        for line in _history(invocation, where)
+        if key_id in (None, line.key_id)
+    ]
+    lines.sort(key=lambda found: found[1].at)
+    rows = [
+        {
+            "at": rfc3339(line.at),
+            "region": where,
+            "key_id": line.key_id,
+            "from_state": line.from_state and line.from_state.value,
+            "to_state": _to_state(line),
+            "by": line.by,
+            "why": line.why,
+        }
+        for where, line in lines
+    ]
+    if as_json:
+        print_json(rows)
+    else:
+        print_table(
+            ("AT", "REGION", "KEY", "FROM", "TO", "BY", "WHY"),
+            [[value or "-" for value in row.values()] for row in rows],
+        )
+
+
+def _history(invocation: Invocation, region: Region) -> Sequence[Transition]:
+    stored = RingStore(invocation.state, region).load()
+    return stored.ring.history if stored else ()
+
+
+def _to_state(line: Transition) -> str:
+    """The state, or `stolen` where it stayed: that a key is stolen is no state of its own."""
+    return _STOLEN if line.from_state is line.to_state else line.to_state.value
