@@ -191,14 +191,21 @@ def test_what_ivs_does_not_confirm_is_recorded_and_done_later(
     assert str(stolen.arn) not in in_ivs(rotating_desk)
 
 
-def test_a_region_that_can_not_be_read_stops_the_order_before_it_begins(
+def test_a_region_that_can_not_be_read_leaves_the_others_to_be_revoked(
     rotating_desk: Desk,
 ) -> None:
-    """A damaged state is told; no half of an emergency is begun by mistake."""
-    version = rotating_desk.state.version("ring:us-west-2")
-    rotating_desk.state.save("ring:us-west-2", "damaged", replacing=version)
+    """It is told, with status 1 where its keys were meant too."""
+    text = rotating_desk.settings.read_text()
+    rotating_desk.settings.write_text(text.replace('["us-west-2"]', '["eu-west-1", "us-west-2"]'))
+    rotating_desk.state.save("ring:eu-west-1", "damaged", replacing=0)
+    first = keys_of(rotating_desk)[0]
 
-    assert "can't be read" in rotating_desk.refused("keys", "revoke", "--all", "--yes")
+    assert "can't be read" in rotating_desk.refused("keys", "revoke", "typo", "--yes")
+    rotating_desk.done("keys", "revoke", first, "--yes")
+    said = rotating_desk.refused("keys", "revoke", "--all", "--yes")
+
+    assert "eu-west-1: what is to be revoked there is not known." in said
+    assert states(rotating_desk) == ["retired", "retired", "retired", "active", "published"]
 
 
 # --- From an audit

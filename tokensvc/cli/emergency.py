@@ -40,7 +40,7 @@ class _Order:
 )
 @click.option("--yes", is_flag=True, help="Don't ask.")
 @pass_invocation
-def revoke(  # One for each option.
+def revoke(
     invocation: Invocation,
     *,
     key_ids: tuple[str, ...],
@@ -63,21 +63,16 @@ def revoke(  # One for each option.
         raise click.UsageError("Name the keys, or give --all.")
     if key_ids and region:
         raise click.UsageError("--region is for --all: a key has its own.")
-    rings = _rings(invocation)
+    rings, unread = _rings(invocation, invocation.regions(region))
     if everything:
-        orders = _everything(rings, invocation.regions(region))
+        orders, left_out = _everything(rings), unread
     else:
-        orders = _named(rings, key_ids)
-    if not orders:
-        say("There is no key pair to revoke.")
-        return
-    for where, order in orders.items():
-        for sentence in consequences(order.ring, order.key_ids, invocation.settings.rotation):
-            say(f"{where}: {sentence}")
-    if not yes:
+        orders, left_out = _named(rings, key_ids, unread), {}
+    _tell(orders, left_out, invocation.settings.rotation)
+    if orders and not yes:
         click.confirm("Revoke?", abort=True, err=True)
-    done = _carry_out(invocation, orders, reason)
-    if audit is not None:
+    done = _carry_out(invocation, orders, reason) and not left_out
+    if audit is not None and orders:
         every_id = [key_id for order in orders.values() for key_id in order.key_ids]
         done = revoke_audited_sessions(invocation, audit, every_id) and done
     if not done:
@@ -124,37 +119,66 @@ def _who_signs_instead(ring: Ring, key_ids: Sequence[str]) -> str:
     )
 
 
-def _rings(invocation: Invocation) -> Mapping[Region, Ring]:
-    stored = {
-        region: RingStore(invocation.state, region).load()
-        for region in invocation.settings.ivs.regions
-    }
-    return {region: found.ring for region, found in stored.items() if found is not None}
+def _tell(
+    orders: Mapping[Region, _Order],
+    left_out: Mapping[Region, TokensvcError],
+    rotation: RotationSettings,
+) -> None:
+    for region, error in left_out.items():
+        say(f"{region}: what is to be revoked there is not known.")
+        say_error(error)
+    for region, order in orders.items():
+        for sentence in consequences(order.ring, order.key_ids, rotation):
+            say(f"{region}: {sentence}")
+    if not orders:
+        say("There is no key pair to revoke.")
 
 
-def _everything(rings: Mapping[Region, Ring], regions: Sequence[Region]) -> dict[Region, _Order]:
-    orders = {}
+def _rings(
+    invocation: Invocation, regions: Sequence[Region]
+) -> tuple[Mapping[Region, Ring], Mapping[Region, TokensvcError]]:
+    """The rings that there are, and why others can't be read: those don't stop an emergency."""
+    rings: dict[Region, Ring] = {}
+    unread: dict[Region, TokensvcError] = {}
     for region in regions:
-        ring = rings.get(region)
-        alive = [p for p in ring.pairs if p.state is not KeyState.RETIRED] if ring else []
-        if ring is not None and alive:
-            orders[region] = _Order(ring, tuple(pair.key_id for pair in alive))
+        try:
+            stored = RingStore(invocation.state, region).load()
+        except TokensvcError as exc:
+            unread[region] = exc
+        else:
+            rings |= {region: stored.ring} if stored else {}
+    return rings, unread
+
+
+def _everything(rings: Mapping[Region, Ring]) -> dict[Region, _Order]:
+    orders = {}
+    for region, ring in rings.items():
+        alive = [pair.key_id for pair in ring.pairs if pair.state is not KeyState.RETIRED]
+        if alive:
+            orders[region] = _Order(ring, tuple(alive))
     return orders
 
 
-def _named(rings: Mapping[Region, Ring], key_ids: Sequence[str]) -> dict[Region, _Order]:
+def _named(
+    rings: Mapping[Region, Ring], key_ids: Sequence[str], unread: Mapping[Region, TokensvcError]
+) -> dict[Region, _Order]:
     orders: dict[Region, _Order] = {}
     for key_id in dict.fromkeys(key_ids):
-        region = _region_of(rings, key_id)
+        region = _region_of(rings, key_id, unread)
         earlier = orders[region].key_ids if region in orders else ()
         orders[region] = _Order(rings[region], (*earlier, key_id))
     return orders
 
 
-def _region_of(rings: Mapping[Region, Ring], key_id: str) -> Region:
+def _region_of(
+    rings: Mapping[Region, Ring], key_id: str, unread: Mapping[Region, TokensvcError]
+) -> Region:
     for region, ring in rings.items():
         if any(pair.key_id == key_id for pair in ring.pairs):
             return region
+    for error in unread.values():
+        # The key may be in the ring that can't be read: that is what has to be mended.
+        raise error
     raise KeyNotFound(
         f"No configured region has a key pair {key_id!r}; nothing was revoked.",
         way_out="`tokensvc keys list` shows those that there are.",

@@ -26,6 +26,7 @@ _TIMES = (
     "delete_intended_at",
     "deleted_at",
     "destroyed_on",
+    "compromised_at",
 )
 
 

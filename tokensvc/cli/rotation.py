@@ -30,7 +30,7 @@ from tokensvc.keyring.plan import PlannedStep
 @click.option("--wait", is_flag=True, help="Stay until the old key is gone; Ctrl-C does no harm.")
 @json_option
 @pass_invocation
-def rotate(  # One for each option.
+def rotate(
     invocation: Invocation,
     *,
     region: str | None,
