@@ -20,7 +20,7 @@ from tokensvc.audit import Audit
 from tokensvc.aws import AwsClients, AwsTerms
 from tokensvc.clock import Clock
 from tokensvc.errors import SettingsInvalid
-from tokensvc.ivs.channels import get_channel
+from tokensvc.ivs.channels import get_channel, get_channels
 from tokensvc.ivs.directory import ChannelDirectory
 from tokensvc.ivs.key_pairs import IvsKeyPairs
 from tokensvc.keyring.custody.base import Custody
@@ -135,6 +135,7 @@ def build_service(settings: Settings, clock: Clock, audit: Audit) -> Service:
         grants=settings.grants_by_name(),
         directory=ChannelDirectory(
             partial(get_channel, clients),
+            partial(get_channels, clients),
             clock,
             settings.directory_terms(),
             Random(),  # noqa: S311 # Spreads look-ups in time; nothing secret comes of it.

@@ -12,7 +12,7 @@ from tests.support.local_ivs import LocalIvsServer
 from tokensvc.arns import ChannelArn, Region
 from tokensvc.aws import AwsClients, AwsTerms
 from tokensvc.errors import ChannelNotFound, IvsRefused, NotFound
-from tokensvc.ivs.channels import get_channel
+from tokensvc.ivs.channels import get_channel, get_channels
 from tokensvc.ivs.key_pairs import IvsKeyPairs
 from tokensvc.ivs.model import Channel
 from tokensvc.p384 import LocalSigner
@@ -60,6 +60,24 @@ def test_a_deleted_channel_is_not_found(local_ivs: LocalIvsServer, clients: AwsC
     ivs.delete_channel(arn=arn)
     with pytest.raises(ChannelNotFound, match=arn):
         get_channel(clients, ChannelArn.parse(arn))
+
+
+def test_fifty_channels_are_told_by_one_call(
+    local_ivs: LocalIvsServer, clients: AwsClients
+) -> None:
+    """As GetChannel tells each; one that was deleted is absent."""
+    ivs = local_ivs.client()
+    made = [ivs.create_channel(name=f"c{n}", authorized=n % 2 == 0)["channel"] for n in range(50)]
+    ivs.delete_channel(arn=made[7]["arn"])
+    arns = [ChannelArn.parse(channel["arn"]) for channel in made]
+    told = dict(get_channels(clients, arns))
+    absent = told.pop(arns[7])
+    assert isinstance(absent, ChannelNotFound)
+    assert told == {
+        arn: Channel(arn, f"c{n}", is_private=n % 2 == 0, playback_url=made[n]["playbackUrl"])
+        for n, arn in enumerate(arns)
+        if n != 7
+    }
 
 
 def test_a_channel_of_another_account_is_never_told(

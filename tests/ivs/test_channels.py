@@ -1,8 +1,8 @@
-"""GetChannel, over HTTP."""
+"""GetChannel and BatchGetChannel, over HTTP."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -11,8 +11,8 @@ from tests.support.aws import set_aws_endpoint
 from tests.support.faulty_server import Answer, Fault, FaultyServer, faulty_server, refusal
 from tokensvc.arns import ChannelArn
 from tokensvc.aws import AwsClients, AwsTerms
-from tokensvc.errors import ChannelNotFound, IvsRefused, IvsUnavailable
-from tokensvc.ivs.channels import get_channel
+from tokensvc.errors import ChannelNotFound, IvsRefused, IvsUnavailable, NotFound
+from tokensvc.ivs.channels import get_channel, get_channels
 from tokensvc.ivs.model import Channel
 
 ARN = ChannelArn.parse("arn:aws:ivs:us-west-2:123456789012:channel/abcdEFGHijkl")
@@ -107,3 +107,97 @@ def test_a_channel_without_a_playback_url_is_no_answer_of_ivs(
     answer = Answer(200, {"channel": {"arn": str(ARN), "playbackUrl": playback_url}})
     with pytest.raises(IvsUnavailable, match="not Amazon IVS"):
         get_from(answer, clients, monkeypatch, tmp_path)
+
+
+# --- Several at once
+
+OTHER = ChannelArn.parse("arn:aws:ivs:us-west-2:123456789012:channel/zyxwVUTSrqpo")
+
+
+def described(arn: ChannelArn, **more: object) -> dict[str, object]:
+    """A channel as IVS describes it, with a playback URL."""
+    return {"arn": str(arn), "playbackUrl": PLAYBACK_URL, **more}
+
+
+def get_both_from(
+    script: Answer | Fault, clients: AwsClients, monkeypatch: pytest.MonkeyPatch, folder: Path
+) -> Mapping[ChannelArn, Channel | ChannelNotFound]:
+    """What a server with that script tells of both channels, in one call."""
+    with faulty_server(script) as server:
+        set_aws_endpoint(monkeypatch, folder, server.url)
+        try:
+            return get_channels(clients, [ARN, OTHER])
+        finally:
+            assert server.operations == ["BatchGetChannel"]
+            assert server.requests[0].body == {"arns": [str(ARN), str(OTHER)]}
+
+
+def test_several_channels_are_told_by_one_call(
+    clients: AwsClients, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Each under its own ARN, in whatever order IVS tells them; `errors` may be missing."""
+    channels = [described(OTHER), described(ARN, name="keynote", authorized=True)]
+    answer = Answer(200, {"channels": channels})
+    assert get_both_from(answer, clients, monkeypatch, tmp_path) == {
+        ARN: Channel(ARN, "keynote", is_private=True, playback_url=PLAYBACK_URL),
+        OTHER: Channel(OTHER, "", is_private=False, playback_url=PLAYBACK_URL),
+    }
+
+
+@pytest.mark.parametrize("code", ["AccessDeniedException", "InternalServerException", None])
+def test_only_what_ivs_says_for_sure_is_told(
+    code: str | None, clients: AwsClients, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A channel that failed otherwise than by being absent is left out, on a 200."""
+    errors = [
+        {"arn": str(ARN), "code": "ResourceNotFoundException", "message": "No."},
+        {"arn": str(OTHER), "code": code, "message": "No."},
+    ]
+    answer = Answer(200, {"channels": [], "errors": errors})
+    told = get_both_from(answer, clients, monkeypatch, tmp_path)
+    assert set(told) == {ARN}
+    assert str(ARN) in str(told[ARN])
+    assert isinstance(told[ARN], ChannelNotFound)
+
+
+@pytest.mark.parametrize(
+    ("script", "error"),
+    [
+        (refusal(403, "AccessDeniedException"), IvsRefused),
+        (refusal(400, "ValidationException"), IvsRefused),
+        (refusal(404, "ResourceNotFoundException"), NotFound),
+        (refusal(429, "ThrottlingException"), IvsUnavailable),
+        (refusal(503, "ServiceUnavailable"), IvsUnavailable),
+        (Fault.SILENCE, IvsUnavailable),
+        (Answer(200, {"channels": [described(ARN, playbackUrl="")]}), IvsUnavailable),
+        (Answer(200, {"channels": [{"arn": "arn:of:another"}]}), IvsUnavailable),
+        (Answer(200, {"errors": [{"code": "ResourceNotFoundException"}]}), IvsUnavailable),
+    ],
+)
+def test_a_call_that_fails_as_a_whole_is_an_error(
+    script: Answer | Fault,
+    error: type[Exception],
+    clients: AwsClients,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    """Refused or unavailable, as for one channel; nothing is told of any."""
+    with pytest.raises(error):
+        get_both_from(script, clients, monkeypatch, tmp_path)
+
+
+@pytest.mark.parametrize("body", [{}, b"<html>", {"errors": [{}]}])
+def test_an_answer_that_says_nothing_tells_of_no_channel(
+    body: object, clients: AwsClients, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """GetChannel, which must say something, finds out who it is that answers."""
+    assert get_both_from(Answer(200, body), clients, monkeypatch, tmp_path) == {}
+
+
+def test_a_denied_call_names_the_action_to_allow(
+    clients: AwsClients, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """It is another one than for a single channel."""
+    with pytest.raises(IvsRefused) as caught:
+        get_both_from(refusal(403, "AccessDeniedException"), clients, monkeypatch, tmp_path)
+    assert "ivs:BatchGetChannel" in caught.value.way_out

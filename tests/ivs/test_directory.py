@@ -4,82 +4,35 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from random import Random
 
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from tests.ivs.staged_ivs import (
+    DENIED,
+    NOT_FOUND,
+    STAGE,
+    UNAVAILABLE,
+    WAIT_SECONDS,
+    HeldUp,
+    StagedIvs,
+    arn_of,
+    dice,
+)
 from tests.support.clock import ManualClock
 from tokensvc.arns import ChannelArn
-from tokensvc.errors import ChannelNotFound, IvsRefused, IvsUnavailable
+from tokensvc.errors import ChannelNotFound, IvsUnavailable
 from tokensvc.ivs.directory import ChannelDirectory, DirectoryTerms
 from tokensvc.ivs.model import Channel
 
-WAIT_SECONDS = 10.0
-"""How long a test waits for a thread that must come before it fails."""
-
-
-def arn_of(name: str) -> ChannelArn:
-    """The ARN of an example channel."""
-    return ChannelArn.parse(f"arn:aws:ivs:us-west-2:123456789012:channel/{name}")
-
-
-def dice(seed: int = 1) -> Random:
-    """Repeatable jitter."""
-    return Random(seed)  # noqa: S311 - jitter is no secret.
-
-
-STAGE = arn_of("stage")
-
-
-class Ivs:
-    """An IVS that answers, fails, and can be held up, as the test says.
-
-    Attributes:
-        asked: the ARNs that were asked for, in order.
-        error: what it raises instead of answering, if anything.
-        on_ask: called within each look-up.
-    """
-
-    def __init__(self) -> None:
-        self.asked: list[ChannelArn] = []
-        self.error: Exception | None = None
-        self.on_ask: Callable[[], object] = lambda: None
-
-    def get_channel(self, arn: ChannelArn) -> Channel:
-        """The channel, named by how many look-ups there were so far."""
-        self.asked.append(arn)
-        number = len(self.asked)
-        error = self.error
-        self.on_ask()
-        if error is not None:
-            raise error
-        return Channel(
-            arn, f"answer {number}", is_private=True, playback_url="https://e.net/x.m3u8"
-        )
-
-
-class HeldUp:
-    """Holds a look-up up until the test lets it go on."""
-
-    def __init__(self) -> None:
-        self.arrived = threading.Event()
-        self.go_on = threading.Event()
-
-    def __call__(self) -> None:
-        """Say that the look-up has begun, and wait."""
-        self.arrived.set()
-        assert self.go_on.wait(WAIT_SECONDS)
-
 
 @pytest.fixture
-def ivs() -> Ivs:
+def ivs() -> StagedIvs:
     """An IVS in good health."""
-    return Ivs()
+    return StagedIvs()
 
 
 @pytest.fixture
@@ -89,18 +42,15 @@ def clock() -> ManualClock:
 
 
 @pytest.fixture
-def directory(ivs: Ivs, clock: ManualClock) -> ChannelDirectory:
+def directory(ivs: StagedIvs, clock: ManualClock) -> ChannelDirectory:
     """Fresh for exactly 300 s, usable for 86,400 s, negative for 10 s; three channels at most."""
-    return ChannelDirectory(ivs.get_channel, clock, DirectoryTerms(capacity=3, jitter=0.0), dice())
-
-
-NOT_FOUND = ChannelNotFound("There is none.")
-UNAVAILABLE = IvsUnavailable("The AWS credentials expired.")
-DENIED = IvsRefused("Denied.", aws_code="AccessDeniedException")
+    return ChannelDirectory(
+        ivs.get_channel, ivs.get_channels, clock, DirectoryTerms(capacity=3, jitter=0.0), dice()
+    )
 
 
 def test_a_fresh_answer_is_given_without_asking_again(
-    directory: ChannelDirectory, ivs: Ivs, clock: ManualClock
+    directory: ChannelDirectory, ivs: StagedIvs, clock: ManualClock
 ) -> None:
     """Until 300 s after it was asked for, and at 300 s no more."""
     assert directory.get(STAGE).name == "answer 1"
@@ -111,7 +61,7 @@ def test_a_fresh_answer_is_given_without_asking_again(
 
 
 def test_an_age_runs_from_when_the_look_up_was_sent(
-    directory: ChannelDirectory, ivs: Ivs, clock: ManualClock
+    directory: ChannelDirectory, ivs: StagedIvs, clock: ManualClock
 ) -> None:
     """A look-up of 8 s leaves 292 s."""
     ivs.on_ask = lambda: clock.advance(8)
@@ -125,7 +75,7 @@ def test_an_age_runs_from_when_the_look_up_was_sent(
 
 @pytest.mark.parametrize("error", [UNAVAILABLE, DENIED])
 def test_the_last_good_answer_serves_for_a_day_while_ivs_fails(
-    error: Exception, directory: ChannelDirectory, ivs: Ivs, clock: ManualClock
+    error: Exception, directory: ChannelDirectory, ivs: StagedIvs, clock: ManualClock
 ) -> None:
     """86,400 s after it was asked for is the last moment."""
     directory.get(STAGE)
@@ -138,7 +88,7 @@ def test_the_last_good_answer_serves_for_a_day_while_ivs_fails(
 
 
 def test_a_failed_look_up_is_not_tried_again_for_ten_seconds(
-    directory: ChannelDirectory, ivs: Ivs, clock: ManualClock
+    directory: ChannelDirectory, ivs: StagedIvs, clock: ManualClock
 ) -> None:
     """Neither with a last good answer nor without; afterwards IVS is asked and believed."""
     directory.get(STAGE)
@@ -159,7 +109,7 @@ def test_a_failed_look_up_is_not_tried_again_for_ten_seconds(
 
 
 def test_the_pause_after_a_failure_runs_from_its_end(
-    directory: ChannelDirectory, ivs: Ivs, clock: ManualClock
+    directory: ChannelDirectory, ivs: StagedIvs, clock: ManualClock
 ) -> None:
     """A look-up that hung for 15 s must not be followed by another at once."""
     ivs.error = UNAVAILABLE
@@ -172,7 +122,7 @@ def test_the_pause_after_a_failure_runs_from_its_end(
 
 @pytest.mark.parametrize("error", [UNAVAILABLE, DENIED])
 def test_a_caller_reads_safe_words_and_the_operator_the_reason(
-    error: Exception, directory: ChannelDirectory, ivs: Ivs, caplog: pytest.LogCaptureFixture
+    error: Exception, directory: ChannelDirectory, ivs: StagedIvs, caplog: pytest.LogCaptureFixture
 ) -> None:
     """IVS's own reason stays in the log, even when it is a refusal of our credentials."""
     ivs.error = error
@@ -185,7 +135,7 @@ def test_a_caller_reads_safe_words_and_the_operator_the_reason(
 
 
 def test_that_there_is_no_such_channel_is_remembered_for_ten_seconds(
-    directory: ChannelDirectory, ivs: Ivs, clock: ManualClock
+    directory: ChannelDirectory, ivs: StagedIvs, clock: ManualClock
 ) -> None:
     """At exactly 10 s IVS is asked again, and a channel made meanwhile is found."""
     ivs.error = NOT_FOUND
@@ -200,7 +150,7 @@ def test_that_there_is_no_such_channel_is_remembered_for_ten_seconds(
 
 
 def test_a_channel_that_was_deleted_is_not_served_from_memory(
-    directory: ChannelDirectory, ivs: Ivs, clock: ManualClock
+    directory: ChannelDirectory, ivs: StagedIvs, clock: ManualClock
 ) -> None:
     """Absence replaces a good answer, and a later failure does not bring it back."""
     directory.get(STAGE)
@@ -215,7 +165,7 @@ def test_a_channel_that_was_deleted_is_not_served_from_memory(
 
 
 def test_the_channel_that_was_asked_for_longest_ago_gives_way(
-    directory: ChannelDirectory, ivs: Ivs
+    directory: ChannelDirectory, ivs: StagedIvs
 ) -> None:
     """Three places: the fourth channel takes that of the least recently used."""
     a, b, c, d = (arn_of(name) for name in "abcd")
@@ -231,10 +181,12 @@ def test_the_channel_that_was_asked_for_longest_ago_gives_way(
 
 @pytest.mark.parametrize("seed", range(20))
 def test_jitter_shortens_freshness_by_a_tenth_at_most_and_never_lengthens_it(
-    seed: int, ivs: Ivs, clock: ManualClock
+    seed: int, ivs: StagedIvs, clock: ManualClock
 ) -> None:
     """Fresh at 270 s, whatever the dice; not at 300 s."""
-    directory = ChannelDirectory(ivs.get_channel, clock, DirectoryTerms(), dice(seed))
+    directory = ChannelDirectory(
+        ivs.get_channel, ivs.get_channels, clock, DirectoryTerms(), dice(seed)
+    )
     directory.get(STAGE)
     clock.advance(270)
     assert directory.get(STAGE).name == "answer 1"
@@ -243,10 +195,10 @@ def test_jitter_shortens_freshness_by_a_tenth_at_most_and_never_lengthens_it(
 
 
 def test_channels_learned_together_are_not_asked_for_again_together(
-    ivs: Ivs, clock: ManualClock
+    ivs: StagedIvs, clock: ManualClock
 ) -> None:
     """At 285 s, half of the jitter's span, some of 100 channels are due and some are not."""
-    directory = ChannelDirectory(ivs.get_channel, clock, DirectoryTerms(), dice())
+    directory = ChannelDirectory(ivs.get_channel, ivs.get_channels, clock, DirectoryTerms(), dice())
     arns = [arn_of(f"c{number}") for number in range(100)]
     for arn in arns:
         directory.get(arn)
@@ -258,21 +210,21 @@ def test_channels_learned_together_are_not_asked_for_again_together(
 
 
 def test_a_directory_without_grace_still_gives_what_it_has_just_learned(
-    ivs: Ivs, clock: ManualClock
+    ivs: StagedIvs, clock: ManualClock
 ) -> None:
     """Terms of zero mean that each asker asks IVS, however long that takes."""
     terms = DirectoryTerms(fresh_seconds=0, usable_while_failing_seconds=0, negative_seconds=0)
-    directory = ChannelDirectory(ivs.get_channel, clock, terms, dice())
+    directory = ChannelDirectory(ivs.get_channel, ivs.get_channels, clock, terms, dice())
     ivs.on_ask = lambda: clock.advance(1)
     assert [directory.get(STAGE).name for _ in range(2)] == ["answer 1", "answer 2"]
 
 
 def test_a_fresh_answer_serves_even_where_nothing_may_serve_once_ivs_fails(
-    ivs: Ivs, clock: ManualClock
+    ivs: StagedIvs, clock: ManualClock
 ) -> None:
     """No grace for failures does not shorten freshness."""
     terms = DirectoryTerms(usable_while_failing_seconds=0, jitter=0.0)
-    directory = ChannelDirectory(ivs.get_channel, clock, terms, dice())
+    directory = ChannelDirectory(ivs.get_channel, ivs.get_channels, clock, terms, dice())
     directory.get(STAGE)
     ivs.error = UNAVAILABLE
     clock.advance(299)
@@ -299,7 +251,7 @@ def askers(
 
 @pytest.mark.parametrize("error", [None, NOT_FOUND, UNAVAILABLE, RuntimeError("a fault of ours")])
 def test_all_who_ask_at_once_get_the_outcome_of_one_look_up(
-    error: Exception | None, directory: ChannelDirectory, ivs: Ivs
+    error: Exception | None, directory: ChannelDirectory, ivs: StagedIvs
 ) -> None:
     """Sixteen threads, one look-up; its channel or its error reaches every one of them."""
     held_up = ivs.on_ask = HeldUp()
@@ -332,7 +284,7 @@ def wait_until_all_wait_for_the_flight(directory: ChannelDirectory, count: int) 
 
 
 def test_after_a_fault_in_a_look_up_the_next_asker_looks_up_again(
-    directory: ChannelDirectory, ivs: Ivs
+    directory: ChannelDirectory, ivs: StagedIvs
 ) -> None:
     """A fault leaves no look-up behind that others would wait for."""
     ivs.error = RuntimeError("a fault of ours")
@@ -343,7 +295,7 @@ def test_after_a_fault_in_a_look_up_the_next_asker_looks_up_again(
 
 
 def test_while_one_thread_looks_up_anew_the_others_get_the_last_good_answer_at_once(
-    directory: ChannelDirectory, ivs: Ivs, clock: ManualClock
+    directory: ChannelDirectory, ivs: StagedIvs, clock: ManualClock
 ) -> None:
     """They neither wait for the look-up nor begin one."""
     directory.get(STAGE)
@@ -359,7 +311,9 @@ def test_while_one_thread_looks_up_anew_the_others_get_the_last_good_answer_at_o
     assert len(ivs.asked) == 2
 
 
-def test_a_slow_channel_does_not_hold_up_another(directory: ChannelDirectory, ivs: Ivs) -> None:
+def test_a_slow_channel_does_not_hold_up_another(
+    directory: ChannelDirectory, ivs: StagedIvs
+) -> None:
     """Look-ups of different channels go on side by side."""
     held_up = ivs.on_ask = HeldUp()
     with ThreadPoolExecutor(1) as pool:
@@ -389,7 +343,7 @@ def test_under_many_threads_no_channel_has_two_look_ups_at_once(clock: ManualClo
         return Channel(arn, "", is_private=True, playback_url="https://e.net/x.m3u8")
 
     terms = DirectoryTerms(fresh_seconds=0, usable_while_failing_seconds=0, capacity=2)
-    directory = ChannelDirectory(fetch, clock, terms, dice())
+    directory = ChannelDirectory(fetch, lambda _: {}, clock, terms, dice())
     with ThreadPoolExecutor(8) as pool:
         asked = [pool.submit(directory.get, arn_of("abc"[number % 3])) for number in range(240)]
         assert len([each.result(WAIT_SECONDS) for each in asked]) == 240
@@ -405,9 +359,13 @@ class AnyOrderOfEvents(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.clock = ManualClock()
-        self.ivs = Ivs()
+        self.ivs = StagedIvs()
         self.directory = ChannelDirectory(
-            self.ivs.get_channel, self.clock, DirectoryTerms(capacity=100), dice()
+            self.ivs.get_channel,
+            self.ivs.get_channels,
+            self.clock,
+            DirectoryTerms(capacity=100),
+            dice(),
         )
         self.good: tuple[str, float] | None = None
         self.asked_last = -1e9

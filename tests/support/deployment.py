@@ -26,8 +26,8 @@ from tokensvc.audit import AuditEvent
 from tokensvc.aws import AwsClients, AwsTerms
 from tokensvc.claims import Resolution
 from tokensvc.clock import Clock
-from tokensvc.ivs.channels import get_channel
-from tokensvc.ivs.directory import ChannelDirectory, DirectoryTerms
+from tokensvc.ivs.channels import get_channel, get_channels
+from tokensvc.ivs.directory import ChannelDirectory, DirectoryTerms, FetchTogether
 from tokensvc.ivs.model import Channel
 from tokensvc.keyring.model import KeyState
 from tokensvc.keyring.view import RingView
@@ -180,7 +180,9 @@ def deployment_in(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Dep
             started.callback(keys.close)
             clients = AwsClients(AwsTerms())
             started.callback(clients.close)
-            directory = directory_over(partial(get_channel, clients), world.clock)
+            directory = directory_over(
+                partial(get_channel, clients), world.clock, partial(get_channels, clients)
+            )
             issuer = PlaybackIssuer(
                 channel_names=names,
                 grants=GRANTS,
@@ -194,9 +196,13 @@ def deployment_in(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Dep
             yield Deployment(world, names["demo"], names["lobby"], audit, directory, service, key)
 
 
-def directory_over(fetch: Callable[[ChannelArn], Channel], clock: Clock) -> ChannelDirectory:
-    """A directory with the default terms."""
-    return ChannelDirectory(fetch, clock, DirectoryTerms(), SystemRandom())
+def directory_over(
+    fetch: Callable[[ChannelArn], Channel],
+    clock: Clock,
+    fetch_together: FetchTogether = lambda _: {},
+) -> ChannelDirectory:
+    """A directory with the default terms, which learns nothing together unless a test says how."""
+    return ChannelDirectory(fetch, fetch_together, clock, DirectoryTerms(), SystemRandom())
 
 
 def _saved_key(world: World, name: str, grants: tuple[str, ...]) -> str:

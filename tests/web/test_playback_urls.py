@@ -1,7 +1,8 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+import logging
+from typing import Any, NoReturn
 
 import pytest
 import urllib3
@@ -10,9 +11,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from werkzeug.test import TestResponse
 
-from tests.support.deployment import Deployment
+from tests.support.deployment import Deployment, directory_over
 from tests.web.problem_shape import assert_problem, assert_problem_document
+from tokensvc.arns import ChannelArn
 from tokensvc.clock import rfc3339
+from tokensvc.ivs.model import Channel
 from tokensvc.tokens import verify
 
 ONE = "/v1/playback-urls"
@@ -249,6 +252,95 @@ def test_a_batch_takes_a_hundred_requests(deployment: Deployment) -> None:
     active = deployment.public_keys[deployment.active_key_id]
     assert [result["viewer_id"] for result in results] == [f"viewer-{n}" for n in range(100)]
     assert {verify(result["token"], [active]) for result in results} == {active}
+
+
+def test_a_hundred_channels_are_two_calls_of_ivs(own_deployment: Deployment) -> None:
+    """BatchGetChannel takes fifty; GetChannel's five a second are left to others."""
+    arns = private_channels(own_deployment, 100)
+    requests = [{"channel": arn} for arn in arns]
+    results = post(own_deployment, BATCH, {"requests": requests}).get_json()["results"]
+    assert [result["channel_arn"] for result in results] == arns
+    active = own_deployment.public_keys[own_deployment.active_key_id]
+    assert {verify(result["token"], [active]) for result in results} == {active}
+    assert look_ups(own_deployment) == ["BatchGetChannel", "BatchGetChannel"]
+
+
+def test_channels_that_no_grant_covers_are_not_looked_up_with_the_others(
+    own_deployment: Deployment,
+) -> None:
+    """Nor those that are no ARN, named by nobody, or wrongly asked for."""
+    first, second = private_channels(own_deployment, 2)
+    requests: list[object] = [
+        {"channel": first},
+        {"channel": "arn:aws:ivs:us-west-2:210987654321:channel/abc"},
+        {"channel": "arn:aws:ivs:us-east-1:123456789012:channel/abc"},
+        {"channel": "arn:nonsense"},
+        {"channel": "nowhere"},
+        {"channel": str(own_deployment.channel), "ttl_seconds": "300"},
+        {"channel": second},
+    ]
+    results = post(own_deployment, BATCH, {"requests": requests}).get_json()["results"]
+    assert [result.get("code", "granted") for result in results] == [
+        "granted",
+        "not_entitled",
+        "not_entitled",
+        "invalid_request",
+        "channel_not_found",
+        "invalid_request",
+        "granted",
+    ]
+    assert look_ups(own_deployment) == ["BatchGetChannel"]
+
+
+@pytest.mark.parametrize("error", ["AccessDeniedException", "ServiceUnavailable"])
+def test_a_batch_is_answered_where_ivs_refuses_to_tell_several_channels_at_once(
+    own_deployment: Deployment, error: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Each is looked up by itself, as with permission for GetChannel alone; the log has a line."""
+    arns = private_channels(own_deployment, 4)
+    fault = {"operation": "BatchGetChannel", "kind": "error", "error": error, "times": 3}
+    url = f"{own_deployment.world.ivs.url}/_local/faults"
+    assert urllib3.request("POST", url, json=fault, retries=False).status == 201
+    requests = [{"channel": arn} for arn in arns]
+    with caplog.at_level(logging.WARNING):
+        results = post(own_deployment, BATCH, {"requests": requests}).get_json()["results"]
+    assert [result["channel_arn"] for result in results] == arns
+    assert all(result["token"] for result in results)
+    assert look_ups(own_deployment).count("GetChannel") == 4
+    (line,) = [record.getMessage() for record in caplog.records if "tokensvc" in record.name]
+    assert line.startswith("Channels are looked up one by one")
+
+
+def test_a_fault_in_looking_ahead_costs_no_item_its_answer(
+    own_deployment: Deployment, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is logged, and each channel is looked up by itself."""
+
+    def fetch_together(arns: object) -> NoReturn:
+        raise ZeroDivisionError
+
+    def fetch(arn: ChannelArn) -> Channel:
+        return Channel(arn, "", is_private=True, playback_url="https://example.com/a.m3u8")
+
+    directory = directory_over(fetch, own_deployment.world.clock, fetch_together)
+    service = own_deployment.service_with(issuer=own_deployment.issuer_with(directory=directory))
+    body = {"requests": [{"channel": "demo"}, {"channel": "lobby"}]}
+    response = post(own_deployment, BATCH, body, own_deployment.client_of(service))
+    assert [bool(result["token"]) for result in response.get_json()["results"]] == [True, True]
+    assert "ZeroDivisionError" in caplog.text
+
+
+def private_channels(deployment: Deployment, count: int) -> list[str]:
+    """The ARNs of that many new private channels."""
+    ivs = deployment.world.ivs.client()
+    return [ivs.create_channel(authorized=True)["channel"]["arn"] for _ in range(count)]
+
+
+def look_ups(deployment: Deployment) -> list[str]:
+    """The calls by which IVS was asked about channels, in no order."""
+    answer = urllib3.request("GET", f"{deployment.world.ivs.url}/_local/requests", retries=False)
+    operations = [request["what"] for request in answer.json()["requests"]]
+    return [each for each in operations if each in {"GetChannel", "BatchGetChannel"}]
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,9 @@ The rules:
 4. That there is no such channel is remembered for `negative_seconds`, in place of a good answer.
 5. A failed look-up is not tried again for `negative_seconds`.
 6. Ages run from when the look-up was sent, by the monotonic clock.
+7. Channels that will be asked for next are looked up together (`warm`). Where that fails, or says
+   nothing of a channel, nothing is learned: each is looked up alone by whoever asks for it. After
+   a failure no channels are looked up together for `negative_seconds`.
 
 Whoever asks here may be a caller of the API, so the errors are in safe words; IVS's own reason is
 logged for the operator.
@@ -20,17 +23,26 @@ from __future__ import annotations
 import logging
 import math
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
+from itertools import groupby
 from random import Random
 
 from cachetools import LRUCache
 
 from tokensvc.arns import ChannelArn
 from tokensvc.clock import Clock
-from tokensvc.errors import ChannelNotFound, IvsRefused, IvsUnavailable
+from tokensvc.errors import ChannelNotFound, IvsRefused, IvsUnavailable, NotFound
+from tokensvc.ivs.channels import MOST_IN_A_CALL
 from tokensvc.ivs.model import Channel
+
+Fetch = Callable[[ChannelArn], Channel]
+"""Looks one channel up: raises `ChannelNotFound`, `IvsUnavailable` or `IvsRefused`."""
+
+FetchTogether = Callable[[Sequence[ChannelArn]], Mapping[ChannelArn, Channel | ChannelNotFound]]
+"""Looks up to `MOST_IN_A_CALL` channels of one region up, and leaves out those that it learned
+nothing of: raises `NotFound`, `IvsUnavailable` or `IvsRefused` when the whole call fails."""
 
 _log = logging.getLogger(__name__)
 
@@ -81,12 +93,17 @@ class _Memory:
         )
 
 
+_Flight = Future[_Memory | None]
+"""A look-up that is under way; None when nothing was learned."""
+
+
 class ChannelDirectory:
     """Channels by ARN, for all threads of a process."""
 
     def __init__(
         self,
-        fetch: Callable[[ChannelArn], Channel],
+        fetch: Fetch,
+        fetch_together: FetchTogether,
         clock: Clock,
         terms: DirectoryTerms,
         random: Random,
@@ -94,18 +111,20 @@ class ChannelDirectory:
         """A directory that knows nothing yet.
 
         Args:
-            fetch: looks one channel up, within a bounded time; raises `ChannelNotFound`,
-                `IvsUnavailable` or `IvsRefused`.
+            fetch: looks one channel up, within a bounded time.
+            fetch_together: looks several up, within a bounded time.
             clock: the time.
             terms: how long answers serve and how many are kept.
             random: the jitter.
         """
         self._fetch = fetch
+        self._fetch_together = fetch_together
         self._clock = clock
         self._terms = terms
         self._random = random
         self._memories: LRUCache[ChannelArn, _Memory] = LRUCache(terms.capacity)
-        self._flights: dict[ChannelArn, Future[_Memory]] = {}
+        self._flights: dict[ChannelArn, _Flight] = {}
+        self._together_again_at = -math.inf
         self._lock = threading.Lock()
 
     def get(self, arn: ChannelArn) -> Channel:
@@ -125,46 +144,105 @@ class ChannelDirectory:
         if flight is None or (not is_ours and memory.usable_at(now)):
             return memory.told_at(now)
         if is_ours:
-            self._fly(memory, flight)
+            self._fly({arn: flight}, self._look_up(memory))
+        learned = flight.result()
+        if learned is None:
+            return self.get(arn)  # It was to be looked up together with others, and was not.
         # As of when it was asked for: however long the look-up took, its answer is told.
-        return flight.result().told_at(now)
+        return learned.told_at(now)
 
-    def _fly(self, memory: _Memory, flight: Future[_Memory]) -> None:
-        """Look up, remember, and tell all who wait; a fault of `fetch` itself is told as well."""
-        try:
-            learned = self._look_up(memory)
-        except BaseException as exc:
-            with self._lock:
-                del self._flights[memory.arn]
-            flight.set_exception(exc)
-            raise
+    def warm(self, arns: Iterable[ChannelArn]) -> None:
+        """Look up those channels that `get` would have to look up, as many in a call as IVS takes.
+
+        What IVS says, and that it fails, is told by `get`.
+        """
         with self._lock:
-            # In one step, so that nobody finds neither the flight nor what it learned.
-            self._memories[memory.arn] = learned
-            del self._flights[memory.arn]
-        flight.set_result(learned)
+            due = [arn for arn in set(arns) if self._is_due(arn)]
+        for call in _calls(due):
+            self._look_up_in_a_call(call)
 
-    def _look_up(self, memory: _Memory) -> _Memory:
+    def _look_up_in_a_call(self, call: Sequence[ChannelArn]) -> None:
+        with self._lock:
+            # Looked at again: the calls before this one took their time.
+            due = [arn for arn in call if self._is_due(arn)]
+            if len(due) <= 1 or self._clock.monotonic() < self._together_again_at:
+                return
+            memories = [self._memories.get(arn, _Memory(arn)) for arn in due]
+            flights: dict[ChannelArn, _Flight] = {arn: Future() for arn in due}
+            self._flights |= flights
+        self._fly(flights, self._look_up_together(memories))
+
+    def _is_due(self, arn: ChannelArn) -> bool:
+        memory = self._memories.get(arn, _Memory(arn))
+        return arn not in self._flights and self._clock.monotonic() >= memory.ask_again_at
+
+    def _fly(self, flights: Mapping[ChannelArn, _Flight], look_up: Iterator[_Memory]) -> None:
+        """Remember what is learned, and tell all who wait; a fault of the look-up is told too."""
+        waiting = dict(flights)
+        try:
+            for learned in look_up:
+                self._land(learned.arn, learned)
+                waiting.pop(learned.arn).set_result(learned)
+        except BaseException as exc:
+            for arn, flight in waiting.items():
+                self._land(arn)
+                flight.set_exception(exc)
+            raise
+        for arn, flight in waiting.items():
+            self._land(arn)
+            flight.set_result(None)
+
+    def _land(self, arn: ChannelArn, learned: _Memory | None = None) -> None:
+        # In one step, so that nobody finds neither the flight nor what it learned.
+        with self._lock:
+            if learned is not None:
+                self._memories[arn] = learned
+            del self._flights[arn]
+
+    def _look_up(self, memory: _Memory) -> Iterator[_Memory]:
         asked_at = self._clock.monotonic()
         try:
-            channel = self._fetch(memory.arn)
-        except ChannelNotFound:
-            return _Memory(
-                memory.arn, is_absent=True, ask_again_at=asked_at + self._terms.negative_seconds
-            )
+            yield self._learned(memory.arn, self._fetch(memory.arn), asked_at)
+        except ChannelNotFound as exc:
+            yield self._learned(memory.arn, exc, asked_at)
         except (IvsUnavailable, IvsRefused) as exc:
             _log.warning("The channel %s could not be looked up: %s", memory.arn, exc)
             # From now, not from when it was sent: a look-up that hung must not be tried at once.
-            return replace(
-                memory,
-                is_absent=False,
-                ask_again_at=self._clock.monotonic() + self._terms.negative_seconds,
-            )
+            ask_again_at = self._clock.monotonic() + self._terms.negative_seconds
+            yield replace(memory, is_absent=False, ask_again_at=ask_again_at)
+
+    def _look_up_together(self, memories: Sequence[_Memory]) -> Iterator[_Memory]:
+        asked_at = self._clock.monotonic()
+        try:
+            answers = self._fetch_together([memory.arn for memory in memories])
+        except (NotFound, IvsUnavailable, IvsRefused) as exc:
+            _log.warning("Channels are looked up one by one, as together they can't be: %s", exc)
+            with self._lock:
+                now = self._clock.monotonic()
+                self._together_again_at = now + self._terms.negative_seconds
+            return
+        for arn, answer in answers.items():
+            yield self._learned(arn, answer, asked_at)
+
+    def _learned(
+        self, arn: ChannelArn, answer: Channel | ChannelNotFound, asked_at: float
+    ) -> _Memory:
         terms = self._terms
+        if isinstance(answer, ChannelNotFound):
+            return _Memory(arn, is_absent=True, ask_again_at=asked_at + terms.negative_seconds)
         fresh_seconds = terms.fresh_seconds * (1 - terms.jitter * self._random.random())
         return _Memory(
-            memory.arn,
-            channel,
+            arn,
+            answer,
             usable_until=asked_at + max(terms.fresh_seconds, terms.usable_while_failing_seconds),
             ask_again_at=asked_at + fresh_seconds,
         )
+
+
+def _calls(arns: Iterable[ChannelArn]) -> Iterator[Sequence[ChannelArn]]:
+    """The channels as IVS takes them in one call: of one region, and not too many."""
+    for _, of_region in groupby(sorted(arns), lambda arn: arn.region):
+        left = list(of_region)
+        while left:
+            yield left[:MOST_IN_A_CALL]
+            del left[:MOST_IN_A_CALL]

@@ -7,9 +7,10 @@ and however it ends, it leaves one line in the audit.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
@@ -25,6 +26,7 @@ from tokensvc.errors import (
     ChannelNotPrivate,
     InvalidArn,
     InvalidRequest,
+    NotEntitled,
     Problem,
     TokensvcError,
 )
@@ -143,6 +145,23 @@ class PlaybackIssuer:
         # Before the URL is handed out: what could not be written down was not granted.
         self._audit.write(trail.granted(url))
         return url
+
+    def look_ahead(self, caller: Caller, requests: Iterable[PlaybackRequest]) -> None:
+        """Look up together the channels of requests that are to be issued next.
+
+        Those alone that `issue` would look up for this caller. Nothing is refused or audited here.
+        """
+        self._directory.warm(self._channels_to_look_up(caller, requests))
+
+    def _channels_to_look_up(
+        self, caller: Caller, requests: Iterable[PlaybackRequest]
+    ) -> Iterator[ChannelArn]:
+        for request in requests:
+            with contextlib.suppress(InvalidRequest, ChannelNotFound, NotEntitled):
+                arn = self._channel_arn(request.channel)
+                scope(self._grants, caller, arn)
+                self._ring(arn)
+                yield arn
 
     def _decided(self, trail: _Trail) -> PlaybackUrl:
         request, moment = trail.request, trail.moment

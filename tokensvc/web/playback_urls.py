@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated
+from functools import partial
+from typing import Annotated, TypeGuard, TypeVar
 
 from flask import Blueprint, Response, jsonify, request
 from pydantic import ConfigDict, Field, TypeAdapter, with_config
@@ -25,6 +27,8 @@ MOST_REQUESTS = 100
 LONGEST_ARN = 128  # characters; IVS: botocore model, ChannelArn
 LONGEST_ORIGIN = 300  # characters: a host name of 253, its scheme and its port
 MOST_ORIGINS = 100
+
+T = TypeVar("T")
 
 _STRICT = ConfigDict(extra="forbid", strict=True)
 
@@ -67,25 +71,39 @@ def create_blueprint(service: Service) -> Blueprint:
     @routes.post("/v1/playback-urls")
     def one() -> Response:
         caller = caller_of(request, service)
-        return jsonify(issued(caller, read_json(request, longest_bytes=LONGEST_BODY_BYTES)))
+        return jsonify(issued(caller, read(read_json(request, longest_bytes=LONGEST_BODY_BYTES))))
 
     @routes.post("/v1/playback-urls:batch")
     def batch() -> Response:
         caller = caller_of(request, service)
         body = checked(batch_form, read_json(request, longest_bytes=LONGEST_BATCH_BODY_BYTES))
-        return jsonify(results=[result(caller, item) for item in body.requests])
+        items = [in_its_place(partial(read, item)) for item in body.requests]
+        # A fault in looking ahead is logged, and costs no item its own look-up.
+        in_its_place(partial(service.issuer.look_ahead, caller, filter(_is_request, items)))
+        results = [
+            in_its_place(partial(issued, caller, item)) if _is_request(item) else item
+            for item in items
+        ]
+        return jsonify(results=results)
 
-    def issued(caller: Caller, body: object) -> dict[str, object]:
-        asked = checked(one_form, body).asked()
+    def read(body: object) -> PlaybackRequest:
+        return checked(one_form, body).asked()
+
+    def issued(caller: Caller, asked: PlaybackRequest) -> dict[str, object]:
         return _answer(service.issuer.issue(caller, asked, Circumstances(request_id())))
 
-    def result(caller: Caller, item: object) -> dict[str, object]:
+    def in_its_place(do: Callable[[], T]) -> T | dict[str, object]:
+        """What comes of one item, or the problem that stands for it."""
         try:
-            return issued(caller, item)
+            return do()
         except Exception as raised:  # noqa: BLE001 -- One item's fault is told in its place, and logged there.
             return problems.document(problems.told(raised))
 
     return routes
+
+
+def _is_request(item: object) -> TypeGuard[PlaybackRequest]:
+    return isinstance(item, PlaybackRequest)
 
 
 def _answer(url: PlaybackUrl) -> dict[str, object]:

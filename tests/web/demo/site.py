@@ -24,7 +24,7 @@ from tokensvc.audit import JsonLinesAudit
 from tokensvc.aws import AwsClients, AwsTerms
 from tokensvc.bootstrap import Service
 from tokensvc.clock import SystemClock
-from tokensvc.ivs.channels import get_channel
+from tokensvc.ivs.channels import get_channel, get_channels
 from tokensvc.ivs.directory import ChannelDirectory, DirectoryTerms
 from tokensvc.ivs.key_pairs import IvsKeyPairs
 from tokensvc.keyring.custody.file import FileCustody
@@ -114,7 +114,11 @@ def _service(
         channel_names={},
         grants={grant.name: grant},
         directory=ChannelDirectory(
-            partial(get_channel, clients), CLOCK, DirectoryTerms(), SystemRandom()
+            partial(get_channel, clients),
+            partial(get_channels, clients),
+            CLOCK,
+            DirectoryTerms(),
+            SystemRandom(),
         ),
         rings=rings,
         limits=PlaybackLimits(),
