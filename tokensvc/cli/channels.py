@@ -83,8 +83,9 @@ def create(  # noqa: PLR0913 # Each is an option of the command.
         "name": name,
         "authorized": not public,
         "insecureIngest": insecure_ingest,
-        "tags": tags,
     }
+    if tags:  # Without any, no permission to tag is needed.
+        request["tags"] = tags
     if channel_type is not None:
         request["type"] = channel_type
     if latency_mode is not None:

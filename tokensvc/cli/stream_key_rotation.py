@@ -20,7 +20,11 @@ from tokensvc.errors import IvsRefused, NotFound, TokensvcError
 
 if TYPE_CHECKING:
     from mypy_boto3_ivs import IVSClient
-    from mypy_boto3_ivs.type_defs import StreamKeySummaryTypeDef, StreamKeyTypeDef
+    from mypy_boto3_ivs.type_defs import (
+        CreateStreamKeyRequestTypeDef,
+        StreamKeySummaryTypeDef,
+        StreamKeyTypeDef,
+    )
 
 _PAGE_SIZE = 50  # stream keys, IVS's own most (botocore model, MaxStreamKeyResults)
 
@@ -48,9 +52,12 @@ def create_stream_key(
         NotFound, IvsUnavailable: when IVS does not make it.
     """
     client = ivs.client(channel.region)
+    request: CreateStreamKeyRequestTypeDef = {"channelArn": str(channel)}
+    if tags:  # Without any, no permission to tag is needed.
+        request["tags"] = tags
     try:
         with translated("CreateStreamKey", channel.region):
-            return client.create_stream_key(channelArn=str(channel), tags=tags)["streamKey"]
+            return client.create_stream_key(**request)["streamKey"]
     except IvsRefused as exc:
         if exc.aws_code != QUOTA_EXCEEDED:
             raise
