@@ -53,4 +53,4 @@ def test_a_clock_is_compared_with_the_date_of_a_real_answer(
     """An hour behind, right, and an hour ahead."""
     clock = ManualClock(time.time() + off_seconds)
 
-    assert clock_offset_seconds(clients, OREGON, clock) == pytest.approx(off_seconds, abs=5)
+    assert clock_offset_seconds(clients, OREGON, clock) == pytest.approx(off_seconds, abs=60)
