@@ -232,6 +232,26 @@ def test_all_problems_are_told_at_once(load: Load) -> None:
             "grants.web.channels",
             "other_region",
         ),
+        (
+            f'[grants.web]\nchannels = ["{ARN.replace("us-west-2", "eu-west-1")}"]',
+            "grants.web.channels",
+            "other_region",
+        ),
+        (
+            '[grants.web]\nchannels = ["arn:aws:ivs:us-west-2:210987654321:channel/*"]',
+            "grants.web.channels",
+            "other_account",
+        ),
+        (
+            f'[grants.web]\nchannels = ["{ARN.replace("123456789012", "210987654321")}"]',
+            "grants.web.channels",
+            "other_account",
+        ),
+        (
+            f'[rotation]\ncanary_channels = ["{ARN.replace("123456789012", "210987654321")}"]',
+            "rotation.canary_channels",
+            "other_account",
+        ),
         ("[grants.web]\nchannels = []", "grants.web.channels", "too_short"),
         ("[grants.web]", "grants.web.channels", "missing"),
         ("[grants]\nweb = 3", "grants.web", "model_type"),
@@ -280,6 +300,14 @@ def test_a_mistake_is_told_with_its_field_and_rule(
     """One mistake, and the others of the same file still hold."""
     broken = rules_broken(load, LEAST + lines)
     assert broken[field] == (rule or "refreshed_too_seldom")
+
+
+def test_a_channel_of_another_account_is_refused_in_the_environment_too(load: Load) -> None:
+    """Wherever a channel is named, it is one that the service can serve."""
+    elsewhere = ARN.replace("123456789012", "210987654321")
+    assert rules_broken(
+        load, LEAST, TOKENSVC_CHANNELS__MAIN=elsewhere, TOKENSVC_GRANTS__WEB__CHANNELS=elsewhere
+    ) == {"channels.main": "other_account", "grants.web.channels": "other_account"}
 
 
 def test_a_view_may_miss_one_look_at_the_state_and_no_rule_is_broken_at_the_boundary(

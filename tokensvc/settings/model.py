@@ -79,7 +79,7 @@ class IvsSettings(Section):
     """The AWS account and regions. Credentials and endpoints are found the AWS way."""
 
     account_id: Annotated[str, StringConstraints(pattern=r"^[0-9]{12}$")] = Field(
-        description="The AWS account that the channels and key pairs belong to: 12 digits.",
+        description="The AWS account of the key pairs and of all channels named below: 12 digits.",
         examples=["123456789012"],
     )
     regions: Annotated[
@@ -87,7 +87,7 @@ class IvsSettings(Section):
         BeforeValidator(_listed),
         Field(min_length=1),
     ] = Field(
-        description="The regions that have private channels; each gets key pairs of its own.",
+        description="The regions of all channels named below; each gets key pairs of its own.",
         examples=[["us-west-2"]],
     )
 
