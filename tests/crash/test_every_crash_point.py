@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from pathlib import Path
@@ -178,7 +178,9 @@ def _site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 
 
 @pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
-def test_reconcile_makes_good_whatever_a_kill_left(case: Case, site: Site, tmp_path: Path) -> None:
+def test_reconcile_makes_good_whatever_a_kill_left(
+    case: Case, site: Site, tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
     """No token that was given out is refused before its time, and nothing is lost or left over."""
     with site.set(case.scene, tmp_path / "scene") as prepared:
         whole = run(case, prepared, tmp_path / "whole")
@@ -191,6 +193,7 @@ def test_reconcile_makes_good_whatever_a_kill_left(case: Case, site: Site, tmp_p
             killed = run(case, prepared, tmp_path / f"{count}", die_after=count)
             assert killed.exit_code == -signal.SIGKILL
             assert killed.calls == whole.calls[:count]
+        record_property("crash_points", len(whole.calls) + 1)
 
 
 @pytest.mark.parametrize("name", ["rotate", "revoke all"])
