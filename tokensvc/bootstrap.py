@@ -172,8 +172,10 @@ def build_rotator(
 ) -> Rotator:
     """What rotates that region's key pairs, in the name of `by`.
 
+    A region that the settings no longer name is wound down.
+
     Raises:
-        SettingsInvalid: when the settings name what can't be used, or the region is not theirs.
+        SettingsInvalid: when the settings name what can't be used.
         IvsUnavailable: when AWS's settings or credentials make no sense.
     """
     key_pairs = IvsKeyPairs(clients, region)
@@ -187,6 +189,7 @@ def build_rotator(
         binding=Binding(region, settings.ivs.account_id, bound_endpoint(key_pairs.endpoint)),
         terms=settings.rotation_terms(),
         keep_standby=settings.rotation.keep_standby,
+        winding_down=region not in settings.ivs.regions,
     )
 
 

@@ -45,6 +45,8 @@ def pair(key_id: str, state: KeyState, **changes: object) -> KeyPair:
     }
     if state is not KeyState.PENDING:
         fields |= {"arn": arn(key_id), "published_at": EXAMPLE_NOW - 80_000}
+    if state in (KeyState.ACTIVE, KeyState.RETIRING, KeyState.RETIRED):
+        fields |= {"activated_at": EXAMPLE_NOW - 70_000}
     return KeyPair(**fields | changes)  # type: ignore[arg-type] # Fields by name, checked at once.
 
 

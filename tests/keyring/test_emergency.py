@@ -11,9 +11,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from tests.keyring.rings import TERMS
 from tests.keyring.world import LosesAnswers, World, world_in
 from tokensvc.errors import IvsUnavailable, KeyNotFound, NoSigningKey, RotationRefused
-from tokensvc.keyring.model import KeyState, Ring
+from tokensvc.keyring.model import Act, KeyState, Ring
 from tokensvc.keyring.rotation import Settled
-from tokensvc.p384 import PublicKey
+from tokensvc.p384 import PublicKey, Signer
 
 PENDING, PUBLISHED, ACTIVE, RETIRING, RETIRED = KeyState
 
@@ -218,3 +218,34 @@ def test_a_region_without_an_active_key_signs_nothing(world: World) -> None:
 
     with world.view() as view, pytest.raises(NoSigningKey, match="keys reconcile"):
         view.active(world.moment())
+
+
+def test_the_canary_does_not_keep_a_stolen_key_at_work(world: World) -> None:
+    """The edge may not know the fresh key yet; the history says what was done without."""
+    world.settle()
+    stolen = world.ring.pairs[0]
+
+    def never(signer: Signer) -> None:
+        raise RotationRefused("The edge answers 403.")
+
+    world.rotator().revoke([stolen.key_id], "laptop lost")
+    world.reconcile(world.rotator(canary=never))
+
+    assert states(world.ring) == [RETIRED, ACTIVE, PUBLISHED]
+    switch = next(line for line in world.ring.history[::-1] if line.to_state is ACTIVE)
+    assert switch.why == "laptop lost (urgent: no publish delay)"
+
+
+def test_a_stolen_pair_whose_half_was_never_made_goes_too(world: World) -> None:
+    """A crash between the record and the making; the folder of custody is not even there."""
+    world.rotator().ring()
+    stored = world.store.load()
+    assert stored is not None
+    recorded = stored.ring.with_new_pair("kdied", Act(world.clock.now(), "ann@desk", "first"))
+    world.store.save(recorded, replacing=stored.version)
+
+    world.rotator().revoke(["kdied"], "laptop lost")
+    world.reconcile()
+
+    assert world.ring.pair("kdied").state is RETIRED
+    assert "kdied" not in world.custody.key_ids()

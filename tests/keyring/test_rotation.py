@@ -34,6 +34,7 @@ class Case:
     held: tuple[str, ...]
     expected: Step | Settled | float
     keep_standby: bool = True
+    winding_down: bool = False
 
 
 CASES = {
@@ -134,6 +135,26 @@ CASES = {
         ("b", "c"),
         Settled(),
     ),
+    "rule 10: a stolen key that signs goes first when strangers fill the slots": Case(
+        ring(pair("a", ACTIVE, compromised_at=NOW), pair("b", PENDING), wish=True),
+        ("a", "stranger", "other"),
+        Step(Action.WITHDRAW, "a"),
+    ),
+    "a region that is left withdraws its standby, which has signed nothing": Case(
+        ring(pair("a", ACTIVE), pair("b", PUBLISHED)),
+        ("a", "b"),
+        Step(Action.WITHDRAW, "b"),
+        winding_down=True,
+    ),
+    "a region that is left stops signing, and nothing takes over": Case(
+        ring(pair("a", ACTIVE)), ("a",), Step(Action.STOP, "a"), winding_down=True
+    ),
+    "a region that is left drains what signed": Case(
+        ring(pair("a", RETIRING, signing_ended_at=NOW - 40)), ("a",), NOW + 3_700, winding_down=True
+    ),
+    "a region that was left is settled": Case(
+        ring(pair("a", RETIRED, destroyed_on=NOW)), (), Settled(), winding_down=True
+    ),
     "rule 5: a full region waits for its own drain before it imports": Case(
         ring(
             pair("a", RETIRING, signing_ended_at=NOW - 40),
@@ -149,7 +170,13 @@ CASES = {
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
 def test_next_step(case: Case) -> None:
     """The next step is the one that the rules ask for."""
-    found = next_step(case.ring, held(*case.held), NOW, keep_standby=case.keep_standby)
+    found = next_step(
+        case.ring,
+        held(*case.held),
+        NOW,
+        keep_standby=case.keep_standby,
+        winding_down=case.winding_down,
+    )
 
     if isinstance(found, WaitUntil):
         assert found.at == case.expected

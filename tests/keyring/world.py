@@ -67,11 +67,19 @@ class World:
         terms: Terms = TERMS,
         canary: Canary | None = None,
         keep_standby: bool = True,
+        winding_down: bool = False,
     ) -> Rotator:
         """A rotator of its own, as each command makes one."""
         steps = Steps(self.custody, key_pairs or self.key_pairs, self.clock, "ann@desk", canary)
         binding = Binding(REGION, account_id, self.ivs.url)
-        return Rotator(self.store, steps, binding=binding, terms=terms, keep_standby=keep_standby)
+        return Rotator(
+            self.store,
+            steps,
+            binding=binding,
+            terms=terms,
+            keep_standby=keep_standby,
+            winding_down=winding_down,
+        )
 
     def reconcile(self, rotator: Rotator | None = None) -> object:
         """What a reconcile ends with."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import getpass
 import os
@@ -14,11 +15,13 @@ from typing import TypeVar
 
 import click
 
-from tokensvc.arns import Region
+from tokensvc.arns import Region, parse_region
 from tokensvc.aws import AwsClients
 from tokensvc.bootstrap import build_patient_clients, build_rotator, build_state
 from tokensvc.clock import Clock
+from tokensvc.errors import InvalidArn
 from tokensvc.keyring.rotator import Rotator
+from tokensvc.keyring.store import RingStore
 from tokensvc.settings import Settings, load_settings
 from tokensvc.state.base import State
 
@@ -68,14 +71,19 @@ class Invocation:
     def regions(self, asked: str | None) -> tuple[Region, ...]:
         """The asked region, or all that are configured.
 
+        One that was configured once and has a ring still may be asked for: it is being left.
+
         Raises:
-            click.BadParameter: when the settings don't have the asked one.
+            click.BadParameter: when the asked one is neither.
         """
         configured = self.settings.ivs.regions
         if asked is None:
             return configured
-        for region in configured:
-            if region == asked:
+        if asked in configured:
+            return (Region(asked),)
+        with contextlib.suppress(InvalidArn):
+            region = parse_region(asked)
+            if RingStore(self.state, region).load() is not None:
                 return (region,)
         raise click.BadParameter(
             f"{asked} is not among the configured regions: {', '.join(configured)}.",

@@ -280,10 +280,17 @@ class Ring:
                 ring = _noted(_replaced(ring, key_id, compromised_at=act.at), line)
         return ring
 
+    def stopped(self, key_id: str, act: Act) -> Ring:
+        """The ring with that pair signing no more and none in its place: its region is left."""
+        return _moved(self, key_id, KeyState.ACTIVE, KeyState.RETIRING, act)
+
     def withdrawn(self, key_id: str, act: Act) -> Ring:
-        """The ring with that stolen pair on its way out of IVS, without a drain (rule 10)."""
+        """The ring with that pair on its way out of IVS without a drain.
+
+        A stolen one gets none (rule 10), and one that never signed has nothing to wait for.
+        """
         pair = self.pair(key_id)
-        if not pair.is_compromised:
+        if pair.activated_at is not None and not pair.is_compromised:
             raise RotationRefused(f"{key_id} was not declared stolen: it leaves after a drain.")
         moved = _moved(self, key_id, pair.state, KeyState.RETIRING, act)
         return _replaced(moved, key_id, delete_intended_at=act.at)
@@ -316,12 +323,13 @@ def _invariants(ring: Ring) -> Iterable[str]:
         yield f"{active} key pairs are active, and only one may be (rule 1)."
     for pair in ring.pairs:
         known = pair.public_key is not None and pair.arn is not None
-        may_be_unknown = pair.state is KeyState.PENDING or pair.is_compromised
+        may_be_unknown = pair.state is KeyState.PENDING or pair.delete_intended_at is not None
         if not known and not may_be_unknown:
             yield f"{pair.key_id} is {pair.state} without a public half and an ARN."
         if pair.arn and (pair.arn.region, pair.arn.account_id) != (ring.region, ring.account_id):
             yield f"{pair.key_id} is of another account or region: {pair.arn}."
-        drained = pair.signing_ended_at is not None or pair.is_compromised
+        has_signed = pair.activated_at is not None or pair.state is KeyState.ACTIVE
+        drained = pair.signing_ended_at is not None or pair.is_compromised or not has_signed
         if pair.delete_intended_at is not None and not drained:
             yield f"{pair.key_id} is to be deleted without a recorded end of signing (rule 4)."
 

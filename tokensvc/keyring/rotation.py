@@ -23,9 +23,11 @@
 10. Emergency: a stolen key leaves without a drain. Stolen pairs that don't sign go first. One that
     signs goes as soon as another signs: the standby, or a fresh pair, without rule 2's delay. When
     strangers leave no slot for a fresh one, the stolen one goes first and nothing signs meanwhile.
+    The canary of rule 2 is not asked.
 11. Rotation runs as a command or a scheduled job, never inside a web worker.
 
 `next_step` is pure: the same ring, the same pairs held by IVS and the same time give the same step.
+A region that is left (`winding_down`) gets no new key: what signs stops and drains, the rest goes.
 Rules 3 and 11 are the business of `view`, 7 of `store`, 2's checks and 6's order of `rotator`.
 """
 
@@ -50,6 +52,7 @@ class Action(StrEnum):
     IMPORT = "import into IVS"
     RECORD_IMPORT = "record the import, whose answer was lost, of"
     SWITCH = "check, and sign from now on with"
+    STOP = "sign no more with"
     RECORD_SIGNING_END = "record that signing has ended with"
     WITHDRAW = "withdraw without a drain"
     INTEND_DELETE = "decide to delete from IVS"
@@ -91,7 +94,8 @@ class Outlook:
     ring: Ring
     held: Sequence[HeldKeyPair]
     now: float
-    keep_standby: bool
+    keep_standby: bool = True
+    winding_down: bool = False
 
     def held_twin(self, pair: KeyPair) -> HeldKeyPair | None:
         """What IVS holds under that pair's fingerprint, or under its ARN (rule 5)."""
@@ -108,14 +112,26 @@ class Outlook:
 
 
 def next_step(
-    ring: Ring, held_by_ivs: Sequence[HeldKeyPair], now: float, *, keep_standby: bool = True
+    ring: Ring,
+    held_by_ivs: Sequence[HeldKeyPair],
+    now: float,
+    *,
+    keep_standby: bool = True,
+    winding_down: bool = False,
 ) -> Step | WaitUntil | Settled:
     """What to do next with the ring, or until when to wait, or that nothing is left.
+
+    Args:
+        ring: the ring.
+        held_by_ivs: every key pair that IVS holds in the region.
+        now: Unix seconds.
+        keep_standby: whether the next standby is made as soon as a switch is done (rule 9).
+        winding_down: whether the region is left: its settings name it no more.
 
     Raises:
         RotationRefused: when going on takes a decision that only a person can make.
     """
-    outlook = Outlook(ring, held_by_ivs, now, keep_standby)
+    outlook = Outlook(ring, held_by_ivs, now, keep_standby, winding_down)
     waits = []
     for rule in _IN_ORDER:
         match rule(outlook):
@@ -212,7 +228,7 @@ def _doubt(outlook: Outlook) -> None:
     if ring.wish is not None and ring.wish.is_urgent:
         # A person has decided, and what comes in the stolen key's place is checked with IVS.
         return
-    if not ring.pairs and held_by(Owner.OTHER_DEPLOYMENT, ring, held):
+    if not ring.pairs and not outlook.winding_down and held_by(Owner.OTHER_DEPLOYMENT, ring, held):
         raise RotationRefused(
             f"There is no key pair of {ring.region} in this state, and IVS holds some of another "
             f"deployment:\n{who_sits_where(ring, held)}",
@@ -235,6 +251,15 @@ def _doubt(outlook: Outlook) -> None:
             way_out="Restore the newest state. If it is lost and nothing signs with them any more, "
             "delete them with the calls above, then run `tokensvc keys reconcile`.",
         )
+
+
+def _wind_down(outlook: Outlook) -> Step | None:
+    if not outlook.winding_down:
+        return None
+    for pair in outlook.ring.in_state(KeyState.PENDING, KeyState.PUBLISHED):
+        return Step(Action.WITHDRAW, pair.key_id)
+    active = outlook.ring.active
+    return None if active is None else Step(Action.STOP, active.key_id)
 
 
 def _publish(outlook: Outlook) -> Step | WaitUntil | None:
@@ -265,12 +290,9 @@ def _switch(outlook: Outlook) -> Step | WaitUntil | None:
 
 def _prepare(outlook: Outlook) -> Step | WaitUntil | None:
     ring = outlook.ring
-    if ring.in_state(KeyState.PENDING, KeyState.PUBLISHED):
+    if outlook.winding_down or ring.in_state(KeyState.PENDING, KeyState.PUBLISHED):
         return None
-    active = ring.active
-    if outlook.is_full and active is not None and active.is_compromised:
-        return Step(Action.WITHDRAW, active.key_id)
-    if ring.wish is not None or active is None:
+    if ring.wish is not None or ring.active is None:
         return _slot_free_for(outlook, Step(Action.NEW_PAIR))
     if outlook.keep_standby and not outlook.is_full:
         return Step(Action.NEW_PAIR)
@@ -291,6 +313,7 @@ _IN_ORDER: tuple[Callable[[Outlook], Step | WaitUntil | None], ...] = (
     _finish_a_deletion,
     _end_signing,
     _doubt,
+    _wind_down,
     _publish,
     _switch,
     _prepare,
@@ -301,6 +324,9 @@ _IN_ORDER: tuple[Callable[[Outlook], Step | WaitUntil | None], ...] = (
 def _slot_free_for(outlook: Outlook, step: Step) -> Step | WaitUntil | None:
     if not outlook.is_full:
         return step
+    active = outlook.ring.active
+    if active is not None and active.is_compromised:
+        return Step(Action.WITHDRAW, active.key_id)
     if drain_ends(outlook.ring):
         # `_retire` frees the slot in time, and names the moment until which to wait.
         return None

@@ -64,12 +64,14 @@ class Rotator:
         binding: Binding,
         terms: Terms,
         keep_standby: bool = True,
+        winding_down: bool = False,
     ) -> None:
         self._store = store
         self._steps = steps
         self._binding = binding
         self._terms = terms
         self._keep_standby = keep_standby
+        self._winding_down = winding_down
 
     # --- What an operator asks for
 
@@ -87,6 +89,7 @@ class Rotator:
         Raises:
             RotationRefused: when the ring already has as many pairs as IVS takes.
         """
+        self._require_configured()
         stored = self._load()
         alive = [pair for pair in stored.ring.pairs if pair.state is not KeyState.RETIRED]
         if len(alive) >= MOST_PAIRS_IN_IVS:
@@ -101,6 +104,7 @@ class Rotator:
 
     def import_pair(self, key_id: str, why: str) -> KeyPair:
         """That pending pair, published: its public half is in IVS."""
+        self._require_configured()
         stored = self._load()
         pair = stored.ring.pair(key_id)
         if pair.state is not KeyState.PENDING:
@@ -132,6 +136,7 @@ class Rotator:
             InvalidKeyMaterial: when IVS's fingerprint is another key's.
         """
         public_key = PublicKey.of(private_key.public_key())
+        self._require_configured()
         self._require_here(arn)
         try:
             held = self._steps.key_pairs.get(arn)
@@ -179,6 +184,7 @@ class Rotator:
         return tuple(plan(wished, held, now, keep_standby=self._keep_standby))
 
     def _wished(self, ring: Ring, reason: str, *, force: bool) -> Ring:
+        self._require_configured()
         now = self._steps.clock.now()
         refusal = rotation_refusal(ring, now)
         if refusal and not force:
@@ -223,7 +229,11 @@ class Rotator:
         stored, held = self._observe()
         while True:
             outlook = next_step(
-                stored.ring, held, self._steps.clock.now(), keep_standby=self._keep_standby
+                stored.ring,
+                held,
+                self._steps.clock.now(),
+                keep_standby=self._keep_standby,
+                winding_down=self._winding_down,
             )
             if not isinstance(outlook, Step):
                 return outlook
@@ -278,6 +288,15 @@ class Rotator:
                 way_out="Use the settings and the AWS environment that the ring was made with.",
             )
         return ring.with_terms(self._terms)
+
+    def _require_configured(self) -> None:
+        if self._winding_down:
+            raise RotationRefused(
+                f"{self._binding.region} is not among the configured regions: its key pairs only "
+                "drain and go.",
+                way_out="Add it to ivs.regions to keep it; `tokensvc keys reconcile --region "
+                f"{self._binding.region}` goes on with leaving it.",
+            )
 
     def _require_here(self, arn: PlaybackKeyArn) -> None:
         if (arn.region, arn.account_id) != (self._binding.region, self._binding.account_id):

@@ -94,8 +94,9 @@ class Steps:
                 held = self._found(required_public_half(ring.pair(key_id)))
                 return ring.published(key_id, held.arn, self.act(why))
             case Action.SWITCH:
-                self._check_before_switch(ring.pair(key_id))
-                return ring.switched_to(key_id, self.act(why))
+                return self._switched(ring, ring.pair(key_id), why)
+            case Action.STOP:
+                return ring.stopped(key_id, self.act(why))
             case Action.RECORD_SIGNING_END:
                 # The switch was saved before this reading of the clock (rule 4).
                 return ring.signing_ended(key_id, self.clock.now())
@@ -109,8 +110,7 @@ class Steps:
             case Action.RECORD_DELETE:
                 return ring.retired(key_id, self.act(why))
             case Action.DESTROY:
-                stolen = ring.pair(key_id).is_compromised
-                return ring.destroyed(key_id, self.custody.destroy(key_id, compromised=stolen))
+                return ring.destroyed(key_id, self._destroy(ring.pair(key_id)))
 
     def _import(self, ring: Ring, pair: KeyPair) -> HeldKeyPair:
         public_key = required_public_half(pair)
@@ -145,8 +145,18 @@ class Steps:
             way_out="Run `tokensvc keys reconcile` again: it was deleted a moment ago.",
         )
 
+    def _switched(self, ring: Ring, pair: KeyPair, why: str) -> Ring:
+        is_urgent = ring.wish is not None and ring.wish.is_urgent
+        self._check_before_switch(pair)
+        if is_urgent:
+            # An edge that does not know the new key yet must not keep the stolen one at work.
+            return ring.switched_to(pair.key_id, self.act(f"{why} (urgent: no publish delay)"))
+        if self.canary is not None:
+            self.canary(self.custody.signer(pair.key_id, required_public_half(pair)))
+        return ring.switched_to(pair.key_id, self.act(why))
+
     def _check_before_switch(self, pair: KeyPair) -> None:
-        """Rule 2: sign, verify, compare IVS's fingerprint with ours, ask the canary."""
+        """Rule 2: sign, verify, compare IVS's fingerprint with ours."""
         public_key = required_public_half(pair)
         signer = self.custody.signer(pair.key_id, public_key)
         public_key.verify(signer.sign(SELF_CHECK_MESSAGE), SELF_CHECK_MESSAGE)
@@ -156,8 +166,13 @@ class Steps:
                 f"IVS no longer holds {pair.key_id} as {pair.arn}: its tokens would be refused.",
                 way_out="The key that signs goes on. `tokensvc keys list` shows what IVS holds.",
             )
-        if self.canary is not None:
-            self.canary(signer)
+
+    def _destroy(self, pair: KeyPair) -> float:
+        if pair.public_key is None:
+            # Whether its half was made before a crash is not recorded. Making it once more, which
+            # gives the same one, leaves a half for certain, and so something to destroy.
+            self.custody.create(pair.key_id)
+        return self.custody.destroy(pair.key_id, compromised=pair.is_compromised)
 
     def _delete(self, pair: KeyPair) -> None:
         if pair.arn is None:

@@ -121,7 +121,7 @@ class RingView:
     def public_halves(self, moment: Moment) -> Sequence[PublicKey]:
         """The public halves whose tokens may still play: of the active and the retiring pairs."""
         pairs = self.ring(moment).in_state(KeyState.ACTIVE, KeyState.RETIRING)
-        return [required_public_half(pair) for pair in pairs]
+        return [required_public_half(pair) for pair in pairs if pair.activated_at is not None]
 
     def readiness(self, moment: Moment) -> Sequence[str]:
         """What keeps this worker from signing now or after the next switch, as sentences."""
