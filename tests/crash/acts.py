@@ -41,10 +41,14 @@ class Machine:
     @property
     def rotator(self) -> Rotator:
         """The rotator."""
+        return self.rotator_that()
+
+    def rotator_that(self, *, winding_down: bool = False) -> Rotator:
+        """The rotator, or the one of a region that is left."""
         steps = Steps(self.custody, self.key_pairs, self.clock, "ann@desk")
         store = RingStore(SqliteState(self.folder / "state.sqlite3", self.clock), REGION)
         binding = Binding(REGION, ACCOUNT_ID, self.key_pairs.endpoint)
-        return Rotator(store, steps, binding=binding, terms=TERMS)
+        return Rotator(store, steps, binding=binding, terms=TERMS, winding_down=winding_down)
 
 
 def generate(machine: Machine, _: Arguments) -> None:
@@ -70,6 +74,11 @@ def adopt(machine: Machine, arguments: Arguments) -> None:
 def reconcile(machine: Machine, _: Arguments) -> None:
     """`keys reconcile`."""
     machine.rotator.reconcile(_says_nothing)
+
+
+def leave(machine: Machine, _: Arguments) -> None:
+    """`keys reconcile --region R`, after the settings have let go of R."""
+    machine.rotator_that(winding_down=True).reconcile(_says_nothing)
 
 
 def rotate(machine: Machine, _: Arguments) -> None:
@@ -108,6 +117,7 @@ ACTS: Mapping[str, Callable[[Machine, Arguments], None]] = {
     "import": import_pair,
     "adopt": adopt,
     "reconcile": reconcile,
+    "leave": leave,
     "rotate": rotate,
     "revoke": revoke,
     "rewrap": rewrap,

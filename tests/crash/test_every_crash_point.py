@@ -132,6 +132,19 @@ CASES = (
         actions={Action.RECORD_DELETE, Action.DESTROY},
     ),
     Case(
+        "reconcile leaves the region, and the next one finds it in the settings again",
+        "leave",
+        scenes.settled,
+        calls=SAVE | REMOVE_FILE | ASK_IVS | DELETE,
+        actions={
+            Action.WITHDRAW,
+            Action.DELETE,
+            Action.DESTROY,
+            Action.STOP,
+            Action.RECORD_SIGNING_END,
+        },
+    ),
+    Case(
         "revoke the key that signs, during a drain",
         "revoke",
         scenes.active_stolen,
@@ -300,11 +313,12 @@ def is_to_be_repeated(case: Case, stage: Stage) -> bool:
 def live_on(stage: Stage, worker: RingView | None) -> None:
     """The hour that follows: tokens are given out, and each plays up to its last second."""
     world, began_at = stage.world, stage.world.clock.now()
-    if worker is not None:
+    if stage.has_active_key():
         stage.mint_by_a_fresh_view()
+    if worker is not None:
         world.clock.advance(VIEW_MAX_AGE_SECONDS)
         stage.mint_by(worker)
-    else:
+    if not stage.has_active_key():
         world.clock.advance(PUBLISH_DELAY_SECONDS)
         world.reconcile()
         stage.mint_by_a_fresh_view()
