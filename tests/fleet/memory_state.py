@@ -1,0 +1,125 @@
+"""A state in memory: one store, and for each process the state as it reaches it over its link."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from tests.fleet.links import Link
+from tokensvc.errors import StateConflict, StateUnavailable
+from tokensvc.state.base import NEW, Document, Record
+
+
+@dataclass(frozen=True, slots=True)
+class _Saved:
+    document: Document
+    nonce: object
+
+
+@dataclass(slots=True)
+class MemoryStore:
+    """What all processes share."""
+
+    documents: dict[str, _Saved] = field(default_factory=dict)
+    kinds: dict[str, dict[str, Record]] = field(default_factory=dict)
+    changes: dict[str, int] = field(default_factory=dict)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def load(self, name: str) -> Document | None:
+        """The document, or None when it was never saved."""
+        saved = self.documents.get(name)
+        return None if saved is None else saved.document
+
+    def version(self, name: str) -> int:
+        """The document's version, `NEW` when it was never saved."""
+        saved = self.documents.get(name)
+        return NEW if saved is None else saved.document.version
+
+    def save(self, name: str, document: Document, nonce: object) -> int:
+        """Compare and set, as one; a save that its writer tries again is recognised."""
+        with self.lock:
+            saved = self.documents.get(name)
+            if saved is not None and saved.nonce is nonce:
+                return saved.document.version
+            stored = self.version(name)
+            if stored != document.version - 1:
+                raise StateConflict(f"{name!r} is at version {stored}.")
+            self.documents[name] = _Saved(document, nonce)
+            return document.version
+
+    def change(self, kind: str, record_id: str, record: Record | None) -> None:
+        """Put the record, or remove the one with that ID."""
+        with self.lock:
+            records = self.kinds.setdefault(kind, {})
+            if record is not None:
+                records[record_id] = record
+            elif records.pop(record_id, None) is None:
+                return
+            self.changes[kind] = self.changes.get(kind, 0) + 1
+
+
+class MemoryState:
+    """Implements `State` for one process."""
+
+    def __init__(self, store: MemoryStore, link: Link | None = None) -> None:
+        self._store = store
+        self._link = link or Link()
+        self._is_closed = False
+
+    def version(self, name: str) -> int:
+        """The document's version, `NEW` when it was never saved."""
+        self._require_open()
+        with self._link.call(StateUnavailable):
+            return self._store.version(name)
+
+    def load(self, name: str) -> Document | None:
+        """The document, or None when it was never saved."""
+        self._require_open()
+        with self._link.call(StateUnavailable):
+            return self._store.load(name)
+
+    def save(self, name: str, body: str, *, replacing: int) -> int:
+        """The new version; the second try after a lost answer recognises the first (rule 7)."""
+        self._require_open()
+        document, nonce = Document(body, replacing + 1), object()
+        try:
+            return self._saved(name, document, nonce)
+        except StateUnavailable:
+            return self._saved(name, document, nonce)
+
+    def put(self, kind: str, record: Record) -> None:
+        """Store the record."""
+        self._require_open()
+        with self._link.call(StateUnavailable):
+            self._store.change(kind, record.record_id, record)
+
+    def remove(self, kind: str, record_id: str) -> None:
+        """Remove the record, if there is one."""
+        self._require_open()
+        with self._link.call(StateUnavailable):
+            self._store.change(kind, record_id, None)
+
+    def records(self, kind: str) -> Sequence[Record]:
+        """Every record of that kind, by ID."""
+        self._require_open()
+        with self._link.call(StateUnavailable):
+            return tuple(record for _, record in sorted(self._store.kinds.get(kind, {}).items()))
+
+    def records_version(self, kind: str) -> int:
+        """A number that grows with each change of that kind."""
+        self._require_open()
+        with self._link.call(StateUnavailable):
+            return self._store.changes.get(kind, 0)
+
+    def close(self) -> None:
+        """Refuse from now on."""
+        self._is_closed = True
+
+    def _saved(self, name: str, document: Document, nonce: object) -> int:
+        with self._link.call(StateUnavailable):
+            return self._store.save(name, document, nonce)
+
+    def _require_open(self) -> None:
+        if self._is_closed:
+            raise StateUnavailable("This state was closed.")
