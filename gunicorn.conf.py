@@ -1,21 +1,28 @@
 """How gunicorn serves the service: `tokensvc serve`, or `gunicorn` in this folder.
 
-Each worker makes the application after its fork, so that SIGHUP reads the settings anew without a
-request lost, and no worker shares a thread, a socket or a database with another.
+Settings are read at the start and at SIGHUP, by the master alone: a worker that takes a lost one's
+place has the same as its siblings, whatever the file says by then. SIGHUP changes nothing unless a
+start would succeed. Each worker makes the application after its fork, so that no request is lost,
+and no worker shares a thread, a socket or a database with another.
 """
 
 from __future__ import annotations
 
 import logging
 import os
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+
+from flask import Flask
 
 from tokensvc.errors import TokensvcError
 from tokensvc.settings import load_settings
 from tokensvc.telemetry.logs import configure_logging
 
+CHECK = (sys.executable, "-m", "tokensvc", "serve", "--check")
+LONGEST_CHECK_SECONDS = 60.0
 WORKER_BOOT_ERROR = 3  # gunicorn ends, rather than trying for ever, when a worker ends with this.
 MEMORY_FOLDER = Path("/dev/shm")  # noqa: S108 # gunicorn makes a private file there.
 
@@ -26,7 +33,7 @@ except TokensvcError as exc:
     sys.exit("\n".join([exc.detail, *_problems, exc.way_out]))
 _service = _settings.service
 
-wsgi_app = "wsgi:app()"
+wsgi_app = f"{__name__}:app()"
 pythonpath = str(Path(__file__).parent)
 bind = f"{_service.host}:{_service.port}"
 workers = _service.workers
@@ -56,6 +63,13 @@ access_log_format = "%(m)s %(U)s %(s)s %(B)s bytes %(M)s ms"
 loglevel = _service.log_level
 
 
+def app() -> Flask:
+    """The application of the settings that the master has read, made in each worker."""
+    import wsgi  # Importable once gunicorn has set `pythonpath`.
+
+    return wsgi.app(_settings)
+
+
 def on_starting(server: Any) -> None:  # noqa: ARG001 # gunicorn calls it by position.
     """Let gunicorn's lines go the way of all the others: JSON on standard error, redacted."""
     configure_logging(_service.log_level.upper(), sys.stderr, json=True)
@@ -66,6 +80,38 @@ def on_starting(server: Any) -> None:  # noqa: ARG001 # gunicorn calls it by pos
 
 
 on_reload = on_starting
+
+
+def when_ready(server: Any) -> None:
+    """Look before each reload: gunicorn has no way back from one that fails, and would end."""
+    reload = server.handle_hup
+
+    def reload_if_it_will_do() -> None:
+        if wrong := _what_would_fail():
+            server.log.error(
+                "The settings are not read again, and all goes on as before: %s", wrong
+            )
+        else:
+            reload()
+
+    server.handle_hup = reload_if_it_will_do
+
+
+def _what_would_fail() -> str:
+    """What the check finds to be wrong, in a process of its own: it opens the state."""
+    try:
+        check = subprocess.run(  # noqa: S603 # Our own interpreter and command.
+            CHECK,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=LONGEST_CHECK_SECONDS,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired) as exc:
+        return f"they could not be checked ({type(exc).__name__})."
+    return check.stdout.strip() if check.returncode else ""
 
 
 def post_worker_init(worker: Any) -> None:

@@ -18,13 +18,13 @@ from tokensvc.web.demo.blueprint import create_blueprint
 from tokensvc.web.demo.urls import Demo
 
 
-def app() -> Flask:
-    """The application of the environment's settings; `gunicorn.conf.py` starts its service.
+def app(settings: Settings | None = None) -> Flask:
+    """The application of those settings, or of the environment's; `gunicorn.conf.py` starts it.
 
     The service is in `extensions["tokensvc"]`. Its audit goes to standard output, a JSON line for
     each decision.
     """
-    settings = load_settings(None, os.environ)
+    settings = settings or load_settings(None, os.environ)
     service = build_service(settings, SystemClock(), JsonLinesAudit(sys.stdout))
     application = create_app(service, demo=_player_page(settings, service))
     application.extensions["tokensvc"] = service

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import signal
 import socket
@@ -37,7 +38,11 @@ def ask(url: str, key: str, channel: str) -> tuple[int, dict[str, object]]:
         headers={"Authorization": f"Bearer {key}"},
         # A worker that is being replaced, or an IVS that a busy machine made slow, asks for it.
         retries=urllib3.Retry(
-            20, status_forcelist=[503], allowed_methods=["POST"], backoff_factor=0.1
+            20,
+            status_forcelist=[503],
+            allowed_methods=["POST"],
+            backoff_factor=0.1,
+            backoff_max=1.0,
         ),
     )
     return answer.status, json.loads(answer.data)
@@ -91,6 +96,42 @@ def test_wrong_settings_are_told_before_anything_starts(site: Site, tmp_path: Pa
         assert "gunicorn" not in server.said
 
 
+def test_wrong_settings_at_sighup_change_nothing(
+    ivs: LocalIvsServer, site: Site, tmp_path: Path
+) -> None:
+    """Nor does a worker that is lost meanwhile; once they are mended, SIGHUP reads them."""
+    site.configure(NO_DELAY)
+    site.command("keys", "reconcile")
+    key = site.command("api-keys", "create", "site", "--grant", "web")
+    channel = ivs.client().create_channel(authorized=True)["channel"]["arn"]
+    config = tmp_path / "tokensvc.toml"
+    good = config.read_text()
+    environment = site.environment(GUNICORN_CMD_ARGS="--bind=127.0.0.1:0")
+    with running(tmp_path / "out.txt", "serve", environment=environment) as server:
+        url = address(server)
+        assert ask(url, key, channel)[1]["ttl_seconds"] == 300
+
+        for wrong, told in {
+            good + "[playback]\nttl_seconds = 9999\n": "playback.ttl_seconds",
+            good.replace('"secret"', '"nowhere"'): "nowhere can't be read",
+            "[ivs": "is not TOML",
+        }.items():
+            config.write_text(wrong)
+            server.process.send_signal(signal.SIGHUP)
+            assert "all goes on as before" in server.wait_for(told)
+        os.kill(_worker_of(server), signal.SIGKILL)
+        server.wait_for("was sent SIGKILL")
+        status, answer = ask(url, key, channel)
+        assert (status, answer["ttl_seconds"]) == (200, 300)
+
+        config.write_text(good + "[playback]\nttl_seconds = 120\n")
+        server.process.send_signal(signal.SIGHUP)
+        assert _until_changed(lambda: ask(url, key, channel)[1]["ttl_seconds"], 300) == 120
+        server.process.send_signal(signal.SIGTERM)
+        assert server.ends() == 0
+        assert "Traceback" not in server.said
+
+
 def test_a_damaged_state_ends_it_with_one_sentence(site: Site, tmp_path: Path) -> None:
     """Not a worker that dies for ever, and no traceback."""
     site.configure(NO_DELAY)
@@ -116,6 +157,12 @@ def test_local_ivs_runs_alone(tmp_path: Path) -> None:
         assert health.status == 200
         server.process.send_signal(signal.SIGTERM)
         assert server.ends() == 0
+
+
+def _worker_of(server: Running) -> int:
+    children = Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children")
+    (worker,) = children.read_text().split()
+    return int(worker)
 
 
 def _until_changed(look: Callable[[], object], before: object) -> object:

@@ -12,23 +12,38 @@ import click
 
 import tokensvc
 from tokensvc.cli.invocation import Invocation, pass_invocation
+from tokensvc.cli.serve_check import check
 from tokensvc.errors import SettingsInvalid
 from tokensvc.settings import config_file
 from tokensvc.settings.loading import CONFIG_VARIABLE
 
 
 @click.command()
+@click.option(
+    "--check",
+    "only_check",
+    is_flag=True,
+    help="Look at all that a start needs, print a line for each, and do not serve.",
+)
 @pass_invocation
-def serve(invocation: Invocation) -> None:
+def serve(invocation: Invocation, *, only_check: bool) -> None:
     """Start the service under gunicorn, at the settings' host and port.
 
-    SIGHUP lets new workers read the settings again; SIGTERM ends it gracefully.
+    SIGHUP reads the settings again: new workers take over when they pass --check, and otherwise
+    the service goes on as it is and logs why. SIGTERM ends it gracefully.
+
+    The check looks at the settings, the state, the custody, and in each region at the active key
+    pair and at AWS credentials, without a call to AWS. The exit status is 1 when one won't do.
     """
     # Looked at before gunicorn starts, so that mistakes are told once and in plain words.
     _ = invocation.settings
+    arguments = service_arguments()
+    if only_check:
+        check(invocation)
+        return
     path = config_file(invocation.config, invocation.environment)
     named = {} if path is None else {CONFIG_VARIABLE: str(path)}
-    _become(service_arguments(), {**invocation.environment, **named})
+    _become(arguments, {**invocation.environment, **named})
 
 
 @click.command(name="local-ivs")
