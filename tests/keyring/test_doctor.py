@@ -295,6 +295,13 @@ def test_what_a_clock_that_is_off_is_told() -> None:
     )
 
 
+def test_a_private_half_that_was_destroyed_and_is_there_again_is_an_orphan() -> None:
+    """A command that slept through its destruction made another one under the same ID."""
+    slept = ring(pair("a", RETIRED, destroyed_on=EXAMPLE_NOW))
+
+    assert [(one.code, one.subject) for one in orphans(("a",), [slept])] == [("orphan", "a")]
+
+
 def test_a_private_half_that_no_ring_records_is_an_orphan() -> None:
     """Halves of another region's ring are none."""
     other = ring(pair("c", ACTIVE))

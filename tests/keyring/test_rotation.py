@@ -201,7 +201,7 @@ def test_the_refusal_tells_ours_from_strangers() -> None:
         next_step(ring(pair("a", ACTIVE), wish=True), held("a", "y", "z"), NOW)
 
     lines = refusal.value.detail.splitlines()
-    assert "in-ivs-a is ours: a, active." in lines[1]
+    assert "in-ivs-a is ours: a, active (made 2027-01-14T07:00:00Z)." in lines[1]
     assert "delete" not in lines[1]
 
 
@@ -332,6 +332,18 @@ def test_a_stolen_pair_that_does_not_sign_goes_as_far_as_it_can_without_ivs(
 ) -> None:
     """Rule 8: its private half is not kept for as long as IVS gives no answer."""
     assert step_without_ivs(of_ring) == expected
+
+
+def test_a_retired_key_that_is_in_ivs_again_is_named_with_the_call_that_frees_its_slot() -> None:
+    """A command that slept through its retirement imported it: nothing signs with it any more."""
+    slept = ring(pair("a", RETIRED, destroyed_on=NOW), pair("b", ACTIVE), wish=True)
+
+    with pytest.raises(RotationRefused) as refusal:
+        next_step(slept, held("a", "b", "x"), NOW)
+
+    line = refusal.value.detail.splitlines()[1]
+    assert "is ours: a, retired, and in IVS again" in line
+    assert line.endswith("--arn arn:aws:ivs:us-west-2:123456789012:playback-key/in-ivs-a")
 
 
 def test_the_drain_is_the_sum_of_rule_4() -> None:

@@ -205,7 +205,9 @@ def test_a_region_full_of_strangers_refuses_with_their_names(world: World) -> No
     with pytest.raises(RotationRefused) as refusal:
         world.reconcile()
 
-    assert all(f"(other-{n}) is a stranger" in refusal.value.detail for n in range(3))
+    assert all(
+        f"(other-{n}, IVS tells no age) is a stranger" in refusal.value.detail for n in range(3)
+    )
     assert len(world.key_pairs.held()) == 3
 
 

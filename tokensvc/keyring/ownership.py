@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from enum import StrEnum
 
+from tokensvc.clock import rfc3339
 from tokensvc.ivs.model import HeldKeyPair
-from tokensvc.keyring.model import DEPLOYMENT_TAG, KeyPair, Ring
+from tokensvc.keyring.model import DEPLOYMENT_TAG, KeyPair, KeyState, Ring
 
 
 class Owner(StrEnum):
@@ -65,11 +66,16 @@ def freeing_call(held: HeldKeyPair) -> str:
 
 def _seat(ring: Ring, held: HeldKeyPair) -> str:
     if (pair := record_of(ring, held)) is not None:
-        return f"{held.arn} is ours: {pair.key_id}, {pair.state}."
+        seat = f"{held.arn} is ours: {pair.key_id}, {pair.state}"
+        if pair.state is not KeyState.RETIRED:
+            return f"{seat} (made {rfc3339(pair.created_at)})."
+        # A command that slept through the key's retirement imported it once more.
+        return f"{seat}, and in IVS again; nothing signs with it: {freeing_call(held)}"
     whose: str = owner_of(ring, held)
     if deployment := held.tags.get(DEPLOYMENT_TAG):
         whose = f"{whose} ({deployment})"
     return (
-        f"{held.arn} ({held.name or 'no name'}) is {whose}; when nothing signs with it: "
+        f"{held.arn} ({held.name or 'no name'}, IVS tells no age) is {whose}; when nothing signs "
+        "with it: "
         f"{freeing_call(held)}"
     )

@@ -4,6 +4,7 @@
  2. A key becomes active only when it has been published for `publish_delay_seconds`, a self-check
     has passed (sign, verify, IVS's fingerprint equals ours), and the canary, where one is set, was
     answered with anything but 403. Workers load and probe a published key when they first see it.
+    Two rotators' clocks may tell the delay, so it covers an import of all but the clock skew.
  3. A process signs only from a view of the ring no older than `view_max_age_seconds`, counted from
     when the read was sent. One reading of the clock serves this check, `exp` and the session
     version.

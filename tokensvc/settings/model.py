@@ -174,7 +174,9 @@ class RotationSettings(Section):
     """How key pairs take turns; see the rules of rotation before changing any."""
 
     publish_delay_seconds: _Seconds = Field(
-        default=60, description="How long IVS knows a key pair before it may sign."
+        default=60,
+        description="How long IVS knows a key pair before it may sign: longer, by the skew, than "
+        "an import takes to reach IVS's edge (believed; AWS documents no time).",
     )
     view_max_age_seconds: _PositiveSeconds = Field(
         default=120, description="The oldest knowledge of the key states that a process signs from."

@@ -34,15 +34,15 @@ def unusable_private_halves(custody: Custody, ring: Ring) -> Mapping[str, Tokens
 
 
 def orphans(custody_key_ids: Collection[str], rings: Iterable[Ring]) -> Sequence[Finding]:
-    """The private halves in custody that none of those rings records."""
-    recorded = {pair.key_id for ring in rings for pair in ring.pairs}
+    """The private halves in custody that none of those rings needs any more, or ever recorded."""
+    recorded = {pair.key_id for ring in rings for pair in ring.pairs if pair.destroyed_on is None}
     return [
         Finding(
             Severity.WARNING,
             "orphan",
             None,
             key_id,
-            f"Custody has a private half {key_id}, and no configured region's ring records it.",
+            f"Custody has a private half {key_id}, and no configured region's ring has use for it.",
             "Keep it if another state, or a region that was configured before, may record it; "
             "otherwise remove it from the custody by hand.",
         )
