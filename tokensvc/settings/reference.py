@@ -32,7 +32,10 @@ _PAGE_HEAD = """\
 
 Read from `tokensvc.toml` (the one that `--config` names, else `TOKENSVC_CONFIG`, else the working
 directory's); each can be given as an environment variable instead. `tokensvc init` writes a
-commented file. All that is wrong is told at once, at the start."""
+commented file. All that is wrong is told at once, at the start.
+
+A running service reads them again at SIGHUP, when a start would succeed by `tokensvc serve --check`;
+otherwise it logs why and goes on as it is. Another host or port takes a restart."""
 
 
 def settings_file(*, account_id: str, regions: tuple[str, ...]) -> str:
