@@ -34,7 +34,7 @@ Read from `tokensvc.toml` (the one that `--config` names, else `TOKENSVC_CONFIG`
 directory's); each can be given as an environment variable instead. `tokensvc init` writes a
 commented file. All that is wrong is told at once, at the start.
 
-A running service reads them again at SIGHUP, when a start would succeed by `tokensvc serve --check`;
+A running service reads them again at SIGHUP where `tokensvc serve --check` finds nothing wrong;
 otherwise it logs why and goes on as it is. Another host or port takes a restart."""
 
 
