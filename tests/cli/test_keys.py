@@ -194,6 +194,57 @@ def test_list_shows_our_pairs_and_strangers(rotating_desk: Desk) -> None:
     ]
 
 
+def test_list_tells_whose_a_pair_without_a_record_is(rotating_desk: Desk) -> None:
+    """This deployment's, another deployment's, or nobody's: each takes another way out."""
+    ivs = rotating_desk.ivs.client()
+    (gone,) = [pair for pair in rotating_desk.ring().pairs if pair.state is KeyState.PUBLISHED]
+    ivs.delete_playback_key_pair(arn=str(gone.arn))
+    for deployment in (rotating_desk.ring().deployment, "another"):
+        ivs.import_playback_key_pair(
+            publicKeyMaterial=public_key_pem(private_key_pem(rotating_desk.folder, "secp384r1")),
+            tags={"tokensvc:deployment": deployment},
+        )
+
+    rows = rotating_desk.json("keys", "list")
+
+    assert sorted((row["state"], row["in_ivs"]) for row in rows) == [
+        ("active", True),
+        ("other_deployment", True),
+        ("published", False),
+        ("unrecorded", True),
+    ]
+
+
+def test_list_does_not_take_another_key_at_a_recorded_arn_for_ours(rotating_desk: Desk) -> None:
+    """Ours means the same fingerprint (rule 5)."""
+    stored = rotating_desk.state.load("ring:us-west-2")
+    assert stored is not None
+    active, standby = rotating_desk.ring().pairs
+    swapped = stored.body.replace(str(active.arn), "x").replace(str(standby.arn), str(active.arn))
+    body = swapped.replace('"arn":"x"', f'"arn":"{standby.arn}"')
+    rotating_desk.state.save("ring:us-west-2", body, replacing=stored.version)
+    rotating_desk.ivs.client().delete_playback_key_pair(arn=str(standby.arn))
+
+    rows = rotating_desk.json("keys", "list")
+
+    assert [(row["key_id"], row["in_ivs"]) for row in rows] == [
+        (active.key_id, True),
+        (standby.key_id, False),
+    ]
+
+
+def test_list_goes_on_where_one_ring_can_not_be_read(rotating_desk: Desk) -> None:
+    """In an incident the other region is shown; the status says that it is a part."""
+    desk = with_two_regions(rotating_desk)
+    desk.state.save("ring:eu-west-1", "damaged", replacing=0)
+
+    result = desk.run("keys", "list")
+
+    assert result.exit_code == 1
+    assert "can't be read" in result.stderr
+    assert rotating_desk.ring().pairs[0].key_id in result.stdout
+
+
 def test_list_shows_what_is_recorded_while_ivs_is_out_of_reach(
     rotating_desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:

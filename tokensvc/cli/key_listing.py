@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -16,6 +17,7 @@ from tokensvc.errors import KeyNotFound, TokensvcError
 from tokensvc.ivs.key_pairs import IvsKeyPairs
 from tokensvc.ivs.model import HeldKeyPair
 from tokensvc.keyring.model import KeyPair, KeyState, Ring
+from tokensvc.keyring.ownership import Owner, is_held, owner_of
 from tokensvc.keyring.store import RingStore
 
 _TIMES = (
@@ -36,8 +38,9 @@ class _Row:
 
     Attributes:
         region: its region.
-        key_id: our ID, None for a stranger.
-        state: our state, or `stranger`.
+        key_id: our ID, None for a pair that the ring has no record of.
+        state: our state, or whose it is: `unrecorded`, `other_deployment` or `stranger`, as in the
+            codes of the doctor's findings.
         in_ivs: whether IVS holds it; None when IVS could not be asked.
         fingerprint: IVS's, None until the pair is made.
         arn: its ARN in IVS, if it has one.
@@ -61,15 +64,21 @@ def list_keys(invocation: Invocation, region: str | None, *, as_json: bool) -> N
     """List the key pairs, ours and strangers that IVS holds.
 
     Calls ListPlaybackKeyPairs and GetPlaybackKeyPair. Where IVS can't be asked, what is recorded is
-    listed all the same, and the exit status is 1.
+    listed all the same, as are the other regions where a ring can't be read; the exit status is 1.
     """
     rows: list[_Row] = []
     is_complete = True
     for where in invocation.regions(region):
-        stored = RingStore(invocation.state, where).load()
         held = _held(invocation, where)
         is_complete = is_complete and held is not None
-        rows += _rows(where, stored.ring if stored else None, held)
+        try:
+            stored = RingStore(invocation.state, where).load()
+        except TokensvcError as exc:
+            # Whose the pairs in IVS are is not known without the ring.
+            say_error(exc)
+            is_complete = False
+        else:
+            rows += _rows(where, stored.ring if stored else None, held)
     if as_json:
         print_json([asdict(row) for row in rows])
     else:
@@ -94,14 +103,15 @@ def list_keys(invocation: Invocation, region: str | None, *, as_json: bool) -> N
 
 @click.command()
 @click.argument("key_id")
+@region_option(EVERY_REGION)
 @json_option
 @pass_invocation
-def show(invocation: Invocation, key_id: str, *, as_json: bool) -> None:
+def show(invocation: Invocation, key_id: str, region: str | None, *, as_json: bool) -> None:
     """Show all that is recorded of KEY_ID, its public half and history included.
 
     Calls no operation of IVS.
     """
-    ring, pair = _find(invocation, key_id)
+    ring, pair = _find(invocation, key_id, invocation.regions(region))
     facts = _facts(ring, pair)
     if as_json:
         print_json(facts)
@@ -130,22 +140,28 @@ def _held(invocation: Invocation, region: Region) -> Sequence[HeldKeyPair] | Non
 
 
 def _rows(region: Region, ring: Ring | None, held: Sequence[HeldKeyPair] | None) -> Iterator[_Row]:
-    pairs = ring.pairs if ring else ()
-    held_arns = None if held is None else {one.arn for one in held}
-    for pair in pairs:
+    for pair in ring.pairs if ring else ():
         yield _Row(
             region=region,
             key_id=pair.key_id,
             state=pair.state,
-            in_ivs=None if held_arns is None else pair.arn in held_arns,
+            in_ivs=None if held is None else is_held(pair, held),
             fingerprint=pair.public_key.fingerprint if pair.public_key else None,
             arn=str(pair.arn) if pair.arn else None,
             since=_since(pair),
         )
-    ours = {pair.arn for pair in pairs}
     for one in held or ():
-        if one.arn not in ours:
-            yield _Row(region, None, "stranger", True, one.fingerprint, str(one.arn), None)  # noqa: FBT003 # A row's columns, in order.
+        owner = owner_of(ring, one)
+        if owner is not Owner.OURS:
+            yield _Row(
+                region=region,
+                key_id=None,
+                state=owner.name.lower(),
+                in_ivs=True,
+                fingerprint=one.fingerprint,
+                arn=str(one.arn),
+                since=None,
+            )
 
 
 def _since(pair: KeyPair) -> str | None:
@@ -159,14 +175,14 @@ def _since(pair: KeyPair) -> str | None:
     return None if entered is None else rfc3339(entered)
 
 
-def _find(invocation: Invocation, key_id: str) -> tuple[Ring, KeyPair]:
-    for region in invocation.settings.ivs.regions:
+def _find(invocation: Invocation, key_id: str, regions: Sequence[Region]) -> tuple[Ring, KeyPair]:
+    for region in regions:
         stored = RingStore(invocation.state, region).load()
-        for pair in stored.ring.pairs if stored else ():
-            if stored is not None and pair.key_id == key_id:
-                return stored.ring, pair
+        if stored is not None:
+            with contextlib.suppress(KeyNotFound):
+                return stored.ring, stored.ring.pair(key_id)
     raise KeyNotFound(
-        f"No configured region has a key pair {key_id!r}.",
+        f"No key pair {key_id!r} is recorded in {', '.join(regions)}.",
         way_out="`tokensvc keys list` shows those that there are.",
     )
 

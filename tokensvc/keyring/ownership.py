@@ -22,14 +22,14 @@ class Owner(StrEnum):
     STRANGER = "a stranger"
 
 
-def owner_of(ring: Ring, held: HeldKeyPair) -> Owner:
-    """Whose that pair is, as far as this ring tells."""
-    if record_of(ring, held) is not None:
+def owner_of(ring: Ring | None, held: HeldKeyPair) -> Owner:
+    """Whose that pair is, as far as this ring tells; None is a region that has no ring yet."""
+    if ring is not None and record_of(ring, held) is not None:
         return Owner.OURS
     match held.tags.get(DEPLOYMENT_TAG):
         case None:
             return Owner.STRANGER
-        case deployment if deployment == ring.deployment:
+        case deployment if ring is not None and deployment == ring.deployment:
             return Owner.UNRECORDED
         case _:
             return Owner.OTHER_DEPLOYMENT
