@@ -56,6 +56,7 @@ def evidence(of_ring: Ring | None, *in_ivs: HeldKeyPair, **changes: Any) -> Evid
         "key_age_warning_seconds": 90 * DAY,
         "keep_standby": True,
         "has_canary": True,
+        "winding_down": False,
     }
     return Evidence(**seen | changes)
 

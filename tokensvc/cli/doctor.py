@@ -40,10 +40,12 @@ def doctor(invocation: Invocation, region: str | None, *, as_json: bool) -> None
     Calls ListPlaybackKeyPairs and GetPlaybackKeyPair.
     """
     custody = build_custody(invocation.settings.custody, invocation.clock)
-    rings = {where: _ring(invocation, where) for where in invocation.settings.ivs.regions}
+    regions = invocation.regions(region)
+    recorded_in = dict.fromkeys((*invocation.settings.ivs.regions, *regions))
+    rings = {where: _ring(invocation, where) for where in recorded_in}
     custody_key_ids = _seen(custody.key_ids)
     findings: list[Finding] = []
-    for where in invocation.regions(region):
+    for where in regions:
         evidence = _evidence(invocation, where, rings[where], custody, custody_key_ids)
         findings += examine(evidence)
     known = [ring for ring in rings.values() if not isinstance(ring, TokensvcError)]
@@ -53,7 +55,7 @@ def doctor(invocation: Invocation, region: str | None, *, as_json: bool) -> None
     if as_json:
         print_json([asdict(finding) for finding in findings])
     else:
-        _print(findings, invocation.regions(region))
+        _print(findings, regions)
     if any(finding.severity is Severity.SERIOUS for finding in findings):
         raise click.exceptions.Exit(1)
 
@@ -93,6 +95,7 @@ def _evidence(
         key_age_warning_seconds=settings.rotation.key_age_warning_days * _DAY_SECONDS,
         keep_standby=settings.rotation.keep_standby,
         has_canary=settings.canary_channel(region) is not None,
+        winding_down=region not in settings.ivs.regions,
     )
 
 

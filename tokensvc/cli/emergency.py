@@ -10,7 +10,14 @@ import click
 
 from tokensvc.arns import Region
 from tokensvc.cli.carrying_on import Regions
-from tokensvc.cli.invocation import Invocation, pass_invocation, reason_option, region_option
+from tokensvc.cli.changing import confirm, yes_option
+from tokensvc.cli.invocation import (
+    EVERY_REGION,
+    Invocation,
+    pass_invocation,
+    reason_option,
+    region_option,
+)
 from tokensvc.cli.output import say, say_error
 from tokensvc.cli.stolen_sessions import revoke_audited_sessions
 from tokensvc.errors import KeyNotFound, TokensvcError
@@ -30,7 +37,7 @@ class _Order:
 @click.command()
 @click.argument("key_ids", metavar="[KEY]...", nargs=-1)
 @click.option("--all", "everything", is_flag=True, help="Treat all that custody has as stolen.")
-@region_option("with --all; all that are configured where not given")
+@region_option(EVERY_REGION)
 @reason_option
 @click.option(
     "--from-audit",
@@ -38,7 +45,7 @@ class _Order:
     type=click.File(encoding="utf-8", errors="replace"),
     help="Also stop the streams of the viewers that this audit log names under the keys.",
 )
-@click.option("--yes", is_flag=True, help="Don't ask.")
+@yes_option
 @pass_invocation
 def revoke(
     invocation: Invocation,
@@ -61,16 +68,14 @@ def revoke(
     """
     if everything == bool(key_ids):
         raise click.UsageError("Name the keys, or give --all.")
-    if key_ids and region:
-        raise click.UsageError("--region is for --all: a key has its own.")
     rings, unread = _rings(invocation, invocation.regions(region))
     if everything:
         orders, left_out = _everything(rings), unread
     else:
         orders, left_out = _named(rings, key_ids, unread), {}
     _tell(orders, left_out, invocation.settings.rotation)
-    if orders and not yes:
-        click.confirm("Revoke?", abort=True, err=True)
+    if orders:
+        confirm("Revoke?", yes=yes)
     done = _carry_out(invocation, orders, reason) and not left_out
     if audit is not None and orders:
         every_id = [key_id for order in orders.values() for key_id in order.key_ids]
@@ -180,8 +185,10 @@ def _region_of(
         # The key may be in the ring that can't be read: that is what has to be mended.
         raise error
     raise KeyNotFound(
-        f"No configured region has a key pair {key_id!r}; nothing was revoked.",
-        way_out="`tokensvc keys list` shows those that there are.",
+        f"No key pair {key_id!r} is recorded in {', '.join(rings) or 'any region'}; nothing was"
+        " revoked.",
+        way_out="`tokensvc keys list` shows those that there are; --region names a region that the"
+        " settings name no more.",
     )
 
 

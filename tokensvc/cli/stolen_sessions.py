@@ -26,7 +26,7 @@ def revoke_audited_sessions(
     if named.nameless:
         say(
             f"{named.nameless} tokens had no viewer ID: IVS can't stop what plays by them, short of"
-            " stopping the whole stream (aws ivs stop-stream)."
+            " stopping the whole stream (tokensvc streams stop CHANNEL)."
         )
     say(
         "Tokens that a thief signed are in no audit log and can't be named: what he began to play"

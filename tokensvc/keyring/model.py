@@ -281,8 +281,12 @@ class Ring:
         return ring
 
     def stopped(self, key_id: str, act: Act) -> Ring:
-        """The ring with that pair signing no more and none in its place: its region is left."""
-        return _moved(self, key_id, KeyState.ACTIVE, KeyState.RETIRING, act)
+        """The ring with that pair signing no more and none in its place: its region is left.
+
+        A wish for another key goes with it, lest it be granted when the region comes back.
+        """
+        moved = _moved(self, key_id, KeyState.ACTIVE, KeyState.RETIRING, act)
+        return dataclasses.replace(moved, wish=None)
 
     def withdrawn(self, key_id: str, act: Act) -> Ring:
         """The ring with that pair on its way out of IVS without a drain.

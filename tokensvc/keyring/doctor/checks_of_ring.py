@@ -25,6 +25,8 @@ def _binding(case: Case) -> Iterator[Finding]:
 
 
 def _signing(case: Case) -> Iterator[Finding]:
+    if case.seen.winding_down:
+        return  # Nothing is to sign there.
     if case.ring.active is None:
         yield case.finding(
             Severity.SERIOUS,
@@ -71,7 +73,7 @@ def _age(case: Case) -> Iterator[Finding]:
 
 
 def _canary(case: Case) -> Iterator[Finding]:
-    if not case.seen.has_canary:
+    if not case.seen.has_canary and not case.seen.winding_down:
         yield case.finding(
             Severity.NOTE,
             "no_canary",

@@ -118,6 +118,8 @@ def _retired_in_ivs(case: Case, held: HeldKeyPair) -> Iterator[Finding]:
 
 
 def _slots(case: Case) -> Iterator[Finding]:
+    if case.seen.winding_down:
+        return  # No rotation is to come.
     others = sum(owner_of(case.ring, held) is not Owner.OURS for held in case.held)
     if (free_for_us := MOST_PAIRS_IN_IVS - others) > 1:
         return
@@ -152,7 +154,13 @@ def _progress(case: Case) -> Iterator[Finding]:
 
 
 def _step_due(case: Case, at: float) -> Step | None:
-    step = next_step(case.ring, case.held, at, keep_standby=case.seen.keep_standby)
+    step = next_step(
+        case.ring,
+        case.held,
+        at,
+        keep_standby=case.seen.keep_standby,
+        winding_down=case.seen.winding_down,
+    )
     return step if isinstance(step, Step) else None
 
 

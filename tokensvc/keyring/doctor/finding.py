@@ -58,6 +58,7 @@ class Evidence:
         key_age_warning_seconds: how long a key may sign before it is called old.
         keep_standby: whether a standby is to be kept.
         has_canary: whether IVS's edge is asked before a new key signs.
+        winding_down: whether the region is being left: its settings name it no more.
     """
 
     binding: Binding
@@ -71,6 +72,7 @@ class Evidence:
     key_age_warning_seconds: int
     keep_standby: bool
     has_canary: bool
+    winding_down: bool
 
 
 @dataclass(frozen=True, slots=True)
