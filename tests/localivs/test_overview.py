@@ -128,7 +128,7 @@ def test_the_page_shows_the_state_and_takes_a_channel_live(
     page.get_by_text("live since 08:00:00").wait_for()
     assert ivs.get_stream(channelArn=arn)["stream"]["state"] == "LIVE"
     page.get_by_role("button", name="Take offline").click()
-    page.get_by_role("cell", name="offline").wait_for()
+    page.get_by_role("cell", name="offline", exact=True).wait_for()
     assert ivs.list_streams()["streams"] == []
     page.get_by_text(f"AWS_ENDPOINT_URL_IVS={server.url}").wait_for()
     page.get_by_text("POST CreateChannel").wait_for()
