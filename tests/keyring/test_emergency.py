@@ -151,7 +151,7 @@ def test_a_stolen_pair_whose_import_was_lost_leaves_ivs_too(world: World) -> Non
 
 
 def test_the_private_half_goes_at_once_even_when_ivs_does_not_answer(world: World) -> None:
-    """Rule 8; it is not called retired until IVS confirms, and readiness says so."""
+    """Rule 8; it is not called retired until IVS confirms, and a warning says so."""
     world.settle()
     active, stolen = world.ring.pairs
     lossy = LosesAnswers(world.key_pairs, {"delete"})
@@ -163,7 +163,7 @@ def test_the_private_half_goes_at_once_even_when_ivs_does_not_answer(world: Worl
     assert stolen.key_id not in world.custody.key_ids()
     assert world.ring.pair(stolen.key_id).state is RETIRING
     with world.view() as view:
-        assert view.readiness(world.moment()) == [
+        assert view.warnings(world.moment()) == [
             f"{stolen.key_id} was declared stolen, and IVS has not yet confirmed that it is gone."
         ]
     world.reconcile()

@@ -146,15 +146,28 @@ def test_a_standby_that_can_not_sign_shows_before_the_switch(world: World) -> No
     active, standby = world.ring.pairs
     (world.folder / "keys" / f"{standby.key_id}.pem").unlink()
     with world.view() as view:
-        assert view.readiness(world.moment()) == [
+        assert view.warnings(world.moment()) == [
             f"The private half of the standby {standby.key_id} can't be used here."
         ]
         assert view.active(world.moment()).key_id == active.key_id
 
 
-def test_readiness_is_empty_when_all_is_well(world: World, view: RingView) -> None:
+def test_there_are_no_warnings_when_all_is_well(world: World, view: RingView) -> None:
     """Nothing to say is nothing said."""
-    assert view.readiness(world.moment()) == []
+    assert view.warnings(world.moment()) == []
+
+
+def test_a_private_half_that_is_mended_is_loaded_once_and_kept(world: World) -> None:
+    """Without a change of the ring: by the first request, and the others need no custody."""
+    active = world.ring.pairs[0]
+    file = world.folder / "keys" / f"{active.key_id}.pem"
+    content = file.read_bytes()
+    file.write_bytes(b"damaged")
+    with world.view() as view:
+        file.write_bytes(content)
+        assert view.active(world.moment()).key_id == active.key_id
+        file.unlink()
+        assert view.active(world.moment()).signer.public_key == active.public_key
 
 
 def test_an_active_key_that_can_not_sign_is_an_error_of_custody(world: World) -> None:
@@ -176,6 +189,19 @@ def test_the_key_set_has_the_active_and_the_retiring_public_halves(world: World)
         view.refresh()
 
         assert view.public_halves(world.moment()) == [old.public_key, standby.public_key]
+
+
+def test_the_key_set_has_no_stolen_public_half(world: World, view: RingView) -> None:
+    """From when it is declared: a verifier of its own must not believe the thief any longer."""
+    old, standby = world.ring.pairs
+    world.rotator().revoke([old.key_id], "stolen")
+    view.refresh()
+    assert view.public_halves(world.moment()) == []
+
+    world.reconcile()
+    view.refresh()
+
+    assert view.public_halves(world.moment()) == [standby.public_key]
 
 
 def test_a_region_without_a_ring_says_how_to_make_one(tmp_path: Path) -> None:

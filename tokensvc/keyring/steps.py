@@ -22,7 +22,7 @@ from tokensvc.keyring.ownership import who_sits_where
 from tokensvc.keyring.rotation import Action, Step
 from tokensvc.p384 import PublicKey, Signer
 
-SELF_CHECK_MESSAGE = b"tokensvc self-check"
+_SELF_CHECK_MESSAGE = b"tokensvc self-check"
 
 
 class KeyPairsInIvs(Protocol):
@@ -146,26 +146,23 @@ class Steps:
         )
 
     def _switched(self, ring: Ring, pair: KeyPair, why: str) -> Ring:
-        is_urgent = ring.wish is not None and ring.wish.is_urgent
-        self._check_before_switch(pair)
-        if is_urgent:
+        signer = self._signer_fit_to_switch_to(pair)
+        if ring.wish is not None and ring.wish.is_urgent:
             # An edge that does not know the new key yet must not keep the stolen one at work.
             return ring.switched_to(pair.key_id, self.act(f"{why} (urgent: no publish delay)"))
         if self.canary is not None:
-            self.canary(self.custody.signer(pair.key_id, required_public_half(pair)))
+            self.canary(signer)
         return ring.switched_to(pair.key_id, self.act(why))
 
-    def _check_before_switch(self, pair: KeyPair) -> None:
+    def _signer_fit_to_switch_to(self, pair: KeyPair) -> Signer:
         """Rule 2: sign, verify, compare IVS's fingerprint with ours."""
-        public_key = required_public_half(pair)
-        signer = self.custody.signer(pair.key_id, public_key)
-        public_key.verify(signer.sign(SELF_CHECK_MESSAGE), SELF_CHECK_MESSAGE)
-        held = self._held_as_recorded(pair)
-        if held is None:
+        signer = self_checked_signer(self.custody, pair)
+        if self._held_as_recorded(pair) is None:
             raise RotationRefused(
                 f"IVS no longer holds {pair.key_id} as {pair.arn}: its tokens would be refused.",
                 way_out="The key that signs goes on. `tokensvc keys list` shows what IVS holds.",
             )
+        return signer
 
     def _destroy(self, pair: KeyPair) -> float:
         if pair.public_key is None:
@@ -195,6 +192,19 @@ class Steps:
                 way_out="Find out who imported it; this state may be an old copy.",
             )
         return held
+
+
+def self_checked_signer(custody: Custody, pair: KeyPair) -> Signer:
+    """A signer of the pair that has just signed what its public half verifies (rule 2).
+
+    Raises:
+        CustodyDamaged, CustodyUnavailable, InvalidSignature: when the private half can't be used.
+        RotationRefused: when custody has not made it yet.
+    """
+    public_key = required_public_half(pair)
+    signer = custody.signer(pair.key_id, public_key)
+    public_key.verify(signer.sign(_SELF_CHECK_MESSAGE), _SELF_CHECK_MESSAGE)
+    return signer
 
 
 def required_public_half(pair: KeyPair) -> PublicKey:

@@ -14,7 +14,7 @@ from tokensvc.clock import Clock, Moment
 from tokensvc.errors import NoSigningKey, TokensvcError
 from tokensvc.keyring.custody.base import Custody
 from tokensvc.keyring.model import KeyPair, KeyState, Ring
-from tokensvc.keyring.steps import SELF_CHECK_MESSAGE, required_public_half
+from tokensvc.keyring.steps import required_public_half, self_checked_signer
 from tokensvc.keyring.store import decode_ring, document_name
 from tokensvc.p384 import PublicKey, Signer
 from tokensvc.state.base import Document, State
@@ -115,27 +115,38 @@ class RingView:
                 f"No key pair is active in {self.region}.",
                 way_out=f"`tokensvc keys reconcile --region {self.region}` brings one there.",
             )
-        signer = self._signers.get(pair.key_id) or self._probed(pair)
-        return ActiveKey(pair.key_id, pair.arn, signer, ring.terms.longest_ttl_seconds)
+        return ActiveKey(
+            pair.key_id, pair.arn, self._signer_of(pair), ring.terms.longest_ttl_seconds
+        )
 
     def public_halves(self, moment: Moment) -> Sequence[PublicKey]:
-        """The public halves whose tokens may still play: of the active and the retiring pairs."""
-        pairs = self.ring(moment).in_state(KeyState.ACTIVE, KeyState.RETIRING)
-        return [required_public_half(pair) for pair in pairs if pair.activated_at is not None]
+        """The public halves whose tokens may still play: of the active and the retiring pairs.
 
-    def readiness(self, moment: Moment) -> Sequence[str]:
-        """What keeps this worker from signing now or after the next switch, as sentences."""
-        try:
-            self.active(moment)
-            ring = self.ring(moment)
-            # What could not be loaded when the ring changed is tried again here.
-            self._load_signers(ring)
-        except TokensvcError as exc:
-            return [exc.detail]
+        None that was declared stolen: nobody is to believe a thief for as long as IVS may.
+
+        Raises:
+            NoSigningKey: when the region has no ring yet.
+            StateUnavailable: when the view is too old and the state can't be read.
+        """
+        pairs = self.ring(moment).in_state(KeyState.ACTIVE, KeyState.RETIRING)
+        return [
+            required_public_half(pair)
+            for pair in pairs
+            if pair.activated_at is not None and not pair.is_compromised
+        ]
+
+    def warnings(self, moment: Moment) -> Sequence[str]:
+        """What an operator should know while the active key signs, as sentences without a path.
+
+        Raises:
+            NoSigningKey: when the region has no ring yet.
+            StateUnavailable: when the view is too old and the state can't be read.
+        """
+        ring = self.ring(moment)
         unusable = [
             f"The private half of the standby {pair.key_id} can't be used here."
             for pair in ring.in_state(KeyState.PUBLISHED)
-            if pair.key_id not in self._signers
+            if not self._can_sign(pair)
         ]
         stolen = [
             f"{pair.key_id} was declared stolen, and IVS has not yet confirmed that it is gone."
@@ -150,17 +161,26 @@ class RingView:
         signers: dict[str, Signer] = {}
         for pair in pairs:
             try:
-                signers[pair.key_id] = self._signers.get(pair.key_id) or self._probed(pair)
+                signers[pair.key_id] = self._signer_of(pair)
             except TokensvcError:
                 _logger.exception("The private half of %s can't be used here", pair.key_id)
         # Replaced as a whole: requests read it from other threads.
         self._signers = signers
 
-    def _probed(self, pair: KeyPair) -> Signer:
-        public_key = required_public_half(pair)
-        signer = self._custody.signer(pair.key_id, public_key)
-        public_key.verify(signer.sign(SELF_CHECK_MESSAGE), SELF_CHECK_MESSAGE)
+    def _signer_of(self, pair: KeyPair) -> Signer:
+        """The signer that is there, or one loaded now: what failed when the ring changed may do."""
+        signer = self._signers.get(pair.key_id)
+        if signer is None:
+            signer = self_checked_signer(self._custody, pair)
+            self._signers = {**self._signers, pair.key_id: signer}
         return signer
+
+    def _can_sign(self, pair: KeyPair) -> bool:
+        try:
+            self._signer_of(pair)
+        except TokensvcError:
+            return False
+        return True
 
 
 def _decode(document: Document | None) -> Ring | None:

@@ -87,9 +87,9 @@ def _api_keys_check(service: Service, moment: Moment) -> Check:
 def _ring_check(name: str, ring: RingView, moment: Moment) -> Check:
     try:
         ring.active(moment)
+        return Check(name, notes=ring.warnings(moment))
     except TokensvcError as exc:
         return Check(name, exc)
-    return Check(name, notes=ring.readiness(moment))
 
 
 def _not_ready(refusals: Sequence[tuple[str, TokensvcError]]) -> Unavailable:

@@ -16,7 +16,7 @@ from tokensvc.keyring.doctor.checks_with_ivs import CHECKS_WITH_IVS
 from tokensvc.keyring.doctor.finding import Case, Evidence, Finding, Severity
 from tokensvc.keyring.model import KeyState, Ring, Terms
 from tokensvc.keyring.rotator import Binding
-from tokensvc.keyring.steps import SELF_CHECK_MESSAGE
+from tokensvc.keyring.steps import self_checked_signer
 
 
 def unusable_private_halves(custody: Custody, ring: Ring) -> Mapping[str, TokensvcError]:
@@ -26,8 +26,7 @@ def unusable_private_halves(custody: Custody, ring: Ring) -> Mapping[str, Tokens
         if pair.public_key is None or pair.destroyed_on is not None:
             continue
         try:
-            signer = custody.signer(pair.key_id, pair.public_key)
-            pair.public_key.verify(signer.sign(SELF_CHECK_MESSAGE), SELF_CHECK_MESSAGE)
+            self_checked_signer(custody, pair)
         except TokensvcError as exc:
             unusable[pair.key_id] = exc
     return unusable
