@@ -19,6 +19,7 @@ from typing import Any, Final, Never
 import jwt
 from jwt.algorithms import Algorithm
 
+from tokensvc import strict_json
 from tokensvc.claim_rules import BrokenRule
 from tokensvc.claims import LONGEST_TOKEN_BYTES, PlaybackClaims
 from tokensvc.errors import InvalidRequest, InvalidSignature, Problem
@@ -28,7 +29,6 @@ _ALG: Final = "ES384"
 _TYP: Final = "JWT"
 _SEGMENTS: Final = 3
 _COMPACT = json.JSONEncoder(separators=(",", ":"), check_circular=False)
-_UNESCAPED = json.JSONEncoder(ensure_ascii=False)
 
 
 def sign(claims: PlaybackClaims, signer: Signer) -> str:
@@ -216,12 +216,8 @@ def _decoded(segment: str, part: str) -> bytes:
 
 def _json_object(data: bytes, part: str) -> dict[str, object]:
     try:
-        value = json.loads(
-            data.decode(), object_pairs_hook=_without_repeats, parse_constant=_no_constant
-        )
-        # Half of a surrogate pair can be escaped in JSON, and is no character (RFC 7493 §2.1).
-        _UNESCAPED.encode(value).encode()
-    except (ValueError, RecursionError):
+        value = strict_json.loads(data)
+    except ValueError:
         value = None
     if not isinstance(value, dict):
         _refuse(
@@ -229,17 +225,6 @@ def _json_object(data: bytes, part: str) -> dict[str, object]:
             f"The token's {part} is not a JSON object in UTF-8 with each member name once.",
         )
     return value
-
-
-def _without_repeats(members: list[tuple[str, object]]) -> dict[str, object]:
-    value = dict(members)
-    if len(value) != len(members):
-        raise ValueError("A member name is repeated.")
-    return value
-
-
-def _no_constant(name: str) -> Never:
-    raise ValueError(f"{name} is not JSON.")
 
 
 def _refuse(rule: str, message: str) -> Never:

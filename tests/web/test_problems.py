@@ -352,3 +352,26 @@ def test_a_request_with_an_id_that_could_forge_a_log_gets_a_new_one(
     ]
     assert len(set(answers)) == 2
     assert all(len(answer) == 32 and int(answer, 16) for answer in answers)
+
+
+def test_json_of_any_depth_is_a_problem(deployment: Deployment) -> None:
+    """Deeper than what reads it, what writes it again, or what checks it can follow."""
+    client, headers = deployment.client(), bearer(deployment.key)
+    for depth in (150, 250, *range(900, 1_000), 20_000):
+        body = '{"channel":' + "[" * depth + "]" * depth + "}"
+        response = client.post(
+            "/v1/playback-urls", data=body, headers=headers, content_type="application/json"
+        )
+        assert_problem(response, "invalid_request")
+
+
+def test_half_a_surrogate_pair_is_no_json(deployment: Deployment) -> None:
+    """It can't be written back, so no reader may meet it further in."""
+    response = deployment.client().post(
+        "/v1/playback-urls",
+        data='{"channel":"demo","viewer_id":"\\ud800"}',
+        headers=bearer(deployment.key),
+        content_type="application/json",
+    )
+    document = assert_problem(response, "invalid_request")
+    assert [(error["field"], error["rule"]) for error in document["errors"]] == [("", "json")]

@@ -1,18 +1,15 @@
-"""Request bodies: read strictly, then checked against a form, all problems at once.
-
-What two readers might understand differently is refused: other bytes than UTF-8, repeated member
-names, NaN and Infinity (RFC 8259 §4, §6, §8.1).
-"""
+"""Request bodies: read as strict JSON, then checked against a form, all problems at once."""
 
 from __future__ import annotations
 
 import json
-from typing import Never, TypeVar
+from typing import TypeVar
 
 from flask import Request
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
+from tokensvc import strict_json
 from tokensvc.errors import BodyTooLarge, InvalidRequest, Problem, UnsupportedMediaType
 
 T = TypeVar("T")
@@ -38,12 +35,8 @@ def read_json(request: Request, *, longest_bytes: int) -> object:
             way_out="Ask for less at once.",
         )
     try:
-        return json.loads(
-            request.get_data(cache=False).decode(),
-            object_pairs_hook=_without_repeats,
-            parse_constant=_no_constant,
-        )
-    except (ValueError, RecursionError) as exc:
+        return strict_json.loads(request.get_data(cache=False))
+    except ValueError as exc:
         message = "The body is not JSON in UTF-8 with each member name once."
         raise InvalidRequest(message, problems=(Problem("", "json", message),)) from exc
 
@@ -57,6 +50,9 @@ def checked(form: TypeAdapter[T], value: object) -> T:
     # As text once more: only of JSON does a strict form take objects, arrays and enumerations.
     try:
         return form.validate_json(json.dumps(value))
+    except RecursionError as exc:
+        message = "The body is nested too deep."
+        raise InvalidRequest(message, problems=(Problem("", "json", message),)) from exc
     except ValidationError as exc:
         problems = tuple(
             _problem(error)
@@ -69,24 +65,13 @@ def checked(form: TypeAdapter[T], value: object) -> T:
 
 def _problem(error: ErrorDetails) -> Problem:
     field = ".".join(str(part) for part in error["loc"])
+    where = field or "The body"
     match error["type"]:
         case "missing":
             return Problem(field, "required", f"{field} is required.")
         case "unexpected_keyword_argument":
             return Problem(field, "unknown_field", f"There is no field {field!r}.")
         case "dataclass_type" | "dataclass_exact_type":
-            where = field or "The body"
             return Problem(field, "json_object", f"{where} must be a JSON object.")
         case rule:
-            return Problem(field, rule, f"{field}: {error['msg']}.")
-
-
-def _without_repeats(members: list[tuple[str, object]]) -> dict[str, object]:
-    value = dict(members)
-    if len(value) != len(members):
-        raise ValueError("A member name is repeated.")
-    return value
-
-
-def _no_constant(name: str) -> Never:
-    raise ValueError(f"{name} is not JSON.")
+            return Problem(field, rule, f"{where}: {error['msg']}.")

@@ -110,8 +110,8 @@ def _as_ours(raised: Exception) -> TokensvcError:
 def _of_flask(raised: HTTPException) -> TokensvcError:
     """Ours for what Flask itself refuses; its own words are for browsers."""
     match raised.code:
-        case 400:
-            return errors.InvalidRequest("The request can't be read as HTTP.")
+        case 400 | 416:  # 416: a range that the player page's file has not.
+            return errors.InvalidRequest("The request is wrong as HTTP, in a header or its length.")
         case 404:
             return errors.NotFound("There is no route at this path.")
         case 405:

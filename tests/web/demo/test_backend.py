@@ -203,6 +203,15 @@ def test_the_page_may_load_its_own_files_and_the_edge_alone(site: DemoSite, path
     ]
 
 
+def test_what_werkzeug_refuses_of_a_file_is_the_askers_fault(site: DemoSite) -> None:
+    """A range beyond the page's end is no fault of the service's own."""
+    answer = urllib3.request(
+        "GET", f"{site.url}/demo", headers={"Range": "bytes=99999999-"}, retries=False
+    )
+    assert answer.status == 400
+    assert answer.json()["code"] == "invalid_request"
+
+
 @pytest.mark.parametrize(
     "edge_origin", ["https://example.playback.live-video.net", "http://10.0.0.1:8001", "", "8001"]
 )
