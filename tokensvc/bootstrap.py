@@ -39,6 +39,9 @@ from tokensvc.state.base import State
 from tokensvc.state.following import Followed
 from tokensvc.state.sqlite import SqliteState
 
+# IVS allows 3 to 5 calls a second of most operations (IVS: service-quotas).
+PATIENT_TERMS = AwsTerms(read_timeout_seconds=10.0, max_attempts=8)
+
 
 @dataclass(frozen=True, slots=True)
 class Service:
@@ -163,8 +166,8 @@ def build_service(settings: Settings, clock: Clock, audit: Audit) -> Service:
 
 
 def build_patient_clients() -> AwsClients:
-    """AWS clients for commands: IVS throttles key pairs at a few calls a second, and they wait."""
-    return AwsClients(AwsTerms(read_timeout_seconds=10.0, max_attempts=8))
+    """AWS clients for commands, which rather wait than fail."""
+    return AwsClients(PATIENT_TERMS)
 
 
 def build_rotator(

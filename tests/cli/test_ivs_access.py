@@ -62,6 +62,16 @@ def test_without_any_region_the_command_says_how_to_name_one(newcomer: Desk) -> 
     assert "AWS_REGION" in result.stderr
 
 
+def test_a_profile_that_is_not_there_is_wrong_use(
+    newcomer: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would have to say the region, and is a typing error."""
+    monkeypatch.setenv("AWS_PROFILE", "nope")
+    result = run(newcomer, "channels", "list")
+    assert result.exit_code == 2
+    assert "AWS_PROFILE" in result.stderr
+
+
 @pytest.mark.parametrize("region", ["Oregon", ""])
 def test_what_is_no_region_is_wrong_use(newcomer: Desk, region: str) -> None:
     """It never becomes a part of an address."""

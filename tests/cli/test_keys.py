@@ -116,6 +116,21 @@ def test_an_arn_of_something_else_is_wrong_use(desk: Desk) -> None:
     assert "is not the ARN of an IVS playback-key" in said
 
 
+def test_a_key_pair_of_a_region_that_is_not_configured_is_wrong_use(desk: Desk) -> None:
+    """The ARN said the region, so the ARN is named."""
+    private_key = private_key_pem(desk.folder, "secp384r1")
+    arn = "arn:aws:ivs:eu-west-1:123456789012:playback-key/abcdEFGHijkl"
+    said = desk.refused("keys", "adopt", "--private-key", str(private_key), "--arn", arn, status=2)
+    assert "Invalid value for --arn: eu-west-1 is not among the configured regions" in said
+
+
+@pytest.mark.parametrize("reason", ["two\nlines", "\x1b[2J", "\udcff"], ids=ascii)
+def test_a_reason_is_one_printable_line(desk: Desk, reason: str) -> None:
+    """It is shown in the history, and stored as UTF-8."""
+    assert "printable" in desk.refused("keys", "generate", "--reason", reason, status=2)
+    assert not (desk.folder / "keys").exists()
+
+
 def test_rotate_switches_to_the_standby_and_tells_what_is_left(rotating_desk: Desk) -> None:
     """The old key stays in IVS until its last token has ended, and the history says who and why."""
     old, standby = rotating_desk.ring().pairs

@@ -111,3 +111,16 @@ def test_metadata_of_the_wrong_size_is_not_sent(
     """IVS takes 1 to 1,024 bytes."""
     said = desk.refused("streams", "put-metadata", live, metadata, status=2)
     assert f"1 to 1024 bytes of UTF-8; these are {size}" in said
+
+
+def test_metadata_that_is_no_text_is_not_sent(desk: Desk, live: str) -> None:
+    """Bytes that are not UTF-8, as an argument or from standard input."""
+    assert "UTF-8" in desk.refused("streams", "put-metadata", live, "\udcff", status=2)
+    result = CliRunner().invoke(
+        cli,
+        ["--config", str(desk.settings), "streams", "put-metadata", live, "-"],
+        obj=desk.clock,
+        input=b"\xff\xfe",
+    )
+    assert result.exit_code == 2
+    assert "UTF-8" in result.stderr

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 
 import pytest
@@ -88,3 +89,26 @@ def test_what_is_no_token_is_told(rotating_desk: Desk) -> None:
     result = rotating_desk.run("tokens", "inspect", "nonsense")
     assert result.exit_code == 1
     assert "Signed by: no key pair that is known here" in result.stdout
+
+
+def test_bytes_that_are_no_text_are_no_token(rotating_desk: Desk) -> None:
+    """A finding as any other, not a crash."""
+    result = CliRunner().invoke(
+        cli,
+        ["--config", str(rotating_desk.settings), "tokens", "inspect"],
+        obj=rotating_desk.clock,
+        input=b"\xff\xfe",
+    )
+    assert result.exit_code == 1
+    assert result.stdout.startswith("IVS would refuse it.")
+
+
+def test_a_strangers_token_can_not_reach_the_terminal(rotating_desk: Desk) -> None:
+    """Its claims are shown as JSON: an escape sequence stays text."""
+    segments = (
+        base64.urlsafe_b64encode(part.encode()).rstrip(b"=").decode()
+        for part in ('{"alg":"ES384"}', json.dumps({"\x1b[2J": "\x1b]0;owned\x07"}), "x")
+    )
+    said = rotating_desk.run("tokens", "inspect", ".".join(segments)).stdout
+    assert r'"\u001b[2J": "\u001b]0;owned\u0007"' in said
+    assert "\x1b" not in said

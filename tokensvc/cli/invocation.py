@@ -7,7 +7,7 @@ import functools
 import getpass
 import os
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,13 +68,13 @@ class Invocation:
         """What acts on that region's ring, in the name of whoever runs the command."""
         return build_rotator(self.settings, region, self.clock, by=operator(), clients=self.clients)
 
-    def regions(self, asked: str | None) -> tuple[Region, ...]:
+    def regions(self, asked: str | None, *, asked_by: str = "--region") -> tuple[Region, ...]:
         """The asked region, or all that are configured.
 
         One that was configured once and has a ring still may be asked for: it is being left.
 
         Raises:
-            click.BadParameter: when the asked one is neither.
+            click.BadParameter: when the one that the option `asked_by` asked for is neither.
         """
         configured = self.settings.ivs.regions
         if asked is None:
@@ -87,7 +87,7 @@ class Invocation:
                 return (region,)
         raise click.BadParameter(
             f"{asked} is not among the configured regions: {', '.join(configured)}.",
-            param_hint="--region",
+            param_hint=asked_by,
         )
 
     def region(self, asked: str | None) -> Region:
@@ -96,12 +96,7 @@ class Invocation:
         Raises:
             click.BadParameter: when there is a choice and none was made.
         """
-        regions = self.regions(asked)
-        if len(regions) > 1:
-            raise click.BadParameter(
-                f"Say for which region: {', '.join(regions)}.", param_hint="--region"
-            )
-        return regions[0]
+        return the_only(self.regions(asked))
 
 
 pass_invocation = click.make_pass_decorator(Invocation)
@@ -112,8 +107,31 @@ def region_option(what_without: str) -> Callable[[Command], Command]:
     return click.option("--region", metavar="REGION", help=f"The region; {what_without}.")
 
 
+def the_only(regions: Sequence[Region]) -> Region:
+    """The one region that there is.
+
+    Raises:
+        click.BadParameter: when there is a choice.
+    """
+    if len(regions) > 1:
+        raise click.BadParameter(
+            f"Say for which region: {', '.join(regions)}.", param_hint="--region"
+        )
+    return regions[0]
+
+
+def _a_line(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
+    if not value.isprintable():
+        raise click.BadParameter("The history keeps one line of printable characters.")
+    return value
+
+
 reason_option = click.option(
-    "--reason", default="by hand", show_default=True, help="Why; kept in the history."
+    "--reason",
+    default="by hand",
+    show_default=True,
+    callback=_a_line,
+    help="Why; kept in the history.",
 )
 
 

@@ -15,10 +15,12 @@ from urllib.parse import urlsplit
 
 import boto3
 import click
+from botocore.exceptions import BotoCoreError
 
 from tokensvc.arns import ChannelArn, Region, parse_region
 from tokensvc.aws import AwsClients, AwsTerms
-from tokensvc.cli.invocation import Invocation, pass_invocation
+from tokensvc.bootstrap import PATIENT_TERMS
+from tokensvc.cli.invocation import Invocation, pass_invocation, the_only
 from tokensvc.clock import Clock
 from tokensvc.errors import InvalidArn
 from tokensvc.settings import Settings, config_file
@@ -30,8 +32,6 @@ if TYPE_CHECKING:
 
 _Options = ParamSpec("_Options")
 
-# IVS allows 5 calls a second of most operations (IVS: service-quotas); a command rather waits.
-_PATIENT = AwsTerms(read_timeout_seconds=10.0, max_attempts=8)
 _ONCE = AwsTerms(read_timeout_seconds=30.0, max_attempts=1)
 _SETTINGS_VARIABLE = "TOKENSVC_"
 
@@ -93,8 +93,7 @@ class IvsAccess:
             return (_region(asked),)
         if self._settings is not None:
             return self._settings.ivs.regions
-        # Other AWS SDKs read AWS_REGION; boto3 reads AWS_DEFAULT_REGION and the profile alone.
-        found = self.invocation.environment.get("AWS_REGION") or boto3.Session().region_name
+        found = _region_of_aws(self.invocation.environment)
         if not found:
             raise click.BadParameter(
                 "Say for which region, here or as AWS_REGION; there are no settings to say it.",
@@ -108,12 +107,7 @@ class IvsAccess:
         Raises:
             click.BadParameter: when there is a choice and none was made.
         """
-        regions = self.regions(asked)
-        if len(regions) > 1:
-            raise click.BadParameter(
-                f"Say for which region: {', '.join(regions)}.", param_hint="--region"
-            )
-        return regions[0]
+        return the_only(self.regions(asked))
 
     @functools.cached_property
     def _settings(self) -> Settings | None:
@@ -126,7 +120,7 @@ class IvsAccess:
 
     @functools.cached_property
     def _patient(self) -> AwsClients:
-        return self._clients(_PATIENT)
+        return self._clients(PATIENT_TERMS)
 
     @functools.cached_property
     def _once(self) -> AwsClients:
@@ -150,6 +144,17 @@ def pass_ivs(
         command(IvsAccess(invocation), *args, **options)
 
     return with_access
+
+
+def _region_of_aws(environment: Mapping[str, str]) -> str | None:
+    # Other AWS SDKs read AWS_REGION; boto3 reads AWS_DEFAULT_REGION and the profile alone.
+    try:
+        return environment.get("AWS_REGION") or boto3.Session().region_name
+    except BotoCoreError as exc:
+        raise click.UsageError(
+            f"AWS's configuration names no region that can be read ({type(exc).__name__}). Check"
+            " AWS_PROFILE and ~/.aws, or say --region."
+        ) from exc
 
 
 def _region(text: str) -> Region:

@@ -105,9 +105,10 @@ def adopt(
         private_key = load_private_key(private_key_file.read_bytes())
     except OSError as exc:
         raise InvalidKeyMaterial(
-            f"The file {private_key_file} can't be read ({exc.strerror})."
+            f"The file {private_key_file} can't be read ({exc.strerror}).",
+            way_out="Give the private half's PEM file, readable for this user.",
         ) from exc
-    (where,) = invocation.regions(key_arn.region)
+    (where,) = invocation.regions(key_arn.region, asked_by="--arn")
     pair = invocation.rotator(where).adopt(
         private_key, key_arn, reason, longest_ttl_seconds=longest_ttl_seconds
     )

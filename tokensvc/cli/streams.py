@@ -122,8 +122,11 @@ def put_metadata(ivs: IvsAccess, channel: str, metadata: str, region: str | None
     Calls PutMetadata, and ListChannels to find a name. IVS takes 1 to 1,024 bytes, five times a
     second for a channel.
     """
-    text = sys.stdin.read() if metadata == "-" else metadata
-    size = len(text.encode())
+    try:
+        text = sys.stdin.read() if metadata == "-" else metadata
+        size = len(text.encode())
+    except UnicodeError as exc:
+        raise click.BadParameter("IVS takes text in UTF-8.", param_hint="METADATA") from exc
     if not 1 <= size <= _LARGEST_METADATA:
         raise click.BadParameter(
             f"IVS takes 1 to {_LARGEST_METADATA} bytes of UTF-8; these are {size}.",

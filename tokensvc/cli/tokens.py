@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Mapping
 from contextlib import closing
@@ -95,7 +96,7 @@ def inspect_token(
     status is 1 when IVS would refuse it. Calls no operation of IVS.
     """
     if token_or_url == "-":  # noqa: S105 # Not a password: the usual name of standard input.
-        token_or_url = sys.stdin.read()
+        token_or_url = sys.stdin.buffer.read().decode(errors="replace")
     found = inspect(
         token_or_url.strip(),
         now=invocation.clock.now(),
@@ -174,5 +175,6 @@ def _tell(found: Inspection) -> None:
     if found.seconds_left is not None:
         click.echo(f"Seconds left: {found.seconds_left}")
     for claim, value in found.payload.items():
-        click.echo(f"  {claim} = {value}")
+        # As JSON: a stranger's text must not reach the terminal with control characters in it.
+        click.echo(f"  {json.dumps(claim)}: {json.dumps(value)}")
     say("What was read is not verified unless a key pair is named as its signer.")

@@ -364,7 +364,10 @@ def _moved(ring: Ring, key_id: str, from_state: KeyState, to_state: KeyState, ac
 
 def _with_record(ring: Ring, pair: KeyPair, act: Act) -> Ring:
     if any(pair.key_id == other.key_id for other in ring.pairs):
-        raise RotationRefused(f"The ring has a key pair {pair.key_id} already.")
+        raise RotationRefused(
+            f"The ring has a key pair {pair.key_id} already.",
+            way_out="A retired one does not come back: make another with `tokensvc keys generate`.",
+        )
     line = Transition(act.at, act.by, pair.key_id, None, pair.state, act.why)
     return _noted(dataclasses.replace(ring, pairs=(*ring.pairs, pair)), line)
 
