@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import stat
 from pathlib import Path
 
@@ -66,3 +67,23 @@ def test_removing_again_is_nothing_more_but_a_missing_folder_is_an_error(tmp_pat
     assert not path.exists()
     with pytest.raises(FileNotFoundError):
         durable.remove(tmp_path / "absent" / "file")
+
+
+def test_a_new_folders_name_is_on_the_disk_before_it_is_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And those of the folders on the way: a file is lost with any of them."""
+    synced: list[Path] = []
+    fsync = os.fsync
+
+    def noted(descriptor: int) -> None:
+        fsync(descriptor)
+        synced.append(Path(f"/proc/self/fd/{descriptor}").readlink())
+
+    monkeypatch.setattr(os, "fsync", noted)
+    durable.make_private_folder(tmp_path / "a" / "b")
+    assert set(synced) == {tmp_path, tmp_path / "a"}
+    assert stat.S_IMODE((tmp_path / "a" / "b").stat().st_mode) == 0o700
+    synced.clear()
+    durable.make_private_folder(tmp_path / "a" / "b")
+    assert synced == []

@@ -83,8 +83,14 @@ def remove(path: Path) -> None:
 
 
 def make_private_folder(folder: Path) -> None:
-    """Return when `folder` exists; made now, only its owner may look into it (0700)."""
+    """Return when `folder` exists; made now, only its owner may look into it (0700).
+
+    Folders that were made on the way to it have their names on the disk too.
+    """
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
     folder.mkdir(mode=_FOLDER_OF_OWNER, parents=True, exist_ok=True)
+    for path in missing:
+        sync(path.parent)
 
 
 def sync(path: Path) -> None:

@@ -54,7 +54,7 @@ def demo(invocation: Invocation, folder: Path, port: int, local_ivs_port: int) -
 def _run(folder: DemoFolder, ports: tuple[int, int], clock: Clock, stack: ExitStack) -> None:
     stack.enter_context(folder.locked())
     port, local_ivs_port = ports
-    local_ivs_listener = listen(local_ivs_port, "LOCAL_IVS_PORT", clock)
+    local_ivs_listener = stack.enter_context(listen(local_ivs_port, "LOCAL_IVS_PORT", clock))
     service_listener = stack.enter_context(listen(port, "PORT", clock))
     # From here on also this process sees no other AWS than the demo's.
     environment = isolated(os.environ)

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from tokensvc import durable
 from tokensvc.cli.demo.processes import DemoFailed
 
 REGION = "us-west-2"
@@ -99,7 +100,7 @@ class DemoFolder:
             DemoFailed: when another demo runs in it, or it can't be written.
         """
         try:
-            self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            durable.make_private_folder(self.path)
             lock = (self.path / "lock").open("w")
         except OSError as exc:
             raise DemoFailed(
@@ -118,13 +119,8 @@ class DemoFolder:
 
     def write(self, path: Path, text: str) -> None:
         """Put a private file in place, whole, even if the machine stops meanwhile."""
-        draft = path.with_name(f".{path.name}.draft")
-        draft.unlink(missing_ok=True)
-        with open(draft, "x", opener=_private, encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(path)
+        with durable.replacement(path) as draft:
+            draft.write_text(text, encoding="utf-8")
 
     def write_settings(self, *, channel_arn: str, other_channel_arn: str, port: int) -> None:
         """Write the settings of a demo with those channels."""
@@ -162,7 +158,3 @@ def isolated(environment: Mapping[str, str]) -> dict[str, str]:
         for name, value in environment.items()
         if not name.startswith(_NOT_OURS) and name.upper() not in _PROXIES
     }
-
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)
