@@ -15,6 +15,7 @@ from tests.support.deployment import Deployment, directory_over
 from tests.web.problem_shape import assert_problem, assert_problem_document
 from tokensvc.arns import ChannelArn
 from tokensvc.clock import rfc3339
+from tokensvc.errors import IvsUnavailable
 from tokensvc.ivs.model import Channel
 from tokensvc.tokens import verify
 
@@ -243,6 +244,29 @@ def test_a_batch_answers_each_request_in_its_place(deployment: Deployment) -> No
     assert rules(wrong) == {("ttl_seconds", "int_type")}
     assert_problem_document(no_object, "invalid_request")
     assert_problem_document(elsewhere, "not_entitled")
+
+
+def test_a_batch_does_not_wait_for_ivs_again_and_again(own_deployment: Deployment) -> None:
+    """Each look-up may take its time-outs: after 10 s none is begun, and the rest may come back."""
+    clock = own_deployment.world.clock
+    asked: list[ChannelArn] = []
+
+    def hanging(arn: ChannelArn) -> Channel:
+        asked.append(arn)
+        clock.advance(6)
+        raise IvsUnavailable("No answer.")
+
+    arns = [f"arn:aws:ivs:us-west-2:123456789012:channel/channel{number}" for number in range(5)]
+    response = own_deployment.client_with_fetch(hanging).post(
+        BATCH,
+        json={"requests": [{"channel": arn} for arn in arns]},
+        headers={"Authorization": f"Bearer {own_deployment.key}"},
+    )
+
+    codes = [result["code"] for result in response.get_json()["results"]]
+    assert codes == [*2 * ["ivs_unavailable"], *3 * ["overloaded"]]
+    assert [str(arn) for arn in asked] == arns[:2]
+    assert [event.code for event in own_deployment.audit.events] == 2 * ["ivs_unavailable"]
 
 
 def test_a_batch_takes_a_hundred_requests(deployment: Deployment) -> None:

@@ -26,6 +26,11 @@ from tokensvc.state.base import Document
 DOCUMENT_NAME = "api-keys"
 SCHEMA_VERSION = 1
 LONGEST_NAME = 64  # characters
+WAY_IN = (
+    "Send `Authorization: Bearer tsk_…` with a key that an operator made with"
+    " `tokensvc api-keys create`."
+)
+"""What a caller who is not let in is told to do."""
 
 _ID_BYTES = 6
 _SECRET_BYTES = 32
@@ -126,11 +131,7 @@ def authenticate(api_keys: ApiKeys, presented: str) -> Caller:
     expected = key.secret_sha256 if key else _DIGEST_OF_NO_SECRET
     agrees = hmac.compare_digest(_digest(secret), expected)
     if key is None or not agrees:
-        raise Unauthenticated(
-            "The API key is not one of this service's.",
-            way_out="Send `Authorization: Bearer tsk_…` with a key that an operator made with "
-            "`tokensvc api-keys create`.",
-        )
+        raise Unauthenticated("The API key is not one of this service's.", way_out=WAY_IN)
     return Caller(caller_id=key.key_id, name=key.name, grants=key.grants)
 
 

@@ -16,13 +16,12 @@ from tokensvc.bootstrap import build_service
 from tokensvc.claims import Resolution
 from tokensvc.cli.invocation import Invocation, operator, pass_invocation
 from tokensvc.cli.output import json_option, print_json, say
-from tokensvc.clock import rfc3339
 from tokensvc.errors import InvalidArn
 from tokensvc.keyring.model import KeyState
 from tokensvc.keyring.store import RingStore
 from tokensvc.p384 import PublicKey
 from tokensvc.playback.inspection import Inspection, inspect
-from tokensvc.playback.issuance import Circumstances, PlaybackRequest, PlaybackUrl
+from tokensvc.playback.issuance import Circumstances, PlaybackRequest
 
 _KNOWN_TO_IVS = (KeyState.PUBLISHED, KeyState.ACTIVE, KeyState.RETIRING)
 
@@ -77,7 +76,7 @@ def sign(  # noqa: PLR0913 # One for each option.
         service.start()
         url = service.issuer.issue(caller, request, Circumstances())
     if as_json:
-        print_json(_described(url))
+        print_json(url.members())
     else:
         click.echo(url.playback_url)
 
@@ -109,19 +108,6 @@ def inspect_token(
         _tell(found)
     if not found.ivs_takes_it:
         raise click.exceptions.Exit(1)
-
-
-def _described(url: PlaybackUrl) -> Mapping[str, object]:
-    return {
-        "playback_url": url.playback_url,
-        "token": url.token,
-        "channel_arn": str(url.channel_arn),
-        "viewer_id": url.viewer_id,
-        "expires_at": None if url.expires_at is None else rfc3339(url.expires_at),
-        "ttl_seconds": url.ttl_seconds,
-        "refresh_after_seconds": url.refresh_after_seconds,
-        "key_id": url.key_id,
-    }
 
 
 def _public_keys(invocation: Invocation) -> Mapping[PublicKey, str]:

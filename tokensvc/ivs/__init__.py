@@ -1,1 +1,1 @@
-"""Amazon IVS, as the service uses it: channels and playback key pairs, over boto3."""
+"""Amazon IVS, as the service uses it over boto3: channels, playback key pairs, viewer sessions."""

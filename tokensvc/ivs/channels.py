@@ -29,7 +29,7 @@ def get_channel(clients: AwsClients, arn: ChannelArn) -> Channel:
         with translated("GetChannel", arn.region):
             return _channel(arn, client.get_channel(arn=str(arn))["channel"])
     except NotFound as exc:
-        raise _not_found(arn) from exc
+        raise channel_not_found(arn) from exc
 
 
 def get_channels(
@@ -63,7 +63,15 @@ def get_channels(
             for error in answer.get("errors", ())
             if error.get("code") == RESOURCE_NOT_FOUND
         ]
-    return found | {arn: _not_found(arn) for arn in absent}
+    return found | {arn: channel_not_found(arn) for arn in absent}
+
+
+def channel_not_found(arn: ChannelArn) -> ChannelNotFound:
+    """What is said of a channel that IVS does not know."""
+    return ChannelNotFound(
+        f"Amazon IVS knows no channel {arn}.",
+        way_out="Check the channel's ARN, its region and its account.",
+    )
 
 
 def _channel(arn: ChannelArn, told: ChannelTypeDef) -> Channel:
@@ -77,11 +85,4 @@ def _channel(arn: ChannelArn, told: ChannelTypeDef) -> Channel:
         # A channel that says nothing is public (botocore model, IsAuthorized).
         is_private=told.get("authorized", False),
         playback_url=playback_url,
-    )
-
-
-def _not_found(arn: ChannelArn) -> ChannelNotFound:
-    return ChannelNotFound(
-        f"Amazon IVS knows no channel {arn}.",
-        way_out="Check the channel's ARN, its region and its account.",
     )

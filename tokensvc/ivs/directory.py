@@ -34,7 +34,7 @@ from cachetools import LRUCache
 from tokensvc.arns import ChannelArn
 from tokensvc.clock import Clock
 from tokensvc.errors import ChannelNotFound, IvsRefused, IvsUnavailable, NotFound
-from tokensvc.ivs.channels import MOST_IN_A_CALL
+from tokensvc.ivs.channels import MOST_IN_A_CALL, channel_not_found
 from tokensvc.ivs.model import Channel
 
 Fetch = Callable[[ChannelArn], Channel]
@@ -84,10 +84,7 @@ class _Memory:
         if channel := self.usable_at(now):
             return channel
         if self.is_absent:
-            raise ChannelNotFound(
-                f"Amazon IVS knows no channel {self.arn}.",
-                way_out="Check the channel's ARN, its region and its account.",
-            )
+            raise channel_not_found(self.arn)
         raise IvsUnavailable(
             "Amazon IVS can't be asked about this channel just now.", way_out="Try again soon."
         )

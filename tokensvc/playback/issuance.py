@@ -20,7 +20,7 @@ from tokensvc.arns import ChannelArn, Region
 from tokensvc.audit import Audit, AuditEvent
 from tokensvc.claim_rules import VIEWER_ID, broken_rules
 from tokensvc.claims import PlaybackClaims
-from tokensvc.clock import Clock, Moment
+from tokensvc.clock import Clock, Moment, rfc3339
 from tokensvc.errors import (
     ChannelNotFound,
     ChannelNotPrivate,
@@ -96,6 +96,19 @@ class PlaybackUrl:
     ttl_seconds: int | None = None
     refresh_after_seconds: int | None = None
     key_id: str | None = None
+
+    def members(self) -> dict[str, object]:
+        """The answer's members as programs get them, over HTTP or from the command line."""
+        return {
+            "playback_url": self.playback_url,
+            "token": self.token,
+            "channel_arn": str(self.channel_arn),
+            "viewer_id": self.viewer_id,
+            "expires_at": None if self.expires_at is None else rfc3339(self.expires_at),
+            "ttl_seconds": self.ttl_seconds,
+            "refresh_after_seconds": self.refresh_after_seconds,
+            "key_id": self.key_id,
+        }
 
 
 class PlaybackIssuer:

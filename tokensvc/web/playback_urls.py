@@ -13,8 +13,8 @@ from pydantic import ConfigDict, Field, TypeAdapter, with_config
 
 from tokensvc.access.callers import Caller
 from tokensvc.claims import Resolution
-from tokensvc.clock import rfc3339
-from tokensvc.playback.issuance import Circumstances, PlaybackRequest, PlaybackUrl
+from tokensvc.errors import Unavailable
+from tokensvc.playback.issuance import Circumstances, PlaybackRequest
 from tokensvc.web import problems
 from tokensvc.web.bodies import checked, read_json
 from tokensvc.web.headers import request_id
@@ -24,6 +24,9 @@ from tokensvc.web.service import Service
 LONGEST_BODY_BYTES = 64 * 1024
 LONGEST_BATCH_BODY_BYTES = 1024 * 1024
 MOST_REQUESTS = 100
+LONGEST_BATCH_SECONDS = 10.0
+"""After this no further request of a batch is begun: each may wait for an IVS that fails."""
+
 LONGEST_ARN = 128  # characters; IVS: botocore model, ChannelArn
 LONGEST_ORIGIN = 300  # characters: a host name of 253, its scheme and its port
 MOST_ORIGINS = 100
@@ -77,11 +80,14 @@ def create_blueprint(service: Service) -> Blueprint:
     def batch() -> Response:
         caller = caller_of(request, service)
         body = checked(batch_form, read_json(request, longest_bytes=LONGEST_BATCH_BODY_BYTES))
+        give_up_at = service.clock.monotonic() + LONGEST_BATCH_SECONDS
         items = [in_its_place(partial(read, item)) for item in body.requests]
         # A fault in looking ahead is logged, and costs no item its own look-up.
         in_its_place(partial(service.issuer.look_ahead, caller, filter(_is_request, items)))
         results = [
-            in_its_place(partial(issued, caller, item)) if _is_request(item) else item
+            in_its_place(partial(issued_before, give_up_at, caller, item))
+            if _is_request(item)
+            else item
             for item in items
         ]
         return jsonify(results=results)
@@ -90,7 +96,14 @@ def create_blueprint(service: Service) -> Blueprint:
         return checked(one_form, body).asked()
 
     def issued(caller: Caller, asked: PlaybackRequest) -> dict[str, object]:
-        return _answer(service.issuer.issue(caller, asked, Circumstances(request_id())))
+        return service.issuer.issue(caller, asked, Circumstances(request_id())).members()
+
+    def issued_before(
+        give_up_at: float, caller: Caller, asked: PlaybackRequest
+    ) -> dict[str, object]:
+        if service.clock.monotonic() >= give_up_at:
+            raise Unavailable(f"The batch took longer than {LONGEST_BATCH_SECONDS:g} s.")
+        return issued(caller, asked)
 
     def in_its_place(do: Callable[[], T]) -> T | dict[str, object]:
         """What comes of one item, or the problem that stands for it."""
@@ -104,16 +117,3 @@ def create_blueprint(service: Service) -> Blueprint:
 
 def _is_request(item: object) -> TypeGuard[PlaybackRequest]:
     return isinstance(item, PlaybackRequest)
-
-
-def _answer(url: PlaybackUrl) -> dict[str, object]:
-    return {
-        "playback_url": url.playback_url,
-        "token": url.token,
-        "channel_arn": str(url.channel_arn),
-        "viewer_id": url.viewer_id,
-        "expires_at": None if url.expires_at is None else rfc3339(url.expires_at),
-        "ttl_seconds": url.ttl_seconds,
-        "refresh_after_seconds": url.refresh_after_seconds,
-        "key_id": url.key_id,
-    }

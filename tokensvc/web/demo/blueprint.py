@@ -8,7 +8,6 @@ that it takes posts from its own page alone, so that no other page in the browse
 
 from __future__ import annotations
 
-import ipaddress
 from dataclasses import dataclass
 from typing import Annotated, TypeVar
 from urllib.parse import urlsplit
@@ -16,9 +15,9 @@ from urllib.parse import urlsplit
 from flask import Blueprint, Response, jsonify, request
 from pydantic import ConfigDict, Field, TypeAdapter, with_config
 
-from tokensvc.clock import rfc3339
 from tokensvc.errors import NotPermitted, Problem, SettingsInvalid
-from tokensvc.playback.issuance import Circumstances, PlaybackUrl
+from tokensvc.playback.issuance import Circumstances
+from tokensvc.settings.rules import is_loopback
 from tokensvc.web.bodies import checked, read_json
 from tokensvc.web.demo.urls import Demo, Fault, Visit, Wish, good_url, refused_url
 from tokensvc.web.headers import request_id
@@ -56,7 +55,7 @@ def create_blueprint(demo: Demo) -> Blueprint:
 
     @blueprint.post("/demo/playback-urls")
     def playback_urls() -> Response:
-        return jsonify(_described(good_url(demo, _asked(wish_form), _visit())))
+        return jsonify(good_url(demo, _asked(wish_form), _visit()).members())
 
     @blueprint.post("/demo/refused-urls")
     def refused_urls() -> Response:
@@ -91,8 +90,7 @@ def _own_origin() -> str:
 
 def _is_on_loopback(url: str) -> bool:
     try:
-        host = urlsplit(url).hostname or ""
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+        return is_loopback(urlsplit(url).hostname or "")
     except ValueError:
         return False
 
@@ -103,18 +101,6 @@ def _asked(form: TypeAdapter[T]) -> T:
 
 def _visit() -> Visit:
     return Visit(_own_origin(), Circumstances(request_id()))
-
-
-def _described(good: PlaybackUrl) -> dict[str, object]:
-    """What the page shows beside the URL; the token it finds in there."""
-    return {
-        "playback_url": good.playback_url,
-        "channel_arn": str(good.channel_arn),
-        "expires_at": None if good.expires_at is None else rfc3339(good.expires_at),
-        "ttl_seconds": good.ttl_seconds,
-        "refresh_after_seconds": good.refresh_after_seconds,
-        "key_id": good.key_id,
-    }
 
 
 def _security_headers(edge_origin: str) -> dict[str, str]:
