@@ -35,7 +35,7 @@ _service = _settings.service
 
 wsgi_app = f"{__name__}:app()"
 pythonpath = str(Path(__file__).parent)
-bind = f"{_service.host}:{_service.port}"
+bind = _service.address
 workers = _service.workers
 
 # Threads, so that a slow client or a slow look-up in IVS holds up one request and not a worker.

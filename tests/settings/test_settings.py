@@ -70,6 +70,15 @@ def test_a_file_with_the_least_gets_the_defaults_of_the_design(load: Load) -> No
     assert settings.demo is None
 
 
+@pytest.mark.parametrize(
+    ("host", "address"),
+    [("0.0.0.0", "0.0.0.0:8000"), ("::1", "[::1]:8000"), ("localhost", "localhost:8000")],  # noqa: S104 # Only read.
+)
+def test_an_address_is_one_that_gunicorn_reads(load: Load, host: str, address: str) -> None:
+    """An IPv6 address has colons of its own."""
+    assert load(LEAST + f'[service]\nhost = "{host}"').service.address == address
+
+
 def test_relative_paths_are_those_of_the_files_folder(load: Load, tmp_path: Path) -> None:
     """It doesn't matter where the command is run."""
     settings = load()

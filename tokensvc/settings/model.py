@@ -220,7 +220,9 @@ class DirectorySettings(Section):
 class ServiceSettings(Section):
     """The HTTP service."""
 
-    host: str = Field(default="127.0.0.1", description="The address to listen at.")
+    host: Annotated[str, StringConstraints(min_length=1)] = Field(
+        default="127.0.0.1", description="The address to listen at."
+    )
     port: Annotated[int, Field(ge=1, le=65_535)] = Field(
         default=8_000, description="The port to listen at."
     )
@@ -233,6 +235,12 @@ class ServiceSettings(Section):
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="The least level that is logged."
     )
+
+    @property
+    def address(self) -> str:
+        """Host and port in one, an IPv6 address in brackets (RFC 3986 §3.2.2)."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{host}:{self.port}"
 
 
 class DemoSettings(Section):
