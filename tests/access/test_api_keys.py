@@ -210,6 +210,6 @@ def test_no_text_breaks_the_reader(body: str) -> None:
 
 def test_a_newer_document_is_refused_with_the_way_out() -> None:
     """A newer program's document names both versions, whatever else is in it."""
-    with pytest.raises(StateDamaged, match="schema version 2; this program reads 1") as refusal:
+    with pytest.raises(StateDamaged, match="schema version 2, and this program reads 1") as refusal:
         ApiKeys.decode(document({"schema_version": 2, "keys": "in another form"}))
     assert "Another release" in refusal.value.way_out

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tokensvc.arns import ChannelArn
-from tokensvc.claims import PlaybackClaims, PlaybackOptions, Resolution, broken_rules
+from tokensvc.claim_rules import broken_rules
+from tokensvc.claims import PlaybackClaims, PlaybackOptions, Resolution
 from tokensvc.errors import InvalidRequest
 
 NOW = 1_800_000_000.75

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tokensvc.claims import BrokenRule, broken_rules
+from tokensvc.claim_rules import BrokenRule, broken_rules
 
 NOW = 1_800_000_000.0
 CHANNEL = "arn:aws:ivs:us-west-2:123456789012:channel/abcdEFGHijkl"

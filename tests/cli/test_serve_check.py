@@ -64,8 +64,8 @@ def test_a_region_without_a_key_pair_is_told_with_the_way_out(rotating_desk: Des
     settings = SETTINGS.replace('["us-west-2"]', '["us-west-2", "eu-west-1"]')
     rotating_desk.settings.write_text(settings)
     assert failed(rotating_desk) == {
-        "key pair of eu-west-1": "No key pair is active in eu-west-1. "
-        "`tokensvc keys reconcile --region eu-west-1` brings one there."
+        "key pair of eu-west-1": "There is no key pair of eu-west-1 yet. "
+        "`tokensvc keys reconcile --region eu-west-1` makes the first one."
     }
 
 

@@ -212,7 +212,7 @@ def test_a_region_without_a_ring_says_how_to_make_one(tmp_path: Path) -> None:
     view = RingView(REGION, state, custody, clock, refresh_seconds=3_600)
     view.start()
 
-    with pytest.raises(NoSigningKey, match="keys generate --region us-west-2"):
+    with pytest.raises(NoSigningKey, match="keys reconcile --region us-west-2"):
         view.ring(Moment.of(clock))
 
     view.close()

@@ -22,6 +22,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, with_config
 from tokensvc.access.callers import Caller
 from tokensvc.errors import InvalidRequest, Problem, StateDamaged, Unauthenticated
 from tokensvc.state.base import Document
+from tokensvc.state.schema import require_schema
 
 DOCUMENT_NAME = "api-keys"
 SCHEMA_VERSION = 1
@@ -83,7 +84,7 @@ class ApiKeys:
         if document is None:
             return cls()
         try:
-            _require_our_schema(_Head.model_validate_json(document.body).schema_version)
+            require_schema(document, SCHEMA_VERSION, what="The API keys")
             keys = _KeysText.model_validate_json(document.body).keys
         except ValidationError as exc:
             raise _damaged() from exc
@@ -135,26 +136,11 @@ def authenticate(api_keys: ApiKeys, presented: str) -> Caller:
     return Caller(caller_id=key.key_id, name=key.name, grants=key.grants)
 
 
-class _Head(BaseModel):
-    """What is read first: a newer document's other members may be unknown here."""
-
-    schema_version: int
-
-
 class _KeysText(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     schema_version: int
     keys: tuple[ApiKey, ...]
-
-
-def _require_our_schema(schema_version: int) -> None:
-    if schema_version != SCHEMA_VERSION:
-        raise StateDamaged(
-            f"The API keys have schema version {schema_version}; this program reads "
-            f"{SCHEMA_VERSION}.",
-            way_out="Another release of tokensvc wrote them: run that one here too.",
-        )
 
 
 def _damaged() -> StateDamaged:

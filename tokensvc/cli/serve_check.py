@@ -14,9 +14,9 @@ from tokensvc.arns import Region
 from tokensvc.aws import endpoint_of
 from tokensvc.bootstrap import build_custody
 from tokensvc.cli.invocation import Invocation
-from tokensvc.errors import NoSigningKey, SettingsInvalid, TokensvcError
+from tokensvc.errors import SettingsInvalid, TokensvcError
 from tokensvc.keyring.doctor.examination import unusable_private_halves
-from tokensvc.keyring.store import RingStore
+from tokensvc.keyring.store import RingStore, no_ring_yet
 from tokensvc.settings import config_file
 from tokensvc.settings.rules import is_loopback
 
@@ -80,12 +80,9 @@ def _custody(invocation: Invocation) -> str:
 
 def _key_pair(invocation: Invocation, region: Region) -> str:
     stored = RingStore(invocation.state, region).load()
-    active = None if stored is None else stored.ring.active
-    if stored is None or active is None:
-        raise NoSigningKey(
-            f"No key pair is active in {region}.",
-            way_out=f"`tokensvc keys reconcile --region {region}` brings one there.",
-        )
+    if stored is None:
+        raise no_ring_yet(region)
+    active = stored.ring.require_active()
     custody = build_custody(invocation.settings.custody, invocation.clock)
     unusable = dict(unusable_private_halves(custody, stored.ring))
     if (failure := unusable.pop(active.key_id, None)) is not None:

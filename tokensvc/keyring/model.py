@@ -19,7 +19,7 @@ from enum import StrEnum
 from typing import Any
 
 from tokensvc.arns import PlaybackKeyArn, Region
-from tokensvc.errors import KeyNotFound, RotationRefused
+from tokensvc.errors import KeyNotFound, NoSigningKey, RotationRefused
 from tokensvc.p384 import PublicKey
 
 MOST_PAIRS_IN_IVS = 3  # IVS: service-quotas, playback key pairs per region; not adjustable
@@ -195,6 +195,19 @@ class Ring:
     def active(self) -> KeyPair | None:
         """The pair that signs, if any."""
         return next(iter(self.in_state(KeyState.ACTIVE)), None)
+
+    def require_active(self) -> KeyPair:
+        """The pair that signs.
+
+        Raises:
+            NoSigningKey: when none does.
+        """
+        if self.active is None:
+            raise NoSigningKey(
+                f"No key pair is active in {self.region}.",
+                way_out=f"`tokensvc keys reconcile --region {self.region}` brings one there.",
+            )
+        return self.active
 
     @property
     def standby(self) -> KeyPair | None:

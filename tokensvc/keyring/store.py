@@ -8,7 +8,7 @@ from typing import Self
 from pydantic import BaseModel, ConfigDict
 
 from tokensvc.arns import PlaybackKeyArn, Region, parse_region
-from tokensvc.errors import InvalidArn, InvalidKeyMaterial, StateDamaged
+from tokensvc.errors import InvalidArn, InvalidKeyMaterial, NoSigningKey, StateDamaged
 from tokensvc.keyring.model import (
     KeyPair,
     KeyState,
@@ -20,6 +20,7 @@ from tokensvc.keyring.model import (
 )
 from tokensvc.p384 import PublicKey
 from tokensvc.state.base import NEW, Document, State
+from tokensvc.state.schema import require_schema
 
 SCHEMA_VERSION = 1
 
@@ -69,6 +70,14 @@ def document_name(region: Region) -> str:
     return f"ring:{region}"
 
 
+def no_ring_yet(region: Region) -> NoSigningKey:
+    """What is said where a region's ring is needed and was never saved."""
+    return NoSigningKey(
+        f"There is no key pair of {region} yet.",
+        way_out=f"`tokensvc keys reconcile --region {region}` makes the first one.",
+    )
+
+
 def encode_ring(ring: Ring) -> str:
     """The JSON text of a ring, with its schema version."""
     return _RingText.of(ring).model_dump_json(by_alias=True)
@@ -81,7 +90,7 @@ def decode_ring(document: Document) -> Ring:
         StateDamaged: when it is not one, breaks an invariant, or was written by a newer program.
     """
     try:
-        _require_our_schema(_Head.model_validate_json(document.body).schema_version)
+        require_schema(document, SCHEMA_VERSION, what="The ring")
         ring = _RingText.model_validate_json(document.body).ring()
     except (ValueError, InvalidArn, InvalidKeyMaterial) as exc:
         raise StateDamaged("The ring's document can't be read.", way_out=_RESTORE) from exc
@@ -90,14 +99,6 @@ def decode_ring(document: Document) -> Ring:
 
 
 _RESTORE = "Restore the state from its last copy, then run `tokensvc keys reconcile`."
-
-
-def _require_our_schema(schema_version: int) -> None:
-    if schema_version != SCHEMA_VERSION:
-        raise StateDamaged(
-            f"The ring has schema version {schema_version}; this program reads {SCHEMA_VERSION}.",
-            way_out="Another release of tokensvc wrote it: run that one here too.",
-        )
 
 
 def _require_possible(ring: Ring) -> None:
@@ -109,12 +110,6 @@ def _require_possible(ring: Ring) -> None:
 
 class _Text(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-
-class _Head(BaseModel):
-    """What is read first: a newer document's other members may be unknown here."""
-
-    schema_version: int
 
 
 class _PairText(_Text):

@@ -9,13 +9,13 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tokensvc.arns import PlaybackKeyArn, Region
+from tokensvc.arns import Region
 from tokensvc.clock import Clock, Moment
-from tokensvc.errors import NoSigningKey, TokensvcError
+from tokensvc.errors import TokensvcError
 from tokensvc.keyring.custody.base import Custody
 from tokensvc.keyring.model import KeyPair, KeyState, Ring
 from tokensvc.keyring.steps import required_public_half, self_checked_signer
-from tokensvc.keyring.store import decode_ring, document_name
+from tokensvc.keyring.store import decode_ring, document_name, no_ring_yet
 from tokensvc.p384 import PublicKey, Signer
 from tokensvc.state.base import Document, State
 from tokensvc.state.following import Followed
@@ -29,13 +29,11 @@ class ActiveKey:
 
     Attributes:
         key_id: its ID in the ring.
-        arn: its ARN in IVS.
         signer: its private half, at work.
         longest_ttl_seconds: the longest life that a token may be given (rule 4).
     """
 
     key_id: str
-    arn: PlaybackKeyArn
     signer: Signer
     longest_ttl_seconds: int
 
@@ -109,15 +107,8 @@ class RingView:
             CustodyUnavailable, CustodyDamaged: when the private half can't be used.
         """
         ring = self.ring(moment)
-        pair = ring.active
-        if pair is None or pair.arn is None:
-            raise NoSigningKey(
-                f"No key pair is active in {self.region}.",
-                way_out=f"`tokensvc keys reconcile --region {self.region}` brings one there.",
-            )
-        return ActiveKey(
-            pair.key_id, pair.arn, self._signer_of(pair), ring.terms.longest_ttl_seconds
-        )
+        pair = ring.require_active()
+        return ActiveKey(pair.key_id, self._signer_of(pair), ring.terms.longest_ttl_seconds)
 
     def public_halves(self, moment: Moment) -> Sequence[PublicKey]:
         """The public halves whose tokens may still play: of the active and the retiring pairs.
@@ -189,8 +180,5 @@ def _decode(document: Document | None) -> Ring | None:
 
 def _required(ring: Ring | None, region: Region) -> Ring:
     if ring is None:
-        raise NoSigningKey(
-            f"There is no ring of {region} yet.",
-            way_out=f"Make one with `tokensvc keys generate --region {region}`.",
-        )
+        raise no_ring_yet(region)
     return ring
