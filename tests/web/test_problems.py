@@ -186,17 +186,41 @@ def test_ten_megabytes_are_refused_by_their_announcement(deployment: Deployment,
 def test_a_body_without_an_announcement_is_read_to_the_limit_only(
     deployment: Deployment, path: str
 ) -> None:
-    """A chunked body, as gunicorn hands it on, is cut off where it becomes too large."""
-    body = io.BytesIO(10_000_000 * b" ")
+    """A chunked body, as gunicorn hands it on, is cut off where it becomes too large.
+
+    It is not taken for what it begins with, either, be that whole JSON.
+    """
+    body = io.BytesIO(b"{}" + 10_000_000 * b" ")
     response = deployment.client().post(
         path,
         input_stream=body,
-        environ_overrides={"wsgi.input_terminated": True},
+        # The test client announces what it can measure; a chunked request announces nothing.
+        environ_overrides={"wsgi.input_terminated": True, "CONTENT_LENGTH": ""},
         content_type="application/json",
         headers=bearer(deployment.key),
     )
     assert_problem(response, "body_too_large")
-    assert body.tell() < 2_000_000
+    assert 60_000 < body.tell() < 2_000_000
+
+
+@pytest.mark.parametrize("announced", [True, False])
+@pytest.mark.parametrize(("longest", "path"), [(65_536, POSTS[0]), (1_048_576, POSTS[1])])
+def test_the_longest_body_is_read_and_one_byte_more_is_not(
+    deployment: Deployment, path: str, longest: int, *, announced: bool
+) -> None:
+    """64 KiB, and 1 MiB for a batch, announced or not; what is wrong in it is told then."""
+    for length, code in [(longest, "invalid_request"), (longest + 1, "body_too_large")]:
+        response = deployment.client().post(
+            path,
+            input_stream=io.BytesIO(b"{}".ljust(length)),
+            environ_overrides={
+                "wsgi.input_terminated": True,
+                "CONTENT_LENGTH": str(length) if announced else "",
+            },
+            content_type="application/json",
+            headers=bearer(deployment.key),
+        )
+        assert_problem(response, code)
 
 
 # --- What the service is to blame for

@@ -20,7 +20,7 @@ def read_json(request: Request, *, longest_bytes: int) -> object:
 
     Raises:
         UnsupportedMediaType: when its Content-Type is not application/json.
-        BodyTooLarge: when it has more bytes; it is not read then.
+        BodyTooLarge: when it has more bytes; it is read no further.
         InvalidRequest: when it is not strict JSON.
     """
     if request.mimetype != "application/json":
@@ -28,14 +28,19 @@ def read_json(request: Request, *, longest_bytes: int) -> object:
             "The body is not JSON by its Content-Type.",
             way_out="Send `Content-Type: application/json`.",
         )
-    request.max_content_length = longest_bytes
+    too_large = BodyTooLarge(
+        f"This route takes bodies of at most {longest_bytes} bytes.",
+        way_out="Ask for less at once.",
+    )
     if (request.content_length or 0) > longest_bytes:
-        raise BodyTooLarge(
-            f"This route takes bodies of at most {longest_bytes} bytes.",
-            way_out="Ask for less at once.",
-        )
+        raise too_large
+    # A chunked body announces no length: Werkzeug reads it up to here and tells no one of the rest.
+    request.max_content_length = longest_bytes + 1
+    body = request.get_data(cache=False)
+    if len(body) > longest_bytes:
+        raise too_large
     try:
-        return strict_json.loads(request.get_data(cache=False))
+        return strict_json.loads(body)
     except ValueError as exc:
         message = "The body is not JSON in UTF-8 with each member name once."
         raise InvalidRequest(message, problems=(Problem("", "json", message),)) from exc
