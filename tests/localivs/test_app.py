@@ -27,6 +27,7 @@ def test_a_damaged_state_file_is_told_to_every_caller(tmp_path: Path) -> None:
             "GET", f"{server.url}/api/video/v1/us-west-2.123456789012.channel.x.m3u8"
         )
         assert playing.status == 500
+        assert "move the file away" in playing.json()["exceptionMessage"]
     assert (tmp_path / "local-ivs.sqlite3").read_bytes() == b"damaged" * 1000
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from flask import Blueprint, Response, jsonify
 
+from tokensvc.localivs import control
 from tokensvc.localivs.edge.revocations import all_revocations
 from tokensvc.localivs.edge.sessions import Sessions
 from tokensvc.localivs.faults import Faults
@@ -49,8 +50,10 @@ def create_blueprint(database: Database, clock: MovableClock, recent: RecentRequ
     def read() -> Response:
         return jsonify(overview.read())
 
+    control.protect(blueprint)
+
     @blueprint.after_request
-    def protect(response: Response) -> Response:
+    def harden(response: Response) -> Response:
         response.headers["Content-Security-Policy"] = CONTENT_SECURITY_POLICY
         response.headers["X-Content-Type-Options"] = "nosniff"
         response.headers["Cache-Control"] = "no-store"
@@ -95,7 +98,7 @@ class Overview:
                 asdict(each) | {"revoked_at": rfc3339(each.revoked_at)} for each in revocations
             ],
             "faults": [asdict(fault) for fault in self._faults.waiting()],
-            "requests": [asdict(each) | {"at": rfc3339(each.at)} for each in self._recent.latest()],
+            "requests": [each.document() for each in self._recent.latest()],
         }
 
 

@@ -8,10 +8,14 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
 
 from flask import g, request
+
+from tokensvc.localivs.errors import DatabaseUnusableError
+from tokensvc.localivs.moments import rfc3339
 
 if TYPE_CHECKING:
     from flask import Flask, Response
@@ -46,6 +50,10 @@ class RecentRequest:
     error: str
     milliseconds: float
 
+    def document(self) -> dict[str, Any]:
+        """The request as JSON data, its time as RFC 3339."""
+        return asdict(self) | {"at": rfc3339(self.at)}
+
 
 class RecentRequests:
     """The last requests of this process, newest first; shared by threads."""
@@ -70,18 +78,23 @@ class RecentRequests:
 
     def _end(self, response: Response) -> Response:
         if request.path != "/" and not request.path.startswith(NOT_OF_INTEREST):
-            route = request.url_rule.rule if request.url_rule else "unknown route"
-            caller = g.get("caller")
-            kept = RecentRequest(
-                at=self._clock.now(),
-                method=request.method,
-                what=g.get("operation", route),
-                account_id=caller.account_id if caller else "",
-                region=caller.region if caller else "",
-                status=response.status_code,
-                error=response.headers.get("x-amzn-ErrorType", ""),
-                milliseconds=round((time.perf_counter() - g.began) * 1000, 1),
-            )
-            with self._lock:
-                self._kept.append(kept)
+            # Without its state Local IVS has no time either; the answer says what is wrong.
+            with suppress(DatabaseUnusableError):
+                self._keep(response)
         return response
+
+    def _keep(self, response: Response) -> None:
+        route = request.url_rule.rule if request.url_rule else "unknown route"
+        caller = g.get("caller")
+        kept = RecentRequest(
+            at=self._clock.now(),
+            method=request.method,
+            what=g.get("operation", route),
+            account_id=caller.account_id if caller else "",
+            region=caller.region if caller else "",
+            status=response.status_code,
+            error=response.headers.get("x-amzn-ErrorType", ""),
+            milliseconds=round((time.perf_counter() - g.began) * 1000, 1),
+        )
+        with self._lock:
+            self._kept.append(kept)
