@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import socket
+import struct
 import time
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import boto3
 import pytest
@@ -18,6 +21,15 @@ if TYPE_CHECKING:
     from mypy_boto3_ivs import IVSClient
 
     from tests.support.clock import ManualClock
+
+
+MISSING_ARN = "arn:aws:ivs:us-west-2:123456789012:channel/doesNotExist"
+HUGE = 10**400  # No float is that large.
+LIST_CHANNELS = (
+    b"POST /ListChannels HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 0\r\n"
+    b"Authorization: AWS4-HMAC-SHA256 Credential=any/20270115/us-west-2/ivs/aws4_request, "
+    b"SignedHeaders=host, Signature=any\r\n\r\n"
+)
 
 
 def plan(server: LocalIvsServer, **fault: Any) -> None:
@@ -92,6 +104,42 @@ def test_a_call_whose_answer_is_lost_has_its_effect(server: LocalIvsServer, ivs:
     assert [channel["name"] for channel in ivs.list_channels()["channels"]] == ["done"]
 
 
+def test_a_refusal_that_is_lost_is_lost_too(server: LocalIvsServer, ivs: IVSClient) -> None:
+    """The network doesn't look at what it loses: the call met its fault, and got no 404."""
+    plan(server, operation="DeleteChannel", kind="lose_answer")
+    with pytest.raises(ConnectionClosedError):
+        ivs.delete_channel(arn=MISSING_ARN)
+    assert waiting(server) == []
+    with pytest.raises(ivs.exceptions.ResourceNotFoundException):
+        ivs.delete_channel(arn=MISSING_ARN)
+
+
+def test_a_call_may_be_refused_late(server: LocalIvsServer, ivs: IVSClient) -> None:
+    """0.3 s, then the error."""
+    plan(server, operation="ListChannels", kind="error", error="ServiceUnavailable", seconds=0.3)
+    began = time.monotonic()
+    with pytest.raises(ClientError, match="ServiceUnavailable"):
+        ivs.list_channels()
+    assert 0.3 <= time.monotonic() - began < 5
+
+
+def test_a_client_that_hangs_up_before_its_answer_is_lost_is_no_failure(
+    server: LocalIvsServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its connection is gone when it is to be closed: nothing is logged as an error."""
+    plan(server, operation="ListChannels", kind="lose_answer", seconds=0.2)
+    address = urlsplit(server.url)
+    with socket.create_connection((address.hostname, address.port)) as connection:
+        connection.sendall(LIST_CHANNELS)
+        while waiting(server):
+            time.sleep(0.01)
+        # Closing resets the connection instead of ending it (SO_LINGER: on, 0 s).
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    while not urllib3.request("GET", f"{server.url}/_local/requests").json()["requests"]:
+        time.sleep(0.01)
+    assert [record.message for record in caplog.records if record.levelname == "ERROR"] == []
+
+
 def test_a_call_may_time_out_after_its_effect(server: LocalIvsServer, ivs: IVSClient) -> None:
     """Silence for longer than the client's read time-out."""
     plan(server, operation="CreateChannel", kind="lose_answer", seconds=1)
@@ -138,6 +186,9 @@ def test_faults_are_forgotten_on_request(server: LocalIvsServer, ivs: IVSClient)
         ({"operation": "*", "kind": "slow", "seconds": "1"}, "seconds"),
         ({"operation": "*", "kind": "drop", "times": 0}, "times"),
         ({"operation": "*", "kind": "drop", "times": True}, "times"),
+        ({"operation": "*", "kind": "drop", "times": 10**30}, "times"),
+        ({"operation": "*", "kind": "slow", "seconds": HUGE}, "seconds"),
+        ({"operation": "*", "kind": "slow", "second": 5}, "second"),
     ],
 )
 def test_a_fault_that_means_nothing_is_refused(
@@ -166,6 +217,44 @@ def test_a_page_of_another_origin_cannot_use_the_control_api(server: LocalIvsSer
     assert waiting(server) == []
 
 
+@pytest.mark.parametrize("host", ["evil.example", "evil.example:8001", "127.0.0.1.evil.example"])
+def test_a_page_whose_name_was_pointed_here_cannot_use_the_control_api(
+    server: LocalIvsServer, host: str
+) -> None:
+    """DNS rebinding makes any page same-origin, but its name stays in the Host header."""
+    for path in ("/_local/faults", "/_local/overview", "/"):
+        response = urllib3.request("GET", server.url + path, headers={"Host": host})
+        assert response.status == 403
+        assert "http://127.0.0.1" in response.json()["error"]
+
+
+@pytest.mark.parametrize(
+    "host", ["localhost", "localhost:9", "127.0.0.1", "[::1]:8001", "10.0.0.7"]
+)
+def test_the_control_api_is_there_by_any_address_and_as_localhost(
+    server: LocalIvsServer, host: str
+) -> None:
+    """No name server can point these elsewhere."""
+    response = urllib3.request("GET", f"{server.url}/_local/faults", headers={"Host": host})
+    assert response.status == 200
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"[" * 200_000, b'{"channel_arn": "\\ud800", "live": true}', b"\xff", b""],
+    ids=lambda body: str(body[:25]),
+)
+def test_what_is_no_json_object_is_refused(server: LocalIvsServer, body: bytes) -> None:
+    """400, however odd: nested too deeply, half of a surrogate pair, no UTF-8, nothing."""
+    headers = {"Content-Type": "application/json"}
+    url = f"{server.url}/_local/streams"
+    response = urllib3.request("PUT", url, body=body, headers=headers)
+    assert (response.status, response.json()) == (
+        400,
+        {"error": "Send a JSON object with Content-Type: application/json."},
+    )
+
+
 def test_the_clock_can_be_moved_and_stays_moved(
     server: LocalIvsServer, ivs: IVSClient, clock: ManualClock, channel_arn: str
 ) -> None:
@@ -183,7 +272,10 @@ def test_the_clock_can_be_moved_and_stays_moved(
         assert back.json()["now"] == "2027-01-15T07:59:59.500Z"
 
 
-@pytest.mark.parametrize("offset", ["1", None, True, 1e12, float("nan"), float("inf")])
+@pytest.mark.parametrize(
+    "offset",
+    ["1", None, True, 1e12, pytest.param(HUGE, id="huge"), float("nan"), float("inf")],
+)
 def test_an_offset_that_is_no_time_is_refused(server: LocalIvsServer, offset: object) -> None:
     """A number of seconds, at most ten years; else the clock stays as it is."""
     response = urllib3.request("PUT", f"{server.url}/_local/clock", json={"offset_seconds": offset})

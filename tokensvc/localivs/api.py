@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from flask import Blueprint, Response, g, request
@@ -99,7 +100,8 @@ def create_blueprint(config: LocalIvsConfig, database: Database, clock: Clock) -
         for server in SERVERS:
             connection = request.environ.get(f"{server}.socket")
             if connection is not None:
-                connection.shutdown(socket.SHUT_RDWR)
+                with suppress(OSError):  # A client that has hung up by itself.
+                    connection.shutdown(socket.SHUT_RDWR)
         # Nobody receives this: what is written to the closed connection is lost.
         return Response(str(error), 500)
 

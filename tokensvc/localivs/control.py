@@ -1,14 +1,17 @@
 """The control API under `/_local/`: what a test or a person does to Local IVS, not to IVS.
 
 Plain JSON, unsigned, for loopback: it takes channels live, plans faults, moves the clock and tells
-the last requests. It has no CORS and wants a JSON content type, so that no page of another origin
-can use it. `GET /_local/` lists what there is.
+the last requests. `GET /_local/` lists what there is. No page of another origin can use it: it has
+no CORS, wants a JSON content type, and answers by no name that a name server could point here.
 """
 
 from __future__ import annotations
 
+import ipaddress
+import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from flask import Blueprint, Response, jsonify, request
 
@@ -29,8 +32,8 @@ INDEX = {
     "PUT /_local/streams": '{"channel_arn": "arn:aws:ivs:...", "live": true, "health": "HEALTHY"} '
     "takes a channel live, or offline with false",
     "POST /_local/faults": '{"operation": "GetChannel", "kind": "error", "error": '
-    '"ThrottlingException", "seconds": 0, "times": 1}; operation * is any; kinds: slow (by '
-    "seconds), error, drop (no answer, no effect), lose_answer (effect, but no answer)",
+    '"ThrottlingException", "seconds": 0, "times": 1}; operation * is any; kinds: slow, error, '
+    "drop (no answer, no effect), lose_answer (effect, but no answer), each after so many seconds",
     "GET /_local/faults": "the faults that no call has met yet",
     "DELETE /_local/faults": "forgets them",
     "PUT /_local/clock": '{"offset_seconds": 3600} moves the clock ahead of the machine\'s, or '
@@ -53,8 +56,14 @@ def create_blueprint(database: Database, clock: MovableClock, recent: RecentRequ
     blueprint.get("/clock")(views.get_clock)
     blueprint.put("/clock")(views.put_clock)
     blueprint.get("/requests")(views.get_requests)
-    blueprint.register_error_handler(ControlError, refusal)
+    protect(blueprint)
     return blueprint
+
+
+def protect(blueprint: Blueprint) -> None:
+    """Let the blueprint answer by an IP address or as localhost only, and tell its refusals."""
+    blueprint.before_request(_refuse_names)
+    blueprint.register_error_handler(ControlError, refusal)
 
 
 class Control:
@@ -72,7 +81,7 @@ class Control:
 
     def put_stream(self) -> Response:
         """Take a channel live or offline."""
-        document = _document()
+        document = _document("channel_arn", "live", "health")
         arn = _member(document, "channel_arn", str)
         live = _member(document, "live", bool)
         health = _member(document, "health", str, default=HEALTHS[0])
@@ -81,7 +90,7 @@ class Control:
 
     def post_fault(self) -> tuple[Response, int]:
         """Plan a fault."""
-        fault = read_fault(_document())
+        fault = read_fault(_document("operation", "kind", "error", "seconds", "times"))
         self._faults.plan(fault)
         return jsonify(asdict(fault)), 201
 
@@ -101,7 +110,7 @@ class Control:
 
     def put_clock(self) -> Response:
         """Move the time."""
-        offset_seconds = float(_member(_document(), "offset_seconds", (int, float)))
+        offset_seconds = _member(_document("offset_seconds"), "offset_seconds", (int, float))
         if not abs(offset_seconds) <= FURTHEST_SECONDS:
             raise ControlError(f"offset_seconds is at most {FURTHEST_SECONDS:.0f}, ten years.")
         self._clock.move(offset_seconds)
@@ -109,8 +118,7 @@ class Control:
 
     def get_requests(self) -> Response:
         """The last requests."""
-        latest = self._recent.latest()
-        return jsonify(requests=[asdict(each) | {"at": rfc3339(each.at)} for each in latest])
+        return jsonify(requests=[each.document() for each in self._recent.latest()])
 
 
 def refusal(error: ControlError) -> tuple[Response, int]:
@@ -134,7 +142,7 @@ def read_fault(document: dict[str, Any]) -> Fault:
         operation=operation,
         kind=FaultKind(kind),
         error=_member(document, "error", str, default=""),
-        seconds=float(_member(document, "seconds", (int, float), default=0)),
+        seconds=_member(document, "seconds", (int, float), default=0.0),
         times=_member(document, "times", int, default=1),
     )
 
@@ -164,10 +172,35 @@ def set_live(
             connection.execute("DELETE FROM streams WHERE channel_arn = ?", (channel_arn,))
 
 
-def _document() -> dict[str, Any]:
-    document = request.get_json(silent=True)
+def _refuse_names() -> None:
+    """Refuse a page that had its own name pointed here (DNS rebinding): to a browser it is ours."""
+    try:
+        host = urlsplit(request.host_url).hostname or ""
+        ipaddress.ip_address("127.0.0.1" if host == "localhost" else host)
+    except ValueError:
+        raise ControlError(
+            "This answers by an IP address or as localhost only: use http://127.0.0.1 and the port "
+            "of Local IVS.",
+            403,
+        ) from None
+
+
+def _document(*members: str) -> dict[str, Any]:
+    """The request's JSON object, which has no other members than these.
+
+    Raises:
+        ControlError: it is something else.
+    """
+    try:
+        document = request.get_json(silent=True)
+        # An escaped half of a surrogate pair is no text: the state can't be asked for it.
+        json.dumps(document, ensure_ascii=False).encode()
+    except (RecursionError, UnicodeEncodeError):
+        document = None
     if not isinstance(document, dict):
         raise ControlError("Send a JSON object with Content-Type: application/json.")
+    if unknown := sorted(document.keys() - set(members)):
+        raise ControlError(f"{', '.join(unknown)}: unknown here; GET /_local/ shows what is known.")
     return document
 
 

@@ -1,13 +1,13 @@
 """Faults on request: what a test wants to go wrong with an operation, so many times.
 
 A fault waits in the state until a call of its operation takes it. The call has been accepted by
-then: refusals of bad requests take no fault.
+then: one that is malformed, unsigned or too soon takes none.
 """
 
 from __future__ import annotations
 
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -32,13 +32,14 @@ CREATE TABLE IF NOT EXISTS faults (
 
 ANY_OPERATION = "*"
 LONGEST_SECONDS = 300.0
+MOST_TIMES = 1_000_000
 
 
 class FaultKind(StrEnum):
     """What goes wrong."""
 
-    SLOW = "slow"  # The call waits for `seconds` before it begins.
-    ERROR = "error"  # The call is answered with `error` and has no effect.
+    SLOW = "slow"  # The call begins after `seconds`.
+    ERROR = "error"  # The call is answered with `error` after `seconds`, and has no effect.
     DROP = "drop"  # The connection is closed after `seconds`; the call has no effect.
     LOSE_ANSWER = "lose_answer"  # The call has its effect; `seconds` later the connection closes.
 
@@ -71,8 +72,8 @@ class Fault:
             raise ControlError(f"error must be one of {', '.join(sorted(api_errors()))}.")
         if not 0 <= self.seconds <= LONGEST_SECONDS:
             raise ControlError(f"seconds must be from 0 to {LONGEST_SECONDS:g}.")
-        if self.times < 1:
-            raise ControlError("times must be at least 1.")
+        if not 1 <= self.times <= MOST_TIMES:
+            raise ControlError(f"times must be from 1 to {MOST_TIMES}.")
 
 
 def api_errors() -> dict[str, type[ApiError]]:
@@ -127,16 +128,17 @@ class Faults:
         if fault is None:
             yield
             return
-        if fault.kind is FaultKind.ERROR:
-            raise api_errors()[fault.error](f"A fault that was planned for {operation}")
-        if fault.kind is not FaultKind.LOSE_ANSWER:
-            time.sleep(fault.seconds)
-        if fault.kind is FaultKind.DROP:
-            raise AnswerLostError(f"{operation} was dropped, as planned.")
-        yield
         if fault.kind is FaultKind.LOSE_ANSWER:
-            time.sleep(fault.seconds)
-            raise AnswerLostError(f"{operation}'s answer was lost, as planned.")
+            with suppress(ApiError):  # A refusal is an answer, and lost like any other.
+                yield
+        time.sleep(fault.seconds)
+        match fault.kind:
+            case FaultKind.SLOW:
+                yield
+            case FaultKind.ERROR:
+                raise api_errors()[fault.error](f"A fault that was planned for {operation}")
+            case FaultKind.DROP | FaultKind.LOSE_ANSWER:
+                raise AnswerLostError(f"{operation} got no answer, as planned.")
 
     def _take(self, operation: str) -> Fault | None:
         mine = (operation, ANY_OPERATION)
