@@ -76,6 +76,17 @@ def test_a_statement_that_sqlite_refuses_leaves_the_database_usable(database: Da
     assert value_of(database) == 1
 
 
+def test_a_statement_that_python_refuses_comes_out_as_it_is(database: Database) -> None:
+    """Such an error has no name of SQLite's; the next call works."""
+    with (
+        pytest.raises(sqlite3.ProgrammingError, match="bindings"),
+        database.reading() as connection,
+    ):
+        connection.execute("SELECT ?", ())
+    with database.reading() as connection:
+        assert connection.execute("SELECT count(*) FROM counts").fetchone()[0] == 0
+
+
 def test_writes_of_a_reader_are_thrown_away(database: Database) -> None:
     """A reading can't change the state by mistake."""
     with database.transaction() as connection:
@@ -134,6 +145,20 @@ def test_another_programs_database_is_refused_and_left_alone(tmp_path: Path) -> 
     with pytest.raises(DatabaseUnusableError, match="another program"):
         value_of(Database(path))
     assert path.read_bytes() == before
+
+
+def test_a_file_that_is_deleted_under_a_running_server_is_begun_anew(database: Database) -> None:
+    """The new file bears Local IVS's mark too, so that the next start knows it."""
+    with database.transaction() as connection:
+        connection.execute("INSERT INTO counts VALUES ('a', 1)")
+    database.close()
+    database.path.unlink()
+    with database.transaction() as connection:
+        connection.execute("INSERT INTO counts VALUES ('a', 2)")
+    database.close()
+    again = Database(database.path)
+    assert value_of(again) == 2
+    again.close()
 
 
 def test_a_file_of_a_newer_version_is_refused(database: Database) -> None:

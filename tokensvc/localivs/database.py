@@ -125,7 +125,8 @@ class Database:
             connection.row_factory = sqlite3.Row
             # Two threads that switch a new file to WAL at once would meet a lock.
             with self._opening:
-                self._inspect(connection)
+                self._claim(connection)
+                self._look_for_damage(connection)
                 connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")
             connection.execute("PRAGMA foreign_keys = ON")
@@ -140,10 +141,8 @@ class Database:
             raise
         return connection
 
-    def _inspect(self, connection: sqlite3.Connection) -> None:
-        """Refuse a damaged or foreign file, once a process; mark a new file as ours."""
-        if self._inspected:
-            return
+    def _claim(self, connection: sqlite3.Connection) -> None:
+        """Refuse a foreign file; mark a new one as ours, though it replace one just deleted."""
         connection.execute("BEGIN IMMEDIATE")
         tables = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
         application_id = connection.execute("PRAGMA application_id").fetchone()[0]
@@ -156,6 +155,11 @@ class Database:
         elif version > SCHEMA_VERSION:
             raise self._unusable(f"a newer Local IVS wrote it (schema version {version})")
         connection.execute("COMMIT")
+
+    def _look_for_damage(self, connection: sqlite3.Connection) -> None:
+        """Refuse a damaged file; once a process, since it reads all of it."""
+        if self._inspected:
+            return
         verdict = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
         if verdict != "ok":
             raise self._unusable(f"it is damaged: {verdict}")
@@ -163,7 +167,8 @@ class Database:
 
     def _explain(self, error: sqlite3.Error) -> None:
         """Raise a clear error where the file is at fault, and not a statement or a long lock."""
-        if error.sqlite_errorname.startswith(_FILE_AT_FAULT):
+        # What Python's own module complains about has no name of SQLite's.
+        if getattr(error, "sqlite_errorname", "").startswith(_FILE_AT_FAULT):
             raise self._unusable(str(error)) from error
 
     def _unusable(self, reason: str) -> DatabaseUnusableError:
