@@ -82,6 +82,15 @@ def test_a_clock_that_is_moved_back_does_not_throttle_for_long(
     ivs.list_channels()
 
 
+def test_threads_that_read_the_clock_in_one_order_and_call_in_another_share_the_rate() -> None:
+    """Five are admitted, each a millisecond before the last; the sixth isn't."""
+    rates = Rates()
+    for late in range(5):
+        rates.admit("GetChannel", CALLER, {}, 100.0 - late / 1000)
+    with pytest.raises(ThrottlingError):
+        rates.admit("GetChannel", CALLER, {}, 99.995)
+
+
 def test_metadata_has_a_rate_of_each_channel() -> None:
     """Five a second into one channel, 155 into all of an account."""
     rates = Rates()

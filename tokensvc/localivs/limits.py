@@ -76,8 +76,9 @@ class Rates:
 
     def _forget(self, now: float) -> None:
         for key, times in list(self._calls.items()):
-            # A clock that was moved back leaves times that are yet to come: they count no more.
-            while times and not times[0] <= now < times[0] + WINDOW_SECONDS:
+            # A time that is yet to come is another thread's, who read the clock later and was here
+            # sooner. Only a clock that was moved back makes it a second or more, which counts not.
+            while times and abs(now - times[0]) >= WINDOW_SECONDS:
                 times.popleft()
             if not times:
                 del self._calls[key]
