@@ -88,7 +88,10 @@ class Player:
 
     def _urls(self, kind: str, path: str) -> list[str]:
         lines = self._get(kind, path).decode().splitlines()
-        return [line for line in lines if not line.startswith("#")]
+        urls = [line for line in lines if not line.startswith("#")]
+        if not urls:
+            raise PlaybackError(f"{kind}: it lists nothing")
+        return urls
 
     def _get(self, kind: str, path: str) -> bytes:
         began = time.monotonic()

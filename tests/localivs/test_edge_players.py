@@ -38,6 +38,16 @@ def test_a_refused_player_is_an_error(tmp_path: Path) -> None:
     assert "channel_not_found" in error
 
 
+def test_an_empty_playlist_is_an_error(tmp_path: Path) -> None:
+    """A player that finds nothing to play hasn't played."""
+    findings = Findings()
+    server = LocalIvsServer(tmp_path)
+    server.app.add_url_rule("/empty", view_func=lambda: "#EXTM3U\n")
+    with server:
+        Player(server.url, 0, findings).watch("/empty", time.monotonic() + 1)
+    assert findings.errors == ["player 0: multivariant playlist: it lists nothing"]
+
+
 def test_a_server_that_is_gone_is_an_error(tmp_path: Path) -> None:
     """A failed connection counts like a refusal."""
     with LocalIvsServer(tmp_path) as server:
