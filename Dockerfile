@@ -22,11 +22,12 @@ ENV PATH=/opt/tokensvc/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \
     TOKENSVC_CONFIG=/etc/tokensvc/tokensvc.toml \
-    TOKENSVC_SERVICE__HOST=0.0.0.0
+    TOKENSVC_SERVICE__HOST=0.0.0.0 \
+    TOKENSVC_SERVICE__PORT=8000
 USER 10001:10001
 VOLUME /srv/tokensvc/keys
 EXPOSE 8000
 # The process answers; whether it is ready to sign is /readyz, for what routes requests to it.
-HEALTHCHECK --interval=10s --timeout=3s --start-period=10s CMD ["python3", "-c", "import os, urllib.request as u; u.urlopen(f'http://127.0.0.1:{os.environ.get(\"TOKENSVC_SERVICE__PORT\", 8000)}/healthz', timeout=2)"]
+HEALTHCHECK --interval=10s --timeout=3s --start-period=10s CMD ["python3", "-c", "import os, urllib.request as u; u.urlopen(f'http://127.0.0.1:{os.environ[\"TOKENSVC_SERVICE__PORT\"]}/healthz', timeout=2)"]
 ENTRYPOINT ["python3", "-m", "tokensvc"]
 CMD ["serve"]

@@ -1,0 +1,74 @@
+#!/usr/bin/env bash
+# Builds the Dockerfile's image and runs it against Local IVS, without a container engine: with
+# buildah, and with a Debian made by debootstrap in the place of the Dockerfile's base image.
+# As root, on Debian: apt install buildah debootstrap curl python3; needs the checkout's .venv
+# (make run or make test makes it). Takes two minutes; ends with the edge's answer to a token.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+export STORAGE_DRIVER=vfs BUILDAH_ISOLATION=chroot
+base=$(sed -n 's/^ARG PYTHON_IMAGE=//p' Dockerfile)
+work=$(mktemp -d)
+ivs_port=8078 service_port=8079
+trap 'kill $(jobs -p) 2>/dev/null || true; rm -rf "$work"' EXIT
+
+echo "== A base image under the name $base"
+debootstrap --variant=minbase --include=python3,python3-venv,ca-certificates \
+    bookworm "$work/root" >"$work/debootstrap.log"
+# The image's pip is to reach what this machine's pip reaches.
+cp /etc/ssl/certs/ca-certificates.crt "$work/root/etc/ssl/certs/"
+[ ! -e /etc/pip.conf ] || cp /etc/pip.conf "$work/root/etc/"
+container=$(buildah from scratch)
+buildah copy --quiet "$container" "$work/root" / >"$work/copied"
+buildah commit --quiet "$container" "$base" >"$work/committed"
+buildah rm "$container" >"$work/removed"
+
+echo "== The image"
+# The format of Docker knows HEALTHCHECK; buildah's own default does not.
+buildah build --pull=never --format docker --quiet --tag tokensvc . >"$work/built"
+
+echo "== Its commands and its service, as the user that the image names"
+.venv/bin/python -m tokensvc local-ivs --data "$work/ivs" --port "$ivs_port" 2>"$work/ivs.log" &
+install -d -m 0755 "$work/etc"
+install -d -m 0700 -o 10001 -g 10001 "$work/data"
+openssl rand -base64 32 >"$work/etc/key-encryption-secret"
+cat >"$work/etc/tokensvc.toml" <<TOML
+[ivs]
+account_id = "123456789012"
+regions = ["us-west-2"]
+[state]
+url = "sqlite:/data/state.sqlite3"
+[custody]
+url = "file:/data"
+key_encryption_secret_file = "/etc/tokensvc/key-encryption-secret"
+[grants.web]
+channels = ["arn:aws:ivs:us-west-2:123456789012:channel/*"]
+[rotation]
+publish_delay_seconds = 0
+TOML
+container=$(buildah from --pull=never tokensvc)
+aws=(AWS_ENDPOINT_URL_IVS=http://127.0.0.1:$ivs_port AWS_ACCESS_KEY_ID=123456789012
+    AWS_SECRET_ACCESS_KEY=example)
+buildah config "${aws[@]/#/--env=}" --env "TOKENSVC_SERVICE__PORT=$service_port" "$container"
+tokensvc() {
+    buildah run -v "$work/etc:/etc/tokensvc:ro" -v "$work/data:/data" "$container" -- \
+        python3 -m tokensvc "$@"
+}
+curl --silent --fail --retry 20 --retry-connrefused "http://127.0.0.1:$ivs_port/healthz" >/dev/null
+tokensvc keys reconcile
+key=$(tokensvc api-keys create image --grant web 2>/dev/null)
+tokensvc serve --check
+tokensvc serve >"$work/service.log" 2>&1 &
+curl --silent --fail --retry 20 --retry-connrefused --retry-all-errors \
+    "http://127.0.0.1:$service_port/readyz"
+
+echo "== A token by it, at the edge"
+channel=$(env "${aws[@]}" .venv/bin/python -m tokensvc channels create image --region us-west-2 --json |
+    grep -o 'arn:aws:ivs:[a-z0-9-]*:[0-9]*:channel/[A-Za-z0-9]*' | head -n 1)
+curl --silent --fail -X PUT "http://127.0.0.1:$ivs_port/_local/streams" \
+    -H 'Content-Type: application/json' -d "{\"channel_arn\": \"$channel\", \"live\": true}" >/dev/null
+url=$(curl --silent --fail "http://127.0.0.1:$service_port/v1/playback-urls" \
+    -H "Authorization: Bearer $key" -H 'Content-Type: application/json' \
+    -d "{\"channel\": \"$channel\"}" | grep -o 'http://[^"]*m3u8?token=[^"]*')
+curl --silent --fail --output /dev/null --write-out 'The edge answers %{http_code}.\n' "$url"
+buildah rm "$container" >/dev/null
