@@ -99,3 +99,21 @@ def test_an_edge_out_of_reach_is_told_without_the_token(
 
     assert "eyJ" not in str(refusal.value)
     assert refusal.value.__cause__ is None
+
+
+def test_the_edge_is_asked_through_the_proxy_of_the_environment(
+    ivs: LocalIvsServer, clients: AwsClients, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As boto3 asks IVS: here Local IVS stands in for the proxy, and answers 404."""
+    asked = canary(ivs, clients)
+    channel = dataclasses.replace(
+        get_channel(clients, asked.channel_arn), playback_url="http://edge.invalid/x.m3u8"
+    )
+    behind_a_proxy = dataclasses.replace(asked, get_channel=lambda _: channel)
+    with pytest.raises(IvsUnavailable):
+        behind_a_proxy(LocalSigner.generate())
+
+    monkeypatch.setenv("HTTP_PROXY", ivs.url)
+    monkeypatch.setenv("http_proxy", ivs.url)
+
+    behind_a_proxy(LocalSigner.generate())

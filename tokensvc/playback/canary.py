@@ -6,11 +6,12 @@ a token tells. A channel that is offline answers 404, which is an answer; 403 is
 
 from __future__ import annotations
 
+import urllib.error
+import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
-
-import urllib3
+from http.client import HTTPException
 
 from tokensvc.arns import ChannelArn
 from tokensvc.claims import PlaybackClaims, PlaybackOptions
@@ -64,18 +65,28 @@ class EdgeCanary:
             )
 
     def _status(self, url: str) -> int:
-        with urllib3.PoolManager(retries=False, timeout=_TIMEOUT_SECONDS) as pool:
-            try:
-                answer = pool.request("GET", url)
-            except urllib3.exceptions.HTTPError as exc:
-                # The exception names the URL, token included: it must not be chained into a log.
-                raise IvsUnavailable(
-                    f"IVS's edge did not answer for the canary channel ({type(exc).__name__}).",
-                    way_out="Run `tokensvc keys reconcile` again.",
-                ) from None
-        if answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        try:
+            status = _get(url)
+        except (OSError, HTTPException, ValueError) as exc:
+            # The exception may name the URL, token included: it must not be chained into a log.
             raise IvsUnavailable(
-                f"IVS's edge failed for the canary channel (HTTP {answer.status}).",
+                f"IVS's edge did not answer for the canary channel ({type(exc).__name__}).",
+                way_out="Check the network and any proxy; run `tokensvc keys reconcile` again.",
+            ) from None
+        if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            raise IvsUnavailable(
+                f"IVS's edge failed for the canary channel (HTTP {status}).",
                 way_out="Run `tokensvc keys reconcile` again.",
             )
-        return answer.status
+        return status
+
+
+def _get(url: str) -> int:
+    """The HTTP status, by way of the environment's proxy where there is one, as boto3 goes."""
+    try:
+        # An opener of its own: the module's keeps the proxies of its first use.
+        with urllib.request.build_opener().open(url, timeout=_TIMEOUT_SECONDS) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as exc:
+        exc.close()
+        return exc.code
