@@ -114,6 +114,27 @@ def test_the_environment_wins_over_the_file(load: Load) -> None:
     assert settings.grants["web"].channels == ("main",)
 
 
+def test_what_kubernetes_sets_beside_a_service_of_our_name_is_no_setting(load: Load) -> None:
+    """In a pod; elsewhere such a variable is a typing error, and told."""
+    links = {
+        "TOKENSVC_SERVICE_HOST": "10.0.0.7",
+        "TOKENSVC_SERVICE_PORT": "8000",
+        "TOKENSVC_SERVICE_PORT_HTTP": "8000",
+        "TOKENSVC_PORT": "tcp://10.0.0.7:8000",
+        "TOKENSVC_PORT_8000_TCP": "tcp://10.0.0.7:8000",
+        "TOKENSVC_PORT_8000_TCP_PROTO": "tcp",
+        "TOKENSVC_PORT_8000_TCP_PORT": "8000",
+        "TOKENSVC_PORT_8000_TCP_ADDR": "10.0.0.7",
+    }
+    in_a_pod = {"KUBERNETES_SERVICE_HOST": "10.0.0.1"}
+    assert load(LEAST, links | in_a_pod).service.port == 8_000
+    with pytest.raises(SettingsInvalid) as refusal:
+        load(LEAST, links)
+    assert len(refusal.value.problems) == 8
+    with pytest.raises(SettingsInvalid):
+        load(LEAST, in_a_pod | {"TOKENSVC_PLAYBACK_TTL_SECONDS": "60"})
+
+
 def test_the_environment_alone_is_enough(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A container needs no file."""
     monkeypatch.chdir(tmp_path)

@@ -24,7 +24,7 @@ from tokensvc.cli.invocation import Invocation, pass_invocation, the_only
 from tokensvc.clock import Clock
 from tokensvc.errors import InvalidArn
 from tokensvc.settings import Settings, config_file
-from tokensvc.settings.loading import CONFIG_VARIABLE
+from tokensvc.settings.loading import setting_variables
 from tokensvc.settings.rules import is_loopback
 
 if TYPE_CHECKING:
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 _Options = ParamSpec("_Options")
 
 _ONCE = AwsTerms(read_timeout_seconds=30.0, max_attempts=1)
-_SETTINGS_VARIABLE = "TOKENSVC_"
 
 every_region_option = click.option(
     "--region",
@@ -113,8 +112,8 @@ class IvsAccess:
     def _settings(self) -> Settings | None:
         """The settings; None where there is neither a file nor a variable of them."""
         environment = self.invocation.environment
-        is_configured = config_file(self.invocation.config, environment) or any(
-            name.startswith(_SETTINGS_VARIABLE) and name != CONFIG_VARIABLE for name in environment
+        is_configured = config_file(self.invocation.config, environment) or setting_variables(
+            environment
         )
         return self.invocation.settings if is_configured else None
 

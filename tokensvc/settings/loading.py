@@ -6,8 +6,9 @@ between sections are applied to those that hold.
 
 from __future__ import annotations
 
+import re
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -24,6 +25,10 @@ CONFIG_VARIABLE = "TOKENSVC_CONFIG"
 DEFAULT_FILE = Path("tokensvc.toml")
 _PREFIX = "TOKENSVC_"
 _NESTING = "__"
+# What Kubernetes sets in each pod beside a Service that is called `tokensvc`.
+_SERVICE_LINK = re.compile(
+    rf"{_PREFIX}(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9]+)*|PORT(_[0-9]+_(TCP|UDP|SCTP)(_[A-Z]+)?)?)"
+)
 _SECRETS_OF_CUSTODY = ("key_encryption_secret", "previous_key_encryption_secret")
 
 _Path = tuple[str, ...]
@@ -87,13 +92,24 @@ def config_file(config: Path | None, environment: Mapping[str, str]) -> Path | N
     return None if config is None else config.absolute()
 
 
+def setting_variables(environment: Mapping[str, str]) -> Sequence[str]:
+    """The names of the variables that are meant as settings, in order."""
+    in_kubernetes = "KUBERNETES_SERVICE_HOST" in environment
+    return [
+        name
+        for name in sorted(environment)
+        if name.startswith(_PREFIX)
+        and name != CONFIG_VARIABLE
+        and not (in_kubernetes and _SERVICE_LINK.fullmatch(name))
+    ]
+
+
 def _read(path: Path | None, environment: Mapping[str, str]) -> _Sources:
     tree = {} if path is None else _read_toml(path)
     problems = list(_misplaced(tree))
     variables: dict[_Path, str] = {}
-    for variable, text in sorted(environment.items()):
-        if not variable.startswith(_PREFIX) or variable == CONFIG_VARIABLE:
-            continue
+    for variable in setting_variables(environment):
+        text = environment[variable]
         where = tuple(variable.removeprefix(_PREFIX).lower().split(_NESTING))
         if not _is_setting(where):
             problems.append(_unknown_variable(variable))
