@@ -168,7 +168,7 @@ def test_a_live_channel_is_left_alone_and_told_what_to_do(
 ) -> None:
     """IVS changes and deletes no live channel; its stream goes on."""
     name, *options = command
-    arn = new_channel(desk, "show")
+    arn = new_channel(desk, "show", private=name != "protect")
     desk.ivs.go_live(arn)
     said = desk.refused("channels", name, arn, *options)
     assert f"{arn} is live" in said
@@ -187,6 +187,16 @@ def test_protect_stops_a_live_channel_when_that_is_agreed_to(desk: Desk) -> None
     desk.done("channels", "protect", arn, "--stop", "--yes")
     assert desk.json("streams", "list") == []
     assert is_private(desk, arn)
+
+
+@pytest.mark.parametrize("private", [True, False])
+def test_a_live_channel_that_is_so_already_is_not_stopped(desk: Desk, *, private: bool) -> None:
+    """IVS refuses its update all the same; no viewer is cut off for nothing."""
+    arn = new_channel(desk, "show", private=private)
+    desk.ivs.go_live(arn)
+    said = desk.done("channels", "protect" if private else "unprotect", arn, "--stop", "--yes")
+    assert said == f"{arn} is {'private' if private else 'public'} now.\n"
+    assert len(desk.json("streams", "list")) == 1
 
 
 def test_an_encoder_that_reconnects_is_stopped_again(desk: Desk) -> None:

@@ -115,9 +115,20 @@ def get_channels(
     return [found[str(arn)] for arn in arns if str(arn) in found], problems
 
 
+def is_private_now(ivs: IvsAccess, arn: ChannelArn) -> bool:
+    """Whether playback needs a token, by one GetChannel.
+
+    Raises:
+        ChannelNotFound: when it does not exist.
+        IvsRefused, IvsUnavailable: when IVS does not tell.
+    """
+    return _is_private(_get_channel(ivs, arn))
+
+
 def channel_facts(channel: ChannelTypeDef, *, reveal: bool) -> list[tuple[str, str]]:
     """What a person wants to know of the channel, a name and a text each."""
     srt = channel.get("srt", {})
+    passphrase = srt.get("passphrase") or "-"
     return [
         ("name", channel.get("name") or "-"),
         ("arn", channel["arn"]),
@@ -126,7 +137,7 @@ def channel_facts(channel: ChannelTypeDef, *, reveal: bool) -> list[tuple[str, s
         ("latency mode", channel.get("latencyMode", "-")),
         ("ingest server", ingest_server(channel)),
         ("SRT endpoint", srt.get("endpoint") or "-"),
-        ("SRT passphrase", (srt.get("passphrase") or "-") if reveal else HIDDEN),
+        ("SRT passphrase", HIDDEN if "passphrase" in srt and not reveal else passphrase),
         ("playback URL", channel.get("playbackUrl", "-")),
         ("recording", channel.get("recordingConfigurationArn") or "-"),
         ("tags", tags_text(channel.get("tags", {}))),
@@ -135,14 +146,18 @@ def channel_facts(channel: ChannelTypeDef, *, reveal: bool) -> list[tuple[str, s
 
 def access_text(channel: ChannelTypeDef | ChannelSummaryTypeDef) -> str:
     """Whether playback needs a token: `private` or `public`."""
-    # A channel that says nothing is public (botocore model, IsAuthorized).
-    return "private" if channel.get("authorized", False) else "public"
+    return "private" if _is_private(channel) else "public"
 
 
 def ingest_server(channel: ChannelTypeDef) -> str:
     """The address that an encoder is given (IVS: getting started, streaming configuration)."""
     endpoint = channel.get("ingestEndpoint")
     return f"rtmps://{endpoint}:443/app/" if endpoint else "-"
+
+
+def _is_private(channel: ChannelTypeDef | ChannelSummaryTypeDef) -> bool:
+    # A channel that says nothing is public (botocore model, IsAuthorized).
+    return channel.get("authorized", False)
 
 
 def _get_channel(ivs: IvsAccess, arn: ChannelArn) -> ChannelTypeDef:

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 import click
 
 from tokensvc.arns import ChannelArn
-from tokensvc.aws import translated
+from tokensvc.aws import CONFLICT, translated
 from tokensvc.cli.changing import confirm, for_each, yes_option
 from tokensvc.cli.channel_listing import (
     channel_facts,
     get_channels,
+    is_private_now,
     list_command,
     reveal_option,
     show,
@@ -23,7 +24,7 @@ from tokensvc.cli.live_channels import change_offline
 from tokensvc.cli.naming import find_channels
 from tokensvc.cli.output import json_option, print_json, print_table, say
 from tokensvc.cli.tags import tag_option
-from tokensvc.errors import IvsUnavailable, NotFound
+from tokensvc.errors import IvsRefused, IvsUnavailable, NotFound
 
 if TYPE_CHECKING:
     from mypy_boto3_ivs.literals import ChannelLatencyModeType, ChannelTypeType
@@ -125,8 +126,8 @@ def protect(
 ) -> None:
     """Make each CHANNEL private: from then on it plays with a token alone.
 
-    Calls UpdateChannel, with --stop StopStream, and ListChannels to find a name. IVS updates no
-    channel that is live.
+    Calls UpdateChannel, for one that is live GetChannel, with --stop StopStream, and ListChannels
+    to find a name. IVS updates no channel that is live.
     """
     arns = find_channels(ivs, channels, region)
     if stop:
@@ -145,8 +146,8 @@ def unprotect(
 ) -> None:
     """Make each CHANNEL public: from then on anyone may watch it.
 
-    Calls UpdateChannel, with --stop StopStream, and ListChannels to find a name. IVS updates no
-    channel that is live.
+    Calls UpdateChannel, for one that is live GetChannel, with --stop StopStream, and ListChannels
+    to find a name. IVS updates no channel that is live.
     """
     arns = find_channels(ivs, channels, region)
     stopping = ", and stop if live" if stop else ""
@@ -199,8 +200,13 @@ def _set_private(ivs: IvsAccess, arn: ChannelArn, *, is_private: bool, stop: boo
     client = ivs.client(arn.region)
 
     def update() -> None:
-        with translated("UpdateChannel", arn.region):
-            client.update_channel(arn=str(arn), authorized=is_private)
+        try:
+            with translated("UpdateChannel", arn.region):
+                client.update_channel(arn=str(arn), authorized=is_private)
+        except IvsRefused as exc:
+            # A live channel is refused what it is already, and nobody is to be cut off for that.
+            if exc.aws_code != CONFLICT or is_private_now(ivs, arn) is not is_private:
+                raise
 
     change_offline(ivs, arn, update, stop=stop)
     return f"{arn} is {'private' if is_private else 'public'} now."

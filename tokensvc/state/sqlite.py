@@ -190,7 +190,7 @@ class SqliteState:
                 raise StateConflict(
                     f"Another process saved the document {name!r} first: it has version {stored},"
                     f" and version {replacing} was to be replaced.",
-                    way_out="Read it again, and decide again.",
+                    way_out="Nothing was written. Do it again: it is decided on what is there now.",
                 )
             connection.execute(
                 "INSERT OR REPLACE INTO documents (name, body, version, writer)"
