@@ -31,6 +31,18 @@ def test_a_damaged_state_file_is_told_to_every_caller(tmp_path: Path) -> None:
     assert (tmp_path / "local-ivs.sqlite3").read_bytes() == b"damaged" * 1000
 
 
+def test_a_damaged_state_file_is_told_to_who_runs_local_ivs(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """In one line of the log: the clients of AWS show no text of such an error."""
+    (tmp_path / "local-ivs.sqlite3").write_bytes(b"damaged" * 1000)
+    with caplog.at_level(logging.ERROR), LocalIvsServer(tmp_path) as server:
+        urllib3.request("GET", f"{server.url}/healthz", retries=False)
+    (record,) = caplog.records
+    assert "move the file away" in record.message
+    assert record.exc_info is None
+
+
 def test_a_state_file_that_is_mended_is_used_without_a_restart(tmp_path: Path) -> None:
     """The path after the failure."""
     state = tmp_path / "local-ivs.sqlite3"

@@ -277,6 +277,18 @@ def test_a_planned_drop_closes_the_connection_under_gunicorn_too(tmp_path: Path,
         assert ivs.list_channels()["channels"] == []
 
 
+def test_a_wrong_setting_is_one_line_before_anything_is_served(tmp_path: Path, port: int) -> None:
+    """What it takes, status 1, and no traceback; nobody is left to serve."""
+    arguments = ("local-ivs", "--data", str(tmp_path / "data"), "--port", str(port))
+    wrong = {"LOCAL_IVS_EFFECT_DELAY_SECONDS": "abc"}
+    with running(tmp_path / "out.txt", *arguments, environment=wrong) as server:
+        assert server.ends() == 1
+        last_line = server.said.splitlines()[-1]
+        expected = "LOCAL_IVS_EFFECT_DELAY_SECONDS must be a number of seconds, 0 to 3600."
+        assert last_line == expected
+        assert "Traceback" not in server.said
+
+
 def test_settings_come_from_the_environment(tmp_path: Path) -> None:
     """Folder, throttle and delay."""
     environment = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from flask import Flask, Response, jsonify
+from flask import Flask, Response, current_app, jsonify
 from werkzeug.exceptions import HTTPException, InternalServerError, RequestEntityTooLarge
 
 from tokensvc.localivs import api, control, overview, protocol
@@ -64,7 +64,11 @@ def _http_error(error: HTTPException) -> Response:
 
 
 def _own_error(error: LocalIvsError) -> Response:
-    """What is wrong with Local IVS itself, such as its state file, told to whoever called it."""
+    """What is wrong with Local IVS itself, such as its state file.
+
+    The log tells it too: AWS's clients show no text of such an answer.
+    """
+    current_app.logger.error("%s", error)
     return _response(ApiError(str(error)))
 
 
