@@ -114,6 +114,15 @@ def test_a_refusal_that_is_lost_is_lost_too(server: LocalIvsServer, ivs: IVSClie
         ivs.delete_channel(arn=MISSING_ARN)
 
 
+def test_a_planned_failure_of_ivs_looks_like_one(server: LocalIvsServer, ivs: IVSClient) -> None:
+    """InternalServerException as the model has it, whose text botocore doesn't find."""
+    plan(server, operation="ListChannels", kind="error", error="InternalServerException")
+    with pytest.raises(ivs.exceptions.InternalServerException) as caught:
+        ivs.list_channels()
+    assert caught.value.response["Error"]["Message"] == ""
+    assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == 500
+
+
 def test_a_call_may_be_refused_late(server: LocalIvsServer, ivs: IVSClient) -> None:
     """0.3 s, then the error."""
     plan(server, operation="ListChannels", kind="error", error="ServiceUnavailable", seconds=0.3)

@@ -82,7 +82,8 @@ def api_errors() -> dict[str, type[ApiError]]:
     waiting = [ApiError]
     while waiting:
         each = waiting.pop()
-        found[each.error_type] = each
+        # A branch that has no name of its own bears the root's, which stays the root's.
+        found.setdefault(each.error_type, each)
         waiting += each.__subclasses__()
     return found
 
