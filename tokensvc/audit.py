@@ -9,11 +9,11 @@ from typing import Literal, Protocol, TextIO
 
 from tokensvc.clock import rfc3339
 
-LONGEST_CHANNEL = 128
-"""Characters of a channel as it was asked for that a line keeps: the length of the longest ARN.
-
-What a stranger sends must not fill the log; of a token sent by mistake no usable part is left.
-"""
+# Characters that a line keeps of a channel as it was asked for: as many as the longest ARN or name
+# has. What a stranger sends must not fill the log, and of a token or an API key that was sent by
+# mistake no usable part is left.
+_LONGEST_ARN = 128
+_LONGEST_NAME = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +78,7 @@ class JsonLinesAudit:
         """
         members = asdict(event) | {
             "at": rfc3339(event.at),
-            "channel": event.channel[:LONGEST_CHANNEL],
+            "channel": _kept(event.channel),
             "expires_at": None if event.expires_at is None else rfc3339(event.expires_at),
         }
         # ASCII escapes keep one decision on one line, whatever a stranger named the channel.
@@ -87,3 +87,7 @@ class JsonLinesAudit:
         with self._lock:
             self._stream.write(line + "\n")
             self._stream.flush()
+
+
+def _kept(channel: str) -> str:
+    return channel[: _LONGEST_ARN if channel.startswith("arn:") else _LONGEST_NAME]

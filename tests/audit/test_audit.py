@@ -75,7 +75,19 @@ def test_no_channel_that_a_stranger_names_breaks_or_floods_a_line(channel: str) 
     )
     (line,) = stream.getvalue().splitlines()
     assert line.isascii()
-    assert json.loads(line)["channel"] == channel[:128]
+    assert json.loads(line)["channel"] == channel[:64]
+
+
+def test_an_arn_is_kept_whole_and_a_secret_sent_by_mistake_is_not() -> None:
+    """An API key has 81 characters, more than any name; the longest ARN has 128."""
+    arn = "arn:aws:ivs:us-west-2:123456789012:channel/".ljust(128, "a")
+    api_key = f"tsk_{12 * '0'}_{64 * 'f'}"
+    stream = io.StringIO()
+    audit = JsonLinesAudit(stream)
+    for channel in (arn, arn + "a", api_key):
+        audit.write(AuditEvent(at=0, decision="refused", code="x", caller_id="c1", channel=channel))
+    kept = [json.loads(line)["channel"] for line in stream.getvalue().splitlines()]
+    assert kept == [arn, arn, f"tsk_{12 * '0'}_{47 * 'f'}"]
 
 
 def test_threads_write_whole_lines() -> None:
