@@ -48,8 +48,8 @@ def private_pem() -> str:
 
 def edge_keys(server: LocalIvsServer, clock: ManualClock) -> tuple[str, ...]:
     """The public keys that the playback edge accepts."""
-    reader = EdgeReader(server.app.extensions["local_ivs_database"], clock)
-    return reader.public_keys("us-west-2", "123456789012")
+    reader = EdgeReader(server.app.extensions["local_ivs_database"])
+    return reader.public_keys("us-west-2", "123456789012", clock.now())
 
 
 def test_an_imported_key_is_named_by_the_md5_of_its_der(ivs: IVSClient) -> None:

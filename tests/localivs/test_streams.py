@@ -74,6 +74,17 @@ def test_going_live_again_is_another_stream(
     assert ivs.get_stream(channelArn=channel_arn)["stream"]["streamId"] != first
 
 
+def test_a_channel_that_is_live_already_goes_on_with_its_stream(
+    server: LocalIvsServer, ivs: IVSClient, channel_arn: str, clock: ManualClock
+) -> None:
+    """A second go-live begins none."""
+    server.go_live(channel_arn)
+    first = ivs.get_stream(channelArn=channel_arn)["stream"]
+    clock.advance(5)
+    server.go_live(channel_arn)
+    assert ivs.get_stream(channelArn=channel_arn)["stream"] == first
+
+
 def test_streams_are_listed_by_health_and_in_pages(server: LocalIvsServer) -> None:
     """Live channels of the account and region only."""
     ivs = server.client()
@@ -99,7 +110,7 @@ def test_metadata_reaches_the_edge_with_its_time(
     assert answer["ResponseMetadata"]["HTTPStatusCode"] == 204
     clock.advance(2)
     ivs.put_metadata(channelArn=channel_arn, metadata="zwei: ü")
-    edge = EdgeReader(server.app.extensions["local_ivs_database"], clock)
+    edge = EdgeReader(server.app.extensions["local_ivs_database"])
     found = edge.timed_metadata(channel_arn, since=1_800_000_000.0)
     assert [(each.put_at, each.metadata) for each in found] == [
         (1_800_000_000.0, '{"question": 1}'),
@@ -121,7 +132,7 @@ def test_metadata_has_at_most_1024_bytes(
 
 
 def test_metadata_needs_a_live_channel_and_ends_with_its_stream(
-    server: LocalIvsServer, ivs: IVSClient, channel_arn: str, clock: ManualClock
+    server: LocalIvsServer, ivs: IVSClient, channel_arn: str
 ) -> None:
     """404 offline; the next stream begins without the last one's metadata."""
     with pytest.raises(ivs.exceptions.ChannelNotBroadcasting):
@@ -130,7 +141,7 @@ def test_metadata_needs_a_live_channel_and_ends_with_its_stream(
     ivs.put_metadata(channelArn=channel_arn, metadata="a")
     ivs.stop_stream(channelArn=channel_arn)
     server.go_live(channel_arn)
-    edge = EdgeReader(server.app.extensions["local_ivs_database"], clock)
+    edge = EdgeReader(server.app.extensions["local_ivs_database"])
     assert edge.timed_metadata(channel_arn, since=0) == ()
 
 

@@ -15,6 +15,7 @@ from tokensvc.localivs.errors import AnswerLostError, ApiError, OperationNotServ
 from tokensvc.localivs.faults import Faults
 from tokensvc.localivs.limits import Rates
 from tokensvc.localivs.operations import READING, WRITING
+from tokensvc.localivs.schema import CONTROL_PLANE
 from tokensvc.localivs.service_model import IvsModel
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ class ControlPlane:
     def __init__(self, config: LocalIvsConfig, database: Database, clock: Clock) -> None:
         self._config = config
         self._database = database
+        database.ensure(CONTROL_PLANE)
         self._clock = clock
         self._model = IvsModel()
         self._rates = Rates()

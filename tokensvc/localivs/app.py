@@ -14,7 +14,6 @@ from tokensvc.localivs.edge import blueprint as edge
 from tokensvc.localivs.edge_reader import EdgeReader
 from tokensvc.localivs.errors import ApiError, LocalIvsError, RequestTooLargeError
 from tokensvc.localivs.recent import RecentRequests
-from tokensvc.localivs.schema import CONTROL_PLANE
 
 if TYPE_CHECKING:
     from tokensvc.localivs.clock import Clock
@@ -33,14 +32,13 @@ def create_app(config: LocalIvsConfig, clock: Clock | None = None) -> Flask:
     app = Flask(__name__, static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = LARGEST_BODY_BYTES
     database = Database(config.state_file)
-    database.ensure(CONTROL_PLANE)
     app.extensions["local_ivs_database"] = database
     movable = MovableClock(clock or SystemClock(), database)
     recent = RecentRequests(movable)
     recent.watch(app)
     app.register_blueprint(overview.create_blueprint(database, movable, recent))
     app.register_blueprint(control.create_blueprint(database, movable, recent))
-    app.register_blueprint(edge.create_blueprint(database, EdgeReader(database, movable), movable))
+    app.register_blueprint(edge.create_blueprint(database, EdgeReader(database), movable))
     app.register_blueprint(api.create_blueprint(config, database, movable))
     app.register_error_handler(HTTPException, _http_error)
     app.register_error_handler(LocalIvsError, _own_error)

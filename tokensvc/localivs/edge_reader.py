@@ -9,7 +9,6 @@ from tokensvc.localivs.errors import ChannelUnknownError
 from tokensvc.localivs.schema import CONTROL_PLANE
 
 if TYPE_CHECKING:
-    from tokensvc.localivs.clock import Clock
     from tokensvc.localivs.database import Database
 
 
@@ -24,7 +23,6 @@ class EdgeChannel:
         channel_id: The ARN's last part.
         authorized: Whether the channel is private: playback needs a token.
         live: Whether a stream is being sent to it.
-        went_live_at: Unix seconds; None when it isn't live.
     """
 
     arn: str
@@ -33,7 +31,6 @@ class EdgeChannel:
     channel_id: str
     authorized: bool
     live: bool
-    went_live_at: float | None
 
 
 @dataclass(frozen=True)
@@ -54,9 +51,8 @@ class TimedMetadata:
 class EdgeReader:
     """Reads the control plane's tables for the edge; each call sees the state of that moment."""
 
-    def __init__(self, database: Database, clock: Clock) -> None:
+    def __init__(self, database: Database) -> None:
         self._database = database
-        self._clock = clock
         database.ensure(CONTROL_PLANE)
 
     def channel(self, region: str, account_id: str, channel_id: str) -> EdgeChannel:
@@ -67,7 +63,7 @@ class EdgeReader:
         """
         with self._database.reading() as connection:
             row = connection.execute(
-                "SELECT channels.arn, authorized, started_at FROM channels"
+                "SELECT channels.arn, authorized, stream_id FROM channels"
                 " LEFT JOIN streams ON streams.channel_arn = channels.arn"
                 " WHERE region = ? AND account_id = ? AND channel_id = ?",
                 (region, account_id, channel_id),
@@ -83,16 +79,14 @@ class EdgeReader:
             account_id=account_id,
             channel_id=channel_id,
             authorized=bool(row["authorized"]),
-            live=row["started_at"] is not None,
-            went_live_at=row["started_at"],
+            live=row["stream_id"] is not None,
         )
 
-    def public_keys(self, region: str, account_id: str) -> tuple[str, ...]:
-        """PEM texts of the imported public keys that the edge accepts now, oldest first.
+    def public_keys(self, region: str, account_id: str, now: float) -> tuple[str, ...]:
+        """PEM texts of the imported public keys that the edge accepts at `now`, oldest first.
 
         A pair counts from when its import has reached the edge until its delete has.
         """
-        now = self._clock.now()
         with self._database.reading() as connection:
             rows = connection.execute(
                 "SELECT public_key_pem FROM playback_key_pairs"

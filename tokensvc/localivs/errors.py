@@ -1,8 +1,9 @@
 """Everything that Local IVS refuses or fails with: one tree.
 
-Three branches: `ApiError` is an answer of the IVS API (an AWS error name and its HTTP status),
-`ControlError` an answer of the `/_local/` control API, and the rest tells the person who runs
-Local IVS what is wrong with its files or settings.
+Three branches are answers: `ApiError` of the IVS API (an AWS error name and its HTTP status),
+`ControlError` of the `/_local/` control API, and `edge.refusals.PlaybackRefusedError` of the
+playback edge. `ConfigError` and `DatabaseUnusableError` tell the person who runs Local IVS what is
+wrong with its settings or its file; the others are caught within.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Local IVS for a WSGI server: `gunicorn 'tokensvc.localivs.wsgi:app_from_environment()'`.
+"""Local IVS for a WSGI server, as `tokensvc local-ivs` starts it under gunicorn.
 
-One process with many threads (`--workers 1 --threads 32`): the request rates and the list of last
-requests are kept in memory, everything else in the folder that `LOCAL_IVS_DATA` names.
+It has to be one process with many threads: the request rates and the list of last requests are kept
+in memory, everything else in the folder that `LOCAL_IVS_DATA` names.
 """
 
 from __future__ import annotations

@@ -141,7 +141,7 @@ class Edge:
         admission = verify(
             _token(),
             channel_arn=channel.arn,
-            public_keys=self._reader.public_keys(channel.region, channel.account_id),
+            public_keys=self._reader.public_keys(channel.region, channel.account_id, now),
             now=now,
         )
         if not admission.origin_rule.permits(request.headers.get("Origin")):

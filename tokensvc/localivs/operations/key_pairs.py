@@ -21,11 +21,11 @@ from cryptography.hazmat.primitives.serialization import (
 
 from tokensvc.localivs.errors import (
     ConflictError,
-    ResourceNotFoundError,
     ServiceQuotaExceededError,
     ValidationError,
 )
 from tokensvc.localivs.identifiers import resource_id
+from tokensvc.localivs.operations.lookup import find
 from tokensvc.localivs.paging import page
 from tokensvc.localivs.tagging import add_tags, forget_resource, tags_of
 
@@ -162,19 +162,13 @@ def delete_key_pair(call: Call, request: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def find_key_pair(call: Call, arn: str) -> sqlite3.Row:
-    """The key pair's row.
-
-    Raises:
-        ResourceNotFoundError: the caller's account has no such key pair in the caller's region.
-    """
-    row: sqlite3.Row | None = call.connection.execute(
+    """The key pair's row; errors as `lookup.find`."""
+    query = (
         "SELECT * FROM playback_key_pairs"
-        " WHERE arn = ? AND region = ? AND account_id = ? AND edge_until IS NULL",
-        (arn, call.caller.region, call.caller.account_id),
-    ).fetchone()
-    if row is None:
-        raise ResourceNotFoundError(f"Resource: {arn} not found")
-    return row
+        " WHERE arn = :arn AND region = :region AND account_id = :account_id"
+        " AND edge_until IS NULL"
+    )
+    return find(call, query, arn)
 
 
 def _key_pair(call: Call, row: sqlite3.Row) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What several operations look up: a channel, whether it is live, many resources at once."""
+"""What several operations look up: a resource, whether a channel is live, many at once."""
 
 from __future__ import annotations
 
@@ -13,19 +13,30 @@ if TYPE_CHECKING:
     from tokensvc.localivs.calls import Call
 
 
-def find_channel(call: Call, arn: str) -> sqlite3.Row:
-    """The channel's row.
+def find(call: Call, query: str, arn: str) -> sqlite3.Row:
+    """The row of a resource.
+
+    Args:
+        call: The call, in whose account and region the resource has to be.
+        query: What selects it, by the parameters `:arn`, `:region` and `:account_id`.
+        arn: The resource's ARN.
 
     Raises:
-        ResourceNotFoundError: the caller's account has no such channel in the caller's region.
+        ResourceNotFoundError: the caller's account has no such resource in the caller's region.
     """
-    row: sqlite3.Row | None = call.connection.execute(
-        "SELECT * FROM channels WHERE arn = ? AND region = ? AND account_id = ?",
-        (arn, call.caller.region, call.caller.account_id),
-    ).fetchone()
+    where = {"arn": arn, "region": call.caller.region, "account_id": call.caller.account_id}
+    row: sqlite3.Row | None = call.connection.execute(query, where).fetchone()
     if row is None:
         raise ResourceNotFoundError(f"Resource: {arn} not found")
     return row
+
+
+def find_channel(call: Call, arn: str) -> sqlite3.Row:
+    """The channel's row; errors as `find`."""
+    query = (
+        "SELECT * FROM channels WHERE arn = :arn AND region = :region AND account_id = :account_id"
+    )
+    return find(call, query, arn)
 
 
 def find_stream(call: Call, channel_arn: str) -> sqlite3.Row | None:

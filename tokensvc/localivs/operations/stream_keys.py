@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from tokensvc.localivs.errors import ResourceNotFoundError, ServiceQuotaExceededError
+from tokensvc.localivs.errors import ServiceQuotaExceededError
 from tokensvc.localivs.identifiers import resource_id, stream_key_value
-from tokensvc.localivs.operations.lookup import batch, find_channel
+from tokensvc.localivs.operations.lookup import batch, find, find_channel
 from tokensvc.localivs.paging import page
 from tokensvc.localivs.tagging import add_tags, forget_resource, tags_of
 
@@ -90,20 +90,13 @@ def _keys_of_channel(call: Call, channel_arn: str) -> list[sqlite3.Row]:
 
 
 def find_stream_key(call: Call, arn: str) -> sqlite3.Row:
-    """The stream key's row.
-
-    Raises:
-        ResourceNotFoundError: the caller's account has no such stream key in the caller's region.
-    """
-    row: sqlite3.Row | None = call.connection.execute(
+    """The stream key's row; errors as `lookup.find`."""
+    query = (
         "SELECT stream_keys.* FROM stream_keys"
         " JOIN channels ON channels.arn = stream_keys.channel_arn"
-        " WHERE stream_keys.arn = ? AND region = ? AND account_id = ?",
-        (arn, call.caller.region, call.caller.account_id),
-    ).fetchone()
-    if row is None:
-        raise ResourceNotFoundError(f"Resource: {arn} not found")
-    return row
+        " WHERE stream_keys.arn = :arn AND region = :region AND account_id = :account_id"
+    )
+    return find(call, query, arn)
 
 
 def _stream_key(call: Call, row: sqlite3.Row) -> dict[str, Any]:
