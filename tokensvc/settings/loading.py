@@ -217,21 +217,21 @@ def _with_absolute_paths(settings: Settings, folder: Path) -> Settings:
     secret_file = settings.custody.key_encryption_secret_file
     previous_file = settings.custody.previous_key_encryption_secret_file
     custody = {
-        "url": absolute_url(settings.custody.url, folder),
+        "url": _absolute_url(settings.custody.url, folder),
         "key_encryption_secret_file": secret_file and folder / secret_file,
         "previous_key_encryption_secret_file": previous_file and folder / previous_file,
     }
     return settings.model_copy(
         update={
             "state": settings.state.model_copy(
-                update={"url": absolute_url(settings.state.url, folder)}
+                update={"url": _absolute_url(settings.state.url, folder)}
             ),
             "custody": settings.custody.model_copy(update=custody),
         }
     )
 
 
-def absolute_url(url: str, folder: Path) -> str:
+def _absolute_url(url: str, folder: Path) -> str:
     """`sqlite:keys/state.sqlite3` with its path made absolute: relative ones are the folder's."""
     scheme, _, path = url.partition(":")
     return f"{scheme}:{folder / path}"

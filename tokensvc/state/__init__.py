@@ -1,1 +1,1 @@
-"""State: what all processes of a deployment share (rings, API keys, bans, channel answers)."""
+"""State: what all processes of a deployment share, such as rings and API keys."""
