@@ -59,6 +59,25 @@ def test_a_service_without_an_active_key_is_not_ready(own_deployment: Deployment
     assert [error["field"] for error in document["errors"]] == ["ring us-west-2"]
 
 
+def test_a_service_whose_private_half_is_damaged_is_not_ready(
+    own_deployment: Deployment, tmp_path: Path
+) -> None:
+    """It is the custody that is named, and not the state; nothing of where that is."""
+    world = own_deployment.world
+    active = world.ring.require_active()
+    (tmp_path / "keys" / f"{active.key_id}.pem").write_bytes(b"damaged")
+    with world.view() as view:
+        service = own_deployment.service_with(rings={view.region: view})
+        document = assert_problem(
+            own_deployment.client_of(service).get("/readyz"), "custody_unavailable"
+        )
+    assert [(check["name"], check["code"]) for check in document["checks"]] == [
+        ("api-keys", ""),
+        ("ring us-west-2", "custody_damaged"),
+    ]
+    assert str(tmp_path) not in str(document)
+
+
 def test_a_standby_that_can_not_be_used_is_noted(
     own_deployment: Deployment, tmp_path: Path
 ) -> None:

@@ -13,7 +13,14 @@ from dataclasses import dataclass
 from flask import Blueprint, Response, jsonify
 
 from tokensvc.clock import Moment
-from tokensvc.errors import Problem, StateUnavailable, TokensvcError, Unavailable
+from tokensvc.errors import (
+    CustodyDamaged,
+    CustodyUnavailable,
+    Problem,
+    StateUnavailable,
+    TokensvcError,
+    Unavailable,
+)
 from tokensvc.keyring.view import RingView
 from tokensvc.web import problems
 from tokensvc.web.identity import known_api_keys
@@ -93,9 +100,20 @@ def _ring_check(name: str, ring: RingView, moment: Moment) -> Check:
 
 
 def _not_ready(refusals: Sequence[tuple[str, TokensvcError]]) -> Unavailable:
-    """One problem for all of them, by the code of the first that has one of its own for waiting."""
-    kinds = [type(refusal) for _, refusal in refusals if isinstance(refusal, Unavailable)]
-    return next(iter(kinds), StateUnavailable)(
+    """One problem for all of them, by the code of the first."""
+    kind = _kind_of(refusals[0][1])
+    return kind(
         "Not every request can be answered now.",
         problems=tuple(Problem(name, refusal.code, refusal.title) for name, refusal in refusals),
     )
+
+
+def _kind_of(refusal: TokensvcError) -> type[Unavailable]:
+    """Its own, or that of the place whose damage an operator has to mend."""
+    match refusal:
+        case Unavailable():
+            return type(refusal)
+        case CustodyDamaged():
+            return CustodyUnavailable
+        case _:
+            return StateUnavailable
