@@ -64,6 +64,23 @@ def test_a_revocation_stops_versions_up_to_its_line_and_no_later_ones(
     player.watch(channel, token(pair, channel, 0, viewer="bob"))
 
 
+def test_a_revoked_viewer_is_counted_and_shown_no_more(
+    server: LocalIvsServer, account: Account, ivs: IVSClient, pair: KeyPair, player: Player
+) -> None:
+    """At once, and not when the session would have ended; who watches a later version stays."""
+    channel = account.create_channel()
+    for version, viewer in ((7, "alice"), (8, "alice"), (7, "bob")):
+        player.watch(channel, token(pair, channel, version, viewer))
+    player.watch(channel, pair.token(claims(channel.arn)))
+    ivs.start_viewer_session_revocation(
+        channelArn=channel.arn, viewerId="alice", viewerSessionVersionsLessThanOrEqualTo=7
+    )
+    assert ivs.get_stream(channelArn=channel.arn)["stream"]["viewerCount"] == 3
+    shown = urllib3.request("GET", f"{server.url}/_local/overview").json()["sessions"]
+    watching = {(each["viewer_id"], each["viewer_session_version"]) for each in shown}
+    assert watching == {("alice", 8), ("bob", 7), (None, 0)}
+
+
 def test_without_a_version_only_version_0_is_revoked(
     account: Account, ivs: IVSClient, pair: KeyPair, player: Player
 ) -> None:

@@ -40,6 +40,15 @@ CREATE TABLE IF NOT EXISTS playback_sessions (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS playback_sessions_by_expiry ON playback_sessions (expires_at);
 
+CREATE VIEW IF NOT EXISTS sessions_not_revoked AS
+SELECT * FROM playback_sessions AS session
+WHERE NOT EXISTS (
+    SELECT 1 FROM viewer_revocations AS revocation
+    WHERE revocation.channel_arn = session.channel_arn
+    AND revocation.viewer_id = session.viewer_id
+    AND session.viewer_session_version <= revocation.versions_up_to
+);
+
 CREATE TABLE IF NOT EXISTS used_tokens (
     channel_arn TEXT NOT NULL,
     single_use_uuid TEXT NOT NULL, -- in lower case
@@ -86,8 +95,8 @@ class Sessions:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        database.ensure(SCHEMA)
         database.ensure(revocations.SCHEMA)
+        database.ensure(SCHEMA)
 
     def open(self, channel_arn: str, admission: Admission | None, now: float) -> Session:
         """Open a session, and use up the token if it was for a single use: both or neither.
@@ -166,19 +175,20 @@ class Sessions:
             )
 
     def current(self, now: float) -> tuple[Session, ...]:
-        """The sessions that have not expired, newest first; revoked ones are among them."""
+        """The sessions that are neither expired nor revoked, newest first."""
         with self._database.reading() as connection:
             rows = connection.execute(
-                "SELECT * FROM playback_sessions WHERE ? < expires_at ORDER BY created_at DESC, id",
+                "SELECT * FROM sessions_not_revoked WHERE ? < expires_at"
+                " ORDER BY created_at DESC, id",
                 (now,),
             ).fetchall()
         return tuple(map(Session.of_row, rows))
 
 
 def viewer_count(connection: sqlite3.Connection, channel_arn: str, now: float) -> int:
-    """How many watch the channel: its playback sessions that have not expired."""
+    """How many watch the channel: its playback sessions that are neither expired nor revoked."""
     row = connection.execute(
-        "SELECT count(*) FROM playback_sessions WHERE channel_arn = ? AND ? < expires_at",
+        "SELECT count(*) FROM sessions_not_revoked WHERE channel_arn = ? AND ? < expires_at",
         (channel_arn, now),
     ).fetchone()
     return int(row[0])
