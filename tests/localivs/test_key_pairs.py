@@ -234,6 +234,18 @@ def test_import_and_delete_reach_the_edge_at_once_by_default(
     assert edge_keys(server, clock) == ()
 
 
+def test_what_is_at_the_edge_at_once_is_there_by_a_clock_that_is_moved_back_too(
+    server: LocalIvsServer, ivs: IVSClient, clock: ManualClock
+) -> None:
+    """An hour back: the imported key is still accepted, and the deleted one is not again."""
+    arn = ivs.import_playback_key_pair(publicKeyMaterial=PUBLIC_KEY)["keyPair"]["arn"]
+    clock.jump_wall(-3600)
+    assert edge_keys(server, clock) == (PUBLIC_KEY,)
+    ivs.delete_playback_key_pair(arn=arn)
+    clock.jump_wall(-3600)
+    assert edge_keys(server, clock) == ()
+
+
 def test_import_and_delete_reach_the_edge_after_the_configured_delay(
     tmp_path: Path, clock: ManualClock
 ) -> None:

@@ -45,8 +45,8 @@ CREATE TABLE IF NOT EXISTS playback_key_pairs (
     name TEXT NOT NULL,
     fingerprint TEXT NOT NULL,
     public_key_pem TEXT NOT NULL,
-    edge_from REAL NOT NULL, -- Unix seconds: when the import has reached the edge
-    edge_until REAL -- Unix seconds: when the delete has reached the edge; null until deleted
+    edge_from REAL NOT NULL, -- Unix seconds: when the import reaches the edge; 0 where at once
+    edge_until REAL -- Unix seconds: when the delete reaches the edge; null until deleted
 ) STRICT;
 
 CREATE TABLE IF NOT EXISTS tags (

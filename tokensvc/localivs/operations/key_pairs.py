@@ -120,7 +120,8 @@ def import_key_pair(call: Call, request: Mapping[str, Any]) -> dict[str, Any]:
             request.get("name", ""),
             material.fingerprint,
             material.pem,
-            call.now + call.effect_delay_seconds,
+            # Without a delay it counts at any time: the clock may be moved back.
+            call.now + call.effect_delay_seconds if call.effect_delay_seconds else 0.0,
         ),
     )
     add_tags(call.connection, arn, request.get("tags", {}))
@@ -152,11 +153,11 @@ def delete_key_pair(call: Call, request: Mapping[str, Any]) -> dict[str, Any]:
     """DeletePlaybackKeyPair; the edge stops accepting the key when the delete has reached it."""
     row = find_key_pair(call, request["arn"])
     connection = call.connection
-    connection.execute("DELETE FROM playback_key_pairs WHERE edge_until <= ?", (call.now,))
     connection.execute(
         "UPDATE playback_key_pairs SET edge_until = ? WHERE position = ?",
         (call.now + call.effect_delay_seconds, row["position"]),
     )
+    connection.execute("DELETE FROM playback_key_pairs WHERE edge_until <= ?", (call.now,))
     forget_resource(connection, row["arn"])
     return {}
 
