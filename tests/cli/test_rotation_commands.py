@@ -91,6 +91,19 @@ def test_a_rotation_during_a_drain_is_refused_and_forced(rotating_desk: Desk) ->
     assert states(rotating_desk) == ["retiring", "retiring", "active"]
 
 
+def test_a_rotation_that_fails_on_its_way_is_told_to_stay_wished(rotating_desk: Desk) -> None:
+    """Else the next scheduled reconcile would surprise the one who took it for refused."""
+    (rotating_desk.folder / "secret").write_bytes(bytes(range(1, 33)))
+
+    said = rotating_desk.refused("keys", "rotate")
+
+    assert "another key-encryption secret" in said
+    assert "The rotation stays wished: `tokensvc keys reconcile` carries it on." in said
+    (rotating_desk.folder / "secret").write_bytes(bytes(range(32)))
+    rotating_desk.done("keys", "reconcile")
+    assert states(rotating_desk) == ["retiring", "active", "published"]
+
+
 def test_a_rotation_that_is_waited_for_ends_with_two_key_pairs(desk: Desk) -> None:
     """In real time: a drain of 3 s (2 s of view, 1 s of token) and no publish delay."""
     desk.settings.write_text(desk.settings.read_text() + QUICK)

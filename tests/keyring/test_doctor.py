@@ -296,6 +296,30 @@ def test_what_a_clock_that_is_off_is_told() -> None:
     )
 
 
+def test_a_standby_that_has_no_slot_yet_is_told_when_there_is_one() -> None:
+    """After two rotations at once: a reconcile before that would change nothing."""
+    drained = [
+        pair("y", RETIRING, signing_ended_at=NOW - 1_000),
+        pair("z", RETIRING, signing_ended_at=NOW - 10),
+    ]
+    (finding,) = examine(evidence(ring(*drained, ACTIVE_A), *held("y", "z", "a")))
+
+    assert finding.code == "no_standby"
+    assert finding.mend == (
+        "All slots of IVS are taken until y has drained, at 2027-01-15T08:45:40Z."
+        " After that: tokensvc keys reconcile --region us-west-2"
+    )
+
+
+def test_a_lost_half_of_a_standby_is_told_both_ways_out() -> None:
+    """First the one that costs nothing."""
+    (finding,) = examine(well(unusable={"b": CustodyDamaged("Gone.", way_out="Put it back.")}))
+
+    assert finding.mend == (
+        "No viewer notices if it goes: tokensvc keys revoke b\nOr: Put it back."
+    )
+
+
 def test_a_private_half_that_was_destroyed_and_is_there_again_is_an_orphan() -> None:
     """A command that slept through its destruction made another one under the same ID."""
     slept = ring(pair("a", RETIRED, destroyed_on=EXAMPLE_NOW))

@@ -112,6 +112,6 @@ def _print(findings: Sequence[Finding], regions: Sequence[Region]) -> None:
         about = " ".join(part for part in (finding.region, finding.subject) if part)
         click.echo(f"{finding.severity.upper()} {finding.code} {about}".rstrip())
         click.echo(f"  {finding.reason}".replace("\n", "\n  "))
-        click.echo(f"  -> {finding.mend}")
+        click.echo(f"  -> {finding.mend}".replace("\n", "\n     "))
     if not findings:
         say(f"All is well in {', '.join(regions)}.")

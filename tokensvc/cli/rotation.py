@@ -59,8 +59,10 @@ def rotate(
     regions = Regions([where], lambda _: rotator, invocation.clock)
     if wait:
         _wait(regions)
-    else:
-        _once(regions)
+    elif not _once(regions):
+        if rotator.ring().wish is not None:
+            say("The rotation stays wished: `tokensvc keys reconcile` carries it on.")
+        raise click.exceptions.Exit(1)
 
 
 @click.command()
@@ -95,16 +97,16 @@ def reconcile(
         with pause_until_signal() as pause:
             carry_on(regions, pause, until_settled=False)
         say("Stopped. `tokensvc keys reconcile` goes on.")
-    else:
-        _once(regions)
-
-
-def _once(regions: Regions) -> None:
-    ended = regions.one_pass()
-    if ended.failed:
+    elif not _once(regions):
         raise click.exceptions.Exit(1)
-    if ended.next_at is not None:
+
+
+def _once(regions: Regions) -> bool:
+    """Whether one pass did what can be done now, in every region."""
+    ended = regions.one_pass()
+    if not ended.failed and ended.next_at is not None:
         say("Then run `tokensvc keys reconcile` again.")
+    return not ended.failed
 
 
 def _wait(regions: Regions) -> None:
@@ -133,7 +135,12 @@ def _print_plan(planned: Sequence[PlannedStep], now: float, *, as_json: bool) ->
     print_table(
         ("AT", "IN", "STEP", "SLOTS IN IVS"),
         [
-            (rfc3339(one.at), f"{one.at - now:.0f} s", one.step.sentence, f"{one.slots_taken} of 3")
+            (
+                rfc3339(one.at),
+                f"{round(one.at - now)} s",
+                one.step.sentence,
+                f"{one.slots_taken} of 3",
+            )
             for one in planned
         ],
     )

@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterable, Iterator
 from tokensvc.clock import rfc3339
 from tokensvc.errors import TokensvcError
 from tokensvc.keyring.doctor.finding import Case, Finding, Severity
-from tokensvc.keyring.model import KeyState
+from tokensvc.keyring.model import MOST_PAIRS_IN_IVS, KeyState
+from tokensvc.keyring.rotation import drain_ends
 from tokensvc.keyring.rotator import binding_refusal
 
 _DAY_SECONDS = 86_400
@@ -41,8 +42,20 @@ def _signing(case: Case) -> Iterator[Finding]:
             "no_standby",
             "",
             "There is no standby: in an emergency a key pair would have to be made first.",
-            case.reconcile,
+            _when_a_slot_is_free(case) + case.reconcile,
         )
+
+
+def _when_a_slot_is_free(case: Case) -> str:
+    """The words before a reconcile that can make no standby yet; "" when it can."""
+    ends = drain_ends(case.ring)
+    if len(case.held) < MOST_PAIRS_IN_IVS or not ends:
+        return ""
+    ends_at, pair = ends[0]
+    if ends_at <= case.seen.now:
+        return ""
+    until = f"until {pair.key_id} has drained, at {rfc3339(ends_at)}"
+    return f"All slots of IVS are taken {until}. After that: "
 
 
 def _stolen(case: Case) -> Iterator[Finding]:
@@ -87,13 +100,13 @@ def _canary(case: Case) -> Iterator[Finding]:
 def _private_halves(case: Case) -> Iterator[Finding]:
     for key_id, error in case.seen.unusable.items():
         signs = case.ring.pair(key_id).state is KeyState.ACTIVE
-        replaced = "" if signs else f" No viewer notices if it goes: tokensvc keys revoke {key_id}"
+        goes = "" if signs else f"No viewer notices if it goes: tokensvc keys revoke {key_id}\nOr: "
         yield case.finding(
             Severity.SERIOUS if signs else Severity.WARNING,
             "private_half_unusable",
             key_id,
             error.detail,
-            error.way_out + replaced,
+            goes + error.way_out,
         )
 
 
