@@ -147,6 +147,20 @@ def test_a_file_under_neither_secret_is_left_as_it_is(folder: Path) -> None:
     assert (folder / "k-1.pem").read_bytes() == before
 
 
+@pytest.mark.usefixtures("public_key")
+def test_a_damaged_file_that_is_marked_as_done_is_told(folder: Path) -> None:
+    """It begins as it should and ends too soon: nobody is to hear that all is well."""
+    between(folder).rewrap("k-1")
+    path = folder / "k-1.pem"
+    cut_short = path.read_bytes()[:100]
+    path.write_bytes(cut_short)
+
+    with pytest.raises(CustodyDamaged, match="k-1 is damaged"):
+        between(folder).rewrap("k-1")
+
+    assert path.read_bytes() == cut_short
+
+
 def test_a_previous_secret_of_another_length_is_refused(folder: Path) -> None:
     """As for the present one."""
     with pytest.raises(SettingsInvalid, match="32 bytes"):

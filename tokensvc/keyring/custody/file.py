@@ -153,9 +153,13 @@ class FileCustody:
         path = self._path(key_id)
         with self._reachable(), durable.locked(self._folder):
             durable.discard_drafts(path)
-            if not path.exists() or _is_under(self._secret, path.read_bytes()):
+            if not path.exists():
                 return False
+            # Loaded even if its mark says that all is done: whoever is told so may throw away the
+            # secret before, and a damaged file is better known while there is a copy to look for.
             private_key = self._load(key_id)
+            if _is_under(self._secret, path.read_bytes()):
+                return False
             with durable.replacement(path) as draft:
                 draft.write_bytes(wrap(private_key, self._secret))
         return True

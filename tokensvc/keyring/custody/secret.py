@@ -10,7 +10,10 @@ from tokensvc.errors import SettingsInvalid
 
 SECRET_BYTES = 32
 _HEX_CHARACTERS = 2 * SECRET_BYTES
-_WAY_OUT = "Make one with: openssl rand -base64 32"
+_WAY_OUT = (
+    "If keys are encrypted under one, put it back. For a new deployment, make one with:"
+    " openssl rand -base64 32"
+)
 
 
 def load_key_encryption_secret(source: Path | str, *, keys_folder: Path | None = None) -> bytes:
