@@ -48,7 +48,9 @@ STREAMS_GO_ON = (
 FRESH_PAIR = (
     "There is no standby that is not stolen: a fresh key pair is made, imported and signs"
     " at once, without the 60 s in which IVS's edge gets to know it, so that its first"
-    " tokens may be refused for moments."
+    " tokens may be refused for moments. If IVS has no slot left for it, the stolen key goes"
+    " first, and nothing is signed (no_signing_key) until the fresh one is in: for seconds, or"
+    " until IVS answers again."
 )
 WORKERS_FOLLOW = (
     "Workers follow within 5 s; one that can't read the state signs no more after 120 s."

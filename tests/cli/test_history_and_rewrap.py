@@ -75,6 +75,11 @@ def test_a_region_without_a_ring_has_no_history(desk: Desk) -> None:
     assert desk.state.load("ring:us-west-2") is None
 
 
+def test_the_history_of_an_unknown_key_is_refused(rotating_desk: Desk) -> None:
+    """A slip in the ID is no key that nothing ever happened to."""
+    assert "`tokensvc keys history` prints all" in rotating_desk.refused("keys", "history", "typo")
+
+
 # --- rewrap
 
 

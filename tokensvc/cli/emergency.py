@@ -120,7 +120,9 @@ def _who_signs_instead(ring: Ring, key_ids: Sequence[str]) -> str:
     return (
         "There is no standby that is not stolen: a fresh key pair is made, imported and signs at "
         f"once, without the {ring.terms.publish_delay_seconds} s in which IVS's edge gets to know "
-        "it, so that its first tokens may be refused for moments."
+        "it, so that its first tokens may be refused for moments. If IVS has no slot left for it, "
+        "the stolen key goes first, and nothing is signed (no_signing_key) until the fresh one is "
+        "in: for seconds, or until IVS answers again."
     )
 
 

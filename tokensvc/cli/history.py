@@ -10,6 +10,7 @@ from tokensvc.arns import Region
 from tokensvc.cli.invocation import EVERY_REGION, Invocation, pass_invocation, region_option
 from tokensvc.cli.output import json_option, print_json, print_table
 from tokensvc.clock import rfc3339
+from tokensvc.errors import KeyNotFound
 from tokensvc.keyring.model import Transition
 from tokensvc.keyring.store import RingStore
 
@@ -34,6 +35,11 @@ def history(
         for line in _history(invocation, where)
         if key_id in (None, line.key_id)
     ]
+    if key_id is not None and not lines:
+        raise KeyNotFound(
+            f"No transition of a key pair {key_id!r} is kept.",
+            way_out="`tokensvc keys history` prints all that are.",
+        )
     lines.sort(key=lambda found: found[1].at)
     rows = [
         {
