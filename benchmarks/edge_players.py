@@ -119,21 +119,21 @@ def local_ivs() -> Iterator[str]:
             env={**os.environ, "GUNICORN_CMD_ARGS": "--log-level=error"},
         )
         try:
-            _wait_until_up(url)
+            _wait_until_up(url, process)
             yield url
         finally:
             process.terminate()
             process.wait()
 
 
-def _wait_until_up(url: str) -> None:
+def _wait_until_up(url: str, process: subprocess.Popen[bytes]) -> None:
     give_up_at = time.monotonic() + LONGEST_START_SECONDS
     while True:
         try:
             urllib3.request("GET", f"{url}/healthz", retries=False)
-        except urllib3.exceptions.HTTPError:
-            if time.monotonic() > give_up_at:
-                raise
+        except urllib3.exceptions.HTTPError as error:
+            if process.poll() is not None or time.monotonic() > give_up_at:
+                sys.exit(f"Local IVS didn't start; what it says stands above ({error}).")
             time.sleep(0.1)
         else:
             return

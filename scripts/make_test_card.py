@@ -29,9 +29,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # The script reads its own work with the edge's parser.
 
-import test_card_art as art  # noqa: E402 - The path has to be set first.
+import card_art as art  # noqa: E402 - The path has to be set first.
 
-from tokensvc.localivs.edge.segments import Fragment, boxes  # noqa: E402 - As above.
+from tokensvc.localivs.edge.segments import HEADER_BYTES, Fragment, boxes  # noqa: E402 - As above.
 
 MEDIA = ROOT / "tokensvc" / "localivs" / "media"
 SEGMENTS = 6
@@ -120,7 +120,7 @@ def encode_audio(folder: Path) -> Path:
         *("-f", "adts", "-"),
     )
     tone = art.tone().tobytes() * 3
-    adts = subprocess.run(command, input=tone, capture_output=True, check=True).stdout  # noqa: S603 - Our own.
+    adts = subprocess.run(command, input=tone, stdout=subprocess.PIPE, check=True).stdout  # noqa: S603 - Our own.
     frames = []
     start = 0
     while start < len(adts):
@@ -150,7 +150,7 @@ def package(folder: Path, each: Rendition, audio: Path) -> dict[str, int | str]:
     )
     subprocess.run(command, check=True)  # noqa: S603 - Our own command line.
     data = whole.read_bytes()
-    cuts = [box.start - 8 for box in boxes(data) if box.kind == b"moof"] + [len(data)]
+    cuts = [box.start - HEADER_BYTES for box in boxes(data) if box.kind == b"moof"] + [len(data)]
     init = data[: cuts[0]]
     segments = [data[start:end] for start, end in itertools.pairwise(cuts)]
     check(segments)

@@ -59,12 +59,12 @@ def on_circle(radius: float, turn: float) -> tuple[float, float]:
 
 
 def mix(first: tuple[int, ...], second: tuple[int, ...], part: float) -> tuple[int, ...]:
-    """The colour that lies ``part`` (0 to 1) of the way from the first to the second."""
+    """The colour that lies `part` (0 to 1) of the way from the first to the second."""
     return tuple(round(a + (b - a) * part) for a, b in zip(first, second, strict=True))
 
 
 def background(label: str) -> Image.Image:
-    """All that stands still; ``label`` is the rendition's name and size."""
+    """All that stands still; `label` is the rendition's name and size."""
     image = Image.new("RGB", (WIDTH, HEIGHT), NIGHT)
     draw = ImageDraw.Draw(image)
     for x in range(120, WIDTH, 120):
