@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.cli.conftest import Desk
 from tokensvc.access.api_keys import DOCUMENT_NAME, ApiKeys, authenticate
+from tokensvc.errors import Unauthenticated
 
 
 def known_keys(desk: Desk) -> ApiKeys:
@@ -67,3 +70,33 @@ def test_a_damaged_state_is_told_with_the_way_out(desk: Desk) -> None:
     said = desk.refused("api-keys", "list")
     assert str(path) in said
     assert path.read_bytes() == b"garbage" * 1_000
+
+
+def test_a_revoked_key_opens_nothing_and_the_others_go_on(desk: Desk) -> None:
+    """By its name or its ID; what to expect of running workers is said."""
+    leaked = desk.done("api-keys", "create", "website", "--grant", "web").strip()
+    kept = desk.done("api-keys", "create", "app", "--grant", "web").strip()
+
+    result = desk.run("api-keys", "revoke", "website", "--yes")
+
+    assert result.exit_code == 0
+    assert "Workers follow within 5 s" in result.stderr
+    with pytest.raises(Unauthenticated):
+        authenticate(known_keys(desk), leaked)
+    assert authenticate(known_keys(desk), kept).name == "app"
+    desk.done("api-keys", "revoke", kept.split("_")[1], "--yes")
+    assert known_keys(desk).keys == ()
+
+
+def test_a_key_is_not_revoked_unasked(desk: Desk) -> None:
+    """Without a terminal and without --yes it is wrong use, and nothing happened."""
+    desk.done("api-keys", "create", "website", "--grant", "web")
+
+    desk.refused("api-keys", "revoke", "website", status=2)
+
+    assert len(known_keys(desk).keys) == 1
+
+
+def test_revoking_an_unknown_key_says_where_to_look(desk: Desk) -> None:
+    """A typo must not look like a success."""
+    assert "api-keys list" in desk.refused("api-keys", "revoke", "websight", "--yes")

@@ -20,7 +20,7 @@ from typing import Annotated, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, with_config
 
 from tokensvc.access.callers import Caller
-from tokensvc.errors import InvalidRequest, Problem, StateDamaged, Unauthenticated
+from tokensvc.errors import InvalidRequest, NotFound, Problem, StateDamaged, Unauthenticated
 from tokensvc.state.base import Document
 from tokensvc.state.schema import require_schema
 
@@ -115,6 +115,20 @@ def create(
     secret = random_bytes(_SECRET_BYTES).hex()
     key = ApiKey(key_id, name, grants, now, _digest(secret))
     return ApiKeys((*api_keys.keys, key)), f"tsk_{key_id}_{secret}"
+
+
+def revoke(api_keys: ApiKeys, key_id: str) -> ApiKeys:
+    """The keys without the one of that ID or name, which opens nothing from then on.
+
+    Raises:
+        NotFound: when there is none.
+    """
+    left = tuple(key for key in api_keys.keys if key_id not in (key.key_id, key.name))
+    if len(left) == len(api_keys.keys):
+        raise NotFound(
+            f"There is no API key {key_id!r}.", way_out="`tokensvc api-keys list` shows those."
+        )
+    return ApiKeys(left)
 
 
 def authenticate(api_keys: ApiKeys, presented: str) -> Caller:
