@@ -1,0 +1,41 @@
+"""Rule 11: rotation runs as a command, never inside a web worker."""
+
+from __future__ import annotations
+
+import urllib3
+
+from tests.keyring.rings import DRAIN_SECONDS
+from tests.support.deployment import Deployment
+
+
+def key_pair_operations(deployment: Deployment) -> list[str]:
+    """The calls about key pairs among the latest that Local IVS was asked for."""
+    told = urllib3.request("GET", f"{deployment.world.ivs.url}/_local/requests").json()["requests"]
+    return [one["what"] for one in told if "KeyPair" in one["what"]]
+
+
+def test_a_worker_does_no_step_of_a_rotation_however_long_it_is_due(
+    own_deployment: Deployment,
+) -> None:
+    """One is wished, another pair has drained: the worker signs, and changes nothing."""
+    world, client = own_deployment.world, own_deployment.client()
+    world.rotator().wish_rotation("monthly")
+    world.reconcile()
+    world.clock.advance(DRAIN_SECONDS)
+    world.rotator().wish_rotation("again", force=True)
+    before, asked_before = world.ring, key_pair_operations(own_deployment)
+    assert asked_before
+
+    answer = client.post(
+        "/v1/playback-urls",
+        json={"channel": "demo"},
+        headers={"Authorization": f"Bearer {own_deployment.key}"},
+    )
+    for path in ("/healthz", "/readyz", "/.well-known/jwks.json"):
+        assert client.get(path).status_code == 200
+
+    assert answer.status_code == 200
+    assert answer.json is not None
+    assert answer.json["key_id"] == own_deployment.active_key_id
+    assert world.ring == before
+    assert key_pair_operations(own_deployment) == asked_before
