@@ -198,6 +198,7 @@ def test_faults_are_forgotten_on_request(server: LocalIvsServer, ivs: IVSClient)
         ({"operation": "*", "kind": "drop", "times": 10**30}, "times"),
         ({"operation": "*", "kind": "slow", "seconds": HUGE}, "seconds"),
         ({"operation": "*", "kind": "slow", "second": 5}, "second"),
+        ({"operation": "*", "kind": "slow", "error": "ThrottlingException"}, "kind error"),
     ],
 )
 def test_a_fault_that_means_nothing_is_refused(
@@ -224,6 +225,20 @@ def test_a_page_of_another_origin_cannot_use_the_control_api(server: LocalIvsSer
     )
     assert "Access-Control-Allow-Origin" not in preflight.headers
     assert waiting(server) == []
+
+
+@pytest.mark.parametrize(
+    ("method", "path"), [("GET", "fault"), ("POST", "clock"), ("GET", "clock/")]
+)
+def test_what_the_control_api_does_not_have_leads_to_what_it_has(
+    server: LocalIvsServer, method: str, path: str
+) -> None:
+    """404 in its own form: who is here looks for no operation of AWS."""
+    response = urllib3.request(method, f"{server.url}/_local/{path}")
+    assert response.status == 404
+    assert response.json()["error"] == (
+        f"There is no {method} /_local/{path}; GET /_local/ lists what there is."
+    )
 
 
 @pytest.mark.parametrize("host", ["evil.example", "evil.example:8001", "127.0.0.1.evil.example"])

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 from flask import Blueprint, Response, jsonify, request
 
+from tokensvc.localivs.api import METHODS
 from tokensvc.localivs.errors import ControlError
 from tokensvc.localivs.faults import ANY_OPERATION, Fault, FaultKind, Faults
 from tokensvc.localivs.identifiers import stream_id
@@ -56,6 +57,7 @@ def create_blueprint(database: Database, clock: MovableClock, recent: RecentRequ
     blueprint.get("/clock")(views.get_clock)
     blueprint.put("/clock")(views.put_clock)
     blueprint.get("/requests")(views.get_requests)
+    blueprint.route("/<path:path>", methods=METHODS)(views.nothing)
     protect(blueprint)
     return blueprint
 
@@ -78,6 +80,16 @@ class Control:
     def index(self) -> Response:
         """What there is."""
         return jsonify(service="Local IVS", calls=INDEX)
+
+    def nothing(self, path: str) -> Response:
+        """What isn't there.
+
+        Raises:
+            ControlError: always.
+        """
+        raise ControlError(
+            f"There is no {request.method} /_local/{path}; GET /_local/ lists what there is.", 404
+        )
 
     def put_stream(self) -> Response:
         """Take a channel live or offline."""

@@ -70,6 +70,8 @@ class Fault:
         """
         if self.kind is FaultKind.ERROR and self.error not in api_errors():
             raise ControlError(f"error must be one of {', '.join(sorted(api_errors()))}.")
+        if self.kind is not FaultKind.ERROR and self.error:
+            raise ControlError("error is for the kind error only.")
         if not 0 <= self.seconds <= LONGEST_SECONDS:
             raise ControlError(f"seconds must be from 0 to {LONGEST_SECONDS:g}.")
         if not 1 <= self.times <= MOST_TIMES:
