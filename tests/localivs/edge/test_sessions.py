@@ -77,8 +77,8 @@ def test_a_session_is_given_back_as_it_was_opened(sessions: Sessions) -> None:
     assert found.expires_at == NOW + 300
 
 
-def test_a_session_ends_300_seconds_after_the_last_playlist(sessions: Sessions) -> None:
-    """At the very second; an unknown one never began."""
+def test_a_playlist_in_a_sessions_second_half_gives_it_300_seconds_more(sessions: Sessions) -> None:
+    """It ends at the very second; an unknown one never began."""
     opened = sessions.open(ARN, None, NOW)
     sessions.keep_alive(opened, NOW + 200)
     assert sessions.get(opened.id, NOW + 499.999).expires_at == NOW + 500

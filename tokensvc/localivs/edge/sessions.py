@@ -2,7 +2,8 @@
 
 A good token opens a session; the URLs of its playlists and segments carry the session's ID in place
 of the token (IVS: private-channels-session-protection). A session ends when nobody has asked for a
-playlist in `IDLE_SECONDS`, or at once when its viewer is revoked. The token's own expiry ends none.
+playlist in `IDLE_SECONDS`, or down to half of them, or at once when its viewer is revoked. The
+token's own expiry ends none.
 """
 
 from __future__ import annotations
