@@ -61,6 +61,7 @@ def call(
         b'"text"',
         b"null",
         b"\xff\xfe",
+        "{}".encode("utf-16"),
         b'{"maxResults": NaN}',
         b"[" * 200_000,
         b'{"maxResults": "5"}',

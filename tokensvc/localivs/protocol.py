@@ -78,7 +78,7 @@ def _json_object(body: bytes) -> dict[str, Any]:
     if not body:
         return {}
     try:
-        document = json.loads(body, parse_constant=_refuse_constant)
+        document = json.loads(body.decode(), parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
         raise SerializationError("The body is not well-formed JSON in UTF-8.") from error
     if not isinstance(document, dict):
