@@ -163,18 +163,25 @@ def test_a_page_plays_a_stream_with_timed_metadata_and_reads_it(
     page.wait_for_function("video.currentTime > 0.5", timeout=20_000)
 
 
+def strict_token(pair: KeyPair, channel: Channel, site: str, clock: ShiftedClock) -> str:
+    """A token whose every request has to come from a page of the site."""
+    return pair.token(
+        claims(
+            channel.arn,
+            now=int(clock.now()),
+            access_control_allow_origin=site,
+            strict_origin_enforcement=True,
+        )
+    )
+
+
 def test_under_strict_enforcement_a_video_that_sends_its_origin_plays_and_moves(
     page: Page, site: str, channel: Channel, pair: KeyPair, clock: ShiftedClock
 ) -> None:
     """With crossorigin="anonymous"; the page may read the pixels, and they change."""
-    strict = claims(
-        channel.arn,
-        now=int(clock.now()),
-        access_control_allow_origin=site,
-        strict_origin_enforcement=True,
-    )
+    token = strict_token(pair, channel, site, clock)
     page.goto(site)
-    page.evaluate(ADD_VIDEO, [f"{channel.playback_url}?token={pair.token(strict)}", "anonymous"])
+    page.evaluate(ADD_VIDEO, [f"{channel.playback_url}?token={token}", "anonymous"])
     page.wait_for_function("video.currentTime > 0.5", timeout=20_000)
     first = page.evaluate(LOOK)
     page.wait_for_function("video.currentTime > 1.5", timeout=20_000)
@@ -187,14 +194,9 @@ def test_under_strict_enforcement_a_video_without_an_origin_is_refused(
     page: Page, site: str, channel: Channel, pair: KeyPair, clock: ShiftedClock
 ) -> None:
     """The same token, without the attribute."""
-    strict = claims(
-        channel.arn,
-        now=int(clock.now()),
-        access_control_allow_origin=site,
-        strict_origin_enforcement=True,
-    )
+    token = strict_token(pair, channel, site, clock)
     page.goto(site)
-    page.evaluate(ADD_VIDEO, [f"{channel.playback_url}?token={pair.token(strict)}", None])
+    page.evaluate(ADD_VIDEO, [f"{channel.playback_url}?token={token}", None])
     assert page.evaluate("failed") is True
 
 
