@@ -159,9 +159,7 @@ def read_fault(document: dict[str, Any]) -> Fault:
     )
 
 
-def set_live(
-    database: Database, channel_arn: str, *, live: bool, health: str = HEALTHS[0], now: float
-) -> None:
+def set_live(database: Database, channel_arn: str, *, live: bool, health: str, now: float) -> None:
     """Begin or end the channel's stream; one that is live already goes on, in that health.
 
     Raises:
