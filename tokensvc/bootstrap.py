@@ -22,6 +22,7 @@ from tokensvc.clock import Clock
 from tokensvc.errors import SettingsInvalid
 from tokensvc.ivs.channels import get_channel, get_channels
 from tokensvc.ivs.directory import ChannelDirectory
+from tokensvc.ivs.kept_answers import KeptAnswers
 from tokensvc.ivs.key_pairs import IvsKeyPairs
 from tokensvc.keyring.custody.base import Custody
 from tokensvc.keyring.custody.file import FileCustody
@@ -142,6 +143,7 @@ def build_service(settings: Settings, clock: Clock, audit: Audit) -> Service:
             clock,
             settings.directory_terms(),
             Random(),  # noqa: S311 # Spreads look-ups in time; nothing secret comes of it.
+            KeptAnswers(state, clock, settings.directory.capacity),
         ),
         rings=rings,
         limits=settings.playback_limits(),

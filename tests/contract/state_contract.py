@@ -170,6 +170,16 @@ class StateContract:
         state.put("ban", Record("a", "new", LATER + 60.0))
         assert state.records("ban") == (Record("a", "new", LATER + 60.0),)
 
+    def test_one_record_is_told_by_its_kind_and_id(self, open_state: OpenState) -> None:
+        """And that there is none, of that kind or any."""
+        open_state().put("ban", Record("a", "1", LATER + 0.5))
+        state = open_state()
+        assert state.record("ban", "a") == Record("a", "1", LATER + 0.5)
+        assert state.record("ban", "b") is None
+        assert state.record("channel", "a") is None
+        state.remove("ban", "a")
+        assert state.record("ban", "a") is None
+
     def test_a_removed_record_is_gone_and_removing_it_again_is_nothing(
         self, open_state: OpenState
     ) -> None:

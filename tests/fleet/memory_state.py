@@ -100,6 +100,12 @@ class MemoryState:
         with self._link.call(StateUnavailable):
             self._store.change(kind, record_id, None)
 
+    def record(self, kind: str, record_id: str) -> Record | None:
+        """That record, or None when there is none."""
+        self._require_open()
+        with self._link.call(StateUnavailable):
+            return self._store.kinds.get(kind, {}).get(record_id)
+
     def records(self, kind: str) -> Sequence[Record]:
         """Every record of that kind, by ID."""
         self._require_open()

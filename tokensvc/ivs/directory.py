@@ -6,7 +6,8 @@ The rules:
    learned together are not asked for together again.
 2. One look-up at most is under way for a channel. The asker that finds an answer no longer fresh
    looks up; others get the last good answer at once, or wait for that look-up when there is none.
-3. When IVS fails, the last good answer serves until it is `usable_while_failing_seconds` old.
+3. When IVS fails, the last good answer serves until it is `usable_while_failing_seconds` old; where
+   this process has none, the one that is kept for all of them.
 4. That there is no such channel is remembered for `negative_seconds`, in place of a good answer.
 5. A failed look-up is not tried again for `negative_seconds`.
 6. Ages run from when the look-up was sent, by the monotonic clock.
@@ -35,6 +36,7 @@ from tokensvc.arns import ChannelArn
 from tokensvc.clock import Clock
 from tokensvc.errors import ChannelNotFound, IvsRefused, IvsUnavailable, NotFound
 from tokensvc.ivs.channels import MOST_IN_A_CALL, channel_not_found
+from tokensvc.ivs.kept_answers import KeptAnswers
 from tokensvc.ivs.model import Channel
 
 Fetch = Callable[[ChannelArn], Channel]
@@ -56,6 +58,11 @@ class DirectoryTerms:
     negative_seconds: float = 10.0
     capacity: int = 10_000
     jitter: float = 0.1
+
+    @property
+    def usable_seconds(self) -> float:
+        """How long an answer serves at most."""
+        return max(self.fresh_seconds, self.usable_while_failing_seconds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +111,7 @@ class ChannelDirectory:
         clock: Clock,
         terms: DirectoryTerms,
         random: Random,
+        kept: KeptAnswers | None = None,
     ) -> None:
         """A directory that knows nothing yet.
 
@@ -113,12 +121,14 @@ class ChannelDirectory:
             clock: the time.
             terms: how long answers serve and how many are kept.
             random: the jitter.
+            kept: the answers that all processes share; None for a directory on its own.
         """
         self._fetch = fetch
         self._fetch_together = fetch_together
         self._clock = clock
         self._terms = terms
         self._random = random
+        self._kept = kept
         self._memories: LRUCache[ChannelArn, _Memory] = LRUCache(terms.capacity)
         self._flights: dict[ChannelArn, _Flight] = {}
         self._together_again_at = -math.inf
@@ -199,14 +209,18 @@ class ChannelDirectory:
     def _look_up(self, memory: _Memory) -> Iterator[_Memory]:
         asked_at = self._clock.monotonic()
         try:
-            yield self._learned(memory.arn, self._fetch(memory.arn), asked_at)
+            learned = self._learned(memory.arn, self._fetch(memory.arn), asked_at)
         except ChannelNotFound as exc:
-            yield self._learned(memory.arn, exc, asked_at)
+            learned = self._learned(memory.arn, exc, asked_at)
         except (IvsUnavailable, IvsRefused) as exc:
             _log.warning("The channel %s could not be looked up: %s", memory.arn, exc)
+            recalled = self._recalled(memory)
             # From now, not from when it was sent: a look-up that hung must not be tried at once.
             ask_again_at = self._clock.monotonic() + self._terms.negative_seconds
-            yield replace(memory, is_absent=False, ask_again_at=ask_again_at)
+            yield replace(recalled, is_absent=False, ask_again_at=ask_again_at)
+            return
+        yield learned
+        self._keep(learned)  # Once nobody waits for it any more.
 
     def _look_up_together(self, memories: Sequence[_Memory]) -> Iterator[_Memory]:
         asked_at = self._clock.monotonic()
@@ -218,8 +232,31 @@ class ChannelDirectory:
                 now = self._clock.monotonic()
                 self._together_again_at = now + self._terms.negative_seconds
             return
-        for arn, answer in answers.items():
-            yield self._learned(arn, answer, asked_at)
+        learned = [self._learned(arn, answer, asked_at) for arn, answer in answers.items()]
+        yield from learned
+        for memory in learned:
+            self._keep(memory)
+
+    def _keep(self, memory: _Memory) -> None:
+        if self._kept is None:
+            return
+        if memory.channel is None:
+            self._kept.drop(memory.arn)
+        else:
+            self._kept.keep(memory.channel, memory.usable_until - self._clock.monotonic())
+
+    def _recalled(self, memory: _Memory) -> _Memory:
+        """The memory, with the kept answer where it has none of its own that may serve."""
+        now = self._clock.monotonic()
+        if self._kept is None or memory.usable_at(now):
+            return memory
+        kept = self._kept.recall(memory.arn)
+        if kept is None:
+            return memory
+        channel, usable_seconds = kept
+        # A clock that was set back, or a setting that was lowered, must not stretch its life.
+        usable_until = now + min(usable_seconds, self._terms.usable_seconds)
+        return replace(memory, channel=channel, usable_until=usable_until)
 
     def _learned(
         self, arn: ChannelArn, answer: Channel | ChannelNotFound, asked_at: float
@@ -231,7 +268,7 @@ class ChannelDirectory:
         return _Memory(
             arn,
             answer,
-            usable_until=asked_at + max(terms.fresh_seconds, terms.usable_while_failing_seconds),
+            usable_until=asked_at + terms.usable_seconds,
             ask_again_at=asked_at + fresh_seconds,
         )
 

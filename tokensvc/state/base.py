@@ -73,6 +73,10 @@ class State(Protocol):
         """Remove the record; nothing happens when there is none."""
         ...
 
+    def record(self, kind: str, record_id: str) -> Record | None:
+        """That record, possibly expired, or None when there is none."""
+        ...
+
     def records(self, kind: str) -> Sequence[Record]:
         """Every record of that kind, by ID, expired ones possibly among them."""
         ...

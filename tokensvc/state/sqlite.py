@@ -149,6 +149,20 @@ class SqliteState:
             if removed.rowcount:
                 _count_change(connection, kind)
 
+    def record(self, kind: str, record_id: str) -> Record | None:
+        """That record, possibly expired, or None when there is none.
+
+        Raises:
+            StateUnavailable: when the file can't be read now.
+            StateDamaged: when it is no state of ours.
+        """
+        with self._connection() as connection:
+            row = connection.execute(
+                "SELECT body, expires_at FROM records WHERE kind = ? AND record_id = ?",
+                (kind, record_id),
+            ).fetchone()
+        return None if row is None else Record(record_id, body=row[0], expires_at=row[1])
+
     def records(self, kind: str) -> Sequence[Record]:
         """Every record of that kind, by ID, expired ones possibly among them.
 
