@@ -284,7 +284,7 @@ def test_a_wrong_setting_is_one_line_before_anything_is_served(tmp_path: Path, p
     with running(tmp_path / "out.txt", *arguments, environment=wrong) as server:
         assert server.ends() == 1
         last_line = server.said.splitlines()[-1]
-        expected = "LOCAL_IVS_EFFECT_DELAY_SECONDS must be a number of seconds, 0 to 3600."
+        expected = "Error: LOCAL_IVS_EFFECT_DELAY_SECONDS must be a number of seconds, 0 to 3600."
         assert last_line == expected
         assert "Traceback" not in server.said
 

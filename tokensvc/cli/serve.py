@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import NoReturn
 
@@ -12,10 +13,21 @@ import click
 
 import tokensvc
 from tokensvc.cli.invocation import Invocation, pass_invocation
+from tokensvc.cli.listening import HOST, listen
 from tokensvc.cli.serve_check import check
-from tokensvc.errors import SettingsInvalid
+from tokensvc.errors import SettingsInvalid, TokensvcError
+from tokensvc.localivs.config import LocalIvsConfig
+from tokensvc.localivs.database import Database
+from tokensvc.localivs.errors import LocalIvsError
 from tokensvc.settings import config_file
 from tokensvc.settings.loading import CONFIG_VARIABLE
+
+
+class LocalIvsUnusable(TokensvcError):
+    """Raised when Local IVS can't start with its folder and variables; the detail tells why."""
+
+    code = "local_ivs_unusable"
+    title = "Local IVS can't start"
 
 
 @click.command()
@@ -68,8 +80,11 @@ def local_ivs(invocation: Invocation, data: Path, port: int, *, throttle: bool) 
     Any AWS SDK uses it with AWS_ENDPOINT_URL_IVS=http://127.0.0.1:PORT and any credentials.
     """
     environment = local_ivs_environment(invocation.environment, data, throttle=throttle)
-    click.echo(f"Local IVS: AWS_ENDPOINT_URL_IVS=http://127.0.0.1:{port}", err=True)
-    _become(("--bind", f"127.0.0.1:{port}", *local_ivs_arguments()), environment)
+    with listen(port, "tokensvc local-ivs --port {}", invocation.clock) as listener:
+        _require_local_ivs(environment)
+        click.echo(f"Local IVS: AWS_ENDPOINT_URL_IVS=http://{HOST}:{port}", err=True)
+        listener.set_inheritable(True)
+        _become(("--bind", f"fd://{listener.fileno()}", *local_ivs_arguments()), environment)
 
 
 def service_arguments() -> Sequence[str]:
@@ -103,6 +118,16 @@ def local_ivs_environment(
         "LOCAL_IVS_DATA": str(data.absolute()),
         "LOCAL_IVS_THROTTLE": "on" if throttle else "off",
     }
+
+
+def _require_local_ivs(environment: Mapping[str, str]) -> None:
+    # Local IVS itself would only tell whoever calls it, and in gunicorn's log.
+    try:
+        database = Database(LocalIvsConfig.from_environment(environment).state_file)
+        with closing(database), database.reading():
+            pass
+    except LocalIvsError as exc:
+        raise LocalIvsUnusable(str(exc)) from exc
 
 
 def _become(arguments: Sequence[str], environment: Mapping[str, str]) -> NoReturn:

@@ -14,8 +14,9 @@ import click
 from tokensvc.bootstrap import build_patient_clients
 from tokensvc.cli.demo.folder import CHANNEL, DemoFolder, isolated
 from tokensvc.cli.demo.preparing import prepare
-from tokensvc.cli.demo.processes import Server, listen, running
+from tokensvc.cli.demo.processes import Server, running
 from tokensvc.cli.invocation import Invocation, pass_invocation
+from tokensvc.cli.listening import listen
 from tokensvc.cli.serve import local_ivs_arguments, local_ivs_environment, service_arguments
 from tokensvc.clock import Clock
 
@@ -54,8 +55,10 @@ def demo(invocation: Invocation, folder: Path, port: int, local_ivs_port: int) -
 def _run(folder: DemoFolder, ports: tuple[int, int], clock: Clock, stack: ExitStack) -> None:
     stack.enter_context(folder.locked())
     port, local_ivs_port = ports
-    local_ivs_listener = stack.enter_context(listen(local_ivs_port, "LOCAL_IVS_PORT", clock))
-    service_listener = stack.enter_context(listen(port, "PORT", clock))
+    local_ivs_listener = stack.enter_context(
+        listen(local_ivs_port, "LOCAL_IVS_PORT={} make run", clock)
+    )
+    service_listener = stack.enter_context(listen(port, "PORT={} make run", clock))
     # From here on also this process sees no other AWS than the demo's.
     environment = isolated(os.environ)
     os.environ.clear()

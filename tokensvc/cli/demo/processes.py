@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import http.client
 import os
 import signal
@@ -15,15 +14,13 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
 
+from tokensvc.cli.listening import HOST
 from tokensvc.clock import Clock
 from tokensvc.errors import TokensvcError
 
-HOST = "127.0.0.1"
 _POLL_SECONDS = 0.1
 _LONGEST_START_SECONDS = 60.0
 _LONGEST_STOP_SECONDS = 10.0
-# A demo that was killed leaves its ports within this time: its servers end with it.
-_PORT_IS_FREED_SECONDS = 4.0
 _SHOWN_LOG_LINES = 15
 
 
@@ -74,31 +71,6 @@ class Server:
                     way_out=f"Its log {self.log} and {self.url}{path} say why.",
                 )
             clock.sleep(_POLL_SECONDS)
-
-
-def listen(port: int, variable: str, clock: Clock) -> socket.socket:
-    """A socket bound to that port on loopback, or to any free one for port 0.
-
-    Raises:
-        DemoFailed: when another program has the port; names the variable that chooses another.
-    """
-    give_up_at = clock.monotonic() + _PORT_IS_FREED_SECONDS
-    while True:
-        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            listener.bind((HOST, port))
-        except OSError as exc:
-            listener.close()
-            if exc.errno == errno.EADDRINUSE and clock.monotonic() < give_up_at:
-                clock.sleep(_POLL_SECONDS)
-                continue
-            raise DemoFailed(
-                f"Port {port} on {HOST} can't be used ({exc.strerror}).",
-                way_out=f"End what listens there, or choose another port: {variable}={port + 10}"
-                " make run",
-            ) from exc
-        return listener
 
 
 @contextmanager
