@@ -1,6 +1,9 @@
 # The service alone: `docker build -t tokensvc .`, then
 #   docker run -p 8000:8000 -v /etc/tokensvc:/etc/tokensvc:ro -v tokensvc-keys:/srv/tokensvc/keys tokensvc
 # Commands run in the same image: `docker run … tokensvc keys list`.
+# The settings name the volume, as relative paths would lead beside them, into what can't be written:
+#   state.url = "sqlite:/srv/tokensvc/keys/state.sqlite3", custody.url = "file:/srv/tokensvc/keys"
+# The user 10001 has to be able to read the settings and the key-encryption secret.
 ARG PYTHON_IMAGE=docker.io/library/python:3.13-slim
 
 FROM ${PYTHON_IMAGE} AS dependencies
