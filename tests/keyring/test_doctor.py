@@ -25,6 +25,7 @@ from tests.keyring.rings import (
 )
 from tests.keyring.world import World, world_in
 from tests.support.clock import EXAMPLE_NOW
+from tokensvc.arns import PlaybackKeyArn
 from tokensvc.errors import CustodyDamaged, IvsUnavailable, StateDamaged, TokensvcError
 from tokensvc.ivs.model import HeldKeyPair
 from tokensvc.keyring.doctor.examination import examine, orphans, unusable_private_halves
@@ -258,7 +259,14 @@ CASES: dict[str, tuple[Evidence, list[tuple[Severity, str, str]]]] = {
     ),
     "a ring of another account": (
         well(binding=Binding(REGION, "999999999999", ENDPOINT)),
-        [(SERIOUS, "bound_elsewhere", "")],
+        [(SERIOUS, "wrong_account", ""), (SERIOUS, "bound_elsewhere", "")],
+    ),
+    "credentials of another account: nothing is made of what it holds": (
+        evidence(
+            SETTLED,
+            HeldKeyPair(PlaybackKeyArn(REGION, "999999999999", "theirs"), "", "00:11", {}),
+        ),
+        [(SERIOUS, "wrong_account", "")],
     ),
     "IVS does not answer, and the ring is examined all the same": (
         well(

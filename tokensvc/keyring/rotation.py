@@ -240,8 +240,10 @@ def _doubt(outlook: Outlook) -> None:
     if active is not None and not active.is_compromised and not is_held(active, held):
         raise RotationRefused(
             f"IVS does not hold {active.key_id} ({active.arn}), which signs in {ring.region}: its "
-            "tokens are refused. It was deleted, or this state is older than what IVS holds.",
-            way_out="If this state is an old copy, restore the newest one. If there is none: "
+            "tokens are refused. It was deleted, or this state is older than what IVS holds, or "
+            f"these AWS credentials are not of account {ring.account_id}.",
+            way_out="Check the credentials: `aws sts get-caller-identity`. If this state is an old "
+            "copy, restore the newest one. If there is none: "
             f"`tokensvc keys revoke {active.key_id}` lets another sign at once.",
         )
     if unrecorded := held_by(Owner.UNRECORDED, ring, held):

@@ -180,7 +180,7 @@ class Rotator:
         stored = self._store.load()
         ring = self._bound(self._new_ring() if stored is None else stored.ring)
         wished = self._wished(ring, "plan", force=force)
-        held, now = self._steps.key_pairs.held(), self._steps.clock.now()
+        held, now = self._held(), self._steps.clock.now()
         return tuple(plan(wished, held, now, keep_standby=self._keep_standby))
 
     def _wished(self, ring: Ring, reason: str, *, force: bool) -> Ring:
@@ -254,13 +254,20 @@ class Rotator:
             StateConflict: when another rotator saved meanwhile, so that the two may not fit.
         """
         stored = self._load()
-        held = self._steps.key_pairs.held()
+        held = self._held()
         if self._load().version != stored.version:
             raise StateConflict(
                 f"Another process moved the ring of {self._binding.region} on just now.",
                 way_out="Run `tokensvc keys reconcile` again.",
             )
         return stored, held
+
+    def _held(self) -> Sequence[HeldKeyPair]:
+        """Every pair that IVS holds; with another account's credentials that tells nothing here."""
+        held = self._steps.key_pairs.held()
+        for one in held:
+            self._require_here(one.arn)
+        return held
 
     def _load(self) -> StoredRing:
         stored = self._store.load()

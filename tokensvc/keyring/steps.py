@@ -18,7 +18,7 @@ from tokensvc.errors import IvsRefused, NotFound, RotationRefused
 from tokensvc.ivs.model import HeldKeyPair
 from tokensvc.keyring.custody.base import Custody
 from tokensvc.keyring.model import DEPLOYMENT_TAG, KEY_TAG, Act, KeyPair, Ring
-from tokensvc.keyring.ownership import who_sits_where
+from tokensvc.keyring.ownership import freeing_call, who_sits_where
 from tokensvc.keyring.rotation import Action, Step
 from tokensvc.p384 import PublicKey, Signer
 
@@ -133,6 +133,14 @@ class Steps:
                 f"IVS took {pair.key_id} with the fingerprint {held.fingerprint}; ours is "
                 f"{public_key.fingerprint}.",
                 way_out=f"Delete {held.arn}: nothing may be signed for it.",
+            )
+        if held.arn.account_id != ring.account_id:
+            # Not recorded: the pair is imported again where it belongs.
+            raise RotationRefused(
+                f"IVS took {pair.key_id} as {held.arn}, which is not of account {ring.account_id}: "
+                "these AWS credentials are another account's.",
+                way_out=f"Delete it: {freeing_call(held)}\nThen run `tokensvc keys reconcile` with "
+                f"credentials of account {ring.account_id}.",
             )
         return held
 

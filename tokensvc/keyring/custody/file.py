@@ -289,6 +289,6 @@ def _another(key_id: str, found: PublicKey, expected: PublicKey) -> CustodyDamag
 
 
 _REPLACE_WAY_OUT = (
-    "Put the right file back from a copy. If there is none, the key pair is lost: switch to"
-    " another with: tokensvc keys rotate"
+    "Put the right file back from a copy. If there is none, the key pair is lost. Where it signs,"
+    " let another: tokensvc keys rotate. Where it doesn't, let it go: tokensvc keys revoke KEY"
 )

@@ -29,7 +29,8 @@ def _missing_in_ivs(case: Case) -> Iterator[Finding]:
                     "missing_in_ivs",
                     pair.key_id,
                     f"{pair.key_id} signs, and IVS does not hold it: {tokens_refused}",
-                    "If this state is an old copy, restore the newest one. Otherwise: "
+                    f"Check that the AWS credentials are of account {case.ring.account_id}. If "
+                    "this state is an old copy, restore the newest one. Otherwise: "
                     f"tokensvc keys revoke {pair.key_id}",
                 )
             case KeyState.PUBLISHED:

@@ -52,9 +52,11 @@ def orphans(custody_key_ids: Collection[str], rings: Iterable[Ring]) -> Sequence
 
 def examine(evidence: Evidence) -> tuple[Finding, ...]:
     """Everything that the evidence of one region shows to be wrong, the most serious first."""
-    findings = [*_unseen(evidence), *_clock(evidence)]
+    elsewhere = tuple(_elsewhere(evidence))
+    findings = [*_unseen(evidence), *_clock(evidence), *elsewhere]
     if not isinstance(evidence.ring, TokensvcError):
-        is_told = not isinstance(evidence.held, TokensvcError)
+        # What another account holds tells nothing about this ring.
+        is_told = not isinstance(evidence.held, TokensvcError) and not elsewhere
         checks = (*CHECKS_OF_RING, *CHECKS_WITH_IVS) if is_told else CHECKS_OF_RING
         held = () if isinstance(evidence.held, TokensvcError) else evidence.held
         case = Case(evidence, evidence.ring or _empty_ring(evidence.binding), held)
@@ -76,6 +78,25 @@ def _unseen(evidence: Evidence) -> Iterator[Finding]:
         if isinstance(seen, TokensvcError) and seen.code not in said:
             said.add(seen.code)
             yield Finding(Severity.SERIOUS, seen.code, region, "", seen.detail, seen.way_out)
+
+
+def _elsewhere(evidence: Evidence) -> Iterator[Finding]:
+    if isinstance(evidence.held, TokensvcError):
+        return
+    account_id = evidence.binding.account_id
+    for held in evidence.held:
+        if held.arn.account_id != account_id:
+            yield Finding(
+                Severity.SERIOUS,
+                "wrong_account",
+                evidence.binding.region,
+                "",
+                f"These AWS credentials are of account {held.arn.account_id}, and the settings "
+                f"are for account {account_id}: what IVS holds of ours was not seen.",
+                "Use credentials of that account (`aws sts get-caller-identity` tells whose they "
+                "are), or set ivs.account_id.",
+            )
+            return
 
 
 def _clock(evidence: Evidence) -> Iterator[Finding]:
