@@ -1,0 +1,48 @@
+"""A person at a terminal sees how far long work has come; a program reads only its result."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.cli.conftest import Desk
+from tests.cli.ivs_story import new_channel, stream_key_of
+
+# What is read of the terminal at once: more than it is told here.
+TERMINAL_BYTES = 65_536
+
+
+def test_a_long_listing_shows_its_progress_on_the_terminal_alone(desk: Desk) -> None:
+    """A bar that ends at 100 %, beside JSON that any program can read."""
+    arns = [new_channel(desk, name) for name in ("one", "two", "three")]
+    ours, theirs = pty.openpty()
+    try:
+        result = subprocess.run(
+            [sys.executable, "-m", "tokensvc", "stream-keys", "list", "--json"],
+            cwd=Path(__file__).parents[2],
+            env={**os.environ, "TOKENSVC_CONFIG": str(desk.settings)},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=theirs,
+            check=True,
+        )
+        shown = os.read(ours, TERMINAL_BYTES).decode()
+    finally:
+        os.close(ours)
+        os.close(theirs)
+    assert "Channels asked" in shown
+    assert "100%" in shown
+    listed = [stream_key["arn"] for stream_key in json.loads(result.stdout)]
+    assert listed == [stream_key_of(desk, arn) for arn in arns]
+
+
+def test_without_a_terminal_nothing_but_the_result_is_printed(desk: Desk) -> None:
+    """No bar in a log or a mail of cron."""
+    new_channel(desk, "one")
+    result = desk.run("stream-keys", "list", "--json")
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert len(json.loads(result.stdout)) == 1
