@@ -144,6 +144,8 @@ class DemoFolder:
             "AWS_ACCESS_KEY_ID": ACCOUNT_ID,
             "AWS_SECRET_ACCESS_KEY": "local-ivs-checks-no-signature",
             "AWS_REGION": REGION,
+            # boto3 and the `aws` command read this one alone.
+            "AWS_DEFAULT_REGION": REGION,
             "AWS_CONFIG_FILE": os.devnull,
             "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
             "AWS_EC2_METADATA_DISABLED": "true",

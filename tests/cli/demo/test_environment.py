@@ -1,0 +1,30 @@
+"""What the demo's environment file leads to the demo, beside `tokensvc` itself."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.support.local_ivs import LocalIvsServer
+from tokensvc.cli.demo.folder import DemoFolder
+
+# As an application would begin: nothing is named that the environment can say.
+PROGRAM = "import boto3; print(boto3.client('ivs').list_channels()['channels'][0]['arn'])"
+
+
+def test_a_program_of_anyone_s_finds_the_demo_by_its_variables_alone(tmp_path: Path) -> None:
+    """Endpoint, credentials and region: boto3 and the `aws` command know no AWS_REGION."""
+    with LocalIvsServer(tmp_path / "ivs") as ivs:
+        arn = ivs.client().create_channel()["channel"]["arn"]
+        variables = DemoFolder(tmp_path / "demo").variables(ivs.url)
+        result = subprocess.run(
+            [sys.executable, "-c", PROGRAM],
+            env={"PATH": os.environ["PATH"], "HOME": str(tmp_path), **variables},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    assert (result.stdout, result.stderr) == (f"{arn}\n", "")
+    assert variables["AWS_REGION"] == variables["AWS_DEFAULT_REGION"] == "us-west-2"
