@@ -42,8 +42,8 @@ def orphans(custody_key_ids: Collection[str], rings: Iterable[Ring]) -> Sequence
             None,
             key_id,
             f"Custody has a private half {key_id}, and no configured region's ring has use for it.",
-            "Keep it if another state, or a region that was configured before, may record it; "
-            "otherwise remove it from the custody by hand.",
+            "Keep it if another state, or a region that was configured before, may record it "
+            "(tokensvc keys list --region REGION); otherwise remove it from the custody by hand.",
         )
         for key_id in custody_key_ids
         if key_id not in recorded
