@@ -96,7 +96,8 @@ class Rotator:
             states = ", ".join(f"{pair.key_id} is {pair.state}" for pair in alive)
             raise RotationRefused(
                 f"The ring has {len(alive)} key pairs, as many as IVS takes: {states}.",
-                way_out="`tokensvc keys reconcile` removes a retiring one in its time.",
+                way_out="`tokensvc keys rotate` turns to one that waits, and `tokensvc keys reconcile`"
+                " removes a retiring one in its time.",
             )
         stored = self._do(stored, Step(Action.NEW_PAIR), why)
         key_id = stored.ring.pairs[-1].key_id
