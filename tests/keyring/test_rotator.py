@@ -406,7 +406,7 @@ def test_more_pairs_than_ivs_takes_are_not_generated(world: World) -> None:
     for _ in range(3):
         world.rotator().generate("one more")
 
-    with pytest.raises(RotationRefused, match="as many as IVS takes.*keys rotate"):
+    with pytest.raises(RotationRefused, match=r"as many as IVS takes.*keys rotate"):
         world.rotator().generate("one more")
 
 

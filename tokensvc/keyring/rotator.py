@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from tokensvc.arns import PlaybackKeyArn, Region
-from tokensvc.errors import InvalidKeyMaterial, NotFound, RotationRefused, StateConflict
+from tokensvc.errors import InvalidKeyMaterial, NotFound, RotationRefused
 from tokensvc.ivs.model import HeldKeyPair
 from tokensvc.keyring.model import MOST_PAIRS_IN_IVS, KeyPair, KeyState, Ring, Terms, Wish
 from tokensvc.keyring.plan import PlannedStep, plan
@@ -29,7 +29,7 @@ from tokensvc.keyring.rotation import (
     step_without_ivs,
 )
 from tokensvc.keyring.steps import Steps
-from tokensvc.keyring.store import RingStore, StoredRing
+from tokensvc.keyring.store import RingStore, StoredRing, another_was_faster
 from tokensvc.p384 import PublicKey
 
 
@@ -96,8 +96,8 @@ class Rotator:
             states = ", ".join(f"{pair.key_id} is {pair.state}" for pair in alive)
             raise RotationRefused(
                 f"The ring has {len(alive)} key pairs, as many as IVS takes: {states}.",
-                way_out="`tokensvc keys rotate` turns to one that waits, and `tokensvc keys reconcile`"
-                " removes a retiring one in its time.",
+                way_out="`tokensvc keys rotate` turns to one that waits, and"
+                " `tokensvc keys reconcile` removes a retiring one in its time.",
             )
         stored = self._do(stored, Step(Action.NEW_PAIR), why)
         key_id = stored.ring.pairs[-1].key_id
@@ -257,10 +257,7 @@ class Rotator:
         stored = self._load()
         held = self._held()
         if self._load().version != stored.version:
-            raise StateConflict(
-                f"Another process moved the ring of {self._binding.region} on just now.",
-                way_out="Run `tokensvc keys reconcile` again.",
-            )
+            raise another_was_faster(self._binding.region)
         return stored, held
 
     def _held(self) -> Sequence[HeldKeyPair]:
