@@ -196,7 +196,7 @@ STORIES = {
     "rule 7: another rotator is first": Story(
         (settle, wish, another_acts_first),
         ROTATED,
-        (StateConflict, "saved the document"),
+        (StateConflict, "Another process moved the ring of us-west-2 on just now"),
         (reconcile,),
     ),
     "a full disk at the first command": Story(

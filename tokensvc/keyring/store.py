@@ -8,7 +8,13 @@ from typing import Self
 from pydantic import BaseModel, ConfigDict
 
 from tokensvc.arns import PlaybackKeyArn, Region, parse_region
-from tokensvc.errors import InvalidArn, InvalidKeyMaterial, NoSigningKey, StateDamaged
+from tokensvc.errors import (
+    InvalidArn,
+    InvalidKeyMaterial,
+    NoSigningKey,
+    StateConflict,
+    StateDamaged,
+)
 from tokensvc.keyring.model import (
     KeyPair,
     KeyState,
@@ -61,13 +67,24 @@ class RingStore:
             StateDamaged: when the ring breaks an invariant: a fault of ours, stopped here.
         """
         _require_possible(ring)
-        version = self._state.save(self._name, encode_ring(ring), replacing=replacing)
+        try:
+            version = self._state.save(self._name, encode_ring(ring), replacing=replacing)
+        except StateConflict as exc:
+            raise another_was_faster(ring.region) from exc
         return StoredRing(ring, version)
 
 
 def document_name(region: Region) -> str:
     """The name of that region's ring in state."""
     return f"ring:{region}"
+
+
+def another_was_faster(region: Region) -> StateConflict:
+    """What the loser of two rotators says (rule 7)."""
+    return StateConflict(
+        f"Another process moved the ring of {region} on just now.",
+        way_out="`tokensvc keys list` shows what it did. Then run the same command again.",
+    )
 
 
 def no_ring_yet(region: Region) -> NoSigningKey:
