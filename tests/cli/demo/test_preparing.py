@@ -131,6 +131,22 @@ def test_a_second_start_goes_on_with_all_of_it(lab: Lab) -> None:
     assert lab.facts() == before
 
 
+def test_a_start_makes_the_channels_private_that_someone_has_let_anyone_watch(lab: Lab) -> None:
+    """The demo shows what signed URLs are for; the channel is live again, and the same."""
+    lab.prepare()
+    ivs = lab.ivs.client()
+    before = ivs.list_channels()["channels"]
+    for channel in before:
+        lab.ivs.go_offline(channel["arn"])
+        ivs.update_channel(arn=channel["arn"], authorized=False)
+        lab.ivs.go_live(channel["arn"])
+    lab.prepare()
+    assert ivs.list_channels()["channels"] == before
+    assert all(channel["authorized"] for channel in before)
+    (demo,) = (channel["arn"] for channel in before if channel["name"] == "demo")
+    assert demo in {stream["channelArn"] for stream in ivs.list_streams()["streams"]}
+
+
 def test_a_start_that_was_killed_at_any_moment_is_completed_by_the_next(
     lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

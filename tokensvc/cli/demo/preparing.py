@@ -42,12 +42,11 @@ def prepare(
     """
     region = parse_region(REGION)
     client = clients.ivs(region)
-    channel_arn = _private_channel(client, region, CHANNEL)
-    _go_live(local_ivs_url, channel_arn)
+    channel_arn = _private_channel(client, region, CHANNEL, local_ivs_url)
+    other_channel_arn = _private_channel(client, region, OTHER_CHANNEL, local_ivs_url)
+    _set_live(local_ivs_url, channel_arn, live=True)
     folder.write_settings(
-        channel_arn=str(channel_arn),
-        other_channel_arn=str(_private_channel(client, region, OTHER_CHANNEL)),
-        port=port,
+        channel_arn=str(channel_arn), other_channel_arn=str(other_channel_arn), port=port
     )
     if not folder.key_encryption_secret.exists():
         secret = base64.b64encode(secrets.token_bytes(_SECRET_BYTES)).decode()
@@ -58,27 +57,37 @@ def prepare(
     return _api_key(folder, settings, clock)
 
 
-def _private_channel(client: IVSClient, region: Region, name: str) -> ChannelArn:
+def _private_channel(
+    client: IVSClient, region: Region, name: str, local_ivs_url: str
+) -> ChannelArn:
     with translated("ListChannels", region):
         found = client.list_channels(filterByName=name)["channels"]
-    if found:
-        return ChannelArn.parse(found[0]["arn"])
-    with translated("CreateChannel", region):
-        return ChannelArn.parse(client.create_channel(name=name, authorized=True)["channel"]["arn"])
+    if not found:
+        with translated("CreateChannel", region):
+            made = client.create_channel(name=name, authorized=True)["channel"]
+        return ChannelArn.parse(made["arn"])
+    channel_arn = ChannelArn.parse(found[0]["arn"])
+    if not found[0].get("authorized"):
+        # Someone has tried `channels unprotect` on it. IVS changes no channel that is live.
+        _set_live(local_ivs_url, channel_arn, live=False)
+        with translated("UpdateChannel", region):
+            client.update_channel(arn=str(channel_arn), authorized=True)
+    return channel_arn
 
 
-def _go_live(local_ivs_url: str, channel_arn: ChannelArn) -> None:
+def _set_live(local_ivs_url: str, channel_arn: ChannelArn, *, live: bool) -> None:
     connection = http.client.HTTPConnection(local_ivs_url.removeprefix("http://"), timeout=10)
     try:
-        body = json.dumps({"channel_arn": str(channel_arn), "live": True})
+        body = json.dumps({"channel_arn": str(channel_arn), "live": live})
         headers = {"Content-Type": "application/json"}
         connection.request("PUT", "/_local/streams", body, headers)
         status = connection.getresponse().status
     finally:
         connection.close()
     if status != HTTPStatus.OK:
+        wanted = "live" if live else "offline"
         raise DemoFailed(
-            f"Local IVS did not take {channel_arn} live (HTTP {status}).",
+            f"Local IVS did not take {channel_arn} {wanted} (HTTP {status}).",
             way_out="Its log in the demo's folder says why.",
         )
 
