@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import ClassVar
 
 import pytest
@@ -24,6 +25,7 @@ from tests.fleet.sabotage import NeverTooOld
 AHEAD_SECONDS = st.sampled_from([-REAL_SKEW_SECONDS / 2, 0, REAL_SKEW_SECONDS / 2])
 POINTS = st.one_of(st.just(TO_THE_END), st.integers(0, 12))
 WHICH = st.integers(0, 4)
+TTL_SECONDS = st.sampled_from([60, 300, 400])
 
 
 class _AnyFleet(RuleBasedStateMachine):
@@ -49,9 +51,9 @@ class _AnyFleet(RuleBasedStateMachine):
     def set_a_clock(self, which: int, ahead_seconds: float) -> None:
         self.fleet.processes[which].clock.ahead_seconds = ahead_seconds
 
-    @rule(which=st.integers(0, 2), points=POINTS)
-    def sign(self, which: int, points: int) -> None:
-        self.fleet.sign(self.fleet.replicas[which], 300, points)
+    @rule(which=st.integers(0, 2), ttl_seconds=TTL_SECONDS, points=POINTS)
+    def sign(self, which: int, ttl_seconds: int, points: int) -> None:
+        self.fleet.sign(self.fleet.replicas[which], ttl_seconds, points)
 
     @rule(which=st.integers(0, 2), points=POINTS)
     def look(self, which: int, points: int) -> None:
@@ -90,6 +92,11 @@ class _AnyFleet(RuleBasedStateMachine):
     @rule(seconds=st.sampled_from([0, SLOWEST_IMPORT_SECONDS]))
     def change_the_delay_of_imports(self, seconds: float) -> None:
         self.fleet.ivs.import_delay_seconds = seconds
+
+    @rule(which=st.integers(0, 1), ttl_seconds=TTL_SECONDS)
+    def change_the_settings(self, which: int, ttl_seconds: int) -> None:
+        terms = dataclasses.replace(TERMS, longest_ttl_seconds=ttl_seconds)
+        self.fleet.rotators[which].terms = terms
 
     @rule()
     def strangers_come_and_go(self) -> None:
