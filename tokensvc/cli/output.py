@@ -35,6 +35,8 @@ def say_error(error: TokensvcError, file: Any = None) -> None:
     """Print an error on standard error, a line for each thing that a person should know."""
     lines = [f"Error: {error.detail}"]
     lines += [f"  {problem.field}: {problem.message}" for problem in error.problems]
+    # What IVS itself said, which callers of the service don't get to read.
+    lines += getattr(error.__cause__, "__notes__", [])
     if error.way_out:
         lines.append(error.way_out)
     click.echo("\n".join(lines), file=file, err=True)
