@@ -7,7 +7,7 @@ from tests.cli.ivs_story import deny
 
 
 def test_a_refusal_is_told_in_ivs_own_words_too(desk: Desk) -> None:
-    """AWS's clients show no text of such an error; the name that IVS does not take is named here."""
+    """AWS's clients show no text of such an error; which member is wrong is told here."""
     said = desk.refused("channels", "create", "with blank")
     first, ivs_says, way_out = said.splitlines()
     assert first == (
