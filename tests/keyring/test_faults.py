@@ -31,6 +31,13 @@ def _world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
         yield world
 
 
+@pytest.fixture(name="impatient_world")
+def _impatient_world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+    """One whose faults outlast every attempt, so that there is no need to wait for the next."""
+    with world_in(tmp_path, monkeypatch, max_attempts=1) as world:
+        yield world
+
+
 @dataclass(frozen=True)
 class Fault:
     """What goes wrong with an operation, so often that no retry helps, and what a person reads."""
@@ -79,8 +86,11 @@ def states(ring: Ring) -> list[KeyState]:
 
 
 @pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS.keys())
-def test_a_fault_is_told_and_reconcile_completes_after_it(world: World, fault: Fault) -> None:
+def test_a_fault_is_told_and_reconcile_completes_after_it(
+    impatient_world: World, fault: Fault
+) -> None:
     """A whole rotation, first with the fault and then without, ends as if nothing had been."""
+    world = impatient_world
     world.settle()
     old, standby = world.ring.pairs
     world.rotator().wish_rotation("monthly")

@@ -108,13 +108,17 @@ class World:
 
 @contextlib.contextmanager
 def world_in(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, *, effect_delay_seconds: float = 0.0
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    effect_delay_seconds: float = 0.0,
+    max_attempts: int = 3,
 ) -> Iterator[World]:
-    """A world that begins with nothing in IVS."""
+    """A world that begins with nothing in IVS; boto3 makes so many attempts."""
     clock = ManualClock()
     with LocalIvsServer(folder / "ivs", clock, effect_delay_seconds=effect_delay_seconds) as ivs:
         set_aws_endpoint(monkeypatch, folder, ivs.url)
-        clients = AwsClients(AwsTerms())
+        clients = AwsClients(AwsTerms(max_attempts=max_attempts))
         state = SqliteState(folder / "state.sqlite3", clock)
         yield World(folder, clock, ivs, IvsKeyPairs(clients, REGION), state)
         clients.close()
