@@ -360,6 +360,14 @@ def test_a_second_rotation_during_a_drain_is_refused_with_the_time_left() -> Non
     )
 
 
+def test_a_rotation_after_a_drain_that_nobody_has_ended_is_told_what_to_run_first() -> None:
+    """There is nothing left to wait for."""
+    drained = ring(pair("a", RETIRING, signing_ended_at=NOW - DRAIN_SECONDS), pair("b", ACTIVE))
+    assert rotation_refusal(drained, NOW) == (
+        "a has drained; `tokensvc keys reconcile` lets it go now."
+    )
+
+
 def test_a_rotation_may_begin_when_nothing_drains() -> None:
     """A retired pair is no reason to wait."""
     assert rotation_refusal(ring(pair("a", RETIRED), pair("b", ACTIVE)), NOW) == ""

@@ -175,6 +175,8 @@ def drain_ends(ring: Ring) -> Sequence[tuple[float, KeyPair]]:
 def rotation_refusal(ring: Ring, now: float) -> str:
     """Why another rotation may not begin now unforced, or "" when it may (rule 9)."""
     for ends_at, pair in drain_ends(ring):
+        if ends_at <= now:
+            return f"{pair.key_id} has drained; `tokensvc keys reconcile` lets it go now."
         return (
             f"Tokens signed by {pair.key_id} may play until {rfc3339(ends_at)}, "
             f"{max(0, round(ends_at - now))} s from now."
