@@ -29,7 +29,7 @@ test: $(VENV)/.test $(AWSCLI)/.made
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest -n 2
+	$(BIN)/pytest -n 3 # Two cores; much of the time a test waits for a process or a clock.
 
 $(VENV)/.run $(VENV)/.test: $(VENV)/.%: requirements/%.txt pyproject.toml | $(VENV)/.made
 	@echo "Installing what requirements/$*.txt pins ..."

@@ -97,9 +97,10 @@ def is_asked_by_script_of(origin: str) -> Callable[[Response], bool]:
 
 
 def row(page: Page, claim: str) -> tuple[str, str]:
-    """The value and the sentence that stand beside a claim."""
+    """The value and the sentence that stand beside a claim, once it is shown."""
     name = page.get_by_text(re.compile(f"^{claim}$"), exact=True)
     cells = page.locator(".claims > div").filter(has=name).locator("dd")
+    expect(cells).to_have_count(2, timeout=PATIENCE_MILLISECONDS)
     value, sentence = cells.all_text_contents()
     return value, sentence
 
@@ -287,6 +288,6 @@ def test_nothing_but_the_video_moves_where_motion_is_unwanted(page: Page, site: 
     """No animation runs under prefers-reduced-motion; otherwise the light of `Playing` breathes."""
     open_page(page, site)
     expect(page.locator("#status")).to_have_text("Playing", timeout=PATIENCE_MILLISECONDS)
-    assert page.evaluate("document.getAnimations().length") == 1
+    page.wait_for_function("document.getAnimations().length === 1")
     page.emulate_media(reduced_motion="reduce")
-    assert page.evaluate("document.getAnimations().length") == 0
+    page.wait_for_function("document.getAnimations().length === 0")
