@@ -24,12 +24,13 @@ help:
 run: $(VENV)/.run
 	@exec $(BIN)/tokensvc demo
 
+# Three tests at a time on two cores: many wait for a process or for time to pass.
 test: $(VENV)/.test $(AWSCLI)/.made
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest -n 3 # Two cores; much of the time a test waits for a process or a clock.
+	$(BIN)/pytest -n 3
 
 $(VENV)/.run $(VENV)/.test: $(VENV)/.%: requirements/%.txt pyproject.toml | $(VENV)/.made
 	@echo "Installing what requirements/$*.txt pins ..."
