@@ -10,7 +10,8 @@ export STORAGE_DRIVER=vfs BUILDAH_ISOLATION=chroot
 base=$(sed -n 's/^ARG PYTHON_IMAGE=//p' Dockerfile)
 work=$(mktemp -d)
 ivs_port=8078 service_port=8079
-trap 'kill $(jobs -p) 2>/dev/null || true; rm -rf "$work"' EXIT
+# buildah does not pass a signal on: what runs as the image's user is ended by that user.
+trap 'pkill --uid 10001 || true; kill $(jobs -p) 2>/dev/null || true; rm -rf "$work"' EXIT
 
 echo "== A base image under the name $base"
 debootstrap --variant=minbase --include=python3,python3-venv,ca-certificates \

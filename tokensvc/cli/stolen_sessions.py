@@ -49,7 +49,7 @@ def _revoke_in(invocation: Invocation, region: Region, viewers: Sequence[Viewer]
     skew = invocation.settings.rotation.clock_skew_seconds
     # A worker whose clock runs ahead may just have signed: its token is of a later second.
     line = int(invocation.clock.now()) + skew
-    say(f"{region}: revoking the sessions of {len(viewers)} viewers.")
+    say(f"{region}: viewers whose sessions are revoked: {len(viewers)}.")
     batches = revoke_sessions(
         invocation.clients, region, viewers, invocation.clock, versions_up_to=line
     )
