@@ -75,6 +75,13 @@ def test_a_grant_that_the_caller_does_not_hold_covers_nothing() -> None:
     assert refusal.value.way_out.endswith("one of the caller's grants: other.")
 
 
+def test_a_caller_without_a_grant_is_told_how_one_begins() -> None:
+    """An operator whose settings have none yet, with `tokens sign`."""
+    with pytest.raises(NotEntitled) as refusal:
+        scope({}, caller(), ARN)
+    assert "begin with a section [grants.NAME]" in refusal.value.way_out
+
+
 @given(
     patterns=st.lists(
         st.builds(

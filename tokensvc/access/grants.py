@@ -124,10 +124,10 @@ def scope(grants: Mapping[str, Grant], caller: Caller, arn: ChannelArn) -> Grant
     for name in caller.grants:
         if (grant := grants.get(name)) is not None and grant.covers(arn):
             return grant
+    held = ", ".join(caller.grants) or "it has none yet, so begin with a section [grants.NAME]"
     raise NotEntitled(
         f"No grant of this caller covers the channel {arn}.",
-        way_out="An operator adds the channel to one of the caller's grants: "
-        f"{', '.join(caller.grants)}.",
+        way_out=f"An operator adds the channel to one of the caller's grants: {held}.",
     )
 
 
