@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.web.problem_shape import STATUS_OF_CODE
 from tokensvc import errors
 from tokensvc.errors import InvalidRequest, IvsRefused, NoSigningKey, Problem, TokensvcError
 
@@ -20,21 +21,7 @@ ALL_ERRORS: list[type[TokensvcError]] = sorted(all_errors(), key=lambda error: e
 
 # The codes are part of the HTTP interface: clients branch on them.
 STATUS_OF_PUBLIC_CODE = {
-    "invalid_request": 400,
-    "unauthenticated": 401,
-    "not_entitled": 403,
-    "not_permitted": 403,
-    "channel_not_found": 404,
-    "not_found": 404,
-    "method_not_allowed": 405,
-    "channel_not_private": 409,
-    "body_too_large": 413,
-    "unsupported_media_type": 415,
-    "no_signing_key": 503,
-    "custody_unavailable": 503,
-    "ivs_unavailable": 503,
-    "state_unavailable": 503,
-    "overloaded": 503,
+    code: status for code, status in STATUS_OF_CODE.items() if code != TokensvcError.code
 }
 
 

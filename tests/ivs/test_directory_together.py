@@ -33,18 +33,6 @@ REFUSED_FOR_ONE = NotFound("Amazon IVS knows no such resource.")
 
 
 @pytest.fixture
-def ivs() -> StagedIvs:
-    """An IVS in good health."""
-    return StagedIvs()
-
-
-@pytest.fixture
-def clock() -> ManualClock:
-    """A clock that the test drives."""
-    return ManualClock()
-
-
-@pytest.fixture
 def directory(ivs: StagedIvs, clock: ManualClock) -> ChannelDirectory:
     """Fresh for exactly 300 s, usable for 86,400 s, negative for 10 s."""
     terms = DirectoryTerms(jitter=0.0)

@@ -3,7 +3,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import parse_qs, parse_qsl, quote, urlsplit
 
@@ -19,7 +18,6 @@ from tests.support.deployment import (
     WEBSITE,
     Deployment,
     MemoryAudit,
-    deployment_in,
     directory_over,
 )
 from tokensvc.access.callers import Caller
@@ -51,30 +49,6 @@ from tokensvc.tokens import verify
 ELSEWHERE_REGION = parse_region("us-east-1")
 HERE = Circumstances(request_id="request-1")
 NOW = int(EXAMPLE_NOW) + 120  # The ring's two publish delays of 60 s have passed.
-
-
-@pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
-    """Real parts, with an active key pair, a standby and a live private channel."""
-    with (
-        pytest.MonkeyPatch.context() as monkeypatch,
-        deployment_in(tmp_path_factory.mktemp("shared"), monkeypatch) as deployment,
-    ):
-        yield deployment
-
-
-@pytest.fixture
-def deployment(shared: Deployment) -> Deployment:
-    """Those parts, for a test that changes nothing but the audit, which begins empty."""
-    shared.audit.events.clear()
-    return shared
-
-
-@pytest.fixture
-def own_deployment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Deployment]:
-    """Parts of its own, for a test that moves the clock or breaks something."""
-    with deployment_in(tmp_path, monkeypatch) as deployment:
-        yield deployment
 
 
 def status_at_edge(playback_url: str) -> int:

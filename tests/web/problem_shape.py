@@ -22,6 +22,7 @@ STATUS_OF_CODE = {
     "custody_unavailable": 503,
     "ivs_unavailable": 503,
     "state_unavailable": 503,
+    "overloaded": 503,
 }
 REQUIRED = {"type", "title", "status", "code", "detail", "request_id"}
 POSSIBLE = REQUIRED | {"way_out", "errors", "retry_after_seconds", "checks"}

@@ -1,0 +1,7 @@
+"""Real parts for the tests of this room."""
+
+from __future__ import annotations
+
+from tests.support.deployment_fixtures import deployment, own_deployment, shared
+
+__all__ = ["deployment", "own_deployment", "shared"]
