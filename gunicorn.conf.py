@@ -30,7 +30,7 @@ try:
     _settings = load_settings(None, os.environ)
 except TokensvcError as exc:
     _problems = (f"  {problem.field}: {problem.message}" for problem in exc.problems)
-    sys.exit("\n".join([exc.detail, *_problems, exc.way_out]))
+    sys.exit("\n".join([exc.detail, *_problems, exc.hint]))
 _service = _settings.service
 
 wsgi_app = f"{__name__}:app()"

@@ -23,7 +23,7 @@ def parse_region(text: str) -> Region:
     """
     if not _REGION.fullmatch(text):
         raise InvalidArn(
-            f"{text!r} is not the name of an AWS region.", way_out="Give one such as us-west-2."
+            f"{text!r} is not the name of an AWS region.", hint="Give one such as us-west-2."
         )
     return Region(text)
 
@@ -52,7 +52,7 @@ class _IvsArn:
         if match is None or len(text) > _LONGEST_ARN:
             raise InvalidArn(
                 f"{text[:_LONGEST_ARN]!r} is not the ARN of an IVS {cls.kind}.",
-                way_out=f"It has the form arn:aws:ivs:REGION:ACCOUNT:{cls.kind}/ID.",
+                hint=f"It has the form arn:aws:ivs:REGION:ACCOUNT:{cls.kind}/ID.",
             )
         return cls(parse_region(match[1]), match[2], match[3])
 

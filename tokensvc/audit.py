@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Literal, Protocol, TextIO
 
 from tokensvc.clock import rfc3339
@@ -50,6 +50,24 @@ class AuditEvent:
     token_sha256: str | None = None
     request_id: str | None = None
 
+    def members(self) -> dict[str, str | int | None]:
+        """The members of the audit line, with the identifiers that programs see."""
+        return {
+            "at": rfc3339(self.at),
+            "decision": self.decision,
+            "caller_id": self.caller_id,
+            "channel": _shortened(self.channel),
+            "code": self.code,
+            "channel_arn": self.channel_arn,
+            "viewer_id": self.viewer_id,
+            "grant": self.grant,
+            "key_id": self.key_id,
+            "expires_at": None if self.expires_at is None else rfc3339(self.expires_at),
+            "ttl_seconds": self.ttl_seconds,
+            "token_sha256": self.token_sha256,
+            "request_id": self.request_id,
+        }
+
 
 class Audit(Protocol):
     """Where decisions are written down."""
@@ -76,18 +94,13 @@ class JsonLinesAudit:
         Raises:
             OSError: when the stream does not take it.
         """
-        members = asdict(event) | {
-            "at": rfc3339(event.at),
-            "channel": _kept(event.channel),
-            "expires_at": None if event.expires_at is None else rfc3339(event.expires_at),
-        }
         # ASCII escapes keep one decision on one line, whatever a stranger named the channel.
-        line = json.dumps(members, ensure_ascii=True, separators=(",", ":"))
+        line = json.dumps(event.members(), ensure_ascii=True, separators=(",", ":"))
         # One write of the whole line, as threads and, by file, other processes write too.
         with self._lock:
             self._stream.write(line + "\n")
             self._stream.flush()
 
 
-def _kept(channel: str) -> str:
+def _shortened(channel: str) -> str:
     return channel[: _LONGEST_ARN if channel.startswith("arn:") else _LONGEST_NAME]

@@ -66,7 +66,7 @@ _CREDENTIALS_TURNED_DOWN = frozenset(
     }
 )
 _ANOTHER_SHAPE = (AttributeError, LookupError, ResponseParserError, TypeError, UnicodeDecodeError)
-_WAYS_OUT = {
+_HINTS = {
     PENDING_VERIFICATION: "Contact AWS Support: the account has to be cleared for Amazon IVS.",
     QUOTA_EXCEEDED: "Delete one that is not needed first; IVS allows no more in this region.",
     CONFLICT: "IVS already has one like it, or it is in use; look at what IVS holds.",
@@ -170,12 +170,12 @@ def translated(operation: str, region: Region) -> Iterator[None]:
         raise IvsRefused(
             f"The request for {operation} breaks a rule of IVS and was not sent.",
             aws_code="ParamValidation",
-            way_out="Check the names and tags that were given.",
+            hint="Check the names and tags that were given.",
         ) from exc
     except (BotoCoreError, ValueError, *_ANOTHER_SHAPE) as exc:
-        reason, way_out = _why_there_is_no_answer(exc, region)
+        reason, hint = _why_there_is_no_answer(exc, region)
         raise IvsUnavailable(
-            f"Amazon IVS in {region} gave no answer ({operation}): {reason}", way_out=way_out
+            f"Amazon IVS in {region} gave no answer ({operation}): {reason}", hint=hint
         ) from exc
 
 
@@ -194,37 +194,37 @@ def _refusal(error: ClientError, operation: str, region: Region) -> TokensvcErro
     if code in _THROTTLING or status == HTTPStatus.TOO_MANY_REQUESTS:
         return IvsUnavailable(
             f"{where} throttles {operation}.",
-            way_out="Try again in a moment; IVS's rates are fixed for an account and region.",
+            hint="Try again in a moment; IVS's rates are fixed for an account and region.",
         )
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return IvsUnavailable(
             f"{where} failed at {operation} (HTTP {status}, {code}).",
-            way_out="Try again; if it lasts, look at the AWS Health Dashboard.",
+            hint="Try again; if it lasts, look at the AWS Health Dashboard.",
         )
     if code in _CREDENTIALS_TURNED_DOWN:
         return IvsUnavailable(
             f"{where} turned the AWS credentials down at {operation} ({code}).",
-            way_out="Renew them, check the secret key, and check this machine's clock.",
+            hint="Renew them, check the secret key, and check this machine's clock.",
         )
     if code == RESOURCE_NOT_FOUND:
         return NotFound(
             f"{where} knows no such resource ({operation}).",
-            way_out="Check the ARN, its region and its account.",
+            hint="Check the ARN, its region and its account.",
         )
     return IvsRefused(
         f"{where} refused {operation} ({code or 'no error code'}, HTTP {status}).",
         aws_code=code,
-        way_out=_way_out_of_refusal(code, operation),
+        hint=_hint_for_refusal(code, operation),
     )
 
 
-def _way_out_of_refusal(code: str, operation: str) -> str:
+def _hint_for_refusal(code: str, operation: str) -> str:
     if code == ACCESS_DENIED:
         return (
             f"Allow these AWS credentials {_actions(operation)} on the resource; "
             "one of another account needs that account's credentials."
         )
-    return _WAYS_OUT.get(
+    return _HINTS.get(
         code, "Check what was asked; if nothing is wrong with it, check AWS_ENDPOINT_URL_IVS."
     )
 

@@ -37,7 +37,7 @@ from tokensvc.settings import Settings
 from tokensvc.settings.model import CustodySettings
 from tokensvc.settings.rules import is_loopback
 from tokensvc.state.base import State
-from tokensvc.state.following import Followed
+from tokensvc.state.following import Watched
 from tokensvc.state.sqlite import SqliteState
 
 # IVS allows 3 to 5 calls a second of most operations (IVS: service-quotas).
@@ -58,7 +58,7 @@ class Service:
     """
 
     issuer: PlaybackIssuer
-    api_keys: Followed[ApiKeys]
+    api_keys: Watched[ApiKeys]
     rings: Mapping[Region, RingView]
     view_max_age_seconds: float
     clients: AwsClients
@@ -94,7 +94,7 @@ def build_state(url: str, clock: Clock) -> State:
             return SqliteState(Path(rest), clock)
         case _:
             raise SettingsInvalid(
-                f"There is no state {scheme!r}.", way_out="Set state.url to sqlite:FILE."
+                f"There is no state {scheme!r}.", hint="Set state.url to sqlite:FILE."
             )
 
 
@@ -116,7 +116,7 @@ def build_custody(settings: CustodySettings, clock: Clock) -> Custody:
             )
         case _:
             raise SettingsInvalid(
-                f"There is no custody {scheme!r}.", way_out="Set custody.url to file:FOLDER."
+                f"There is no custody {scheme!r}.", hint="Set custody.url to file:FOLDER."
             )
 
 
@@ -150,7 +150,7 @@ def build_service(settings: Settings, clock: Clock, audit: Audit) -> Service:
         audit=audit,
         clock=clock,
     )
-    followed: Followed[ApiKeys] = Followed(
+    followed: Watched[ApiKeys] = Watched(
         state,
         api_keys.DOCUMENT_NAME,
         ApiKeys.decode,
@@ -194,7 +194,7 @@ def build_rotator(
         binding=Binding(region, settings.ivs.account_id, bound_endpoint(key_pairs.endpoint)),
         terms=settings.rotation_terms(),
         keep_standby=settings.rotation.keep_standby,
-        winding_down=region not in settings.ivs.regions,
+        decommissioning=region not in settings.ivs.regions,
     )
 
 
@@ -218,7 +218,7 @@ def _key_encryption_secret(settings: CustodySettings, keys_folder: Path) -> byte
         )
     raise SettingsInvalid(
         "The custody file: needs a key-encryption secret.",
-        way_out="Set custody.key_encryption_secret_file: openssl rand -base64 32.",
+        hint="Set custody.key_encryption_secret_file: openssl rand -base64 32.",
     )
 
 

@@ -1,8 +1,8 @@
-"""The one error tree: every refusal has a stable code, an HTTP status and safe words.
+"""The error tree: every refusal has a stable code, an HTTP status and text that is safe to show.
 
-`detail` says what is wrong, `way_out` what the reader can do about it. Neither ever carries a
-token, a private key, a secret, or the text of another system's exception: `raise ... from` keeps
-that for the log.
+`detail` says what happened, `hint` what to run or change next. Neither ever contains a token, a
+private key, a secret, or the text of another system's exception: `raise ... from` keeps that text
+for the log.
 """
 
 from __future__ import annotations
@@ -13,56 +13,66 @@ from typing import ClassVar
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing that is wrong with an input: where, which rule, and a sentence for a person."""
+    """One fault in an input.
+
+    Attributes:
+        field: where the fault is.
+        rule: the identifier of the rule that is broken.
+        message: the fault as a sentence for a person.
+    """
 
     field: str
     rule: str
     message: str
 
+    def members(self) -> dict[str, str]:
+        """The members that programs see."""
+        return {"field": self.field, "rule": self.rule, "message": self.message}
+
 
 class TokensvcError(Exception):
-    """Base of everything this program refuses."""
+    """Base class of every error that this program raises on purpose."""
 
     code: ClassVar[str] = "internal_error"
     http_status: ClassVar[int] = 500
-    title: ClassVar[str] = "Something went wrong inside the service"
+    title: ClassVar[str] = "Internal error"
     default_retry_after_seconds: ClassVar[int | None] = None
 
     def __init__(
         self,
         detail: str,
         *,
-        way_out: str = "",
+        hint: str = "",
         problems: tuple[Problem, ...] = (),
         retry_after_seconds: int | None = None,
     ) -> None:
         super().__init__(detail)
         self.detail = detail
-        self.way_out = way_out
+        self.hint = hint
         self.problems = problems
         self.retry_after_seconds = retry_after_seconds or self.default_retry_after_seconds
 
     def __str__(self) -> str:
-        return " ".join(part for part in (self.detail, self.way_out) if part)
+        return " ".join(part for part in (self.detail, self.hint) if part)
 
 
-# --- What a caller of the API can be told
+# --- Errors that a client of the HTTP API can get
 
 
 class InvalidRequest(TokensvcError):
-    """Raised when a request breaks a rule; `problems` names every field and rule at once."""
+    """Raised when a request breaks a rule; `problems` lists every field and rule at once."""
 
     code = "invalid_request"
     http_status = 400
-    title = "The request breaks a rule"
+    title = "Invalid request"
 
 
 class Unauthenticated(TokensvcError):
-    """Raised when the caller can't be told from a stranger."""
+    """Raised when the request has no valid API key."""
 
     code = "unauthenticated"
     http_status = 401
-    title = "Who is asking?"
+    title = "Authentication required"
 
 
 class NotEntitled(TokensvcError):
@@ -78,35 +88,35 @@ class NotPermitted(TokensvcError):
 
     code = "not_permitted"
     http_status = 403
-    title = "This caller may not do that"
+    title = "Missing scope"
 
 
 class ChannelNotFound(TokensvcError):
-    """Raised when IVS knows no such channel, or no channel of that name is configured."""
+    """Raised when IVS has no such channel, or no channel of that name is configured."""
 
     code = "channel_not_found"
     http_status = 404
-    title = "There is no such channel"
+    title = "Channel not found"
 
 
 class NotFound(TokensvcError):
-    """Raised when a route or a thing that it names does not exist."""
+    """Raised when a route, or a resource that it names, does not exist."""
 
     code = "not_found"
     http_status = 404
-    title = "There is nothing here"
+    title = "Not found"
 
 
 class MethodNotAllowed(TokensvcError):
-    """Raised when a route does not serve the method."""
+    """Raised when a route does not support the HTTP method."""
 
     code = "method_not_allowed"
     http_status = 405
-    title = "The route does not serve this method"
+    title = "Method not allowed"
 
 
 class ChannelNotPrivate(TokensvcError):
-    """Raised when a token is asked for a channel that anyone may watch."""
+    """Raised when a token is requested for a public channel."""
 
     code = "channel_not_private"
     http_status = 409
@@ -114,27 +124,27 @@ class ChannelNotPrivate(TokensvcError):
 
 
 class BodyTooLarge(TokensvcError):
-    """Raised when a request's body is larger than any that the service needs."""
+    """Raised when a request body exceeds the limit of its route."""
 
     code = "body_too_large"
     http_status = 413
-    title = "The body is too large"
+    title = "Request body too large"
 
 
 class UnsupportedMediaType(TokensvcError):
-    """Raised when a body is not JSON by its own Content-Type."""
+    """Raised when the Content-Type of a request body is not JSON."""
 
     code = "unsupported_media_type"
     http_status = 415
-    title = "The body must be JSON"
+    title = "Unsupported media type"
 
 
 class Unavailable(TokensvcError):
-    """Base of what passes by itself or by an operator's hand; always answered with Retry-After."""
+    """Base class of temporary failures; the HTTP answer always has Retry-After."""
 
     code = "overloaded"
     http_status = 503
-    title = "The service can't answer just now"
+    title = "Service overloaded"
     default_retry_after_seconds = 5
 
 
@@ -142,38 +152,38 @@ class NoSigningKey(Unavailable):
     """Raised when a region has no active key pair that this process can sign with."""
 
     code = "no_signing_key"
-    title = "No key pair is active in this region"
+    title = "No active key pair in this region"
 
 
 class CustodyUnavailable(Unavailable):
-    """Raised when the place that holds a private half does not answer."""
+    """Raised when the custody that stores a private key can't be reached."""
 
     code = "custody_unavailable"
-    title = "The custody of the private keys does not answer"
+    title = "Private key custody unavailable"
 
 
 class IvsUnavailable(Unavailable):
-    """Raised when IVS fails, throttles or can't be reached, and no earlier answer may serve."""
+    """Raised when IVS fails, throttles or can't be reached, and no cached answer may be used."""
 
     code = "ivs_unavailable"
-    title = "Amazon IVS does not answer"
+    title = "Amazon IVS unavailable"
 
 
 class StateUnavailable(Unavailable):
     """Raised when the shared state can't be read or written."""
 
     code = "state_unavailable"
-    title = "The shared state does not answer"
+    title = "Shared state unavailable"
 
 
-# --- What an operator can be told
+# --- Errors that only an operator can get
 
 
 class SettingsInvalid(TokensvcError):
-    """Raised at the start when settings are wrong; `problems` lists every one."""
+    """Raised at startup when settings are wrong; `problems` lists every one."""
 
     code = "settings_invalid"
-    title = "The settings are wrong"
+    title = "Invalid settings"
 
 
 class InvalidArn(TokensvcError):
@@ -181,64 +191,71 @@ class InvalidArn(TokensvcError):
 
     code = "invalid_arn"
     http_status = 400
-    title = "That is not such an ARN"
+    title = "Invalid ARN"
 
 
 class InvalidKeyMaterial(TokensvcError):
     """Raised when a text or file is not the P-384 key that is needed."""
 
     code = "invalid_key_material"
-    title = "That is not a P-384 key"
+    title = "Invalid P-384 key"
 
 
 class InvalidSignature(TokensvcError):
-    """Raised when bytes are not a signature of the form that is needed, or don't verify."""
+    """Raised when a signature has the wrong form or does not verify."""
 
     code = "invalid_signature"
-    title = "The signature does not hold"
+    title = "Invalid signature"
 
 
 class StateDamaged(TokensvcError):
-    """Raised when the state holds what this program can't have written or can't read."""
+    """Raised when a stored document can't be read, or holds what this program never writes."""
 
     code = "state_damaged"
-    title = "The state can't be read"
+    title = "Stored state damaged"
 
 
 class StateConflict(TokensvcError):
     """Raised when another writer saved a document first (rule 7)."""
 
     code = "state_conflict"
-    title = "Another process was faster"
+    title = "Another process saved first"
+
+
+class InvariantBroken(TokensvcError):
+    """Raised when a change would break an invariant: a bug in tokensvc. Nothing was written."""
+
+    code = "invariant_broken"
+    title = "A change would break an invariant"
 
 
 class CustodyDamaged(TokensvcError):
-    """Raised when a private half is missing, unreadable, or belongs to another public half."""
+    """Raised when a private key is missing, unreadable, or does not match its public key."""
 
     code = "custody_damaged"
-    title = "A private key is not what the record says"
+    title = "Private key damaged"
 
 
 class KeyNotFound(TokensvcError):
-    """Raised when no key pair of the ring has that name."""
+    """Raised when the ring has no key pair with that ID."""
 
     code = "key_not_found"
-    title = "There is no such key pair in this region"
+    title = "Key pair not found"
 
 
 class RotationRefused(TokensvcError):
-    """Raised when the rules of rotation don't allow what was wished."""
+    """Raised when the rules of rotation don't allow what was requested."""
 
     code = "rotation_refused"
-    title = "The rules of rotation don't allow this now"
+    title = "Not allowed by the rules of rotation"
 
 
 class IvsRefused(TokensvcError):
-    """Raised when IVS answers with an error that waiting does not cure: `aws_code` is its name."""
+    """Raised when IVS answers with an error that a retry does not fix; `aws_code` is its name."""
 
     code = "ivs_refused"
-    title = "Amazon IVS refused"
+    title = "Refused by Amazon IVS"
 
-    def __init__(self, detail: str, *, aws_code: str, way_out: str = "") -> None:
-        super().__init__(detail, way_out=way_out)
+    def __init__(self, detail: str, *, aws_code: str, hint: str = "") -> None:
+        super().__init__(detail, hint=hint)
         self.aws_code = aws_code

@@ -51,7 +51,7 @@ class PublicKey:
         except (ValueError, UnsupportedAlgorithm) as exc:
             raise InvalidKeyMaterial(
                 "The bytes are not a DER public key on the curve P-384.",
-                way_out=_PUBLIC_KEY_WAY_OUT,
+                hint=_PUBLIC_KEY_HINT,
             ) from exc
 
     @classmethod
@@ -65,7 +65,7 @@ class PublicKey:
             return cls.of(serialization.load_pem_public_key(pem.encode()))
         except (ValueError, UnsupportedAlgorithm) as exc:
             raise InvalidKeyMaterial(
-                "The text is not a PEM public key on the curve P-384.", way_out=_PUBLIC_KEY_WAY_OUT
+                "The text is not a PEM public key on the curve P-384.", hint=_PUBLIC_KEY_HINT
             ) from exc
 
     @classmethod
@@ -79,9 +79,7 @@ class PublicKey:
         if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(
             key.curve, ec.SECP384R1
         ):
-            raise InvalidKeyMaterial(
-                "The key is not on the curve P-384.", way_out=_PUBLIC_KEY_WAY_OUT
-            )
+            raise InvalidKeyMaterial("The key is not on the curve P-384.", hint=_PUBLIC_KEY_HINT)
         # Encoded anew, so that a compressed point and an uncompressed one give equal values.
         return cls(
             key.public_bytes(
@@ -116,7 +114,7 @@ class PublicKey:
         # Kept with the value: parsing costs as much as a signature.
         key = serialization.load_der_public_key(self.spki_der)
         if not isinstance(key, ec.EllipticCurvePublicKey):
-            raise InvalidKeyMaterial("The key is not on P-384.", way_out=_PUBLIC_KEY_WAY_OUT)
+            raise InvalidKeyMaterial("The key is not on P-384.", hint=_PUBLIC_KEY_HINT)
         return key
 
     def _coordinates(self) -> dict[str, str]:
@@ -223,23 +221,23 @@ def load_private_key(pem: bytes) -> ec.EllipticCurvePrivateKey:
     except TypeError as exc:
         raise InvalidKeyMaterial(
             "The private key is encrypted.",
-            way_out="Decrypt it first: openssl pkey -in FILE -out PLAIN.",
+            hint="Decrypt it first: openssl pkey -in FILE -out PLAIN.",
         ) from exc
     except (ValueError, UnsupportedAlgorithm) as exc:
         raise InvalidKeyMaterial(
-            "The text holds no PEM private key on the curve P-384.", way_out=_PRIVATE_KEY_WAY_OUT
+            "The text holds no PEM private key on the curve P-384.", hint=_PRIVATE_KEY_HINT
         ) from exc
     if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP384R1):
         raise InvalidKeyMaterial(
-            "The private key is not on the curve P-384.", way_out=_PRIVATE_KEY_WAY_OUT
+            "The private key is not on the curve P-384.", hint=_PRIVATE_KEY_HINT
         )
     return key
 
 
-_PUBLIC_KEY_WAY_OUT = (
+_PUBLIC_KEY_HINT = (
     "Give the public half as `openssl ec -in KEY -pubout` writes it, made with secp384r1."
 )
-_PRIVATE_KEY_WAY_OUT = "IVS takes keys made with `openssl ecparam -name secp384r1 -genkey -noout`."
+_PRIVATE_KEY_HINT = "IVS takes keys made with `openssl ecparam -name secp384r1 -genkey -noout`."
 
 
 def _base64url(data: bytes) -> str:

@@ -165,7 +165,7 @@ def signer_of(token: UnverifiedToken, public_keys: Iterable[PublicKey]) -> Publi
         return public_key
     raise InvalidSignature(
         "None of the public keys verifies the token.",
-        way_out="Sign with a key pair that is imported in the channel's region and account.",
+        hint="Sign with a key pair that is imported in the channel's region and account.",
     )
 
 

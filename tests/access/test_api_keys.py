@@ -212,4 +212,4 @@ def test_a_newer_document_is_refused_with_the_way_out() -> None:
     """A newer program's document names both versions, whatever else is in it."""
     with pytest.raises(StateDamaged, match="schema version 2, and this program reads 1") as refusal:
         ApiKeys.decode(document({"schema_version": 2, "keys": "in another form"}))
-    assert "Another release" in refusal.value.way_out
+    assert "Another release" in refusal.value.hint

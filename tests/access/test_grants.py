@@ -72,14 +72,14 @@ def test_a_grant_that_the_caller_does_not_hold_covers_nothing() -> None:
     """That the settings have it is not enough; the way out names what the caller holds."""
     with pytest.raises(NotEntitled) as refusal:
         scope({"open": OPEN, "other": Grant("other", ())}, caller("other"), ARN)
-    assert refusal.value.way_out.endswith("one of the caller's grants: other.")
+    assert refusal.value.hint.endswith("one of the caller's grants: other.")
 
 
 def test_a_caller_without_a_grant_is_told_how_one_begins() -> None:
     """An operator whose settings have none yet, with `tokens sign`."""
     with pytest.raises(NotEntitled) as refusal:
         scope({}, caller(), ARN)
-    assert "begin with a section [grants.NAME]" in refusal.value.way_out
+    assert "begin with a section [grants.NAME]" in refusal.value.hint
 
 
 @given(
@@ -282,7 +282,7 @@ def test_an_origin_outside_the_grant_is_refused(granted: str, asked: str) -> Non
     grant = Grant("demo", (EVERY,), allowed_origins=(granted,))
     with pytest.raises(NotEntitled) as refusal:
         decide(grant, AskedOptions(allowed_origins=("https://x.example.com", asked)), LIMITS)
-    assert refusal.value.way_out == f"It allows {granted}."
+    assert refusal.value.hint == f"It allows {granted}."
     assert refusal.value.problems[-1].message == f"{asked} is not allowed."
 
 

@@ -65,7 +65,7 @@ def test_what_is_no_channel_arn_is_refused_with_the_way_out(text: str) -> None:
     """The refusal shows the form or, for a region alone, an example, and a short text."""
     with pytest.raises(InvalidArn) as refusal:
         ChannelArn.parse(text)
-    assert refusal.value.way_out
+    assert refusal.value.hint
     assert len(str(refusal.value)) < 300
 
 

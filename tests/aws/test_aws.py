@@ -104,7 +104,7 @@ def test_throttling_and_failures_of_ivs_are_unavailability(
 
 
 @pytest.mark.parametrize(
-    ("status", "code", "way_out"),
+    ("status", "code", "hint"),
     [
         (403, "AccessDeniedException", "the action ivs:GetChannel"),
         (403, "PendingVerification", "AWS Support"),
@@ -117,7 +117,7 @@ def test_throttling_and_failures_of_ivs_are_unavailability(
 def test_refusals_of_ivs_keep_their_code_and_name_the_way_out(
     status: int,
     code: str,
-    way_out: str,
+    hint: str,
     clients: AwsClients,
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
@@ -126,7 +126,7 @@ def test_refusals_of_ivs_keep_their_code_and_name_the_way_out(
     with pytest.raises(IvsRefused) as caught:
         ask_of(refusal(status, code), clients, monkeypatch, tmp_path)
     assert caught.value.aws_code == (code or "404")
-    assert way_out in caught.value.way_out
+    assert hint in caught.value.hint
 
 
 def test_an_import_that_is_denied_names_the_tagging_action_too() -> None:
@@ -177,7 +177,7 @@ def test_credentials_that_aws_turns_down_are_named_as_the_reason(
     """Expired or wrong credentials: renew them, and look at the clock."""
     with pytest.raises(IvsUnavailable, match="credentials") as caught:
         ask_of(refusal(403, code), clients, monkeypatch, tmp_path)
-    assert caught.value.way_out == (
+    assert caught.value.hint == (
         "Renew them, check the secret key, and check this machine's clock."
     )
 
@@ -190,7 +190,7 @@ def test_missing_credentials_are_said_and_found_once_they_are_there(
         set_aws_environment(monkeypatch, tmp_path, AWS_ENDPOINT_URL_IVS=server.url)
         with pytest.raises(IvsUnavailable, match="no AWS credentials") as caught:
             ask(clients)
-        assert "AWS_ACCESS_KEY_ID" in caught.value.way_out
+        assert "AWS_ACCESS_KEY_ID" in caught.value.hint
         (tmp_path / "no-credentials").write_text(
             "[default]\naws_access_key_id = example\naws_secret_access_key = example\n"
         )
@@ -215,7 +215,7 @@ def test_credentials_that_cannot_be_used_point_to_profile_and_files(
     set_aws_environment(monkeypatch, tmp_path, **variables)
     with pytest.raises(IvsUnavailable, match="can't be used") as caught:
         ask(clients)
-    assert "AWS_PROFILE" in caught.value.way_out
+    assert "AWS_PROFILE" in caught.value.hint
 
 
 def test_an_endpoint_that_is_no_url_points_to_its_variable(
@@ -236,7 +236,7 @@ def test_nobody_listening_is_unreachable_with_the_address(
     with pytest.raises(IvsUnavailable, match="can't be reached") as caught:
         ask(clients)
     assert endpoint_url in caught.value.detail
-    assert "Check the network" in caught.value.way_out
+    assert "Check the network" in caught.value.hint
 
 
 def test_a_region_that_ivs_is_not_in_is_named_with_those_that_it_is_in(
@@ -250,7 +250,7 @@ def test_a_region_that_ivs_is_not_in_is_named_with_those_that_it_is_in(
         translated("GetChannel", nowhere),
     ):
         raise EndpointConnectionError(endpoint_url="https://ivs.xx-nowhere-9.amazonaws.com/")
-    assert "us-west-2" in caught.value.way_out
+    assert "us-west-2" in caught.value.hint
 
 
 def test_a_request_that_breaks_the_model_is_refused_before_it_is_sent(

@@ -48,7 +48,7 @@ def test_what_is_not_serious_leaves_the_status_at_0(desk_now: Desk) -> None:
     key = public_key_pem(private_key_pem(desk_now.folder, "secp384r1"))
     desk_now.ivs.client().import_playback_key_pair(publicKeyMaterial=key, name="someone-else")
 
-    assert codes(desk_now, 0) == [("note", "stranger")]
+    assert codes(desk_now, 0) == [("note", "foreign")]
 
 
 def test_a_serious_finding_is_told_with_what_mends_it(desk_now: Desk) -> None:
@@ -80,7 +80,7 @@ def test_custody_is_looked_into(desk_now: Desk) -> None:
     (keys / "stray.pem").write_bytes((keys / f"{active.key_id}.pem").read_bytes())
     (keys / f"{active.key_id}.pem").write_bytes(b"damaged")
 
-    assert codes(desk_now, 1) == [("serious", "private_half_unusable"), ("warning", "orphan")]
+    assert codes(desk_now, 1) == [("serious", "private_key_unusable"), ("warning", "orphan")]
 
 
 def test_a_region_whose_ivs_is_away_leaves_the_rest_of_the_examination_whole(
@@ -95,7 +95,7 @@ def test_a_region_whose_ivs_is_away_leaves_the_rest_of_the_examination_whole(
 
     assert codes(desk_now, 1) == [
         ("serious", "ivs_unavailable"),
-        ("serious", "private_half_unusable"),
+        ("serious", "private_key_unusable"),
     ]
 
 
@@ -129,5 +129,5 @@ def test_findings_are_json_for_programs(desk_now: Desk) -> None:
     desk_now.clock.jump_wall(-3_600)
     (finding,) = json.loads(desk_now.run("keys", "doctor", "--json").stdout)
 
-    assert set(finding) == {"severity", "code", "region", "subject", "reason", "mend"}
+    assert set(finding) == {"severity", "code", "region", "subject", "reason", "hint"}
     assert finding["region"] == "us-west-2"

@@ -54,7 +54,7 @@ def test_history_of_one_key_and_the_day_it_was_stolen(rotating_desk: Desk) -> No
     assert [line["to_state"] for line in lines] == [
         "pending",
         "published",
-        "stolen",
+        "compromised",
         "retiring",
         "retired",
     ]

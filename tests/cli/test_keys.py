@@ -40,7 +40,9 @@ def test_reconcile_brings_the_first_key_pair_as_far_as_the_clock_allows(desk: De
     assert states(desk) == ["published"]
     first = desk.ring().pairs[0].key_id
     desk.clock.advance(60)
-    assert f"us-west-2: check, and sign from now on with {first}" in desk.done("keys", "reconcile")
+    assert f"us-west-2: run the checks and switch signing to {first}" in desk.done(
+        "keys", "reconcile"
+    )
     active = desk.ring().active
     assert active is not None
     assert active.key_id == first
@@ -183,7 +185,7 @@ def test_list_shows_our_pairs_and_strangers(rotating_desk: Desk) -> None:
     assert [(row["key_id"], row["state"], row["in_ivs"]) for row in rows] == [
         (active.key_id, "active", True),
         (standby.key_id, "published", True),
-        (None, "stranger", True),
+        (None, "foreign", True),
     ]
     assert rows[2]["arn"] == stranger
     assert rows[0]["since"] == "2027-01-15T08:01:00Z"

@@ -22,7 +22,7 @@ def test_a_region_that_was_taken_out_is_left_by_reconcile(rotating_desk: Desk) -
     _configure(desk, "eu-west-1")
 
     told = desk.done("keys", "reconcile", "--region", "us-west-2")
-    assert "sign no more with" in told
+    assert "stop signing with" in told
     assert f"({DRAIN_SECONDS} s)" in told
     desk.clock.advance(DRAIN_SECONDS)
     desk.done("keys", "reconcile", "--region", "us-west-2")
@@ -53,7 +53,7 @@ def test_a_key_stolen_in_a_region_that_was_taken_out_is_shown_and_revoked(
     desk.done("keys", "revoke", stolen, "--region", "us-west-2", "--yes")
 
     assert [pair.state for pair in desk.ring().pairs] == [KeyState.RETIRED, KeyState.RETIRED]
-    assert desk.ring().wish is None
+    assert desk.ring().rotation_request is None
     assert desk.ivs.client().list_playback_key_pairs()["keyPairs"] == []
 
 

@@ -9,7 +9,7 @@ from tests.cli.ivs_story import deny
 def test_a_refusal_is_told_in_ivs_own_words_too(desk: Desk) -> None:
     """AWS's clients show no text of such an error; which member is wrong is told here."""
     said = desk.refused("channels", "create", "with blank")
-    first, ivs_says, way_out = said.splitlines()
+    first, ivs_says, hint = said.splitlines()
     assert first == (
         "Error: Amazon IVS in us-west-2 refused CreateChannel (ValidationException, HTTP 400)."
     )
@@ -17,7 +17,7 @@ def test_a_refusal_is_told_in_ivs_own_words_too(desk: Desk) -> None:
         "IVS says: Request member: name failed to satisfy the constraints: "
         "it must match [a-zA-Z0-9-_]*"
     )
-    assert way_out.startswith("Check what was asked")
+    assert hint.startswith("Check what was asked")
     assert desk.ivs.client().list_channels()["channels"] == []
 
 

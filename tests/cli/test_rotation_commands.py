@@ -75,7 +75,7 @@ def test_json_without_a_plan_is_wrong_use(rotating_desk: Desk) -> None:
     """Else a script would rotate where it meant to look."""
     rotating_desk.refused("keys", "rotate", "--json", status=2)
 
-    assert rotating_desk.ring().wish is None
+    assert rotating_desk.ring().rotation_request is None
     assert states(rotating_desk) == ["active", "published"]
 
 
@@ -211,7 +211,7 @@ class Unreliable:
         """The rotator of the world's one region; another region's IVS is always away."""
         if self.failures or region != REGION:
             self.failures = max(0, self.failures - 1)
-            raise IvsUnavailable(f"IVS in {region} does not answer.", way_out="Wait.")
+            raise IvsUnavailable(f"IVS in {region} does not answer.", hint="Wait.")
         return self.world.rotator()
 
 

@@ -43,12 +43,12 @@ class Machine:
         """The rotator."""
         return self.rotator_that()
 
-    def rotator_that(self, *, winding_down: bool = False) -> Rotator:
+    def rotator_that(self, *, decommissioning: bool = False) -> Rotator:
         """The rotator, or the one of a region that is left."""
         steps = Steps(self.custody, self.key_pairs, self.clock, "ann@desk")
         store = RingStore(SqliteState(self.folder / "state.sqlite3", self.clock), REGION)
         binding = Binding(REGION, ACCOUNT_ID, self.key_pairs.endpoint)
-        return Rotator(store, steps, binding=binding, terms=TERMS, winding_down=winding_down)
+        return Rotator(store, steps, binding=binding, terms=TERMS, decommissioning=decommissioning)
 
 
 def generate(machine: Machine, _: Arguments) -> None:
@@ -78,12 +78,12 @@ def reconcile(machine: Machine, _: Arguments) -> None:
 
 def leave(machine: Machine, _: Arguments) -> None:
     """`keys reconcile --region R`, after the settings have let go of R."""
-    machine.rotator_that(winding_down=True).reconcile(_says_nothing)
+    machine.rotator_that(decommissioning=True).reconcile(_says_nothing)
 
 
 def rotate(machine: Machine, _: Arguments) -> None:
     """`keys rotate`."""
-    machine.rotator.wish_rotation("monthly")
+    machine.rotator.request_rotation("monthly")
     machine.rotator.reconcile(_says_nothing)
 
 

@@ -71,7 +71,7 @@ def settled_beside_a_stranger(stage: Stage) -> None:
 def draining(stage: Stage) -> None:
     """A rotation 70 s ago: one key retires, one signs, one stands by."""
     settled(stage)
-    stage.world.rotator().wish_rotation("monthly")
+    stage.world.rotator().request_rotation("monthly")
     stage.world.reconcile()
     stage.world.clock.advance(70)
     stage.mint_by_a_fresh_view()
@@ -87,7 +87,7 @@ def drained(stage: Stage) -> None:
 def drained_beside_a_stranger(stage: Stage) -> None:
     """As `drained`, and the next standby has waited for the slot."""
     settled_beside_a_stranger(stage)
-    stage.world.rotator().wish_rotation("monthly")
+    stage.world.rotator().request_rotation("monthly")
     stage.world.reconcile()
     stage.world.clock.advance(DRAIN_SECONDS)
     stage.mint_by_a_fresh_view()

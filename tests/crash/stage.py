@@ -137,7 +137,7 @@ class Stage:
         ring = self.world.ring
         return (
             ring.terms,
-            ring.wish,
+            ring.rotation_request,
             len(self.ids_of_drafts()),
             *(replace(pair, key_id="", public_key=None, arn=None) for pair in ring.pairs),
         )

@@ -246,7 +246,7 @@ def test_the_cases_do_every_step_of_a_rotation() -> None:
     [
         (
             Rotator,
-            {"generate", "import_pair", "adopt", "wish_rotation", "revoke", "reconcile"},
+            {"generate", "import_pair", "adopt", "request_rotation", "revoke", "reconcile"},
             {"ring", "plan_rotation"},
         ),
         (FileCustody, {"create", "adopt", "destroy", "rewrap"}, {"signer", "key_ids"}),

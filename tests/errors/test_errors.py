@@ -47,7 +47,7 @@ def test_every_refusal_says_in_a_title_what_it_is(error: type[TokensvcError]) ->
 
 def test_the_text_is_what_is_wrong_and_then_the_way_out() -> None:
     """Either may stand alone."""
-    assert str(InvalidRequest("It is wrong.", way_out="Mend it.")) == "It is wrong. Mend it."
+    assert str(InvalidRequest("It is wrong.", hint="Mend it.")) == "It is wrong. Mend it."
     assert str(InvalidRequest("It is wrong.")) == "It is wrong."
 
 
@@ -67,6 +67,6 @@ def test_what_passes_by_itself_always_says_when_to_ask_again() -> None:
 
 def test_a_refusal_by_ivs_names_ivss_own_error() -> None:
     """So that a caller may branch on it."""
-    refusal = IvsRefused("Full.", aws_code="ServiceQuotaExceededException", way_out="Delete one.")
+    refusal = IvsRefused("Full.", aws_code="ServiceQuotaExceededException", hint="Delete one.")
     assert refusal.aws_code == "ServiceQuotaExceededException"
     assert str(refusal) == "Full. Delete one."

@@ -144,9 +144,9 @@ class Fleet:
         """The scheduled job."""
         self._begin(host, host.reconcile, points)
 
-    def wish(self, host: RotatorHost, *, force: bool, points: int = TO_THE_END) -> None:
+    def rotation_request(self, host: RotatorHost, *, force: bool, points: int = TO_THE_END) -> None:
         """The operator asks for another key."""
-        self._begin(host, lambda: host.rotator().wish_rotation("due", force=force), points)
+        self._begin(host, lambda: host.rotator().request_rotation("due", force=force), points)
 
     def revoke(self, host: RotatorHost, index: int, points: int = TO_THE_END) -> None:
         """The operator declares one of the keys in use stolen."""

@@ -58,7 +58,7 @@ class MemoryCustody:
             _require_key_id(key_id)
             signer = self._vault.halves.get(key_id)
             if signer is None:
-                raise CustodyDamaged(f"The private half of {key_id} is missing.", way_out=_WAY_OUT)
+                raise CustodyDamaged(f"The private half of {key_id} is missing.", hint=_HINT)
             if signer.public_key != expected:
                 raise _another(key_id, signer.public_key, expected)
             return signer
@@ -78,7 +78,7 @@ class MemoryCustody:
             return self._clock.now()
 
 
-_WAY_OUT = "Switch to another key pair."
+_HINT = "Switch to another key pair."
 
 
 def _require_key_id(key_id: str) -> None:
@@ -90,5 +90,5 @@ def _another(key_id: str, found: PublicKey, expected: PublicKey) -> CustodyDamag
     return CustodyDamaged(
         f"The private half of {key_id} belongs to another public half: {found.fingerprint}, "
         f"not {expected.fingerprint}.",
-        way_out=_WAY_OUT,
+        hint=_HINT,
     )

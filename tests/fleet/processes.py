@@ -168,9 +168,9 @@ class RotatorHost(Process):
     def reconcile(self) -> None:
         """What the scheduled job does."""
         self.waits_until = None
-        outlook = self.rotator().reconcile(lambda _: None)
-        if isinstance(outlook, WaitUntil):
-            self.waits_until = outlook.at
+        observation = self.rotator().reconcile(lambda _: None)
+        if isinstance(observation, WaitUntil):
+            self.waits_until = observation.at
 
     def rotator(self) -> Rotator:
         """The rotator that a command of its own makes."""

@@ -121,7 +121,7 @@ class Schedule:
         host = self._with_room(self._fleet.rotators, 1)
         if host is None:
             return
-        self._fleet.wish(host, force=self._choices.random() < 0.2)
+        self._fleet.rotation_request(host, force=self._choices.random() < 0.2)
         self.look()
         if not host.actors:
             self._fleet.reconcile(host, self._choices.randrange(*_POINTS_NEAR_THE_SWITCH))

@@ -68,8 +68,8 @@ class _AnyFleet(RuleBasedStateMachine):
         self.fleet.reconcile_at_the_deadline(self.fleet.rotators[which])
 
     @rule(which=st.integers(0, 1), force=st.booleans(), points=POINTS)
-    def wish(self, which: int, *, force: bool, points: int) -> None:
-        self.fleet.wish(self.fleet.rotators[which], force=force, points=points)
+    def rotation_request(self, which: int, *, force: bool, points: int) -> None:
+        self.fleet.rotation_request(self.fleet.rotators[which], force=force, points=points)
 
     @precondition(lambda self: any(process.actors for process in self.fleet.processes))
     @rule(which=WHICH, index=st.integers(0, 9), points=POINTS)

@@ -28,7 +28,7 @@ def test_the_drain_needs_twice_the_skew_and_no_less(*, skew_seconds: int, outcom
         signer.clock.ahead_seconds = fast.clock.ahead_seconds = 5
         fleet.settle()
 
-        fleet.wish(slow, force=False)
+        fleet.rotation_request(slow, force=False)
         fleet.look(signer)
         fleet.reconcile(slow)
         fleet.advance(120)
@@ -52,7 +52,7 @@ def test_a_slow_save_of_the_switch_does_not_shorten_the_drain(
     with Fleet(parts) as fleet:
         signer, host = fleet.replicas[0], fleet.rotators[0]
         fleet.settle()
-        fleet.wish(host, force=False)
+        fleet.rotation_request(host, force=False)
 
         fleet.reconcile(host, points=0)
         while not _is_retiring(fleet):
@@ -80,7 +80,7 @@ def test_a_replica_that_is_cut_off_stops_signing_in_time(*, parts: Parts, outcom
         cut_off, host = fleet.replicas[0], fleet.rotators[0]
         fleet.settle()
         cut_off.state_link.condition = Condition.DOWN
-        fleet.wish(host, force=False)
+        fleet.rotation_request(host, force=False)
         fleet.reconcile(host)
         fleet.reconcile_at_the_deadline(host)
 

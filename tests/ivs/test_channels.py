@@ -79,7 +79,7 @@ def test_a_channel_of_another_account_is_refused_with_the_action_and_the_reason(
     with pytest.raises(IvsRefused, match="another account") as caught:
         get_from(refusal(403, "AccessDeniedException"), clients, monkeypatch, tmp_path)
     assert caught.value.aws_code == "AccessDeniedException"
-    assert "ivs:GetChannel" in caught.value.way_out
+    assert "ivs:GetChannel" in caught.value.hint
 
 
 @pytest.mark.parametrize(
@@ -200,4 +200,4 @@ def test_a_denied_call_names_the_action_to_allow(
     """It is another one than for a single channel."""
     with pytest.raises(IvsRefused) as caught:
         get_both_from(refusal(403, "AccessDeniedException"), clients, monkeypatch, tmp_path)
-    assert "ivs:BatchGetChannel" in caught.value.way_out
+    assert "ivs:BatchGetChannel" in caught.value.hint

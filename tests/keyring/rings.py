@@ -8,7 +8,7 @@ from functools import cache
 from tests.support.clock import EXAMPLE_NOW
 from tokensvc.arns import PlaybackKeyArn, parse_region
 from tokensvc.ivs.model import HeldKeyPair
-from tokensvc.keyring.model import KeyPair, KeyState, Ring, Terms, Wish
+from tokensvc.keyring.model import KeyPair, KeyState, Ring, RotationRequest, Terms
 from tokensvc.p384 import LocalSigner, PublicKey
 
 REGION = parse_region("us-west-2")
@@ -50,10 +50,12 @@ def pair(key_id: str, state: KeyState, **changes: object) -> KeyPair:
     return KeyPair(**fields | changes)  # type: ignore[arg-type] # Fields by name, checked at once.
 
 
-def ring(*pairs: KeyPair, wish: bool = False) -> Ring:
+def ring(*pairs: KeyPair, rotation_request: bool = False) -> Ring:
     """A ring of those pairs."""
-    wished = Wish(EXAMPLE_NOW, "ann@desk", "monthly") if wish else None
-    return Ring(REGION, ACCOUNT_ID, ENDPOINT, DEPLOYMENT, TERMS, pairs, wished)
+    with_rotation_request = (
+        RotationRequest(EXAMPLE_NOW, "ann@desk", "monthly") if rotation_request else None
+    )
+    return Ring(REGION, ACCOUNT_ID, ENDPOINT, DEPLOYMENT, TERMS, pairs, with_rotation_request)
 
 
 def held(*key_ids: str, deployment: str | None = None) -> Sequence[HeldKeyPair]:

@@ -28,7 +28,7 @@ from tests.support.clock import EXAMPLE_NOW
 from tokensvc.arns import PlaybackKeyArn
 from tokensvc.errors import CustodyDamaged, IvsUnavailable, StateDamaged, TokensvcError
 from tokensvc.ivs.model import HeldKeyPair
-from tokensvc.keyring.doctor.examination import examine, orphans, unusable_private_halves
+from tokensvc.keyring.doctor.examination import examine, orphans, unusable_private_keys
 from tokensvc.keyring.doctor.finding import Evidence, Severity
 from tokensvc.keyring.model import KeyState, Ring, Terms
 from tokensvc.keyring.rotation import next_step
@@ -57,7 +57,7 @@ def evidence(of_ring: Ring | None, *in_ivs: HeldKeyPair, **changes: Any) -> Evid
         "key_age_warning_seconds": 90 * DAY,
         "keep_standby": True,
         "has_canary": True,
-        "winding_down": False,
+        "decommissioning": False,
     }
     return Evidence(**seen | changes)
 
@@ -130,14 +130,14 @@ CASES: dict[str, tuple[Evidence, list[tuple[Severity, str, str]]]] = {
     ),
     "a stranger": (
         evidence(SETTLED, *held("a", "b", "c")),
-        [(NOTE, "stranger", str(arn("c")))],
+        [(NOTE, "foreign", str(arn("c")))],
     ),
     "strangers in two slots leave no room to rotate": (
         evidence(ring(ACTIVE_A), *held("a", "x", "y"), keep_standby=False),
         [
             (WARNING, "slot_pressure", ""),
-            (NOTE, "stranger", str(arn("x"))),
-            (NOTE, "stranger", str(arn("y"))),
+            (NOTE, "foreign", str(arn("x"))),
+            (NOTE, "foreign", str(arn("y"))),
         ],
     ),
     "a retired pair is back in IVS": (
@@ -156,16 +156,16 @@ CASES: dict[str, tuple[Evidence, list[tuple[Severity, str, str]]]] = {
         [
             (SERIOUS, "fingerprint_mismatch", "b"),
             (WARNING, "missing_in_ivs", "b"),
-            (NOTE, "stranger", str(arn("b"))),
+            (NOTE, "foreign", str(arn("b"))),
         ],
     ),
     "the active private half is gone": (
-        well(unusable={"a": CustodyDamaged("It is missing.", way_out="Put it back.")}),
-        [(SERIOUS, "private_half_unusable", "a")],
+        well(unusable={"a": CustodyDamaged("It is missing.", hint="Put it back.")}),
+        [(SERIOUS, "private_key_unusable", "a")],
     ),
     "the standby's private half is gone": (
-        well(unusable={"b": CustodyDamaged("It is missing.", way_out="Put it back.")}),
-        [(WARNING, "private_half_unusable", "b")],
+        well(unusable={"b": CustodyDamaged("It is missing.", hint="Put it back.")}),
+        [(WARNING, "private_key_unusable", "b")],
     ),
     "a destroyed private half is back in custody": (
         evidence(
@@ -173,7 +173,7 @@ CASES: dict[str, tuple[Evidence, list[tuple[Severity, str, str]]]] = {
             *held("a", "b"),
             custody_key_ids=("a", "b", "z"),
         ),
-        [(WARNING, "destroyed_half_is_back", "z")],
+        [(WARNING, "destroyed_key_restored", "z")],
     ),
     "a key of 90 days is not yet old": (
         evidence(
@@ -221,7 +221,9 @@ CASES: dict[str, tuple[Evidence, list[tuple[Severity, str, str]]]] = {
     ),
     "a wish of long ago is stuck": (
         evidence(
-            dataclasses.replace(ring(ACTIVE_A, pair("b", PUBLISHED), wish=True), history=()),
+            dataclasses.replace(
+                ring(ACTIVE_A, pair("b", PUBLISHED), rotation_request=True), history=()
+            ),
             *held("a", "b"),
             now=NOW + 900,
         ),
@@ -237,7 +239,7 @@ CASES: dict[str, tuple[Evidence, list[tuple[Severity, str, str]]]] = {
             *held("z", "a", "b"),
             custody_key_ids=("a", "b"),
         ),
-        [(SERIOUS, "stolen_key_not_gone", "z")],
+        [(SERIOUS, "compromised_key_in_ivs", "z")],
     ),
     "strangers in every slot of a new region": (
         evidence(None, *held("x", "y", "z"), custody_key_ids=()),
@@ -245,9 +247,9 @@ CASES: dict[str, tuple[Evidence, list[tuple[Severity, str, str]]]] = {
             (SERIOUS, "no_active_key", ""),
             (SERIOUS, "decision_needed", ""),
             (WARNING, "slot_pressure", ""),
-            (NOTE, "stranger", str(arn("x"))),
-            (NOTE, "stranger", str(arn("y"))),
-            (NOTE, "stranger", str(arn("z"))),
+            (NOTE, "foreign", str(arn("x"))),
+            (NOTE, "foreign", str(arn("y"))),
+            (NOTE, "foreign", str(arn("z"))),
         ],
     ),
     "no canary": (well(has_canary=False), [(NOTE, "no_canary", "")]),
@@ -259,7 +261,7 @@ CASES: dict[str, tuple[Evidence, list[tuple[Severity, str, str]]]] = {
     ),
     "a ring of another account": (
         well(binding=Binding(REGION, "999999999999", ENDPOINT)),
-        [(SERIOUS, "wrong_account", ""), (SERIOUS, "bound_elsewhere", "")],
+        [(SERIOUS, "wrong_account", ""), (SERIOUS, "binding_mismatch", "")],
     ),
     "credentials of another account: nothing is made of what it holds": (
         evidence(
@@ -291,7 +293,7 @@ def test_findings(seen: Evidence, expected: list[tuple[Severity, str, str]]) -> 
     assert [(one.severity, one.code, one.subject) for one in found] == expected
     for one in found:
         assert one.reason.endswith(".") or "\n" in one.reason
-        assert one.mend or one.code in {"ivs_unavailable", "state_damaged"}  # The cases' own words.
+        assert one.hint or one.code in {"ivs_unavailable", "state_damaged"}  # The cases' own words.
 
 
 def test_what_a_clock_that_is_off_is_told() -> None:
@@ -313,7 +315,7 @@ def test_a_standby_that_has_no_slot_yet_is_told_when_there_is_one() -> None:
     (finding,) = examine(evidence(ring(*drained, ACTIVE_A), *held("y", "z", "a")))
 
     assert finding.code == "no_standby"
-    assert finding.mend == (
+    assert finding.hint == (
         "All slots of IVS are taken until y has drained, at 2027-01-15T08:45:40Z."
         " After that: tokensvc keys reconcile --region us-west-2"
     )
@@ -321,9 +323,9 @@ def test_a_standby_that_has_no_slot_yet_is_told_when_there_is_one() -> None:
 
 def test_a_lost_half_of_a_standby_is_told_both_ways_out() -> None:
     """First the one that costs nothing."""
-    (finding,) = examine(well(unusable={"b": CustodyDamaged("Gone.", way_out="Put it back.")}))
+    (finding,) = examine(well(unusable={"b": CustodyDamaged("Gone.", hint="Put it back.")}))
 
-    assert finding.mend == (
+    assert finding.hint == (
         "No viewer notices if it goes: tokensvc keys revoke b\nOr: Put it back."
     )
 
@@ -384,11 +386,11 @@ def test_private_halves_are_really_tried(world: World) -> None:
     """One is damaged and one is missing, of the pairs that sign or may sign next."""
     world.settle()
     active, standby = world.ring.pairs
-    assert unusable_private_halves(world.custody, world.ring) == {}
+    assert unusable_private_keys(world.custody, world.ring) == {}
     (world.folder / "keys" / f"{active.key_id}.pem").write_bytes(b"damaged")
     (world.folder / "keys" / f"{standby.key_id}.pem").unlink()
 
-    unusable = unusable_private_halves(world.custody, world.ring)
+    unusable = unusable_private_keys(world.custody, world.ring)
 
     assert "is damaged" in unusable[active.key_id].detail
     assert "is missing" in unusable[standby.key_id].detail

@@ -12,7 +12,7 @@ from tests.keyring.rings import TERMS
 from tests.keyring.world import LosesAnswers, World, world_in
 from tokensvc.errors import IvsUnavailable, KeyNotFound, NoSigningKey, RotationRefused
 from tokensvc.keyring.model import Act, KeyState, Ring
-from tokensvc.keyring.rotation import Settled
+from tokensvc.keyring.rotation import Done
 from tokensvc.p384 import PublicKey, Signer
 
 PENDING, PUBLISHED, ACTIVE, RETIRING, RETIRED = KeyState
@@ -47,7 +47,7 @@ def test_revoking_the_active_key_switches_to_the_standby_at_once(world: World) -
     stolen, standby = world.ring.pairs
 
     world.rotator().revoke([stolen.key_id], "laptop lost")
-    assert isinstance(world.reconcile(), Settled)
+    assert isinstance(world.reconcile(), Done)
 
     assert states(world.ring) == [RETIRED, ACTIVE, PUBLISHED]
     with world.view() as view:
@@ -88,13 +88,13 @@ def test_revoking_the_standby_leaves_the_active_key_alone(world: World) -> None:
 def test_revoking_all_ends_with_a_fresh_key_that_signs(world: World) -> None:
     """What was in custody is treated as stolen: none of it is left anywhere."""
     world.settle()
-    world.rotator().wish_rotation("monthly")
+    world.rotator().request_rotation("monthly")
     world.reconcile()
     stolen = world.ring.pairs
     assert states(world.ring) == [RETIRING, ACTIVE, PUBLISHED]
 
     world.rotator().revoke([pair.key_id for pair in stolen], "custody read by a stranger")
-    assert isinstance(world.reconcile(), Settled)
+    assert isinstance(world.reconcile(), Done)
 
     assert states(world.ring) == [RETIRED, RETIRED, RETIRED, ACTIVE, PUBLISHED]
     for pair in stolen:
@@ -189,16 +189,16 @@ def test_a_stolen_half_is_destroyed_while_ivs_can_not_be_reached_at_all(world: W
 def test_a_forced_rotation_during_a_drain_spends_the_standby(world: World) -> None:
     """Rule 9: two keys drain, the standby signs, and the next one waits for a slot."""
     world.settle()
-    world.rotator().wish_rotation("monthly")
+    world.rotator().request_rotation("monthly")
     world.reconcile()
     world.clock.advance(TERMS.publish_delay_seconds)
 
-    world.rotator().wish_rotation("again", force=True)
+    world.rotator().request_rotation("again", force=True)
     world.reconcile()
 
     assert states(world.ring) == [RETIRING, RETIRING, ACTIVE]
     with pytest.raises(RotationRefused, match="no standby to rotate to"):
-        world.rotator().wish_rotation("and again", force=True)
+        world.rotator().request_rotation("and again", force=True)
 
 
 def test_revoking_an_unknown_key_declares_nothing(world: World) -> None:

@@ -18,7 +18,7 @@ from tokensvc.aws import AwsClients, AwsTerms
 from tokensvc.errors import IvsRefused, IvsUnavailable, RotationRefused, TokensvcError
 from tokensvc.ivs.channels import get_channel
 from tokensvc.keyring.model import KeyState, Ring
-from tokensvc.keyring.rotation import Action, Settled, Step
+from tokensvc.keyring.rotation import Action, Done, Step
 from tokensvc.p384 import PublicKey
 from tokensvc.playback.canary import EdgeCanary
 
@@ -93,7 +93,7 @@ def test_a_fault_is_told_and_reconcile_completes_after_it(
     world = impatient_world
     world.settle()
     old, standby = world.ring.pairs
-    world.rotator().wish_rotation("monthly")
+    world.rotator().request_rotation("monthly")
     if fault.operation == "DeletePlaybackKeyPair":
         world.reconcile()
         world.clock.advance(TERMS.drain_seconds)
@@ -107,7 +107,7 @@ def test_a_fault_is_told_and_reconcile_completes_after_it(
     forget_faults(world)
     world.reconcile()
     world.clock.advance(TERMS.drain_seconds)
-    assert isinstance(world.reconcile(), Settled)
+    assert isinstance(world.reconcile(), Done)
     assert states(world.ring) == [RETIRED, ACTIVE, PUBLISHED]
     assert world.ring.active is not None
     assert world.ring.active.key_id == standby.key_id
@@ -119,14 +119,14 @@ def test_a_fault_is_told_and_reconcile_completes_after_it(
 def test_an_answer_lost_after_the_effect_costs_nothing(world: World, operation: str) -> None:
     """boto3 tries again by itself; the conflict or the absence that it meets is recognised."""
     world.settle()
-    world.rotator().wish_rotation("monthly")
+    world.rotator().request_rotation("monthly")
     body = {"operation": operation, "kind": "lose_answer", "times": 1}
     urllib3.request("POST", f"{world.ivs.url}/_local/faults", json=body)
 
     world.reconcile()
     world.clock.advance(TERMS.drain_seconds)
 
-    assert isinstance(world.reconcile(), Settled)
+    assert isinstance(world.reconcile(), Done)
     assert states(world.ring) == [RETIRED, ACTIVE, PUBLISHED]
     assert len(world.key_pairs.held()) == 2
 

@@ -14,9 +14,9 @@ from tokensvc.keyring.model import (
     Act,
     KeyState,
     Ring,
+    RotationRequest,
     Terms,
     Transition,
-    Wish,
     broken_invariants,
 )
 
@@ -31,12 +31,12 @@ def states(of: Ring) -> dict[str, KeyState]:
 
 def test_a_switch_makes_one_key_active_and_the_one_before_it_retiring() -> None:
     """Rule 1: at no moment are two active; the wish is granted with the switch."""
-    before = ring(pair("a", ACTIVE), pair("b", PUBLISHED), wish=True)
+    before = ring(pair("a", ACTIVE), pair("b", PUBLISHED), rotation_request=True)
 
     after = before.switched_to("b", ACT)
 
     assert states(after) == {"a": RETIRING, "b": ACTIVE}
-    assert after.wish is None
+    assert after.rotation_request is None
     assert after.pair("b").activated_at == EXAMPLE_NOW
     assert after.pair("a").signing_ended_at is None  # Rule 4: that is a second write.
 
@@ -81,8 +81,10 @@ def test_only_a_retiring_key_can_be_deleted(state: KeyState) -> None:
 
 def test_a_second_wish_is_refused_while_one_stands() -> None:
     """The refusal names who wished first."""
-    with pytest.raises(RotationRefused, match="wished by ann@desk"):
-        ring(pair("a", ACTIVE), wish=True).wished(Wish(EXAMPLE_NOW, "bob@lap", "me too"))
+    with pytest.raises(RotationRefused, match="ann@desk"):
+        ring(pair("a", ACTIVE), rotation_request=True).with_rotation_request(
+            RotationRequest(EXAMPLE_NOW, "bob@lap", "me too")
+        )
 
 
 def test_terms_are_high_water_marks() -> None:

@@ -13,9 +13,9 @@ PENDING, PUBLISHED, ACTIVE, RETIRING, RETIRED = KeyState
 
 def test_a_rotation_with_a_standby_is_planned_to_its_end() -> None:
     """Switch and next standby now, the old key's end 3,740 s later; never more than three slots."""
-    wished = ring(pair("a", ACTIVE), pair("b", PUBLISHED), wish=True)
+    with_rotation_request = ring(pair("a", ACTIVE), pair("b", PUBLISHED), rotation_request=True)
 
-    steps = list(plan(wished, held("a", "b"), EXAMPLE_NOW))
+    steps = list(plan(with_rotation_request, held("a", "b"), EXAMPLE_NOW))
 
     assert [(s.step.action, s.at - EXAMPLE_NOW, s.slots_taken) for s in steps] == [
         (Action.SWITCH, 0, 2),
@@ -32,9 +32,9 @@ def test_a_rotation_with_a_standby_is_planned_to_its_end() -> None:
 
 def test_a_rotation_without_a_standby_waits_for_the_publish_delay() -> None:
     """60 s from the import to the switch."""
-    wished = ring(pair("a", ACTIVE), wish=True)
+    with_rotation_request = ring(pair("a", ACTIVE), rotation_request=True)
 
-    steps = list(plan(wished, held("a"), EXAMPLE_NOW, keep_standby=False))
+    steps = list(plan(with_rotation_request, held("a"), EXAMPLE_NOW, keep_standby=False))
 
     switch = next(s for s in steps if s.step.action is Action.SWITCH)
     assert switch.at == EXAMPLE_NOW + 60

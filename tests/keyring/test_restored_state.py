@@ -12,7 +12,7 @@ from tests.keyring.world import World, world_in
 from tokensvc.errors import RotationRefused
 from tokensvc.keyring.custody.file import FileCustody
 from tokensvc.keyring.model import Ring
-from tokensvc.keyring.rotation import Action, Settled
+from tokensvc.keyring.rotation import Action, Done
 from tokensvc.keyring.rotator import Binding, Rotator
 from tokensvc.keyring.steps import Steps
 from tokensvc.keyring.store import RingStore
@@ -41,10 +41,10 @@ def _laptop(world: World, tmp_path: Path) -> Iterator[Rotator]:
 
 def rotate_to_the_end(world: World) -> None:
     """One whole rotation, the old key gone."""
-    world.rotator().wish_rotation("monthly")
+    world.rotator().request_rotation("monthly")
     world.reconcile()
     world.clock.advance(DRAIN_SECONDS)
-    assert isinstance(world.reconcile(), Settled)
+    assert isinstance(world.reconcile(), Done)
 
 
 def restore(world: World, copy: Ring) -> None:
@@ -66,7 +66,7 @@ def test_a_state_from_before_two_rotations_touches_nothing(world: World) -> None
     with pytest.raises(RotationRefused, match="this state is older") as refusal:
         world.reconcile()
 
-    assert "restore the newest one" in refusal.value.way_out
+    assert "restore the newest one" in refusal.value.hint
     assert world.key_pairs.held() == in_ivs
     assert world.custody.key_ids() == in_custody
     assert world.ring == copy
@@ -76,11 +76,11 @@ def test_a_state_from_before_one_rotation_touches_nothing(world: World) -> None:
     """Its standby is the true active key: nothing may come between, though IVS holds its pairs."""
     world.settle()
     copy = world.ring
-    world.rotator().wish_rotation("monthly")
+    world.rotator().request_rotation("monthly")
     world.reconcile()
     in_ivs = world.key_pairs.held()
     restore(world, copy)
-    world.rotator().wish_rotation("by the old state")
+    world.rotator().request_rotation("by the old state")
 
     with pytest.raises(RotationRefused, match="older than what IVS holds"):
         world.reconcile()
@@ -122,7 +122,7 @@ def test_an_active_pair_deleted_by_hand_gives_way_to_the_standby_when_revoked(
         world.reconcile()
 
     world.rotator().revoke([deleted.key_id], "deleted by hand")
-    assert isinstance(world.reconcile(), Settled)
+    assert isinstance(world.reconcile(), Done)
 
     assert world.ring.active is not None
     assert world.ring.active.key_id == standby.key_id

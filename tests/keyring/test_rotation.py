@@ -10,10 +10,10 @@ from tests.keyring.rings import DEPLOYMENT, DRAIN_SECONDS, TERMS, held, pair, ri
 from tests.support.clock import EXAMPLE_NOW
 from tokensvc.errors import RotationRefused
 from tokensvc.ivs.model import HeldKeyPair
-from tokensvc.keyring.model import KeyState, Ring, Wish
+from tokensvc.keyring.model import KeyState, Ring, RotationRequest
 from tokensvc.keyring.rotation import (
     Action,
-    Settled,
+    Done,
     Step,
     WaitUntil,
     next_step,
@@ -32,9 +32,9 @@ class Case:
 
     ring: Ring
     held: tuple[str, ...]
-    expected: Step | Settled | float
+    expected: Step | Done | float
     keep_standby: bool = True
-    winding_down: bool = False
+    decommissioning: bool = False
 
 
 CASES = {
@@ -56,33 +56,33 @@ CASES = {
         ring(pair("a", ACTIVE)), ("a",), Step(Action.NEW_PAIR)
     ),
     "rule 9: no standby when the setting is off": Case(
-        ring(pair("a", ACTIVE)), ("a",), Settled(), keep_standby=False
+        ring(pair("a", ACTIVE)), ("a",), Done(), keep_standby=False
     ),
     "rule 9: no standby when strangers hold the slots, and no refusal either": Case(
-        ring(pair("a", ACTIVE)), ("a", "stranger", "other"), Settled()
+        ring(pair("a", ACTIVE)), ("a", "stranger", "other"), Done()
     ),
     "an active pair and a standby are settled": Case(
-        ring(pair("a", ACTIVE), pair("b", PUBLISHED)), ("a", "b"), Settled()
+        ring(pair("a", ACTIVE), pair("b", PUBLISHED)), ("a", "b"), Done()
     ),
     "a wish switches to the standby": Case(
-        ring(pair("a", ACTIVE), pair("b", PUBLISHED), wish=True),
+        ring(pair("a", ACTIVE), pair("b", PUBLISHED), rotation_request=True),
         ("a", "b"),
         Step(Action.SWITCH, "b"),
     ),
     "a wish waits for a young standby": Case(
-        ring(pair("a", ACTIVE), pair("b", PUBLISHED, published_at=NOW - 20), wish=True),
+        ring(pair("a", ACTIVE), pair("b", PUBLISHED, published_at=NOW - 20), rotation_request=True),
         ("a", "b"),
         NOW + 40,
     ),
     "a wish without a standby makes a pair": Case(
-        ring(pair("a", ACTIVE), wish=True), ("a",), Step(Action.NEW_PAIR)
+        ring(pair("a", ACTIVE), rotation_request=True), ("a",), Step(Action.NEW_PAIR)
     ),
     "the pair that was published first signs next": Case(
         ring(
             pair("a", ACTIVE),
             pair("b", PUBLISHED, published_at=NOW - 100),
             pair("c", PUBLISHED, published_at=NOW - 200),
-            wish=True,
+            rotation_request=True,
         ),
         ("a", "b", "c"),
         Step(Action.SWITCH, "c"),
@@ -133,10 +133,10 @@ CASES = {
     "what was destroyed stays a record": Case(
         ring(pair("a", RETIRED, destroyed_on=NOW - 1), pair("b", ACTIVE), pair("c", PUBLISHED)),
         ("b", "c"),
-        Settled(),
+        Done(),
     ),
     "rule 10: a stolen key that signs goes first when strangers fill the slots": Case(
-        ring(pair("a", ACTIVE, compromised_at=NOW), pair("b", PENDING), wish=True),
+        ring(pair("a", ACTIVE, compromised_at=NOW), pair("b", PENDING), rotation_request=True),
         ("a", "stranger", "other"),
         Step(Action.WITHDRAW, "a"),
     ),
@@ -144,16 +144,19 @@ CASES = {
         ring(pair("a", ACTIVE), pair("b", PUBLISHED)),
         ("a", "b"),
         Step(Action.WITHDRAW, "b"),
-        winding_down=True,
+        decommissioning=True,
     ),
     "a region that is left stops signing, and nothing takes over": Case(
-        ring(pair("a", ACTIVE)), ("a",), Step(Action.STOP, "a"), winding_down=True
+        ring(pair("a", ACTIVE)), ("a",), Step(Action.STOP, "a"), decommissioning=True
     ),
     "a region that is left drains what signed": Case(
-        ring(pair("a", RETIRING, signing_ended_at=NOW - 40)), ("a",), NOW + 3_700, winding_down=True
+        ring(pair("a", RETIRING, signing_ended_at=NOW - 40)),
+        ("a",),
+        NOW + 3_700,
+        decommissioning=True,
     ),
     "a region that was left is settled": Case(
-        ring(pair("a", RETIRED, destroyed_on=NOW)), (), Settled(), winding_down=True
+        ring(pair("a", RETIRED, destroyed_on=NOW)), (), Done(), decommissioning=True
     ),
     "rule 5: a full region waits for its own drain before it imports": Case(
         ring(
@@ -175,7 +178,7 @@ def test_next_step(case: Case) -> None:
         held(*case.held),
         NOW,
         keep_standby=case.keep_standby,
-        winding_down=case.winding_down,
+        decommissioning=case.decommissioning,
     )
 
     if isinstance(found, WaitUntil):
@@ -198,7 +201,7 @@ def test_a_full_region_of_strangers_is_a_refusal_that_names_them() -> None:
 def test_the_refusal_tells_ours_from_strangers() -> None:
     """Rule 5: no call to delete a pair of ours is suggested."""
     with pytest.raises(RotationRefused) as refusal:
-        next_step(ring(pair("a", ACTIVE), wish=True), held("a", "y", "z"), NOW)
+        next_step(ring(pair("a", ACTIVE), rotation_request=True), held("a", "y", "z"), NOW)
 
     lines = refusal.value.detail.splitlines()
     assert "in-ivs-a is ours: a, active (made 2027-01-14T07:00:00Z)." in lines[1]
@@ -215,7 +218,7 @@ class Contradiction:
     ring: Ring
     held: tuple[HeldKeyPair, ...]
     expected: str | Step
-    way_out: str = ""
+    hint: str = ""
 
 
 OTHER = "fedcba9876543210"
@@ -245,8 +248,8 @@ CONTRADICTIONS = {
         "IVS does not hold a (",
     ),
     "a stolen active pair that IVS no longer holds gives way": Contradiction(
-        ring(pair("a", ACTIVE, compromised_at=NOW), pair("b", PUBLISHED)).wished(
-            Wish(NOW, "ann@desk", "laptop lost", is_urgent=True)
+        ring(pair("a", ACTIVE, compromised_at=NOW), pair("b", PUBLISHED)).with_rotation_request(
+            RotationRequest(NOW, "ann@desk", "laptop lost", is_urgent=True)
         ),
         (*held("b"),),
         Step(Action.SWITCH, "b"),
@@ -280,7 +283,7 @@ def test_a_ring_that_ivs_contradicts_takes_a_person(case: Contradiction) -> None
         next_step(case.ring, case.held, NOW)
 
     assert case.expected in refusal.value.detail
-    assert case.way_out in refusal.value.way_out
+    assert case.hint in refusal.value.hint
 
 
 @pytest.mark.parametrize(
@@ -288,7 +291,7 @@ def test_a_ring_that_ivs_contradicts_takes_a_person(case: Contradiction) -> None
     [
         (ring(pair("a", ACTIVE, activated_at=NOW - 2_592_000)), True),
         (ring(pair("a", ACTIVE, activated_at=NOW - 2_591_999)), False),
-        (ring(pair("a", ACTIVE, activated_at=NOW - 2_592_000), wish=True), False),
+        (ring(pair("a", ACTIVE, activated_at=NOW - 2_592_000), rotation_request=True), False),
         (
             ring(
                 pair("z", RETIRING, signing_ended_at=NOW - 5),
@@ -336,7 +339,7 @@ def test_a_stolen_pair_that_does_not_sign_goes_as_far_as_it_can_without_ivs(
 
 def test_a_retired_key_that_is_in_ivs_again_is_named_with_the_call_that_frees_its_slot() -> None:
     """A command that slept through its retirement imported it: nothing signs with it any more."""
-    slept = ring(pair("a", RETIRED, destroyed_on=NOW), pair("b", ACTIVE), wish=True)
+    slept = ring(pair("a", RETIRED, destroyed_on=NOW), pair("b", ACTIVE), rotation_request=True)
 
     with pytest.raises(RotationRefused) as refusal:
         next_step(slept, held("a", "b", "x"), NOW)

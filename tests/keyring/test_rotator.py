@@ -20,7 +20,7 @@ from tokensvc.errors import (
     StateConflict,
 )
 from tokensvc.keyring.model import KeyState, Ring, Terms
-from tokensvc.keyring.rotation import Settled, Step, WaitUntil
+from tokensvc.keyring.rotation import Action, Done, Step, WaitUntil
 from tokensvc.p384 import PublicKey, Signer
 
 PENDING, PUBLISHED, ACTIVE, RETIRING, RETIRED = KeyState
@@ -90,7 +90,7 @@ def test_reconcile_brings_an_empty_region_to_an_active_key_and_a_standby(world: 
     assert states(world.ring) == [PUBLISHED]
 
     world.clock.advance(1)
-    assert isinstance(world.reconcile(), Settled)
+    assert isinstance(world.reconcile(), Done)
     assert states(world.ring) == [ACTIVE, PUBLISHED]
     assert len(world.key_pairs.held()) == 2
 
@@ -99,7 +99,7 @@ def test_a_rotation_from_the_wish_to_the_last_trace(world: World) -> None:
     """The standby signs, the old key drains for 3,740 s, then leaves IVS and custody."""
     world.settle()
     old, standby = world.ring.pairs
-    world.rotator().wish_rotation("monthly")
+    world.rotator().request_rotation("monthly")
 
     world.reconcile()
 
@@ -114,7 +114,7 @@ def test_a_rotation_from_the_wish_to_the_last_trace(world: World) -> None:
     assert len(world.key_pairs.held()) == 3
 
     world.clock.advance(1)
-    assert isinstance(world.reconcile(), Settled)
+    assert isinstance(world.reconcile(), Done)
     assert world.ring.pair(old.key_id).state is RETIRED
     assert old.public_key is not None
     assert old.public_key.fingerprint not in fingerprints_in_ivs(world)
@@ -129,7 +129,7 @@ def test_which_key_signs_follows_the_rotation(world: World) -> None:
     with world.view() as view:
         assert view.active(world.moment()).signer.public_key == old
 
-        world.rotator().wish_rotation("monthly")
+        world.rotator().request_rotation("monthly")
         world.reconcile()
         view.refresh()
 
@@ -164,7 +164,7 @@ def test_a_delete_whose_answer_was_lost_is_finished(world: World) -> None:
     """Rule 8: the private half is destroyed only once IVS is seen without the pair."""
     world.settle()
     old = world.ring.pairs[0]
-    world.rotator().wish_rotation("monthly")
+    world.rotator().request_rotation("monthly")
     world.reconcile()
     world.clock.advance(DRAIN_SECONDS)
     with pytest.raises(IvsUnavailable):
@@ -185,7 +185,7 @@ def test_a_stranger_who_takes_the_last_slot_is_named(world: World) -> None:
         publicKeyMaterial=PublicKey.of(ec.generate_private_key(ec.SECP384R1()).public_key()).pem,
         name="someone-else",
     )["keyPair"]["arn"]
-    world.rotator().wish_rotation("monthly")
+    world.rotator().request_rotation("monthly")
 
     world.reconcile()  # The standby takes over; there is no slot for the next one yet.
     assert states(world.ring) == [RETIRING, ACTIVE]
@@ -206,7 +206,8 @@ def test_a_region_full_of_strangers_refuses_with_their_names(world: World) -> No
         world.reconcile()
 
     assert all(
-        f"(other-{n}, IVS tells no age) is a stranger" in refusal.value.detail for n in range(3)
+        f"(other-{n}, IVS tells no age) is a foreign key pair" in refusal.value.detail
+        for n in range(3)
     )
     assert len(world.key_pairs.held()) == 3
 
@@ -215,7 +216,7 @@ def test_a_pair_with_another_fingerprint_under_our_arn_is_not_deleted(world: Wor
     """Rule 5: a record from an old copy of the state must not delete what it names."""
     world.settle()
     old = world.ring.pairs[0]
-    world.rotator().wish_rotation("monthly")
+    world.rotator().request_rotation("monthly")
     world.reconcile()
     world.clock.advance(DRAIN_SECONDS)
     stored = world.store.load()
@@ -241,7 +242,7 @@ def test_the_switch_is_held_back_when_the_private_half_is_damaged(world: World) 
     world.settle()
     active, standby = world.ring.pairs
     (world.folder / "keys" / f"{standby.key_id}.pem").write_bytes(b"damaged")
-    world.rotator().wish_rotation("monthly")
+    world.rotator().request_rotation("monthly")
 
     with pytest.raises(CustodyDamaged):
         world.reconcile()
@@ -254,7 +255,7 @@ def test_the_switch_is_held_back_when_ivs_lost_the_standby(world: World) -> None
     world.settle()
     active, standby = world.ring.pairs
     world.ivs.client().delete_playback_key_pair(arn=str(standby.arn))
-    world.rotator().wish_rotation("monthly")
+    world.rotator().request_rotation("monthly")
 
     with pytest.raises(RotationRefused, match="no longer holds"):
         world.reconcile()
@@ -273,7 +274,7 @@ def test_the_switch_is_held_back_by_the_canary_and_goes_on_after_it(world: World
         if len(asked) == 1:
             raise RotationRefused("The edge answers 403.")
 
-    world.rotator().wish_rotation("monthly")
+    world.rotator().request_rotation("monthly")
     with pytest.raises(RotationRefused, match="403"):
         world.reconcile(world.rotator(canary=refuses_once))
     assert world.ring.active == active
@@ -287,12 +288,12 @@ def test_the_switch_is_held_back_by_the_canary_and_goes_on_after_it(world: World
 def test_a_second_rotation_during_a_drain_is_refused_with_the_time_left(world: World) -> None:
     """Rule 9: 3,740 s from the recorded end of signing."""
     world.settle()
-    world.rotator().wish_rotation("monthly")
+    world.rotator().request_rotation("monthly")
     world.reconcile()
     world.clock.advance(740)
 
     with pytest.raises(RotationRefused, match="3000 s from now"):
-        world.rotator().wish_rotation("too soon")
+        world.rotator().request_rotation("too soon")
 
 
 def test_of_two_rotators_one_wins_and_the_other_says_so(world: World) -> None:
@@ -307,7 +308,7 @@ def test_of_two_rotators_one_wins_and_the_other_says_so(world: World) -> None:
             raced = True
             world.reconcile()
 
-    world.rotator().wish_rotation("monthly")
+    world.rotator().request_rotation("monthly")
     with pytest.raises(StateConflict):
         slow.reconcile(race)
 
@@ -411,12 +412,12 @@ def test_more_pairs_than_ivs_takes_are_not_generated(world: World) -> None:
 
 
 def test_progress_names_each_step(world: World) -> None:
-    """What a person is told while it runs."""
+    """Each step is reported before it is done, with the key that it is for."""
     world.reconcile()
 
     key_id = world.ring.pairs[0].key_id
-    assert world.steps_told == [
-        "record a new key pair",
-        f"make the private half of {key_id}",
-        f"import into IVS {key_id}",
+    assert world.steps_reported == [
+        Step(Action.NEW_PAIR),
+        Step(Action.MAKE, key_id),
+        Step(Action.IMPORT, key_id),
     ]

@@ -59,14 +59,14 @@ def reconcile(world: World) -> None:
     world.reconcile()
 
 
-def wish(world: World) -> None:
+def rotation_request(world: World) -> None:
     """The operator wishes another key."""
-    world.rotator().wish_rotation("monthly")
+    world.rotator().request_rotation("monthly")
 
 
 def force(world: World) -> None:
     """The operator insists."""
-    world.rotator().wish_rotation("monthly", force=True)
+    world.rotator().request_rotation("monthly", force=True)
 
 
 def revoke_active(world: World) -> None:
@@ -152,36 +152,40 @@ ENDED = [RETIRED, ACTIVE, PUBLISHED]
 STORIES = {
     "the first day": Story((reconcile, wait(60), reconcile), [ACTIVE, PUBLISHED]),
     "the first day, a second too early": Story((reconcile, wait(59), reconcile), [PUBLISHED]),
-    "a rotation": Story((settle, wish, reconcile), ROTATED),
+    "a rotation": Story((settle, rotation_request, reconcile), ROTATED),
     "a rotation, a second before its end": Story(
-        (settle, wish, reconcile, wait(DRAIN_SECONDS - 1), reconcile), ROTATED
+        (settle, rotation_request, reconcile, wait(DRAIN_SECONDS - 1), reconcile), ROTATED
     ),
     "a rotation to its end": Story(
-        (settle, wish, reconcile, wait(DRAIN_SECONDS), reconcile), ENDED
+        (settle, rotation_request, reconcile, wait(DRAIN_SECONDS), reconcile), ENDED
     ),
     "a rotation wished twice": Story(
-        (settle, wish, wish), ROTATED, (RotationRefused, "is under way"), (reconcile,)
+        (settle, rotation_request, rotation_request),
+        ROTATED,
+        (RotationRefused, "already in progress"),
+        (reconcile,),
     ),
     "rule 9: a rotation during a drain": Story(
-        (settle, wish, reconcile, wait(40), wish),
+        (settle, rotation_request, reconcile, wait(40), rotation_request),
         ENDED,
         (RotationRefused, "3700 s from now"),
         (wait(3_700), reconcile),
     ),
     "rule 9: a rotation forced during a drain": Story(
-        (settle, wish, reconcile, wait(60), force, reconcile), [RETIRING, RETIRING, ACTIVE]
+        (settle, rotation_request, reconcile, wait(60), force, reconcile),
+        [RETIRING, RETIRING, ACTIVE],
     ),
     "rule 9: a rotation forced once too often": Story(
-        (settle, wish, reconcile, wait(60), force, reconcile, force),
+        (settle, rotation_request, reconcile, wait(60), force, reconcile, force),
         [RETIRED, RETIRING, ACTIVE, PUBLISHED],
         (RotationRefused, "There is no standby"),
         (wait(3_680), reconcile),
     ),
     "rule 5: a stranger in the middle of a rotation": Story(
-        (settle, wish, stranger, reconcile), [RETIRING, ACTIVE]
+        (settle, rotation_request, stranger, reconcile), [RETIRING, ACTIVE]
     ),
     "rule 5: the next standby takes the slot of the key that drained": Story(
-        (settle, wish, stranger, reconcile, wait(DRAIN_SECONDS), reconcile), ENDED
+        (settle, rotation_request, stranger, reconcile, wait(DRAIN_SECONDS), reconcile), ENDED
     ),
     "rule 5: strangers in every slot": Story(
         (stranger, stranger, stranger, reconcile),
@@ -191,10 +195,11 @@ STORIES = {
     ),
     "rule 10: the key that signs is stolen": Story((settle, revoke_active, reconcile), ENDED),
     "rule 10: the standby is stolen during a drain": Story(
-        (settle, wish, reconcile, revoke_standby, reconcile), [RETIRING, ACTIVE, RETIRED, PUBLISHED]
+        (settle, rotation_request, reconcile, revoke_standby, reconcile),
+        [RETIRING, ACTIVE, RETIRED, PUBLISHED],
     ),
     "rule 7: another rotator is first": Story(
-        (settle, wish, another_acts_first),
+        (settle, rotation_request, another_acts_first),
         ROTATED,
         (StateConflict, "Another process moved the ring of us-west-2 on just now"),
         (reconcile,),
@@ -206,13 +211,19 @@ STORIES = {
         (writable_again, reconcile),
     ),
     "a full disk at the wish": Story(
-        (settle, full_disk, wish), [ACTIVE, PUBLISHED], NO_ROOM, (writable_again, reconcile)
+        (settle, full_disk, rotation_request),
+        [ACTIVE, PUBLISHED],
+        NO_ROOM,
+        (writable_again, reconcile),
     ),
     "a full disk at the switch": Story(
-        (settle, wish, full_disk, reconcile), ROTATED, NO_ROOM, (writable_again, reconcile)
+        (settle, rotation_request, full_disk, reconcile),
+        ROTATED,
+        NO_ROOM,
+        (writable_again, reconcile),
     ),
     "a full disk at the end of the drain": Story(
-        (settle, wish, reconcile, wait(DRAIN_SECONDS), full_disk, reconcile),
+        (settle, rotation_request, reconcile, wait(DRAIN_SECONDS), full_disk, reconcile),
         ENDED,
         NO_ROOM,
         (writable_again, reconcile),
@@ -224,13 +235,19 @@ STORIES = {
         (writable_again, revoke_active, reconcile),
     ),
     "a state file that can't be written, at the wish": Story(
-        (settle, read_only, wish), ROTATED, NOT_WRITTEN, (writable_again, wish, reconcile)
+        (settle, read_only, rotation_request),
+        ROTATED,
+        NOT_WRITTEN,
+        (writable_again, rotation_request, reconcile),
     ),
     "a state file that can't be written, at the switch": Story(
-        (settle, wish, read_only, reconcile), ROTATED, NOT_WRITTEN, (writable_again, reconcile)
+        (settle, rotation_request, read_only, reconcile),
+        ROTATED,
+        NOT_WRITTEN,
+        (writable_again, reconcile),
     ),
     "a state file that can't be written, at the end of the drain": Story(
-        (settle, wish, reconcile, wait(DRAIN_SECONDS), read_only, reconcile),
+        (settle, rotation_request, reconcile, wait(DRAIN_SECONDS), read_only, reconcile),
         ENDED,
         NOT_WRITTEN,
         (writable_again, reconcile),
@@ -258,7 +275,7 @@ def test_story(story: Story, world: World) -> None:
         with pytest.raises(kind) as refusal:
             last(world)
         assert words in str(refusal.value)
-        assert refusal.value.way_out
+        assert refusal.value.hint
     for happening in story.afterwards:
         happening(world)
 

@@ -132,7 +132,7 @@ def test_a_switch_during_an_old_view_is_seen_by_the_request_that_looks(
 ) -> None:
     """The request signs with the new key, at the moment that it read before the look."""
     standby = world.ring.pairs[1]
-    world.rotator().wish_rotation("monthly")
+    world.rotator().request_rotation("monthly")
     world.reconcile()
     assert view.active(world.moment()).key_id == world.ring.pairs[0].key_id
 
@@ -182,13 +182,13 @@ def test_the_key_set_has_the_active_and_the_retiring_public_halves(world: World)
     """A standby has signed nothing yet, and a retired key's tokens are over."""
     old, standby = world.ring.pairs
     with world.view() as view:
-        assert view.public_halves(world.moment()) == [old.public_key]
+        assert view.public_keys(world.moment()) == [old.public_key]
 
-        world.rotator().wish_rotation("monthly")
+        world.rotator().request_rotation("monthly")
         world.reconcile()
         view.refresh()
 
-        assert view.public_halves(world.moment()) == [old.public_key, standby.public_key]
+        assert view.public_keys(world.moment()) == [old.public_key, standby.public_key]
 
 
 def test_the_key_set_has_no_stolen_public_half(world: World, view: RingView) -> None:
@@ -196,12 +196,12 @@ def test_the_key_set_has_no_stolen_public_half(world: World, view: RingView) -> 
     old, standby = world.ring.pairs
     world.rotator().revoke([old.key_id], "stolen")
     view.refresh()
-    assert view.public_halves(world.moment()) == []
+    assert view.public_keys(world.moment()) == []
 
     world.reconcile()
     view.refresh()
 
-    assert view.public_halves(world.moment()) == [standby.public_key]
+    assert view.public_keys(world.moment()) == [standby.public_key]
 
 
 def test_a_region_without_a_ring_says_how_to_make_one(tmp_path: Path) -> None:
@@ -226,7 +226,7 @@ def test_workers_follow_a_switch_within_seconds_and_without_a_restart(world: Wor
     view = RingView(REGION, world.state, world.custody, clock, refresh_seconds=0.02)
     view.start()
     try:
-        world.rotator().wish_rotation("monthly")
+        world.rotator().request_rotation("monthly")
         world.reconcile()
         deadline = clock.monotonic() + 5
         while view.active(Moment.of(clock)).key_id != standby.key_id:

@@ -48,7 +48,7 @@ def test_a_delete_that_was_begun_is_not_taken_for_done(
 ) -> None:
     """Rule 8: that the other account holds no such pair is no word of the ring's own."""
     world.settle()
-    world.rotator().wish_rotation("monthly")
+    world.rotator().request_rotation("monthly")
     world.reconcile()
     world.clock.advance(DRAIN_SECONDS)
     with pytest.raises(IvsUnavailable):
@@ -86,7 +86,7 @@ def test_a_first_pair_imported_into_another_account_does_not_count(
 
     (theirs,) = elsewhere.held()
     assert f"aws ivs delete-playback-key-pair --region us-west-2 --arn {theirs.arn}" in (
-        refusal.value.way_out
+        refusal.value.hint
     )
     assert [pair.state for pair in world.ring.pairs] == [PENDING]
     world.reconcile()

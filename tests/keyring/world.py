@@ -21,6 +21,7 @@ from tokensvc.ivs.key_pairs import IvsKeyPairs
 from tokensvc.ivs.model import HeldKeyPair
 from tokensvc.keyring.custody.file import FileCustody
 from tokensvc.keyring.model import Ring, Terms
+from tokensvc.keyring.rotation import Step
 from tokensvc.keyring.rotator import Binding, Rotator
 from tokensvc.keyring.steps import Canary, KeyPairsInIvs, Steps
 from tokensvc.keyring.store import RingStore
@@ -40,7 +41,7 @@ class World:
     ivs: LocalIvsServer
     key_pairs: IvsKeyPairs
     state: SqliteState
-    steps_told: list[str] = field(default_factory=list)
+    steps_reported: list[Step] = field(default_factory=list)
 
     @property
     def custody(self) -> FileCustody:
@@ -67,7 +68,7 @@ class World:
         terms: Terms = TERMS,
         canary: Canary | None = None,
         keep_standby: bool = True,
-        winding_down: bool = False,
+        decommissioning: bool = False,
     ) -> Rotator:
         """A rotator of its own, as each command makes one."""
         steps = Steps(self.custody, key_pairs or self.key_pairs, self.clock, "ann@desk", canary)
@@ -78,13 +79,12 @@ class World:
             binding=binding,
             terms=terms,
             keep_standby=keep_standby,
-            winding_down=winding_down,
+            decommissioning=decommissioning,
         )
 
     def reconcile(self, rotator: Rotator | None = None) -> object:
         """What a reconcile ends with."""
-        told = lambda step: self.steps_told.append(step.sentence)  # noqa: E731 # One line is clearer.
-        return (rotator or self.rotator()).reconcile(told)
+        return (rotator or self.rotator()).reconcile(self.steps_reported.append)
 
     def settle(self) -> None:
         """Two signing-ready pairs: one active, one standby, nothing left to do."""

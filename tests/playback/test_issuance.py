@@ -152,7 +152,7 @@ def test_after_a_rotation_the_new_key_signs(own_deployment: Deployment) -> None:
     before = own_deployment.issuer.issue(OPEN, PlaybackRequest(channel="demo"), HERE)
     old_key_id = own_deployment.active_key_id
     rotator = own_deployment.world.rotator()
-    rotator.wish_rotation("monthly")
+    rotator.request_rotation("monthly")
     own_deployment.world.reconcile(rotator)
     assert own_deployment.active_key_id != old_key_id
     own_deployment.world.clock.advance(
@@ -204,7 +204,7 @@ def test_a_channel_that_can_not_be_given_is_refused(
     """Each with its own code and a way out, and the next request is answered."""
     with pytest.raises(refusal) as caught:
         deployment.issuer.issue(OPEN, PlaybackRequest(channel=channel), HERE)
-    assert caught.value.way_out
+    assert caught.value.hint
     assert deployment.issuer.issue(OPEN, PlaybackRequest(channel="demo"), HERE).token
 
 
@@ -215,7 +215,7 @@ def test_a_region_without_a_ring_is_refused_with_those_that_have_one(
     channel = "arn:aws:ivs:us-east-1:123456789012:channel/demo"
     with pytest.raises(ChannelNotFound, match="no key pairs in us-east-1") as refusal:
         deployment.issuer.issue(ELSEWHERE, PlaybackRequest(channel=channel), HERE)
-    assert refusal.value.way_out.startswith("It serves us-west-2;")
+    assert refusal.value.hint.startswith("It serves us-west-2;")
 
 
 def test_ivs_is_not_asked_about_a_channel_that_no_grant_covers(deployment: Deployment) -> None:

@@ -15,7 +15,7 @@ from tests.support.clock import ManualClock
 from tokensvc.clock import Moment
 from tokensvc.errors import StateDamaged, StateUnavailable
 from tokensvc.state.base import NEW, Document
-from tokensvc.state.following import Followed
+from tokensvc.state.following import Watched
 from tokensvc.state.sqlite import SqliteState
 
 NEVER = 3_600.0
@@ -50,13 +50,13 @@ def decode(document: Document | None) -> str:
 
 
 @pytest.fixture
-def followed(state: SqliteState, clock: ManualClock) -> Iterator[Followed[str]]:
+def followed(state: SqliteState, clock: ManualClock) -> Iterator[Watched[str]]:
     """Not started; closed at the end."""
-    with closing(Followed(state, "ring", decode, clock=clock, refresh_seconds=NEVER)) as following:
+    with closing(Watched(state, "ring", decode, clock=clock, refresh_seconds=NEVER)) as following:
         yield following
 
 
-def seen(followed: Followed[str], clock: ManualClock) -> tuple[str, int, float]:
+def seen(followed: Watched[str], clock: ManualClock) -> tuple[str, int, float]:
     """The value, its version, and its age now in seconds."""
     reading = followed.latest()
     return reading.value, reading.version, reading.age_seconds(Moment.of(clock))
@@ -70,14 +70,14 @@ def wait_until(condition: Callable[[], bool]) -> None:
         time.sleep(0.005)
 
 
-def test_nothing_is_known_before_the_start(followed: Followed[str]) -> None:
+def test_nothing_is_known_before_the_start(followed: Watched[str]) -> None:
     """No silent default: a value that was not read is an error."""
     with pytest.raises(StateUnavailable, match="not been read yet"):
         followed.latest()
 
 
 def test_the_first_read_is_done_when_start_returns(
-    followed: Followed[str], writer: SqliteState, clock: ManualClock
+    followed: Watched[str], writer: SqliteState, clock: ManualClock
 ) -> None:
     """A worker that has started knows the document."""
     writer.save("ring", "body", replacing=NEW)
@@ -86,7 +86,7 @@ def test_the_first_read_is_done_when_start_returns(
 
 
 def test_a_document_that_was_never_saved_has_a_value_too(
-    followed: Followed[str], clock: ManualClock
+    followed: Watched[str], clock: ManualClock
 ) -> None:
     """What absence means is the decoder's to say."""
     followed.start()
@@ -94,7 +94,7 @@ def test_a_document_that_was_never_saved_has_a_value_too(
 
 
 def test_the_age_grows_until_the_next_read(
-    followed: Followed[str], clock: ManualClock, writer: SqliteState
+    followed: Watched[str], clock: ManualClock, writer: SqliteState
 ) -> None:
     """Also a read that finds nothing new makes the knowledge young again."""
     writer.save("ring", "body", replacing=NEW)
@@ -114,7 +114,7 @@ def test_the_age_runs_from_when_the_read_was_sent(tmp_path: Path, clock: ManualC
             return super().load(name)
 
     slow = Slow(tmp_path / "state.sqlite3", clock)
-    with closing(Followed(slow, "ring", decode, clock=clock, refresh_seconds=NEVER)) as following:
+    with closing(Watched(slow, "ring", decode, clock=clock, refresh_seconds=NEVER)) as following:
         following.refresh()
         assert seen(following, clock)[2] == 3.0
 
@@ -130,7 +130,7 @@ def test_the_age_is_the_larger_of_two_clocks(passed: float, jumped: float) -> No
             return None
 
     clock = ManualClock()
-    following = Followed(Nothing(Path(), clock), "ring", decode, clock=clock, refresh_seconds=NEVER)
+    following = Watched(Nothing(Path(), clock), "ring", decode, clock=clock, refresh_seconds=NEVER)
     following.refresh()
     clock.advance(passed)
     clock.jump_wall(jumped)
@@ -142,7 +142,7 @@ def test_a_change_by_another_process_is_followed(
 ) -> None:
     """The thread sees a new version by itself, and tells of each value once."""
     told: list[str] = []
-    following = Followed(
+    following = Watched(
         state, "ring", decode, clock=clock, refresh_seconds=0.005, on_change=told.append
     )
     with closing(following):
@@ -160,7 +160,7 @@ def test_a_body_is_read_only_when_its_version_changed(
 ) -> None:
     """A look is cheap: the decoder works once for each version."""
     decoded: list[Document | None] = []
-    following = Followed(state, "ring", decoded.append, clock=clock, refresh_seconds=NEVER)
+    following = Watched(state, "ring", decoded.append, clock=clock, refresh_seconds=NEVER)
     writer.save("ring", "body", replacing=NEW)
     for _ in range(3):
         following.refresh()
@@ -168,7 +168,7 @@ def test_a_body_is_read_only_when_its_version_changed(
 
 
 def test_an_older_copy_that_was_put_back_is_followed_too(
-    followed: Followed[str], writer: SqliteState, clock: ManualClock, tmp_path: Path
+    followed: Watched[str], writer: SqliteState, clock: ManualClock, tmp_path: Path
 ) -> None:
     """Any other version is a change, also a smaller one."""
     writer.save("ring", "first", replacing=NEW)
@@ -181,7 +181,7 @@ def test_an_older_copy_that_was_put_back_is_followed_too(
 
 
 def test_a_failing_read_keeps_the_last_value_and_its_age_grows(
-    followed: Followed[str], writer: SqliteState, clock: ManualClock, tmp_path: Path
+    followed: Watched[str], writer: SqliteState, clock: ManualClock, tmp_path: Path
 ) -> None:
     """While the state is away its last word stands, and is as old as it is; then it is renewed."""
     writer.save("ring", "body", replacing=NEW)
@@ -197,7 +197,7 @@ def test_a_failing_read_keeps_the_last_value_and_its_age_grows(
 
 
 def test_a_body_that_cannot_be_decoded_keeps_the_last_value_until_it_is_mended(
-    followed: Followed[str], writer: SqliteState, clock: ManualClock
+    followed: Watched[str], writer: SqliteState, clock: ManualClock
 ) -> None:
     """A damaged document does not take away what is known, nor make it young."""
     writer.save("ring", "body", replacing=NEW)
@@ -213,9 +213,7 @@ def test_a_body_that_cannot_be_decoded_keeps_the_last_value_until_it_is_mended(
     assert seen(followed, clock) == ("MENDED", 3, 0.0)
 
 
-def test_a_start_that_fails_can_be_tried_again(
-    followed: Followed[str], writer: SqliteState
-) -> None:
+def test_a_start_that_fails_can_be_tried_again(followed: Watched[str], writer: SqliteState) -> None:
     """A first read that fails is told to whoever starts, and leaves no thread behind."""
     writer.save("ring", "damaged", replacing=NEW)
     with pytest.raises(StateDamaged):
@@ -244,7 +242,7 @@ def test_the_watch_survives_failures_and_says_when_they_begin_and_end(
 
     caplog.set_level(logging.INFO, logger="tokensvc.state.following")
     with closing(
-        Followed(state, "ring", fail_at_first, clock=clock, refresh_seconds=0.005)
+        Watched(state, "ring", fail_at_first, clock=clock, refresh_seconds=0.005)
     ) as following:
         following.start()
         writer.save("ring", "odd", replacing=NEW)
@@ -259,7 +257,7 @@ def test_the_watch_survives_failures_and_says_when_they_begin_and_end(
 
 
 def test_closing_ends_the_thread_and_keeps_the_last_value(
-    followed: Followed[str], clock: ManualClock
+    followed: Watched[str], clock: ManualClock
 ) -> None:
     """After close nothing is read any more."""
     followed.start()
@@ -314,7 +312,7 @@ def test_threads_that_ask_during_a_read_share_the_next(tmp_path: Path, *, failin
     """Nine askers cost two reads, so that a dead state's time-outs don't add up."""
     clock = WatchedClock()
     state = GatedState(tmp_path / "state.sqlite3", clock, failing=failing)
-    following = Followed(state, "ring", decode, clock=clock, refresh_seconds=NEVER)
+    following = Watched(state, "ring", decode, clock=clock, refresh_seconds=NEVER)
     ends: list[str] = []
 
     def ask() -> None:

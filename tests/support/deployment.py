@@ -33,7 +33,7 @@ from tokensvc.keyring.model import KeyState
 from tokensvc.keyring.view import RingView
 from tokensvc.p384 import PublicKey
 from tokensvc.playback.issuance import PlaybackIssuer, PlaybackLimits
-from tokensvc.state.following import Followed
+from tokensvc.state.following import Watched
 from tokensvc.web.app import create_app
 
 VIEW_MAX_AGE_SECONDS = 120
@@ -74,7 +74,7 @@ class Service:
     """What the web answers from."""
 
     issuer: PlaybackIssuer
-    api_keys: Followed[ApiKeys]
+    api_keys: Watched[ApiKeys]
     rings: Mapping[Region, RingView]
     clock: Clock
     view_max_age_seconds: float = VIEW_MAX_AGE_SECONDS
@@ -215,8 +215,8 @@ def _saved_key(world: World, name: str, grants: tuple[str, ...]) -> str:
     return text
 
 
-def _followed_keys(world: World) -> Followed[ApiKeys]:
-    return Followed(
+def _followed_keys(world: World) -> Watched[ApiKeys]:
+    return Watched(
         world.state,
         api_keys.DOCUMENT_NAME,
         ApiKeys.decode,

@@ -25,7 +25,7 @@ STATUS_OF_CODE = {
     "overloaded": 503,
 }
 REQUIRED = {"type", "title", "status", "code", "detail", "request_id"}
-POSSIBLE = REQUIRED | {"way_out", "errors", "retry_after_seconds", "checks"}
+POSSIBLE = REQUIRED | {"hint", "errors", "retry_after_seconds", "checks"}
 
 
 def assert_problem_document(document: Any, code: str) -> None:
@@ -36,7 +36,7 @@ def assert_problem_document(document: Any, code: str) -> None:
     assert document["code"] == code
     assert document["status"] == STATUS_OF_CODE[code]
     assert document["type"] == f"urn:problem-type:tokensvc:{code}"
-    for member in ("title", "detail", "request_id", *({"way_out"} & set(document))):
+    for member in ("title", "detail", "request_id", *({"hint"} & set(document))):
         assert isinstance(document[member], str)
         assert document[member]
     for error in document.get("errors", []):

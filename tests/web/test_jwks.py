@@ -32,7 +32,7 @@ def test_after_a_rotation_the_retiring_key_is_still_listed(own_deployment: Deplo
     """Its tokens may still play; the standby, which has signed nothing, is not listed."""
     old_key_id = own_deployment.active_key_id
     rotator = own_deployment.world.rotator()
-    rotator.wish_rotation("monthly")
+    rotator.request_rotation("monthly")
     own_deployment.world.reconcile(rotator)
     own_deployment.world.clock.advance(121)
     listed = own_deployment.client().get("/.well-known/jwks.json").get_json()["keys"]

@@ -19,10 +19,10 @@ def test_a_worker_does_no_step_of_a_rotation_however_long_it_is_due(
 ) -> None:
     """One is wished, another pair has drained: the worker signs, and changes nothing."""
     world, client = own_deployment.world, own_deployment.client()
-    world.rotator().wish_rotation("monthly")
+    world.rotator().request_rotation("monthly")
     world.reconcile()
     world.clock.advance(DRAIN_SECONDS)
-    world.rotator().wish_rotation("again", force=True)
+    world.rotator().request_rotation("again", force=True)
     before, asked_before = world.ring, key_pair_operations(own_deployment)
     assert asked_before
 

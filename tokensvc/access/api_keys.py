@@ -27,7 +27,7 @@ from tokensvc.state.schema import require_schema
 DOCUMENT_NAME = "api-keys"
 SCHEMA_VERSION = 1
 LONGEST_NAME = 64  # characters
-WAY_IN = (
+AUTHENTICATION_HINT = (
     "Send `Authorization: Bearer tsk_…` with a key that an operator made with"
     " `tokensvc api-keys create`."
 )
@@ -126,7 +126,7 @@ def revoke(api_keys: ApiKeys, key_id: str) -> ApiKeys:
     left = tuple(key for key in api_keys.keys if key_id not in (key.key_id, key.name))
     if len(left) == len(api_keys.keys):
         raise NotFound(
-            f"There is no API key {key_id!r}.", way_out="`tokensvc api-keys list` shows those."
+            f"There is no API key {key_id!r}.", hint="`tokensvc api-keys list` shows those."
         )
     return ApiKeys(left)
 
@@ -146,7 +146,7 @@ def authenticate(api_keys: ApiKeys, presented: str) -> Caller:
     expected = key.secret_sha256 if key else _DIGEST_OF_NO_SECRET
     agrees = hmac.compare_digest(_digest(secret), expected)
     if key is None or not agrees:
-        raise Unauthenticated("The API key is not one of this service's.", way_out=WAY_IN)
+        raise Unauthenticated("The API key is not one of this service's.", hint=AUTHENTICATION_HINT)
     return Caller(caller_id=key.key_id, name=key.name, grants=key.grants)
 
 
@@ -160,7 +160,7 @@ class _KeysText(BaseModel):
 def _damaged() -> StateDamaged:
     return StateDamaged(
         "The document of the API keys can't be read.",
-        way_out="Restore the state from its last copy.",
+        hint="Restore the state from its last copy.",
     )
 
 

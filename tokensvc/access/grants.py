@@ -109,7 +109,7 @@ def parse_channel_pattern(text: str) -> str:
     except InvalidArn as exc:
         raise InvalidArn(
             exc.detail,
-            way_out="A grant names a channel's ARN, or arn:aws:ivs:REGION:ACCOUNT:channel/*.",
+            hint="A grant names a channel's ARN, or arn:aws:ivs:REGION:ACCOUNT:channel/*.",
         ) from exc
 
 
@@ -127,7 +127,7 @@ def scope(grants: Mapping[str, Grant], caller: Caller, arn: ChannelArn) -> Grant
     held = ", ".join(caller.grants) or "it has none yet, so begin with a section [grants.NAME]"
     raise NotEntitled(
         f"No grant of this caller covers the channel {arn}.",
-        way_out=f"An operator adds the channel to one of the caller's grants: {held}.",
+        hint=f"An operator adds the channel to one of the caller's grants: {held}.",
     )
 
 
@@ -178,7 +178,7 @@ def _granted_origins(grant: Grant, asked: AskedOptions) -> tuple[str, ...]:
     if outside:
         raise NotEntitled(
             f"The grant {grant.name} does not allow playback from {', '.join(outside)}.",
-            way_out=f"It allows {', '.join(grant.allowed_origins)}.",
+            hint=f"It allows {', '.join(grant.allowed_origins)}.",
             problems=tuple(
                 Problem("allowed_origins", "origin_not_granted", f"{origin} is not allowed.")
                 for origin in outside

@@ -38,7 +38,7 @@ class Pass:
     next_at: float | None
 
     @property
-    def is_settled(self) -> bool:
+    def is_done(self) -> bool:
         """Whether nothing is left to do anywhere."""
         return not self.failed and self.next_at is None
 
@@ -73,37 +73,37 @@ class Regions:
         moments = []
         for region in self.names:
             try:
-                outlook = self._reconcile(region, self.make_rotator(region))
+                observation = self._reconcile(region, self.make_rotator(region))
             except TokensvcError as exc:
                 failed = True
                 say(f"{region}:")
                 say_error(exc)
             else:
-                moments += [outlook.at] if isinstance(outlook, WaitUntil) else []
+                moments += [observation.at] if isinstance(observation, WaitUntil) else []
         return Pass(failed, min(moments, default=None))
 
     def _reconcile(self, region: Region, rotator: Rotator) -> object:
         now = self.clock.now()
         age = self.rotate_after_seconds
         if age is not None and rotation_is_due(rotator.ring(), age, now):
-            rotator.wish_rotation(f"scheduled: signed for {age} s or more")
+            rotator.request_rotation(f"scheduled: signed for {age} s or more")
 
         def tell(step: Step) -> None:
             click.echo(f"{region}: {step.sentence}")
 
-        outlook = rotator.reconcile(tell)
-        if not isinstance(outlook, WaitUntil):
+        observation = rotator.reconcile(tell)
+        if not isinstance(observation, WaitUntil):
             click.echo(f"{region}: nothing is left to do.")
-            return outlook
-        left = max(0, round(outlook.at - now))
-        click.echo(f"{region}: wait until {rfc3339(outlook.at)} ({left} s): {outlook.why}.")
+            return observation
+        left = max(0, round(observation.at - now))
+        click.echo(f"{region}: wait until {rfc3339(observation.at)} ({left} s): {observation.why}.")
         for ends_at, pair in drain_ends(rotator.ring()):
-            if ends_at != outlook.at:
+            if ends_at != observation.at:
                 click.echo(
                     f"{region}: {pair.key_id} drains until {rfc3339(ends_at)} "
                     f"({max(0, round(ends_at - now))} s)."
                 )
-        return outlook
+        return observation
 
 
 def carry_on(regions: Regions, pause: Pause, *, until_settled: bool) -> bool:
@@ -113,7 +113,7 @@ def carry_on(regions: Regions, pause: Pause, *, until_settled: bool) -> bool:
     """
     while True:
         latest = regions.one_pass()
-        if until_settled and latest.is_settled:
+        if until_settled and latest.is_done:
             return True
         if pause(latest.pause_seconds(regions.clock.now())):
             return False

@@ -168,7 +168,7 @@ def _get_channel(ivs: IvsAccess, arn: ChannelArn) -> ChannelTypeDef:
     except NotFound as exc:
         raise ChannelNotFound(
             f"Amazon IVS knows no channel {arn}.",
-            way_out="`tokensvc channels list` shows those that there are.",
+            hint="`tokensvc channels list` shows those that there are.",
         ) from exc
 
 

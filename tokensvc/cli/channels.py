@@ -192,7 +192,7 @@ def _create(
         look = f"tokensvc channels list --name {request.get('name')} --region {where}"
         raise IvsUnavailable(
             f"{exc.detail} The channel may have been made all the same.",
-            way_out=f"{exc.way_out} Look before trying again: {look}",
+            hint=f"{exc.hint} Look before trying again: {look}",
         ) from exc
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import asdict
 from functools import partial
 from typing import TypeVar
 
@@ -17,7 +16,7 @@ from tokensvc.errors import TokensvcError
 from tokensvc.ivs.clock_offset import clock_offset_seconds
 from tokensvc.ivs.key_pairs import IvsKeyPairs
 from tokensvc.keyring.custody.base import Custody
-from tokensvc.keyring.doctor.examination import examine, orphans, unusable_private_halves
+from tokensvc.keyring.doctor.examination import examine, orphans, unusable_private_keys
 from tokensvc.keyring.doctor.finding import Evidence, Finding, Severity
 from tokensvc.keyring.model import Ring
 from tokensvc.keyring.rotator import Binding
@@ -53,7 +52,7 @@ def doctor(invocation: Invocation, region: str | None, *, as_json: bool) -> None
     if len(known) == len(rings) and not isinstance(custody_key_ids, TokensvcError):
         findings += orphans(custody_key_ids, [ring for ring in known if ring is not None])
     if as_json:
-        print_json([asdict(finding) for finding in findings])
+        print_json([finding.members() for finding in findings])
     else:
         _print(findings, regions)
     if any(finding.severity is Severity.SERIOUS for finding in findings):
@@ -82,7 +81,7 @@ def _evidence(
     offset = _seen(partial(clock_offset_seconds, invocation.clients, region, invocation.clock))
     unusable: Mapping[str, TokensvcError] = {}
     if isinstance(ring, Ring) and not isinstance(custody_key_ids, TokensvcError):
-        unusable = unusable_private_halves(custody, ring)
+        unusable = unusable_private_keys(custody, ring)
     return Evidence(
         binding=Binding(region, settings.ivs.account_id, endpoint),
         ring=ring,
@@ -95,7 +94,7 @@ def _evidence(
         key_age_warning_seconds=settings.rotation.key_age_warning_days * _DAY_SECONDS,
         keep_standby=settings.rotation.keep_standby,
         has_canary=settings.canary_channel(region) is not None,
-        winding_down=region not in settings.ivs.regions,
+        decommissioning=region not in settings.ivs.regions,
     )
 
 
@@ -112,6 +111,6 @@ def _print(findings: Sequence[Finding], regions: Sequence[Region]) -> None:
         about = " ".join(part for part in (finding.region, finding.subject) if part)
         click.echo(f"{finding.severity.upper()} {finding.code} {about}".rstrip())
         click.echo(f"  {finding.reason}".replace("\n", "\n  "))
-        click.echo(f"  -> {finding.mend}".replace("\n", "\n     "))
+        click.echo(f"  -> {finding.hint}".replace("\n", "\n     "))
     if not findings:
         say(f"All is well in {', '.join(regions)}.")

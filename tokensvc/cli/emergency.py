@@ -189,7 +189,7 @@ def _region_of(
     raise KeyNotFound(
         f"No key pair {key_id!r} is recorded in {', '.join(rings) or 'any region'}; nothing was"
         " revoked.",
-        way_out="`tokensvc keys list` shows those that there are; --region names a region that the"
+        hint="`tokensvc keys list` shows those that there are; --region names a region that the"
         " settings name no more.",
     )
 

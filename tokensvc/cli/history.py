@@ -14,7 +14,7 @@ from tokensvc.errors import KeyNotFound
 from tokensvc.keyring.model import Transition
 from tokensvc.keyring.store import RingStore
 
-_STOLEN = "stolen"
+_COMPROMISED = "compromised"
 
 
 @click.command()
@@ -38,7 +38,7 @@ def history(
     if key_id is not None and not lines:
         raise KeyNotFound(
             f"No transition of a key pair {key_id!r} is kept.",
-            way_out="`tokensvc keys history` prints all that are.",
+            hint="`tokensvc keys history` prints all that are.",
         )
     lines.sort(key=lambda found: found[1].at)
     rows = [
@@ -68,5 +68,5 @@ def _history(invocation: Invocation, region: Region) -> Sequence[Transition]:
 
 
 def _to_state(line: Transition) -> str:
-    """The state, or `stolen` where it stayed: that a key is stolen is no state of its own."""
-    return _STOLEN if line.from_state is line.to_state else line.to_state.value
+    """The state, or `compromised` for a line that only marks the key, which is not a state."""
+    return _COMPROMISED if line.from_state is line.to_state else line.to_state.value

@@ -52,11 +52,11 @@ def init(invocation: Invocation, account_id: str, regions: tuple[str, ...]) -> N
     except FileExistsError as exc:
         raise SettingsInvalid(
             f"{path} is there already and was left as it is.",
-            way_out="Name another file with --config.",
+            hint="Name another file with --config.",
         ) from exc
     except OSError as exc:
         raise SettingsInvalid(
-            f"{path} can't be written ({exc.strerror}).", way_out="Name another with --config."
+            f"{path} can't be written ({exc.strerror}).", hint="Name another with --config."
         ) from exc
     secret = path.with_name(KEY_ENCRYPTION_FILE)
     say(f"Wrote {path}. Next:")

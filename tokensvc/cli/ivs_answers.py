@@ -54,7 +54,7 @@ def not_given(errors: Iterable[BatchErrorTypeDef]) -> Iterator[NotFound]:
     for error in errors:
         yield NotFound(
             f"Amazon IVS does not give {error.get('arn')} ({error.get('code', 'no error code')}).",
-            way_out="Check the ARN, its region and its account.",
+            hint="Check the ARN, its region and its account.",
         )
 
 

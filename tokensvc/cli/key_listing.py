@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import click
@@ -39,7 +39,7 @@ class _Row:
     Attributes:
         region: its region.
         key_id: our ID, None for a pair that the ring has no record of.
-        state: our state, or whose it is: `unrecorded`, `other_deployment` or `stranger`, as in the
+        state: our state, or whose it is: `unrecorded`, `other_deployment` or `foreign`, as in the
             codes of the doctor's findings.
         in_ivs: whether IVS holds it; None when IVS could not be asked.
         fingerprint: IVS's, None until the pair is made.
@@ -54,6 +54,18 @@ class _Row:
     fingerprint: str | None
     arn: str | None
     since: str | None
+
+    def members(self) -> dict[str, str | bool | None]:
+        """The members that programs see."""
+        return {
+            "region": self.region,
+            "key_id": self.key_id,
+            "state": self.state,
+            "in_ivs": self.in_ivs,
+            "fingerprint": self.fingerprint,
+            "arn": self.arn,
+            "since": self.since,
+        }
 
 
 @click.command(name="list")
@@ -80,7 +92,7 @@ def list_keys(invocation: Invocation, region: str | None, *, as_json: bool) -> N
         else:
             rows += _rows(where, stored.ring if stored else None, held)
     if as_json:
-        print_json([asdict(row) for row in rows])
+        print_json([row.members() for row in rows])
     else:
         print_table(
             ("REGION", "KEY", "STATE", "IN IVS", "SINCE", "FINGERPRINT", "ARN"),
@@ -156,7 +168,7 @@ def _rows(region: Region, ring: Ring | None, held: Sequence[HeldKeyPair] | None)
             yield _Row(
                 region=region,
                 key_id=None,
-                state=owner.name.lower(),
+                state=owner.value,
                 in_ivs=True,
                 fingerprint=one.fingerprint,
                 arn=str(one.arn),
@@ -183,7 +195,7 @@ def _find(invocation: Invocation, key_id: str, regions: Sequence[Region]) -> tup
                 return stored.ring, stored.ring.pair(key_id)
     raise KeyNotFound(
         f"No key pair {key_id!r} is recorded in {', '.join(regions)}.",
-        way_out="`tokensvc keys list` shows those that there are.",
+        hint="`tokensvc keys list` shows those that there are.",
     )
 
 

@@ -106,7 +106,7 @@ def adopt(
     except OSError as exc:
         raise InvalidKeyMaterial(
             f"The file {private_key_file} can't be read ({exc.strerror}).",
-            way_out="Give the private half's PEM file, readable for this user.",
+            hint="Give the private half's PEM file, readable for this user.",
         ) from exc
     (where,) = invocation.regions(key_arn.region, asked_by="--arn")
     pair = invocation.rotator(where).adopt(
@@ -123,6 +123,6 @@ def _only_pending(rotator: Rotator, region: Region) -> str:
         names = ", ".join(pair.key_id for pair in pending) or "none"
         raise KeyNotFound(
             f"Not exactly one key pair of {region} is pending: {names}.",
-            way_out="Name one; `tokensvc keys generate` makes one.",
+            hint="Name one; `tokensvc keys generate` makes one.",
         )
     return pending[0].key_id

@@ -42,7 +42,6 @@ def listen(port: int, another: str, clock: Clock) -> socket.socket:
                 continue
             raise PortUnusable(
                 f"Port {port} on {HOST} can't be used ({exc.strerror}).",
-                way_out="End what listens there, or choose another port: "
-                + another.format(port + 10),
+                hint="End what listens there, or choose another port: " + another.format(port + 10),
             ) from exc
         return listener

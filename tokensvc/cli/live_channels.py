@@ -80,7 +80,7 @@ def needing_a_stream(channel: ChannelArn) -> Iterator[None]:
         raise IvsRefused(
             f"{channel} is not live: it has no stream.",
             aws_code=NOT_BROADCASTING,
-            way_out=f"Start an encoder; `tokensvc channels show {channel}` says where it sends to.",
+            hint=f"Start an encoder; `tokensvc channels show {channel}` says where it sends to.",
         ) from exc
 
 
@@ -90,12 +90,12 @@ def _is_live(channel: ChannelArn, *, was_stopped: bool) -> IvsRefused:
         return IvsRefused(
             f"{detail} Its stream was stopped, and it is live again or still.",
             aws_code=CONFLICT,
-            way_out="Encoders reconnect by themselves. Stop the encoder, or take its stream key"
+            hint="Encoders reconnect by themselves. Stop the encoder, or take its stream key"
             f" away (`tokensvc stream-keys rotate {channel} --stop-stream`); then run this again.",
         )
     return IvsRefused(
         detail,
         aws_code=CONFLICT,
-        way_out=f"Stop its stream first (`tokensvc streams stop {channel}`) and run this again, or"
+        hint=f"Stop its stream first (`tokensvc streams stop {channel}`) and run this again, or"
         " add --stop to do both. Its viewers are cut off, and its encoder has to begin anew.",
     )

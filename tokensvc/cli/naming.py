@@ -51,7 +51,7 @@ class ResourceArn:
         if match is None or len(text) > _LONGEST_ARN:
             raise InvalidArn(
                 f"{text[:_LONGEST_ARN]!r} is not the ARN of a resource of IVS.",
-                way_out="It has the form arn:aws:ivs:REGION:ACCOUNT:KIND/ID.",
+                hint="It has the form arn:aws:ivs:REGION:ACCOUNT:KIND/ID.",
             )
         return cls(text, parse_region(match[1]), match[2])
 
@@ -142,7 +142,7 @@ def _find_by_own_name(ivs: IvsAccess, name: str, asked_region: str | None) -> Ch
     if not found:
         raise ChannelNotFound(
             f"No channel in {', '.join(regions)} has the name {name!r}.",
-            way_out="`tokensvc channels list` shows those that there are.",
+            hint="`tokensvc channels list` shows those that there are.",
         )
     if len(found) > 1:
         arns = "\n".join(f"  {arn}" for arn in found)

@@ -37,8 +37,8 @@ def say_error(error: TokensvcError, file: Any = None) -> None:
     lines += [f"  {problem.field}: {problem.message}" for problem in error.problems]
     # What IVS itself said, which callers of the service don't get to read.
     lines += getattr(error.__cause__, "__notes__", [])
-    if error.way_out:
-        lines.append(error.way_out)
+    if error.hint:
+        lines.append(error.hint)
     click.echo("\n".join(lines), file=file, err=True)
 
 

@@ -31,7 +31,7 @@ def rewrap(invocation: Invocation) -> None:
     if not isinstance(custody, FileCustody):
         raise SettingsInvalid(
             "Only the custody file: has a key-encryption secret.",
-            way_out="Other custodies encrypt by themselves: nothing is left to do.",
+            hint="Other custodies encrypt by themselves: nothing is left to do.",
         )
     key_ids = custody.key_ids()
     rewrapped = failed = 0

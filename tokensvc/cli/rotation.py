@@ -55,12 +55,12 @@ def rotate(
     if plan:
         _print_plan(rotator.plan_rotation(force=force), invocation.clock.now(), as_json=as_json)
         return
-    rotator.wish_rotation(reason, force=force)
+    rotator.request_rotation(reason, force=force)
     regions = Regions([where], lambda _: rotator, invocation.clock)
     if wait:
         _wait(regions)
     elif not _once(regions):
-        if rotator.ring().wish is not None:
+        if rotator.ring().rotation_request is not None:
             say("The rotation stays wished: `tokensvc keys reconcile` carries it on.")
         raise click.exceptions.Exit(1)
 
@@ -124,7 +124,7 @@ def _print_plan(planned: Sequence[PlannedStep], now: float, *, as_json: bool) ->
                 {
                     "at": rfc3339(one.at),
                     "in_seconds": round(one.at - now),
-                    "action": one.step.action.name.lower(),
+                    "action": one.step.action.value,
                     "key_id": one.step.key_id or None,
                     "slots_taken": one.slots_taken,
                 }

@@ -98,7 +98,7 @@ def service_arguments() -> Sequence[str]:
     if not config.exists():
         raise SettingsInvalid(
             f"There is no gunicorn.conf.py in {home}.",
-            way_out="Run from the project's folder, or from its container image.",
+            hint="Run from the project's folder, or from its container image.",
         )
     return ("--config", str(config), "--chdir", str(home))
 

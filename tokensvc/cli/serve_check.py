@@ -15,7 +15,7 @@ from tokensvc.aws import endpoint_of
 from tokensvc.bootstrap import build_custody
 from tokensvc.cli.invocation import Invocation
 from tokensvc.errors import SettingsInvalid, TokensvcError
-from tokensvc.keyring.doctor.examination import unusable_private_halves
+from tokensvc.keyring.doctor.examination import unusable_private_keys
 from tokensvc.keyring.store import RingStore, no_ring_yet
 from tokensvc.settings import config_file
 from tokensvc.settings.rules import is_loopback
@@ -84,7 +84,7 @@ def _key_pair(invocation: Invocation, region: Region) -> str:
         raise no_ring_yet(region)
     active = stored.ring.require_active()
     custody = build_custody(invocation.settings.custody, invocation.clock)
-    unusable = dict(unusable_private_halves(custody, stored.ring))
+    unusable = dict(unusable_private_keys(custody, stored.ring))
     if (failure := unusable.pop(active.key_id, None)) is not None:
         raise failure
     # What only the next switch needs stops no start: `tokensvc keys doctor` says more.
@@ -101,7 +101,7 @@ def _player_page(invocation: Invocation, region: Region) -> str:
     if not is_loopback(urlsplit(endpoint).hostname or ""):
         raise SettingsInvalid(
             f"The demo plays from loopback only, which {endpoint} is not.",
-            way_out="Set AWS_ENDPOINT_URL_IVS to a Local IVS, or leave [demo] out.",
+            hint="Set AWS_ENDPOINT_URL_IVS to a Local IVS, or leave [demo] out.",
         )
     return f"plays from {endpoint}"
 

@@ -64,7 +64,7 @@ def create_stream_key(
         raise IvsRefused(
             f"{channel} has a stream key, and IVS allows a channel no second one.",
             aws_code=QUOTA_EXCEEDED,
-            way_out=f"`tokensvc stream-keys show {channel} --reveal` shows it,"
+            hint=f"`tokensvc stream-keys show {channel} --reveal` shows it,"
             f" `tokensvc stream-keys rotate {channel}` exchanges it.",
         ) from exc
 

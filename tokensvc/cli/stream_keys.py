@@ -215,7 +215,7 @@ def _find_one(ivs: IvsAccess, text: str, region: str | None) -> ResourceArn:
     if not held:
         raise NotFound(
             f"{channel} has no stream key.",
-            way_out=f"Make one: tokensvc stream-keys create {channel}",
+            hint=f"Make one: tokensvc stream-keys create {channel}",
         )
     return ResourceArn.parse(held[0]["arn"])
 

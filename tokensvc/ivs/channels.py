@@ -70,7 +70,7 @@ def channel_not_found(arn: ChannelArn) -> ChannelNotFound:
     """What is said of a channel that IVS does not know."""
     return ChannelNotFound(
         f"Amazon IVS knows no channel {arn}.",
-        way_out="Check the channel's ARN, its region and its account.",
+        hint="Check the channel's ARN, its region and its account.",
     )
 
 

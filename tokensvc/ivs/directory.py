@@ -86,14 +86,14 @@ class _Memory:
     def usable_at(self, now: float) -> Channel | None:
         return self.channel if now <= self.usable_until else None
 
-    def told_at(self, now: float) -> Channel:
+    def answered_at(self, now: float) -> Channel:
         """The channel, or the refusal that this memory stands for."""
         if channel := self.usable_at(now):
             return channel
         if self.is_absent:
             raise channel_not_found(self.arn)
         raise IvsUnavailable(
-            "Amazon IVS can't be asked about this channel just now.", way_out="Try again soon."
+            "Amazon IVS can't be asked about this channel just now.", hint="Try again soon."
         )
 
 
@@ -149,14 +149,14 @@ class ChannelDirectory:
             if is_ours:
                 flight = self._flights[arn] = Future()
         if flight is None or (not is_ours and memory.usable_at(now)):
-            return memory.told_at(now)
+            return memory.answered_at(now)
         if is_ours:
             self._fly({arn: flight}, self._look_up(memory))
         learned = flight.result()
         if learned is None:
             return self.get(arn)  # It was to be looked up together with others, and was not.
         # As of when it was asked for: however long the look-up took, its answer is told.
-        return learned.told_at(now)
+        return learned.answered_at(now)
 
     def warm(self, arns: Iterable[ChannelArn]) -> None:
         """Look up those channels that `get` would have to look up, as many in a call as IVS takes.

@@ -114,7 +114,7 @@ class Terms:
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class RotationRequest:
     """An operator's wish for another key to sign, kept until the switch is done.
 
     An urgent one does without the publish delay of rule 2: the key that signs is stolen.
@@ -168,7 +168,7 @@ class Ring:
     deployment: str
     terms: Terms
     pairs: tuple[KeyPair, ...] = ()
-    wish: Wish | None = None
+    rotation_request: RotationRequest | None = None
     history: tuple[Transition, ...] = ()
 
     # --- Looking
@@ -184,7 +184,7 @@ class Ring:
                 return pair
         raise KeyNotFound(
             f"The ring of {self.region} has no key pair {key_id!r}.",
-            way_out="`tokensvc keys list` shows those that it has.",
+            hint="`tokensvc keys list` shows those that it has.",
         )
 
     def in_state(self, *states: KeyState) -> tuple[KeyPair, ...]:
@@ -205,7 +205,7 @@ class Ring:
         if self.active is None:
             raise NoSigningKey(
                 f"No key pair is active in {self.region}.",
-                way_out=f"`tokensvc keys reconcile --region {self.region}` brings one there.",
+                hint=f"`tokensvc keys reconcile --region {self.region}` brings one there.",
             )
         return self.active
 
@@ -217,18 +217,19 @@ class Ring:
 
     # --- Wishing
 
-    def wished(self, wish: Wish) -> Ring:
+    def with_rotation_request(self, rotation_request: RotationRequest) -> Ring:
         """The ring with the wish recorded; an urgent one takes the place of one that waits.
 
         Raises:
             RotationRefused: when another wish is still being carried out.
         """
-        if self.wish is not None and not wish.is_urgent:
+        if self.rotation_request is not None and not rotation_request.is_urgent:
             raise RotationRefused(
-                f"A rotation of {self.region} is under way, wished by {self.wish.requested_by}.",
-                way_out="`tokensvc keys reconcile` carries it on.",
+                f"A rotation of {self.region} is already in progress, requested by "
+                f"{self.rotation_request.requested_by}.",
+                hint="Run `tokensvc keys reconcile` to continue it.",
             )
-        return dataclasses.replace(self, wish=wish)
+        return dataclasses.replace(self, rotation_request=rotation_request)
 
     def with_terms(self, terms: Terms) -> Ring:
         """The ring with its high-water marks raised to at least those."""
@@ -248,7 +249,7 @@ class Ring:
             if pair.state is not KeyState.RETIRED and public_key == pair.public_key:
                 raise RotationRefused(
                     f"That key is in the ring already, as {pair.key_id}.",
-                    way_out="`tokensvc keys show` tells its state.",
+                    hint="`tokensvc keys show` tells its state.",
                 )
         pair = KeyPair(
             key_id, KeyState.PUBLISHED, act.at, public_key, arn, published_at=act.at, adopted=True
@@ -271,7 +272,7 @@ class Ring:
         moved = _replaced(moved, key_id, activated_at=act.at)
         if (predecessor := self.active) is not None:
             moved = _moved(moved, predecessor.key_id, KeyState.ACTIVE, KeyState.RETIRING, act)
-        return dataclasses.replace(moved, wish=None)
+        return dataclasses.replace(moved, rotation_request=None)
 
     def signing_ended(self, key_id: str, at: float) -> Ring:
         """The ring with the moment after which no fresh view lets that retiring pair sign."""
@@ -299,7 +300,7 @@ class Ring:
         A wish for another key goes with it, lest it be granted when the region comes back.
         """
         moved = _moved(self, key_id, KeyState.ACTIVE, KeyState.RETIRING, act)
-        return dataclasses.replace(moved, wish=None)
+        return dataclasses.replace(moved, rotation_request=None)
 
     def withdrawn(self, key_id: str, act: Act) -> Ring:
         """The ring with that pair on its way out of IVS without a drain.
@@ -356,7 +357,7 @@ def _require(ring: Ring, key_id: str, state: KeyState) -> KeyPair:
     if pair.state is not state:
         raise RotationRefused(
             f"Key pair {key_id} is {pair.state}, not {state}.",
-            way_out="`tokensvc keys list` shows the state of each.",
+            hint="`tokensvc keys list` shows the state of each.",
         )
     return pair
 
@@ -379,7 +380,7 @@ def _with_record(ring: Ring, pair: KeyPair, act: Act) -> Ring:
     if any(pair.key_id == other.key_id for other in ring.pairs):
         raise RotationRefused(
             f"The ring has a key pair {pair.key_id} already.",
-            way_out="A retired one does not come back: make another with `tokensvc keys generate`.",
+            hint="A retired one does not come back: make another with `tokensvc keys generate`.",
         )
     line = Transition(act.at, act.by, pair.key_id, None, pair.state, act.why)
     return _noted(dataclasses.replace(ring, pairs=(*ring.pairs, pair)), line)

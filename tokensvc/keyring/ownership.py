@@ -14,12 +14,20 @@ from tokensvc.keyring.model import DEPLOYMENT_TAG, KeyPair, KeyState, Ring
 
 
 class Owner(StrEnum):
-    """Whose a pair that IVS holds is."""
+    """Who owns a key pair that IVS holds; the values are the identifiers that programs see."""
 
     OURS = "ours"
-    UNRECORDED = "tagged by this deployment, and unrecorded here"
-    OTHER_DEPLOYMENT = "tagged by another deployment"
-    STRANGER = "a stranger"
+    UNRECORDED = "unrecorded"
+    OTHER_DEPLOYMENT = "other_deployment"
+    FOREIGN = "foreign"
+
+
+_DESCRIPTIONS = {
+    Owner.OURS: "recorded in this ring",
+    Owner.UNRECORDED: "tagged by this deployment, but not recorded in this ring",
+    Owner.OTHER_DEPLOYMENT: "tagged by another deployment",
+    Owner.FOREIGN: "a foreign key pair, not made by tokensvc",
+}
 
 
 def owner_of(ring: Ring | None, held: HeldKeyPair) -> Owner:
@@ -28,7 +36,7 @@ def owner_of(ring: Ring | None, held: HeldKeyPair) -> Owner:
         return Owner.OURS
     match held.tags.get(DEPLOYMENT_TAG):
         case None:
-            return Owner.STRANGER
+            return Owner.FOREIGN
         case deployment if ring is not None and deployment == ring.deployment:
             return Owner.UNRECORDED
         case _:
@@ -54,7 +62,7 @@ def is_held(pair: KeyPair, held: Sequence[HeldKeyPair]) -> bool:
     return any(one.fingerprint == fingerprint for one in held)
 
 
-def who_sits_where(ring: Ring, held_by_ivs: Sequence[HeldKeyPair]) -> str:
+def slot_listing(ring: Ring, held_by_ivs: Sequence[HeldKeyPair]) -> str:
     """The pairs that IVS holds, a line each: whose it is, and the call that would free its slot."""
     return "\n".join(_seat(ring, held) for held in held_by_ivs)
 
@@ -71,7 +79,7 @@ def _seat(ring: Ring, held: HeldKeyPair) -> str:
             return f"{seat} (made {rfc3339(pair.created_at)})."
         # A command that slept through the key's retirement imported it once more.
         return f"{seat}, and in IVS again; nothing signs with it: {freeing_call(held)}"
-    whose: str = owner_of(ring, held)
+    whose = _DESCRIPTIONS[owner_of(ring, held)]
     if deployment := held.tags.get(DEPLOYMENT_TAG):
         whose = f"{whose} ({deployment})"
     return (

@@ -15,7 +15,7 @@ from tokensvc.arns import PlaybackKeyArn
 from tokensvc.errors import CustodyUnavailable, NotFound
 from tokensvc.ivs.model import HeldKeyPair
 from tokensvc.keyring.model import Ring
-from tokensvc.keyring.rotation import Action, Settled, Step, WaitUntil, next_step
+from tokensvc.keyring.rotation import Action, Done, Step, WaitUntil, next_step
 from tokensvc.keyring.steps import Steps
 from tokensvc.p384 import LocalSigner, PublicKey, Signer
 
@@ -44,7 +44,7 @@ def plan(
     steps = Steps(_Custody(clock), ivs, clock, _BY)
     while True:
         match next_step(ring, ivs.pairs, clock.now(), keep_standby=keep_standby):
-            case Settled():
+            case Done():
                 return
             case WaitUntil(at=at):
                 clock.time = at
@@ -105,10 +105,10 @@ class _Custody:
         return LocalSigner.generate().public_key
 
     def adopt(self, key_id: str, private_key: ec.EllipticCurvePrivateKey) -> PublicKey:
-        raise _no_private_half(key_id, private_key)
+        raise _no_private_key(key_id, private_key)
 
     def signer(self, key_id: str, expected: PublicKey) -> Signer:
-        raise _no_private_half(key_id, expected)
+        raise _no_private_key(key_id, expected)
 
     def key_ids(self) -> Collection[str]:
         return ()
@@ -117,5 +117,5 @@ class _Custody:
         return self.clock.time
 
 
-def _no_private_half(key_id: str, _: object) -> CustodyUnavailable:
+def _no_private_key(key_id: str, _: object) -> CustodyUnavailable:
     return CustodyUnavailable(f"A plan has no private half of {key_id}.")

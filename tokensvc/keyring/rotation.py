@@ -28,7 +28,7 @@
 11. Rotation runs as a command or a scheduled job, never inside a web worker.
 
 `next_step` is pure: the same ring, the same pairs held by IVS and the same time give the same step.
-A region that is left (`winding_down`) gets no new key: what signs stops and drains, the rest goes.
+A region removed from the settings (`decommissioning`) gets no new key: its active key drains.
 Rules 3 and 11 are the business of `view`, 7 of `store`, 2's checks and 6's order of `rotator`.
 """
 
@@ -42,24 +42,40 @@ from tokensvc.clock import rfc3339
 from tokensvc.errors import RotationRefused
 from tokensvc.ivs.model import HeldKeyPair
 from tokensvc.keyring.model import MOST_PAIRS_IN_IVS, KeyPair, KeyState, Ring
-from tokensvc.keyring.ownership import Owner, held_by, is_held, who_sits_where
+from tokensvc.keyring.ownership import Owner, held_by, is_held, slot_listing
 
 
 class Action(StrEnum):
-    """What a step does; the value is what a person is told."""
+    """What a step does; the values are the identifiers that programs see."""
 
-    NEW_PAIR = "record a new key pair"
-    MAKE = "make the private half of"
-    IMPORT = "import into IVS"
-    RECORD_IMPORT = "record the import, whose answer was lost, of"
-    SWITCH = "check, and sign from now on with"
-    STOP = "sign no more with"
-    RECORD_SIGNING_END = "record that signing has ended with"
-    WITHDRAW = "withdraw without a drain"
-    INTEND_DELETE = "decide to delete from IVS"
-    DELETE = "delete from IVS"
-    RECORD_DELETE = "record as gone from IVS"
-    DESTROY = "destroy the private half of"
+    NEW_PAIR = "new_pair"
+    MAKE = "make"
+    IMPORT = "import"
+    RECORD_IMPORT = "record_import"
+    SWITCH = "switch"
+    STOP = "stop"
+    RECORD_SIGNING_END = "record_signing_end"
+    WITHDRAW = "withdraw"
+    INTEND_DELETE = "intend_delete"
+    DELETE = "delete"
+    RECORD_DELETE = "record_delete"
+    DESTROY = "destroy"
+
+
+_SENTENCES = {
+    Action.NEW_PAIR: "record a new key pair",
+    Action.MAKE: "generate the private key of",
+    Action.IMPORT: "import into IVS",
+    Action.RECORD_IMPORT: "record the import, whose answer was lost, of",
+    Action.SWITCH: "run the checks and switch signing to",
+    Action.STOP: "stop signing with",
+    Action.RECORD_SIGNING_END: "record the end of signing with",
+    Action.WITHDRAW: "withdraw without a drain",
+    Action.INTEND_DELETE: "record the decision to delete from IVS",
+    Action.DELETE: "delete from IVS",
+    Action.RECORD_DELETE: "record as deleted from IVS",
+    Action.DESTROY: "destroy the private key of",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +88,7 @@ class Step:
     @property
     def sentence(self) -> str:
         """What the step does, for people."""
-        return f"{self.action} {self.key_id}".strip()
+        return f"{_SENTENCES[self.action]} {self.key_id}".strip()
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,21 +100,21 @@ class WaitUntil:
 
 
 @dataclass(frozen=True, slots=True)
-class Settled:
+class Done:
     """Nothing is left to do."""
 
 
 @dataclass(frozen=True, slots=True)
-class Outlook:
+class Observation:
     """All that the next step depends on: the ring, the pairs that IVS holds, and the time."""
 
     ring: Ring
     held: Sequence[HeldKeyPair]
     now: float
     keep_standby: bool = True
-    winding_down: bool = False
+    decommissioning: bool = False
 
-    def held_twin(self, pair: KeyPair) -> HeldKeyPair | None:
+    def held_match(self, pair: KeyPair) -> HeldKeyPair | None:
         """What IVS holds under that pair's fingerprint, or under its ARN (rule 5)."""
         for held in self.held:
             same_key = pair.public_key and held.fingerprint == pair.public_key.fingerprint
@@ -118,8 +134,8 @@ def next_step(
     now: float,
     *,
     keep_standby: bool = True,
-    winding_down: bool = False,
-) -> Step | WaitUntil | Settled:
+    decommissioning: bool = False,
+) -> Step | WaitUntil | Done:
     """What to do next with the ring, or until when to wait, or that nothing is left.
 
     Args:
@@ -127,22 +143,22 @@ def next_step(
         held_by_ivs: every key pair that IVS holds in the region.
         now: Unix seconds.
         keep_standby: whether the next standby is made as soon as a switch is done (rule 9).
-        winding_down: whether the region is left: its settings name it no more.
+        decommissioning: whether the region was removed from the settings.
 
     Raises:
         RotationRefused: when going on takes a decision that only a person can make.
     """
-    outlook = Outlook(ring, held_by_ivs, now, keep_standby, winding_down)
+    observation = Observation(ring, held_by_ivs, now, keep_standby, decommissioning)
     waits = []
     for rule in _IN_ORDER:
-        match rule(outlook):
+        match rule(observation):
             case Step() as step:
                 return step
             case WaitUntil() as wait:
                 waits.append(wait)
             case None:
                 pass
-    return min(waits, key=lambda wait: wait.at, default=Settled())
+    return min(waits, key=lambda wait: wait.at, default=Done())
 
 
 def step_without_ivs(ring: Ring) -> Step | None:
@@ -191,7 +207,7 @@ def rotation_is_due(ring: Ring, max_age_seconds: float, now: float) -> bool:
     active = ring.active
     if active is None or active.activated_at is None or active.is_compromised:
         return False
-    is_free = ring.wish is None and not rotation_refusal(ring, now)
+    is_free = ring.rotation_request is None and not rotation_refusal(ring, now)
     return is_free and now - active.activated_at >= max_age_seconds
 
 
@@ -199,43 +215,47 @@ def rotation_is_due(ring: Ring, max_age_seconds: float, now: float) -> bool:
 # --- key harmless comes first, then what lets viewers go on, then what prepares the next switch.
 
 
-def _get_rid_of_the_stolen(outlook: Outlook) -> Step | None:
-    return step_without_ivs(outlook.ring)
+def _withdraw_compromised_keys(observation: Observation) -> Step | None:
+    return step_without_ivs(observation.ring)
 
 
-def _destroy_what_ivs_let_go(outlook: Outlook) -> Step | None:
-    for pair in outlook.ring.in_state(KeyState.RETIRED):
+def _destroy_what_ivs_let_go(observation: Observation) -> Step | None:
+    for pair in observation.ring.in_state(KeyState.RETIRED):
         if pair.destroyed_on is None:
             return Step(Action.DESTROY, pair.key_id)
     return None
 
 
-def _finish_a_deletion(outlook: Outlook) -> Step | None:
-    for pair in outlook.ring.in_state(KeyState.RETIRING):
+def _finish_a_deletion(observation: Observation) -> Step | None:
+    for pair in observation.ring.in_state(KeyState.RETIRING):
         if pair.delete_intended_at is not None:
-            gone = outlook.held_twin(pair) is None
+            gone = observation.held_match(pair) is None
             return Step(Action.RECORD_DELETE if gone else Action.DELETE, pair.key_id)
     return None
 
 
-def _end_signing(outlook: Outlook) -> Step | None:
-    for pair in outlook.ring.in_state(KeyState.RETIRING):
+def _end_signing(observation: Observation) -> Step | None:
+    for pair in observation.ring.in_state(KeyState.RETIRING):
         if pair.signing_ended_at is None and not pair.is_compromised:
             return Step(Action.RECORD_SIGNING_END, pair.key_id)
     return None
 
 
-def _doubt(outlook: Outlook) -> None:
+def _doubt(observation: Observation) -> None:
     """Refuse what takes a person: the steps after this one make, sign with or delete key pairs."""
-    ring, held = outlook.ring, outlook.held
-    if ring.wish is not None and ring.wish.is_urgent:
+    ring, held = observation.ring, observation.held
+    if ring.rotation_request is not None and ring.rotation_request.is_urgent:
         # A person has decided, and what comes in the stolen key's place is checked with IVS.
         return
-    if not ring.pairs and not outlook.winding_down and held_by(Owner.OTHER_DEPLOYMENT, ring, held):
+    if (
+        not ring.pairs
+        and not observation.decommissioning
+        and held_by(Owner.OTHER_DEPLOYMENT, ring, held)
+    ):
         raise RotationRefused(
             f"There is no key pair of {ring.region} in this state, and IVS holds some of another "
-            f"deployment:\n{who_sits_where(ring, held)}",
-            way_out="Use that deployment's state (setting state.url), or a copy of it. To begin "
+            f"deployment:\n{slot_listing(ring, held)}",
+            hint="Use that deployment's state (setting state.url), or a copy of it. To begin "
             f"anew beside it: `tokensvc keys generate --region {ring.region}`.",
         )
     active = ring.active
@@ -244,7 +264,7 @@ def _doubt(outlook: Outlook) -> None:
             f"IVS does not hold {active.key_id} ({active.arn}), which signs in {ring.region}: its "
             "tokens are refused. It was deleted, or this state is older than what IVS holds, or "
             f"these AWS credentials are not of account {ring.account_id}.",
-            way_out="Check the credentials: `aws sts get-caller-identity`. If this state is an old "
+            hint="Check the credentials: `aws sts get-caller-identity`. If this state is an old "
             "copy, restore the newest one. If there is none: "
             f"`tokensvc keys revoke {active.key_id}` lets another sign at once.",
         )
@@ -252,73 +272,73 @@ def _doubt(outlook: Outlook) -> None:
         raise RotationRefused(
             f"IVS holds {len(unrecorded)} of this deployment's key pairs in {ring.region} that "
             "this state has no record of, so it is older than what IVS holds:\n"
-            + who_sits_where(ring, held),
-            way_out="Restore the newest state. If it is lost and nothing signs with them any more, "
+            + slot_listing(ring, held),
+            hint="Restore the newest state. If it is lost and nothing signs with them any more, "
             "delete them with the calls above, then run `tokensvc keys reconcile`.",
         )
 
 
-def _wind_down(outlook: Outlook) -> Step | None:
-    if not outlook.winding_down:
+def _decommission(observation: Observation) -> Step | None:
+    if not observation.decommissioning:
         return None
-    for pair in outlook.ring.in_state(KeyState.PENDING, KeyState.PUBLISHED):
+    for pair in observation.ring.in_state(KeyState.PENDING, KeyState.PUBLISHED):
         return Step(Action.WITHDRAW, pair.key_id)
-    active = outlook.ring.active
+    active = observation.ring.active
     return None if active is None else Step(Action.STOP, active.key_id)
 
 
-def _publish(outlook: Outlook) -> Step | WaitUntil | None:
-    for pair in outlook.ring.in_state(KeyState.PENDING):
+def _publish(observation: Observation) -> Step | WaitUntil | None:
+    for pair in observation.ring.in_state(KeyState.PENDING):
         if pair.public_key is None:
             return Step(Action.MAKE, pair.key_id)
-        if outlook.held_twin(pair) is not None:
+        if observation.held_match(pair) is not None:
             return Step(Action.RECORD_IMPORT, pair.key_id)
-        return _slot_free_for(outlook, Step(Action.IMPORT, pair.key_id))
+        return _slot_free_for(observation, Step(Action.IMPORT, pair.key_id))
     return None
 
 
-def _switch(outlook: Outlook) -> Step | WaitUntil | None:
-    ring = outlook.ring
-    if ring.active is not None and ring.wish is None:
+def _switch(observation: Observation) -> Step | WaitUntil | None:
+    ring = observation.ring
+    if ring.active is not None and ring.rotation_request is None:
         return None
     standby = ring.standby
     if standby is None or standby.published_at is None:
         return None
     ready_at = standby.published_at + ring.terms.publish_delay_seconds
-    is_urgent = ring.wish is not None and ring.wish.is_urgent
-    if outlook.now < ready_at and not is_urgent:
+    is_urgent = ring.rotation_request is not None and ring.rotation_request.is_urgent
+    if observation.now < ready_at and not is_urgent:
         return WaitUntil(
             ready_at, f"{standby.key_id} must be known to IVS for a while before it signs"
         )
     return Step(Action.SWITCH, standby.key_id)
 
 
-def _prepare(outlook: Outlook) -> Step | WaitUntil | None:
-    ring = outlook.ring
-    if outlook.winding_down or ring.in_state(KeyState.PENDING, KeyState.PUBLISHED):
+def _prepare(observation: Observation) -> Step | WaitUntil | None:
+    ring = observation.ring
+    if observation.decommissioning or ring.in_state(KeyState.PENDING, KeyState.PUBLISHED):
         return None
-    if ring.wish is not None or ring.active is None:
-        return _slot_free_for(outlook, Step(Action.NEW_PAIR))
-    if outlook.keep_standby and not outlook.is_full:
+    if ring.rotation_request is not None or ring.active is None:
+        return _slot_free_for(observation, Step(Action.NEW_PAIR))
+    if observation.keep_standby and not observation.is_full:
         return Step(Action.NEW_PAIR)
     return None
 
 
-def _retire(outlook: Outlook) -> Step | WaitUntil | None:
-    for ends_at, pair in drain_ends(outlook.ring):
-        if outlook.now < ends_at:
+def _retire(observation: Observation) -> Step | WaitUntil | None:
+    for ends_at, pair in drain_ends(observation.ring):
+        if observation.now < ends_at:
             return WaitUntil(ends_at, f"tokens signed by {pair.key_id} may play until then")
         return Step(Action.INTEND_DELETE, pair.key_id)
     return None
 
 
-_IN_ORDER: tuple[Callable[[Outlook], Step | WaitUntil | None], ...] = (
-    _get_rid_of_the_stolen,
+_IN_ORDER: tuple[Callable[[Observation], Step | WaitUntil | None], ...] = (
+    _withdraw_compromised_keys,
     _destroy_what_ivs_let_go,
     _finish_a_deletion,
     _end_signing,
     _doubt,
-    _wind_down,
+    _decommission,
     _publish,
     _switch,
     _prepare,
@@ -326,17 +346,17 @@ _IN_ORDER: tuple[Callable[[Outlook], Step | WaitUntil | None], ...] = (
 )
 
 
-def _slot_free_for(outlook: Outlook, step: Step) -> Step | WaitUntil | None:
-    if not outlook.is_full:
+def _slot_free_for(observation: Observation, step: Step) -> Step | WaitUntil | None:
+    if not observation.is_full:
         return step
-    active = outlook.ring.active
+    active = observation.ring.active
     if active is not None and active.is_compromised:
         return Step(Action.WITHDRAW, active.key_id)
-    if drain_ends(outlook.ring):
+    if drain_ends(observation.ring):
         # `_retire` frees the slot in time, and names the moment until which to wait.
         return None
     raise RotationRefused(
-        f"IVS holds {MOST_PAIRS_IN_IVS} key pairs in {outlook.ring.region} and takes no more:\n"
-        + who_sits_where(outlook.ring, outlook.held),
-        way_out="Free a slot, then run `tokensvc keys reconcile`.",
+        f"IVS holds {MOST_PAIRS_IN_IVS} key pairs in {observation.ring.region} and takes no more:\n"
+        + slot_listing(observation.ring, observation.held),
+        hint="Free a slot, then run `tokensvc keys reconcile`.",
     )

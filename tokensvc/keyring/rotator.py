@@ -17,11 +17,18 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from tokensvc.arns import PlaybackKeyArn, Region
 from tokensvc.errors import InvalidKeyMaterial, NotFound, RotationRefused
 from tokensvc.ivs.model import HeldKeyPair
-from tokensvc.keyring.model import MOST_PAIRS_IN_IVS, KeyPair, KeyState, Ring, Terms, Wish
+from tokensvc.keyring.model import (
+    MOST_PAIRS_IN_IVS,
+    KeyPair,
+    KeyState,
+    Ring,
+    RotationRequest,
+    Terms,
+)
 from tokensvc.keyring.plan import PlannedStep, plan
 from tokensvc.keyring.rotation import (
     Action,
-    Settled,
+    Done,
     Step,
     WaitUntil,
     next_step,
@@ -64,14 +71,14 @@ class Rotator:
         binding: Binding,
         terms: Terms,
         keep_standby: bool = True,
-        winding_down: bool = False,
+        decommissioning: bool = False,
     ) -> None:
         self._store = store
         self._steps = steps
         self._binding = binding
         self._terms = terms
         self._keep_standby = keep_standby
-        self._winding_down = winding_down
+        self._winding_down = decommissioning
 
     # --- What an operator asks for
 
@@ -96,7 +103,7 @@ class Rotator:
             states = ", ".join(f"{pair.key_id} is {pair.state}" for pair in alive)
             raise RotationRefused(
                 f"The ring has {len(alive)} key pairs, as many as IVS takes: {states}.",
-                way_out="`tokensvc keys rotate` turns to one that waits, and"
+                hint="`tokensvc keys rotate` turns to one that waits, and"
                 " `tokensvc keys reconcile` removes a retiring one in its time.",
             )
         stored = self._do(stored, Step(Action.NEW_PAIR), why)
@@ -143,13 +150,13 @@ class Rotator:
             held = self._steps.key_pairs.get(arn)
         except NotFound as exc:
             raise RotationRefused(
-                f"IVS holds no key pair {arn}.", way_out="`tokensvc keys list` shows what it holds."
+                f"IVS holds no key pair {arn}.", hint="`tokensvc keys list` shows what it holds."
             ) from exc
         if held.fingerprint != public_key.fingerprint:
             raise InvalidKeyMaterial(
                 f"The private key's public half has the fingerprint {public_key.fingerprint}, "
                 f"and {arn} has {held.fingerprint}.",
-                way_out="Give the private key that this pair was imported from.",
+                hint="Give the private key that this pair was imported from.",
             )
         # The ID follows from the key, so that adopting again after a crash finds the same half.
         key_id = f"a{hashlib.sha256(public_key.spki_der).hexdigest()[:12]}"
@@ -160,7 +167,7 @@ class Rotator:
         self._steps.custody.adopt(key_id, private_key)
         return self._store.save(ring, replacing=stored.version).ring.pair(key_id)
 
-    def wish_rotation(self, reason: str, *, force: bool = False) -> Ring:
+    def request_rotation(self, reason: str, *, force: bool = False) -> Ring:
         """The ring with the wish recorded that another key sign; `reconcile` carries it out.
 
         `force` rotates during a drain too, with the standby that there is (rule 9).
@@ -169,8 +176,8 @@ class Rotator:
             RotationRefused: while an earlier switch is still draining, or another wish stands.
         """
         stored = self._load()
-        wished = self._wished(stored.ring, reason, force=force)
-        return self._store.save(wished, replacing=stored.version).ring
+        with_rotation_request = self._wished(stored.ring, reason, force=force)
+        return self._store.save(with_rotation_request, replacing=stored.version).ring
 
     def plan_rotation(self, *, force: bool = False) -> Sequence[PlannedStep]:
         """Every step of a rotation that would begin now, with its time; nothing is done or saved.
@@ -180,9 +187,9 @@ class Rotator:
         """
         stored = self._store.load()
         ring = self._bound(self._new_ring() if stored is None else stored.ring)
-        wished = self._wished(ring, "plan", force=force)
+        with_rotation_request = self._wished(ring, "plan", force=force)
         held, now = self._held(), self._steps.clock.now()
-        return tuple(plan(wished, held, now, keep_standby=self._keep_standby))
+        return tuple(plan(with_rotation_request, held, now, keep_standby=self._keep_standby))
 
     def _wished(self, ring: Ring, reason: str, *, force: bool) -> Ring:
         self._require_configured()
@@ -191,14 +198,14 @@ class Rotator:
         if refusal and not force:
             raise RotationRefused(
                 f"The last rotation of {self._binding.region} is not over. {refusal}",
-                way_out="Rotate again after that, or with --force, which spends the standby.",
+                hint="Rotate again after that, or with --force, which spends the standby.",
             )
         if refusal and ring.standby is None:
             raise RotationRefused(
                 f"There is no standby to rotate to in {self._binding.region}. {refusal}",
-                way_out="Wait for that: then there is a slot for the next key pair.",
+                hint="Wait for that: then there is a slot for the next key pair.",
             )
-        return ring.wished(Wish(now, self._steps.by, reason))
+        return ring.with_rotation_request(RotationRequest(now, self._steps.by, reason))
 
     def revoke(self, key_ids: Collection[str], reason: str) -> Ring:
         """The ring with those pairs declared stolen (rule 10); `reconcile` gets rid of them.
@@ -210,10 +217,12 @@ class Rotator:
         act = self._steps.act(reason)
         ring = stored.ring.compromised(key_ids, act)
         if ring.active is not None and ring.active.is_compromised:
-            ring = ring.wished(Wish(act.at, act.by, reason, is_urgent=True))
+            ring = ring.with_rotation_request(
+                RotationRequest(act.at, act.by, reason, is_urgent=True)
+            )
         return self._store.save(ring, replacing=stored.version).ring
 
-    def reconcile(self, on_step: Callable[[Step], None]) -> WaitUntil | Settled:
+    def reconcile(self, on_step: Callable[[Step], None]) -> WaitUntil | Done:
         """Until when to wait, or that nothing is left, after every step that is allowed now.
 
         `on_step` is called before each step, for progress.
@@ -229,18 +238,18 @@ class Rotator:
             stored = self._do(stored, step, _why(stored.ring))
         stored, held = self._observe()
         while True:
-            outlook = next_step(
+            upcoming = next_step(
                 stored.ring,
                 held,
                 self._steps.clock.now(),
                 keep_standby=self._keep_standby,
-                winding_down=self._winding_down,
+                decommissioning=self._winding_down,
             )
-            if not isinstance(outlook, Step):
-                return outlook
-            on_step(outlook)
-            stored = self._do(stored, outlook, _why(stored.ring))
-            if outlook.action in (Action.IMPORT, Action.DELETE):
+            if not isinstance(upcoming, Step):
+                return upcoming
+            on_step(upcoming)
+            stored = self._do(stored, upcoming, _why(stored.ring))
+            if upcoming.action in (Action.IMPORT, Action.DELETE):
                 stored, held = self._observe()
 
     # --- What all of it stands on
@@ -290,7 +299,7 @@ class Rotator:
         if refusal := binding_refusal(ring, self._binding):
             raise RotationRefused(
                 refusal,
-                way_out="Use the settings and the AWS environment that the ring was made with.",
+                hint="Use the settings and the AWS environment that the ring was made with.",
             )
         return ring.with_terms(self._terms)
 
@@ -299,7 +308,7 @@ class Rotator:
             raise RotationRefused(
                 f"{self._binding.region} is not among the configured regions: its key pairs only "
                 "drain and go.",
-                way_out="Add it to ivs.regions to keep it; `tokensvc keys reconcile --region "
+                hint="Add it to ivs.regions to keep it; `tokensvc keys reconcile --region "
                 f"{self._binding.region}` goes on with leaving it.",
             )
 
@@ -307,9 +316,9 @@ class Rotator:
         if (arn.region, arn.account_id) != (self._binding.region, self._binding.account_id):
             raise RotationRefused(
                 f"{arn} is not of account {self._binding.account_id} in {self._binding.region}.",
-                way_out="Check `account_id` in the settings, the AWS credentials, and --region.",
+                hint="Check `account_id` in the settings, the AWS credentials, and --region.",
             )
 
 
 def _why(ring: Ring) -> str:
-    return ring.wish.reason if ring.wish is not None else "reconcile"
+    return ring.rotation_request.reason if ring.rotation_request is not None else "reconcile"

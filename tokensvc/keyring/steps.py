@@ -18,7 +18,7 @@ from tokensvc.errors import IvsRefused, NotFound, RotationRefused
 from tokensvc.ivs.model import HeldKeyPair
 from tokensvc.keyring.custody.base import Custody
 from tokensvc.keyring.model import DEPLOYMENT_TAG, KEY_TAG, Act, KeyPair, Ring
-from tokensvc.keyring.ownership import freeing_call, who_sits_where
+from tokensvc.keyring.ownership import freeing_call, slot_listing
 from tokensvc.keyring.rotation import Action, Step
 from tokensvc.p384 import PublicKey, Signer
 
@@ -91,7 +91,7 @@ class Steps:
                 held = self._import(ring, ring.pair(key_id))
                 return ring.published(key_id, held.arn, self.act(why))
             case Action.RECORD_IMPORT:
-                held = self._found(required_public_half(ring.pair(key_id)))
+                held = self._found(required_public_key(ring.pair(key_id)))
                 return ring.published(key_id, held.arn, self.act(why))
             case Action.SWITCH:
                 return self._switched(ring, ring.pair(key_id), why)
@@ -113,7 +113,7 @@ class Steps:
                 return ring.destroyed(key_id, self._destroy(ring.pair(key_id)))
 
     def _import(self, ring: Ring, pair: KeyPair) -> HeldKeyPair:
-        public_key = required_public_half(pair)
+        public_key = required_public_key(pair)
         tags = {DEPLOYMENT_TAG: ring.deployment, KEY_TAG: pair.key_id}
         try:
             held = self.key_pairs.import_pair(public_key, name=pair.name_in_ivs, tags=tags)
@@ -121,8 +121,8 @@ class Steps:
             if exc.aws_code == "ServiceQuotaExceededException":
                 raise RotationRefused(
                     f"IVS takes no more key pairs in {ring.region}:\n"
-                    + who_sits_where(ring, self.key_pairs.held()),
-                    way_out="Free a slot, then run `tokensvc keys reconcile`.",
+                    + slot_listing(ring, self.key_pairs.held()),
+                    hint="Free a slot, then run `tokensvc keys reconcile`.",
                 ) from exc
             if exc.aws_code != "ConflictException":
                 raise
@@ -132,14 +132,14 @@ class Steps:
             raise RotationRefused(
                 f"IVS took {pair.key_id} with the fingerprint {held.fingerprint}; ours is "
                 f"{public_key.fingerprint}.",
-                way_out=f"Delete {held.arn}: nothing may be signed for it.",
+                hint=f"Delete {held.arn}: nothing may be signed for it.",
             )
         if held.arn.account_id != ring.account_id:
             # Not recorded: the pair is imported again where it belongs.
             raise RotationRefused(
                 f"IVS took {pair.key_id} as {held.arn}, which is not of account {ring.account_id}: "
                 "these AWS credentials are another account's.",
-                way_out=f"Delete it: {freeing_call(held)}\nThen run `tokensvc keys reconcile` with "
+                hint=f"Delete it: {freeing_call(held)}\nThen run `tokensvc keys reconcile` with "
                 f"credentials of account {ring.account_id}.",
             )
         return held
@@ -150,12 +150,12 @@ class Steps:
                 return held
         raise RotationRefused(
             f"IVS holds no key pair with the fingerprint {public_key.fingerprint}.",
-            way_out="Run `tokensvc keys reconcile` again: it was deleted a moment ago.",
+            hint="Run `tokensvc keys reconcile` again: it was deleted a moment ago.",
         )
 
     def _switched(self, ring: Ring, pair: KeyPair, why: str) -> Ring:
         signer = self._signer_fit_to_switch_to(pair)
-        if ring.wish is not None and ring.wish.is_urgent:
+        if ring.rotation_request is not None and ring.rotation_request.is_urgent:
             # An edge that does not know the new key yet must not keep the stolen one at work.
             return ring.switched_to(pair.key_id, self.act(f"{why} (urgent: no publish delay)"))
         if self.canary is not None:
@@ -168,7 +168,7 @@ class Steps:
         if self._held_as_recorded(pair) is None:
             raise RotationRefused(
                 f"IVS no longer holds {pair.key_id} as {pair.arn}: its tokens would be refused.",
-                way_out="The key that signs goes on. `tokensvc keys list` shows what IVS holds.",
+                hint="The key that signs goes on. `tokensvc keys list` shows what IVS holds.",
             )
         return signer
 
@@ -182,7 +182,7 @@ class Steps:
     def _delete(self, pair: KeyPair) -> None:
         if pair.arn is None:
             # The answer to its import was lost, so only the fingerprint finds it.
-            self.key_pairs.delete(self._found(required_public_half(pair)).arn)
+            self.key_pairs.delete(self._found(required_public_key(pair)).arn)
         elif (held := self._held_as_recorded(pair)) is not None:
             self.key_pairs.delete(held.arn)
 
@@ -194,10 +194,10 @@ class Steps:
             held = self.key_pairs.get(pair.arn)
         except NotFound:
             return None
-        if held.fingerprint != required_public_half(pair).fingerprint:
+        if held.fingerprint != required_public_key(pair).fingerprint:
             raise RotationRefused(
                 f"{pair.arn} holds another key than {pair.key_id}, so it is not ours to touch.",
-                way_out="Find out who imported it; this state may be an old copy.",
+                hint="Find out who imported it; this state may be an old copy.",
             )
         return held
 
@@ -209,13 +209,13 @@ def self_checked_signer(custody: Custody, pair: KeyPair) -> Signer:
         CustodyDamaged, CustodyUnavailable, InvalidSignature: when the private half can't be used.
         RotationRefused: when custody has not made it yet.
     """
-    public_key = required_public_half(pair)
+    public_key = required_public_key(pair)
     signer = custody.signer(pair.key_id, public_key)
     public_key.verify(signer.sign(_SELF_CHECK_MESSAGE), _SELF_CHECK_MESSAGE)
     return signer
 
 
-def required_public_half(pair: KeyPair) -> PublicKey:
+def required_public_key(pair: KeyPair) -> PublicKey:
     """The pair's public half.
 
     Raises:
@@ -223,6 +223,6 @@ def required_public_half(pair: KeyPair) -> PublicKey:
     """
     if pair.public_key is None:
         raise RotationRefused(
-            f"{pair.key_id} has no public half yet.", way_out="Run `tokensvc keys reconcile`."
+            f"{pair.key_id} has no public half yet.", hint="Run `tokensvc keys reconcile`."
         )
     return pair.public_key

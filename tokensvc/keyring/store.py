@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Self
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 
 from tokensvc.arns import PlaybackKeyArn, Region, parse_region
 from tokensvc.errors import (
     InvalidArn,
     InvalidKeyMaterial,
+    InvariantBroken,
     NoSigningKey,
     StateConflict,
     StateDamaged,
@@ -19,9 +20,9 @@ from tokensvc.keyring.model import (
     KeyPair,
     KeyState,
     Ring,
+    RotationRequest,
     Terms,
     Transition,
-    Wish,
     broken_invariants,
 )
 from tokensvc.p384 import PublicKey
@@ -64,9 +65,15 @@ class RingStore:
         Raises:
             StateConflict: when another rotator was faster; nothing was written.
             StateUnavailable: when the state can't be written now.
-            StateDamaged: when the ring breaks an invariant: a fault of ours, stopped here.
+            InvariantBroken: when the ring breaks an invariant, which is a bug; nothing was written.
         """
-        _require_possible(ring)
+        if broken := broken_invariants(ring):
+            raise InvariantBroken(
+                f"The change to the ring of {ring.region} was not saved, because it would break an "
+                f"invariant: {' '.join(broken)} Nothing was written.",
+                hint="This is a bug in tokensvc. Please report it with the output of "
+                f"`tokensvc keys history --region {ring.region}`.",
+            )
         try:
             version = self._state.save(self._name, encode_ring(ring), replacing=replacing)
         except StateConflict as exc:
@@ -83,7 +90,7 @@ def another_was_faster(region: Region) -> StateConflict:
     """What the loser of two rotators says (rule 7)."""
     return StateConflict(
         f"Another process moved the ring of {region} on just now.",
-        way_out="`tokensvc keys list` shows what it did. Then run the same command again.",
+        hint="`tokensvc keys list` shows what it did. Then run the same command again.",
     )
 
 
@@ -91,7 +98,7 @@ def no_ring_yet(region: Region) -> NoSigningKey:
     """What is said where a region's ring is needed and was never saved."""
     return NoSigningKey(
         f"There is no key pair of {region} yet.",
-        way_out=f"`tokensvc keys reconcile --region {region}` makes the first one.",
+        hint=f"`tokensvc keys reconcile --region {region}` makes the first one.",
     )
 
 
@@ -110,19 +117,16 @@ def decode_ring(document: Document) -> Ring:
         require_schema(document, SCHEMA_VERSION, what="The ring")
         ring = _RingText.model_validate_json(document.body).ring()
     except (ValueError, InvalidArn, InvalidKeyMaterial) as exc:
-        raise StateDamaged("The ring's document can't be read.", way_out=_RESTORE) from exc
-    _require_possible(ring)
+        raise StateDamaged("The ring's document can't be read.", hint=_RESTORE) from exc
+    if broken := broken_invariants(ring):
+        raise StateDamaged(
+            f"The stored ring of {ring.region} breaks an invariant: {' '.join(broken)}",
+            hint=_RESTORE,
+        )
     return ring
 
 
 _RESTORE = "Restore the state from its last copy, then run `tokensvc keys reconcile`."
-
-
-def _require_possible(ring: Ring) -> None:
-    if broken := broken_invariants(ring):
-        raise StateDamaged(
-            f"The ring of {ring.region} can't be: {' '.join(broken)}", way_out=_RESTORE
-        )
 
 
 class _Text(BaseModel):
@@ -175,7 +179,7 @@ class _TermsText(_Text):
     clock_skew_seconds: int
 
 
-class _WishText(_Text):
+class _RotationRequestText(_Text):
     requested_at: float
     requested_by: str
     reason: str
@@ -207,7 +211,10 @@ class _RingText(_Text):
     deployment: str
     terms: _TermsText
     pairs: list[_PairText]
-    wish: _WishText | None
+    # `wish` is this member's name in documents written before it was renamed.
+    rotation_request: _RotationRequestText | None = Field(
+        validation_alias=AliasChoices("rotation_request", "wish")
+    )
     history: list[_TransitionText]
 
     @classmethod
@@ -220,7 +227,11 @@ class _RingText(_Text):
             deployment=ring.deployment,
             terms=_TermsText.model_validate(ring.terms, from_attributes=True),
             pairs=[_PairText.of(pair) for pair in ring.pairs],
-            wish=_WishText.model_validate(ring.wish, from_attributes=True) if ring.wish else None,
+            rotation_request=_RotationRequestText.model_validate(
+                ring.rotation_request, from_attributes=True
+            )
+            if ring.rotation_request
+            else None,
             history=[
                 _TransitionText(
                     at=line.at,
@@ -242,6 +253,8 @@ class _RingText(_Text):
             deployment=self.deployment,
             terms=Terms(**self.terms.model_dump()),
             pairs=tuple(pair.pair() for pair in self.pairs),
-            wish=Wish(**self.wish.model_dump()) if self.wish else None,
+            rotation_request=RotationRequest(**self.rotation_request.model_dump())
+            if self.rotation_request
+            else None,
             history=tuple(line.transition() for line in self.history),
         )

@@ -14,11 +14,11 @@ from tokensvc.clock import Clock, Moment
 from tokensvc.errors import TokensvcError
 from tokensvc.keyring.custody.base import Custody
 from tokensvc.keyring.model import KeyPair, KeyState, Ring
-from tokensvc.keyring.steps import required_public_half, self_checked_signer
+from tokensvc.keyring.steps import required_public_key, self_checked_signer
 from tokensvc.keyring.store import decode_ring, document_name, no_ring_yet
 from tokensvc.p384 import PublicKey, Signer
 from tokensvc.state.base import Document, State
-from tokensvc.state.following import Followed
+from tokensvc.state.following import Watched
 
 _logger = logging.getLogger(__name__)
 
@@ -53,7 +53,7 @@ class RingView:
         self.region = region
         self._custody = custody
         self._signers: dict[str, Signer] = {}
-        self._followed: Followed[Ring | None] = Followed(
+        self._followed: Watched[Ring | None] = Watched(
             state,
             document_name(region),
             _decode,
@@ -110,7 +110,7 @@ class RingView:
         pair = ring.require_active()
         return ActiveKey(pair.key_id, self._signer_of(pair), ring.terms.longest_ttl_seconds)
 
-    def public_halves(self, moment: Moment) -> Sequence[PublicKey]:
+    def public_keys(self, moment: Moment) -> Sequence[PublicKey]:
         """The public halves whose tokens may still play: of the active and the retiring pairs.
 
         None that was declared stolen: nobody is to believe a thief for as long as IVS may.
@@ -121,7 +121,7 @@ class RingView:
         """
         pairs = self.ring(moment).in_state(KeyState.ACTIVE, KeyState.RETIRING)
         return [
-            required_public_half(pair)
+            required_public_key(pair)
             for pair in pairs
             if pair.activated_at is not None and not pair.is_compromised
         ]

@@ -52,7 +52,7 @@ class EdgeCanary:
         if not channel.is_private:
             raise ChannelNotPrivate(
                 f"The canary channel {self.channel_arn} is public: it takes any token.",
-                way_out="Set rotation.canary_channels to a private channel.",
+                hint="Set rotation.canary_channels to a private channel.",
             )
         options = PlaybackOptions(ttl_seconds=_TTL_SECONDS)
         claims = PlaybackClaims.at(self.clock.now(), self.channel_arn, options)
@@ -61,7 +61,7 @@ class EdgeCanary:
             raise RotationRefused(
                 f"IVS's edge does not take the new key's tokens yet: {self.channel_arn} "
                 "answers 403.",
-                way_out="The key that signs goes on. Run `tokensvc keys reconcile` in a minute.",
+                hint="The key that signs goes on. Run `tokensvc keys reconcile` in a minute.",
             )
 
     def _status(self, url: str) -> int:
@@ -71,12 +71,12 @@ class EdgeCanary:
             # The exception may name the URL, token included: it must not be chained into a log.
             raise IvsUnavailable(
                 f"IVS's edge did not answer for the canary channel ({type(exc).__name__}).",
-                way_out="Check the network and any proxy; run `tokensvc keys reconcile` again.",
+                hint="Check the network and any proxy; run `tokensvc keys reconcile` again.",
             ) from None
         if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             raise IvsUnavailable(
                 f"IVS's edge failed for the canary channel (HTTP {status}).",
-                way_out="Run `tokensvc keys reconcile` again.",
+                hint="Run `tokensvc keys reconcile` again.",
             )
         return status
 

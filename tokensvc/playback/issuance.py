@@ -209,7 +209,7 @@ class PlaybackIssuer:
         except InvalidArn as exc:
             raise InvalidRequest(
                 exc.detail,
-                way_out=exc.way_out,
+                hint=exc.hint,
                 problems=(Problem("channel", "channel_arn", str(exc)),),
             ) from exc
 
@@ -219,7 +219,7 @@ class PlaybackIssuer:
         except KeyError as exc:
             raise ChannelNotFound(
                 "No channel of that name is configured.",
-                way_out="Give the channel's ARN, or a name of the settings' section [channels].",
+                hint="Give the channel's ARN, or a name of the settings' section [channels].",
             ) from exc
 
     def _ring(self, arn: ChannelArn) -> RingView:
@@ -228,7 +228,7 @@ class PlaybackIssuer:
         except KeyError as exc:
             raise ChannelNotFound(
                 f"This service has no key pairs in {arn.region}, the channel's region.",
-                way_out=f"It serves {', '.join(sorted(self._rings))}; an operator adds regions in "
+                hint=f"It serves {', '.join(sorted(self._rings))}; an operator adds regions in "
                 "the settings' section [ivs].",
             ) from exc
 
@@ -236,7 +236,7 @@ class PlaybackIssuer:
         if not self._limits.allow_plain_urls:
             raise ChannelNotPrivate(
                 f"Anyone may watch the channel {channel.arn}: a token would protect nothing.",
-                way_out="Enable its playback authorization (UpdateChannel, authorized=true), or "
+                hint="Enable its playback authorization (UpdateChannel, authorized=true), or "
                 "let the setting playback.allow_plain_urls answer with its URL.",
             )
         return PlaybackUrl(playback_url=channel.playback_url, channel_arn=channel.arn)

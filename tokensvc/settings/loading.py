@@ -77,7 +77,7 @@ def load_settings(config: Path | None, environment: Mapping[str, str]) -> Settin
     if problems:
         raise SettingsInvalid(
             f"The settings are wrong ({path or 'no file, the environment alone'}):",
-            way_out="`tokensvc init` writes a file that explains every setting.",
+            hint="`tokensvc init` writes a file that explains every setting.",
             problems=tuple(problems),
         )
     return _with_absolute_paths(Settings(**sections), sources.folder)
@@ -128,11 +128,11 @@ def _read_toml(path: Path) -> dict[str, Any]:
     except OSError as exc:
         raise SettingsInvalid(
             f"The settings file {path} can't be read ({exc.strerror}).",
-            way_out="Name another with --config, or write one with `tokensvc init`.",
+            hint="Name another with --config, or write one with `tokensvc init`.",
         ) from exc
     except ValueError as exc:
         raise SettingsInvalid(
-            f"The settings file {path} is not TOML: {exc}.", way_out="Mend that line."
+            f"The settings file {path} is not TOML: {exc}.", hint="Mend that line."
         ) from exc
 
 

@@ -43,7 +43,7 @@ class _Attempt:
     error: TokensvcError | None
 
 
-class Followed(Generic[T]):
+class Watched(Generic[T]):
     """Follows the document `name`; to be started in the process that uses it, after any fork.
 
     Args:

@@ -30,5 +30,5 @@ def require_schema(document: Document, ours: int, *, what: str) -> None:
     if theirs != ours:
         raise StateDamaged(
             f"{what} in the state: schema version {theirs}, and this program reads {ours}.",
-            way_out="Another release of tokensvc wrote it: run that one here too.",
+            hint="Another release of tokensvc wrote it: run that one here too.",
         )

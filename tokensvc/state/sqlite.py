@@ -204,7 +204,7 @@ class SqliteState:
                 raise StateConflict(
                     f"Another process saved the document {name!r} first: it has version {stored},"
                     f" and version {replacing} was to be replaced.",
-                    way_out="Nothing was written. Do it again: it is decided on what is there now.",
+                    hint="Nothing was written. Do it again: it is decided on what is there now.",
                 )
             connection.execute(
                 "INSERT OR REPLACE INTO documents (name, body, version, writer)"
@@ -273,13 +273,13 @@ class SqliteState:
         if application_id != APPLICATION_ID:
             raise StateDamaged(
                 f"The file {self._path} is no state of tokensvc.",
-                way_out="Name another file in the setting state.url, or move this one away.",
+                hint="Name another file in the setting state.url, or move this one away.",
             )
         if schema_version > SCHEMA_VERSION:
             raise StateDamaged(
                 f"A newer tokensvc wrote the state file {self._path} (schema version"
                 f" {schema_version}; this program reads {SCHEMA_VERSION}).",
-                way_out="Run that release again, or a later one.",
+                hint="Run that release again, or a later one.",
             )
         (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
         if verdict != "ok":
@@ -295,28 +295,28 @@ class SqliteState:
             case "ERROR":
                 return StateDamaged(
                     f"The state file {self._path} lacks tables that every state has.",
-                    way_out=_RESTORE_WAY_OUT,
+                    hint=_RESTORE_HINT,
                 )
             case "FULL":
                 return StateUnavailable(
                     f"There is no room left to write the state file {self._path}.",
-                    way_out="Make room on its disk.",
+                    hint="Make room on its disk.",
                 )
             case "BUSY" | "LOCKED":
                 return StateUnavailable(
                     f"Another process has locked the state file {self._path} for more than"
                     f" {_BUSY_TIMEOUT_SECONDS:g} seconds.",
-                    way_out="Find the program that holds it open, for example with fuser.",
+                    hint="Find the program that holds it open, for example with fuser.",
                 )
             case _:
                 return StateUnavailable(
                     f"The state file {self._path} can't be opened, read or written.",
-                    way_out="Check that it is there, that this user may read and write it and its"
+                    hint="Check that it is there, that this user may read and write it and its"
                     " folder, and that the disk is sound.",
                 )
 
     def _damaged(self) -> StateDamaged:
-        return StateDamaged(f"The state file {self._path} is damaged.", way_out=_RESTORE_WAY_OUT)
+        return StateDamaged(f"The state file {self._path} is damaged.", hint=_RESTORE_HINT)
 
 
 def _version(connection: sqlite3.Connection, name: str) -> int:
@@ -332,7 +332,7 @@ def _count_change(connection: sqlite3.Connection, kind: str) -> None:
     )
 
 
-_RESTORE_WAY_OUT = (
+_RESTORE_HINT = (
     "Stop every process that uses it, move it away together with its neighbours -wal and -shm, and"
     " put a copy back in its place."
 )

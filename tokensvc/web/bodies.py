@@ -26,11 +26,11 @@ def read_json(request: Request, *, longest_bytes: int) -> object:
     if request.mimetype != "application/json":
         raise UnsupportedMediaType(
             "The body is not JSON by its Content-Type.",
-            way_out="Send `Content-Type: application/json`.",
+            hint="Send `Content-Type: application/json`.",
         )
     too_large = BodyTooLarge(
         f"This route takes bodies of at most {longest_bytes} bytes.",
-        way_out="Ask for less at once.",
+        hint="Ask for less at once.",
     )
     if (request.content_length or 0) > longest_bytes:
         raise too_large

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from flask import Request
 
-from tokensvc.access.api_keys import WAY_IN, ApiKeys, authenticate
+from tokensvc.access.api_keys import AUTHENTICATION_HINT, ApiKeys, authenticate
 from tokensvc.access.callers import Caller
 from tokensvc.clock import Moment
 from tokensvc.errors import Unauthenticated
@@ -23,7 +23,7 @@ def caller_of(request: Request, service: Service) -> Caller:
     """
     scheme, _, credentials = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() != "bearer":
-        raise Unauthenticated("The request carries no API key.", way_out=WAY_IN)
+        raise Unauthenticated("The request carries no API key.", hint=AUTHENTICATION_HINT)
     return authenticate(known_api_keys(service, Moment.of(service.clock)), credentials.strip())
 
 

@@ -25,7 +25,7 @@ def create_blueprint(service: Service) -> Blueprint:
 
     @routes.get("/.well-known/jwks.json")
     def jwks() -> Response:
-        halves = _public_halves(service.rings.values(), Moment.of(service.clock))
+        halves = _public_keys(service.rings.values(), Moment.of(service.clock))
         # By thumbprint: one key may have been adopted in two regions.
         keys = {half.thumbprint: half.jwk() for half in halves}
         answer = jsonify(keys=[keys[thumbprint] for thumbprint in sorted(keys)])
@@ -37,10 +37,10 @@ def create_blueprint(service: Service) -> Blueprint:
     return routes
 
 
-def _public_halves(rings: Iterable[RingView], moment: Moment) -> Iterator[PublicKey]:
+def _public_keys(rings: Iterable[RingView], moment: Moment) -> Iterator[PublicKey]:
     for ring in rings:
         try:
-            yield from ring.public_halves(moment)
+            yield from ring.public_keys(moment)
         except NoSigningKey:
             # A region that never had a key pair has no tokens to verify.
             continue

@@ -110,7 +110,7 @@ def create_blueprint(service: Service) -> Blueprint:
         try:
             return do()
         except Exception as raised:  # noqa: BLE001 -- One item's fault is told in its place, and logged there.
-            return problems.document(problems.told(raised))
+            return problems.document(problems.public_error(raised))
 
     return routes
 

@@ -16,7 +16,6 @@ be a path or a permission. What waiting does not cure is `internal_error`.
 
 from __future__ import annotations
 
-import dataclasses
 import logging
 
 from flask import Flask, Response, json
@@ -37,7 +36,7 @@ def install(app: Flask) -> None:
     app.register_error_handler(Exception, _answer)
 
 
-def told(raised: Exception) -> TokensvcError:
+def public_error(raised: Exception) -> TokensvcError:
     """What the caller is told of that exception; what the service is to blame for is logged."""
     error = _as_ours(raised)
     if error.http_status >= _FIRST_SERVER_ERROR:
@@ -63,10 +62,10 @@ def document(error: TokensvcError) -> dict[str, object]:
         "code": error.code,
         "detail": error.detail,
     }
-    if error.way_out:
-        members["way_out"] = error.way_out
+    if error.hint:
+        members["hint"] = error.hint
     if error.problems:
-        members["errors"] = [dataclasses.asdict(problem) for problem in error.problems]
+        members["errors"] = [problem.members() for problem in error.problems]
     if error.retry_after_seconds is not None:
         members["retry_after_seconds"] = error.retry_after_seconds
     return members | {"request_id": request_id()}
@@ -86,7 +85,7 @@ def response(error: TokensvcError, **more: object) -> Response:
 
 
 def _answer(raised: Exception) -> Response:
-    answer = response(told(raised))
+    answer = response(public_error(raised))
     if isinstance(raised, MethodNotAllowed) and raised.valid_methods:
         answer.headers["Allow"] = ", ".join(sorted(raised.valid_methods))
     return answer
@@ -98,7 +97,7 @@ def _as_ours(raised: Exception) -> TokensvcError:
     if isinstance(raised, Unavailable):
         return type(raised)(
             f"{raised.title}.",
-            way_out="Try again after the seconds in Retry-After. If it stays so, tell an operator "
+            hint="Try again after the seconds in Retry-After. If it stays so, tell an operator "
             "the request ID.",
             retry_after_seconds=raised.retry_after_seconds,
         )
@@ -116,7 +115,7 @@ def _of_flask(raised: HTTPException) -> TokensvcError:
             return errors.NotFound("There is no route at this path.")
         case 405:
             return errors.MethodNotAllowed(
-                "The route does not serve this method.", way_out="The header Allow lists others."
+                "The route does not serve this method.", hint="The header Allow lists others."
             )
         case 413:
             return errors.BodyTooLarge("The body is larger than this route takes.")
@@ -129,5 +128,5 @@ def _of_flask(raised: HTTPException) -> TokensvcError:
 def _internal_error() -> TokensvcError:
     return TokensvcError(
         "The service met a fault of its own.",
-        way_out="Tell an operator the request ID: the log says more.",
+        hint="Tell an operator the request ID: the log says more.",
     )

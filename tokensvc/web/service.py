@@ -10,7 +10,7 @@ from tokensvc.arns import Region
 from tokensvc.clock import Clock
 from tokensvc.keyring.view import RingView
 from tokensvc.playback.issuance import PlaybackIssuer
-from tokensvc.state.following import Followed
+from tokensvc.state.following import Watched
 
 
 class Service(Protocol):
@@ -22,7 +22,7 @@ class Service(Protocol):
         ...
 
     @property
-    def api_keys(self) -> Followed[ApiKeys]:
+    def api_keys(self) -> Watched[ApiKeys]:
         """The API keys, watched."""
         ...
 

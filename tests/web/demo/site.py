@@ -34,7 +34,7 @@ from tokensvc.keyring.steps import Steps
 from tokensvc.keyring.store import RingStore
 from tokensvc.keyring.view import RingView
 from tokensvc.playback.issuance import PlaybackIssuer, PlaybackLimits
-from tokensvc.state.following import Followed
+from tokensvc.state.following import Watched
 from tokensvc.state.sqlite import SqliteState
 from tokensvc.web.app import create_app
 from tokensvc.web.demo.blueprint import create_blueprint
@@ -125,7 +125,7 @@ def _service(
         audit=JsonLinesAudit(audit),
         clock=CLOCK,
     )
-    keys: Followed[ApiKeys] = Followed(
+    keys: Watched[ApiKeys] = Watched(
         state, DOCUMENT_NAME, ApiKeys.decode, clock=CLOCK, refresh_seconds=60
     )
     return Service(issuer, keys, rings, view_max_age_seconds=120, clock=CLOCK, clients=clients)

@@ -105,7 +105,7 @@ class DemoFolder:
         except OSError as exc:
             raise DemoFailed(
                 f"The demo's folder {self.path} can't be written ({exc.strerror}).",
-                way_out="Name another with --folder.",
+                hint="Name another with --folder.",
             ) from exc
         with lock:
             try:
@@ -113,7 +113,7 @@ class DemoFolder:
             except BlockingIOError as exc:
                 raise DemoFailed(
                     f"Another demo is running in {self.path}.",
-                    way_out="End it with Ctrl-C in its terminal, or name another --folder.",
+                    hint="End it with Ctrl-C in its terminal, or name another --folder.",
                 ) from exc
             yield
 

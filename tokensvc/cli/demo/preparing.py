@@ -88,7 +88,7 @@ def _set_live(local_ivs_url: str, channel_arn: ChannelArn, *, live: bool) -> Non
         wanted = "live" if live else "offline"
         raise DemoFailed(
             f"Local IVS did not take {channel_arn} {wanted} (HTTP {status}).",
-            way_out="Its log in the demo's folder says why.",
+            hint="Its log in the demo's folder says why.",
         )
 
 

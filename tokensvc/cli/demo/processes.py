@@ -53,7 +53,7 @@ class Server:
                 "\n".join(
                     [f"{self.name} has ended (exit status {status}). Its last lines:", *last]
                 ),
-                way_out=f"All of them are in {self.log}. Start again with `make run`.",
+                hint=f"All of them are in {self.log}. Start again with `make run`.",
             )
 
     def wait_until_ready(self, path: str, clock: Clock) -> None:
@@ -68,7 +68,7 @@ class Server:
             if clock.monotonic() > give_up_at:
                 raise DemoFailed(
                     f"{self.name} is not ready after {_LONGEST_START_SECONDS:.0f} s.",
-                    way_out=f"Its log {self.log} and {self.url}{path} say why.",
+                    hint=f"Its log {self.log} and {self.url}{path} say why.",
                 )
             clock.sleep(_POLL_SECONDS)
 

@@ -62,7 +62,7 @@ class FileCustody:
         }:
             raise SettingsInvalid(
                 f"A key-encryption secret needs {SECRET_BYTES} bytes.",
-                way_out="Make one with: openssl rand -base64 32",
+                hint="Make one with: openssl rand -base64 32",
             )
         self._folder = folder
         self._secret = key_encryption_secret
@@ -191,12 +191,12 @@ class FileCustody:
                     raise
                 raise CustodyDamaged(
                     f"The private half of {key_id} is missing: there is no file {path}.",
-                    way_out=_REPLACE_WAY_OUT,
+                    hint=_REPLACE_HINT,
                 ) from exc
         if open_to_others:
             raise CustodyDamaged(
                 f"Other users can reach the private half of {key_id}.",
-                way_out=f"If none has read it: chmod 600 {path}. If one may have: tokensvc keys"
+                hint=f"If none has read it: chmod 600 {path}. If one may have: tokensvc keys"
                 f" revoke {key_id}.",
             )
         secret = self._secret
@@ -208,7 +208,7 @@ class FileCustody:
         if not _KEY_ID.fullmatch(key_id):
             raise CustodyDamaged(
                 f"{key_id!r} can't be the ID of a key pair: these are 1 to 64 of a-z, 0-9 and '-'.",
-                way_out="See the IDs with: tokensvc keys list",
+                hint="See the IDs with: tokensvc keys list",
             )
         return self._folder / f"{key_id}{_SUFFIX}"
 
@@ -220,7 +220,7 @@ class FileCustody:
             raise CustodyUnavailable(
                 f"The folder {self._folder} of the private keys can't be read or written"
                 f" ({os.strerror(exc.errno or 0)}).",
-                way_out="Check that it is there and mounted, that this user owns it, and that its"
+                hint="Check that it is there and mounted, that this user owns it, and that its"
                 " disk has room.",
             ) from exc
 
@@ -247,7 +247,7 @@ def unwrap(content: bytes, secret: bytes, *, name: str) -> ec.EllipticCurvePriva
     if _MARK.match(content) and not _is_under(secret, content):
         raise CustodyDamaged(
             f"{name} was encrypted under another key-encryption secret than the one that is set.",
-            way_out="Set the secret that was in use when the key pair was made (setting"
+            hint="Set the secret that was in use when the key pair was made (setting"
             " custody.key_encryption_secret_file; while `tokensvc keys rewrap` changes it,"
             " custody.previous_key_encryption_secret_file).",
         )
@@ -256,16 +256,16 @@ def unwrap(content: bytes, secret: bytes, *, name: str) -> ec.EllipticCurvePriva
     except TypeError as exc:
         raise CustodyDamaged(
             f"{name} is not encrypted, so it was not made here.",
-            way_out="Move the file away and take it in with: tokensvc keys adopt --private-key FILE"
+            hint="Move the file away and take it in with: tokensvc keys adopt --private-key FILE"
             " --arn ARN",
         ) from exc
     except ValueError as exc:
         raise CustodyDamaged(
-            f"{name} is damaged: the file can't be decrypted.", way_out=_REPLACE_WAY_OUT
+            f"{name} is damaged: the file can't be decrypted.", hint=_REPLACE_HINT
         ) from exc
     if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP384R1):
         raise CustodyDamaged(
-            f"{name} is damaged: the file holds a key of another kind.", way_out=_REPLACE_WAY_OUT
+            f"{name} is damaged: the file holds a key of another kind.", hint=_REPLACE_HINT
         )
     return key
 
@@ -284,11 +284,11 @@ def _another(key_id: str, found: PublicKey, expected: PublicKey) -> CustodyDamag
     return CustodyDamaged(
         f"The private half of {key_id} belongs to another public half: the record says"
         f" {expected.fingerprint}, the file says {found.fingerprint}.",
-        way_out=_REPLACE_WAY_OUT,
+        hint=_REPLACE_HINT,
     )
 
 
-_REPLACE_WAY_OUT = (
+_REPLACE_HINT = (
     "Put the right file back from a copy. If there is none, the key pair is lost. Where it signs,"
     " let another: tokensvc keys rotate. Where it doesn't, let it go: tokensvc keys revoke KEY"
 )

@@ -10,7 +10,7 @@ from tokensvc.errors import SettingsInvalid
 
 SECRET_BYTES = 32
 _HEX_CHARACTERS = 2 * SECRET_BYTES
-_WAY_OUT = (
+_HINT = (
     "If keys are encrypted under one, put it back. For a new deployment, make one with:"
     " openssl rand -base64 32"
 )
@@ -37,15 +37,15 @@ def load_key_encryption_secret(source: Path | str, *, keys_folder: Path | None =
     if keys_folder is not None and source.resolve().is_relative_to(keys_folder.resolve()):
         raise SettingsInvalid(
             f"The key-encryption secret {where} lies in the folder of the keys that it protects.",
-            way_out="Move it to a folder that is backed up apart from the keys.",
+            hint="Move it to a folder that is backed up apart from the keys.",
         )
     try:
         content = source.read_bytes()
     except OSError as exc:
         raise SettingsInvalid(
             f"The key-encryption secret {where} can't be read.",
-            way_out="Check the setting custody.key_encryption_secret_file and the file's"
-            f" permissions. {_WAY_OUT}",
+            hint="Check the setting custody.key_encryption_secret_file and the file's"
+            f" permissions. {_HINT}",
         ) from exc
     # Nobody's 32 random bytes are all printable: such a file holds a password.
     if len(content) == SECRET_BYTES and not (content.isascii() and content.decode().isprintable()):
@@ -63,11 +63,11 @@ def _decoded(content: bytes, where: str) -> bytes:
             secret = base64.b64decode(standard + b"=" * (-len(standard) % 4), validate=True)
     except (binascii.Error, ValueError) as exc:
         raise SettingsInvalid(
-            f"The key-encryption secret {where} is neither base64 nor hex.", way_out=_WAY_OUT
+            f"The key-encryption secret {where} is neither base64 nor hex.", hint=_HINT
         ) from exc
     if len(secret) != SECRET_BYTES:
         raise SettingsInvalid(
             f"The key-encryption secret {where} has {len(secret)} bytes; it needs {SECRET_BYTES}.",
-            way_out=_WAY_OUT,
+            hint=_HINT,
         )
     return secret

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from tokensvc.clock import rfc3339
 from tokensvc.errors import TokensvcError
-from tokensvc.keyring.doctor.finding import Case, Finding, Severity
+from tokensvc.keyring.doctor.finding import Case, Finding, FindingCode, Severity
 from tokensvc.keyring.model import MOST_PAIRS_IN_IVS, KeyState
 from tokensvc.keyring.rotation import drain_ends
 from tokensvc.keyring.rotator import binding_refusal
@@ -18,7 +18,7 @@ def _binding(case: Case) -> Iterator[Finding]:
     if refusal := binding_refusal(case.ring, case.seen.binding):
         yield case.finding(
             Severity.SERIOUS,
-            "bound_elsewhere",
+            FindingCode.BINDING_MISMATCH,
             "",
             refusal,
             "Use the settings and the AWS environment that the ring was made with.",
@@ -26,12 +26,12 @@ def _binding(case: Case) -> Iterator[Finding]:
 
 
 def _signing(case: Case) -> Iterator[Finding]:
-    if case.seen.winding_down:
+    if case.seen.decommissioning:
         return  # Nothing is to sign there.
     if case.ring.active is None:
         yield case.finding(
             Severity.SERIOUS,
-            "no_active_key",
+            FindingCode.NO_ACTIVE_KEY,
             "",
             f"No key pair is active in {case.region}: nothing is signed for it.",
             case.reconcile,
@@ -39,7 +39,7 @@ def _signing(case: Case) -> Iterator[Finding]:
     elif case.seen.keep_standby and case.ring.standby is None:
         yield case.finding(
             Severity.WARNING,
-            "no_standby",
+            FindingCode.NO_STANDBY,
             "",
             "There is no standby: in an emergency a key pair would have to be made first.",
             _when_a_slot_is_free(case) + case.reconcile,
@@ -63,7 +63,7 @@ def _stolen(case: Case) -> Iterator[Finding]:
         if pair.is_compromised and pair.state is not KeyState.RETIRED:
             yield case.finding(
                 Severity.SERIOUS,
-                "stolen_key_not_gone",
+                FindingCode.COMPROMISED_KEY_IN_IVS,
                 pair.key_id,
                 f"{pair.key_id} was declared stolen, and IVS has not confirmed that it is gone.",
                 case.reconcile,
@@ -77,7 +77,7 @@ def _age(case: Case) -> Iterator[Finding]:
     if (age := case.seen.now - active.activated_at) > allowed:
         yield case.finding(
             Severity.WARNING,
-            "key_old",
+            FindingCode.KEY_OLD,
             active.key_id,
             f"{active.key_id} has signed for {age / _DAY_SECONDS:.0f} days; "
             f"rotation.key_age_warning_days allows {allowed // _DAY_SECONDS}.",
@@ -86,10 +86,10 @@ def _age(case: Case) -> Iterator[Finding]:
 
 
 def _canary(case: Case) -> Iterator[Finding]:
-    if not case.seen.has_canary and not case.seen.winding_down:
+    if not case.seen.has_canary and not case.seen.decommissioning:
         yield case.finding(
             Severity.NOTE,
-            "no_canary",
+            FindingCode.NO_CANARY,
             "",
             "No canary channel is set: whether IVS's edge takes a new key is not asked before it "
             "signs, only waited for.",
@@ -97,27 +97,27 @@ def _canary(case: Case) -> Iterator[Finding]:
         )
 
 
-def _private_halves(case: Case) -> Iterator[Finding]:
+def _private_keys(case: Case) -> Iterator[Finding]:
     for key_id, error in case.seen.unusable.items():
         signs = case.ring.pair(key_id).state is KeyState.ACTIVE
         goes = "" if signs else f"No viewer notices if it goes: tokensvc keys revoke {key_id}\nOr: "
         yield case.finding(
             Severity.SERIOUS if signs else Severity.WARNING,
-            "private_half_unusable",
+            FindingCode.PRIVATE_KEY_UNUSABLE,
             key_id,
             error.detail,
-            goes + error.way_out,
+            goes + error.hint,
         )
 
 
-def _destroyed_halves(case: Case) -> Iterator[Finding]:
+def _restored_private_keys(case: Case) -> Iterator[Finding]:
     if isinstance(case.seen.custody_key_ids, TokensvcError):
         return
     for pair in case.ring.pairs:
         if pair.destroyed_on is not None and pair.key_id in case.seen.custody_key_ids:
             yield case.finding(
                 Severity.WARNING,
-                "destroyed_half_is_back",
+                FindingCode.DESTROYED_KEY_RESTORED,
                 pair.key_id,
                 f"The private half of {pair.key_id} was destroyed on "
                 f"{rfc3339(pair.destroyed_on)}, and custody has it again: a copy was restored.",
@@ -131,6 +131,6 @@ CHECKS_OF_RING: tuple[Callable[[Case], Iterable[Finding]], ...] = (
     _stolen,
     _age,
     _canary,
-    _private_halves,
-    _destroyed_halves,
+    _private_keys,
+    _restored_private_keys,
 )

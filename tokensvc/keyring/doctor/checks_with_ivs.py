@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterable, Iterator
 from tokensvc.clock import rfc3339
 from tokensvc.errors import RotationRefused
 from tokensvc.ivs.model import HeldKeyPair
-from tokensvc.keyring.doctor.finding import Case, Finding, Severity
+from tokensvc.keyring.doctor.finding import Case, Finding, FindingCode, Severity
 from tokensvc.keyring.model import MOST_PAIRS_IN_IVS, KeyState, Ring
 from tokensvc.keyring.ownership import Owner, freeing_call, is_held, owner_of, record_of
 from tokensvc.keyring.rotation import Step, next_step
-from tokensvc.keyring.steps import required_public_half
+from tokensvc.keyring.steps import required_public_key
 
 STUCK_AFTER_SECONDS = 900
 """How long a step may be due before it counts as stuck: scheduled jobs come by more often."""
@@ -26,7 +26,7 @@ def _missing_in_ivs(case: Case) -> Iterator[Finding]:
             case KeyState.ACTIVE:
                 yield case.finding(
                     Severity.SERIOUS,
-                    "missing_in_ivs",
+                    FindingCode.MISSING_IN_IVS,
                     pair.key_id,
                     f"{pair.key_id} signs, and IVS does not hold it: {tokens_refused}",
                     f"Check that the AWS credentials are of account {case.ring.account_id}. If "
@@ -36,7 +36,7 @@ def _missing_in_ivs(case: Case) -> Iterator[Finding]:
             case KeyState.PUBLISHED:
                 yield case.finding(
                     Severity.WARNING,
-                    "missing_in_ivs",
+                    FindingCode.MISSING_IN_IVS,
                     pair.key_id,
                     f"{pair.key_id} is to sign next, and IVS does not hold it.",
                     f"tokensvc keys revoke {pair.key_id}",
@@ -44,7 +44,7 @@ def _missing_in_ivs(case: Case) -> Iterator[Finding]:
             case KeyState.RETIRING if pair.delete_intended_at is None:
                 yield case.finding(
                     Severity.WARNING,
-                    "missing_in_ivs",
+                    FindingCode.MISSING_IN_IVS,
                     pair.key_id,
                     f"{pair.key_id} left IVS before its tokens had ended: {tokens_refused}",
                     "Viewers who are refused need a new playback URL; nothing else is left to do.",
@@ -59,10 +59,10 @@ def _fingerprints(case: Case) -> Iterator[Finding]:
             continue
         yield case.finding(
             Severity.SERIOUS,
-            "fingerprint_mismatch",
+            FindingCode.FINGERPRINT_MISMATCH,
             pair.key_id,
             f"{held.arn} has the fingerprint {held.fingerprint}, and {pair.key_id} has "
-            f"{required_public_half(pair).fingerprint}: the record is of another key.",
+            f"{required_public_key(pair).fingerprint}: the record is of another key.",
             "Restore the newest state. If there is none: tokensvc keys revoke "
             f"--all --region {case.region}",
         )
@@ -75,7 +75,7 @@ def _others(case: Case) -> Iterator[Finding]:
             case Owner.UNRECORDED:
                 yield case.finding(
                     Severity.SERIOUS,
-                    "unrecorded",
+                    FindingCode.UNRECORDED,
                     str(held.arn),
                     f"{held.arn} ({name}) is tagged by this deployment, and this state has no "
                     "record of it: the state is older than what IVS holds.",
@@ -85,16 +85,16 @@ def _others(case: Case) -> Iterator[Finding]:
             case Owner.OTHER_DEPLOYMENT:
                 yield case.finding(
                     Severity.WARNING,
-                    "other_deployment",
+                    FindingCode.OTHER_DEPLOYMENT,
                     str(held.arn),
                     f"{held.arn} ({name}) is tagged by another deployment, and takes one of the "
                     f"{MOST_PAIRS_IN_IVS} slots.",
                     f"If that deployment is no more: {freeing_call(held)}",
                 )
-            case Owner.STRANGER:
+            case Owner.FOREIGN:
                 yield case.finding(
                     Severity.NOTE,
-                    "stranger",
+                    FindingCode.FOREIGN,
                     str(held.arn),
                     f"{held.arn} ({name}) is a stranger, and takes one of the "
                     f"{MOST_PAIRS_IN_IVS} slots.",
@@ -110,7 +110,7 @@ def _retired_in_ivs(case: Case, held: HeldKeyPair) -> Iterator[Finding]:
     if pair is not None and pair.state is KeyState.RETIRED:
         yield case.finding(
             Severity.SERIOUS,
-            "retired_in_ivs",
+            FindingCode.RETIRED_IN_IVS,
             pair.key_id,
             f"{pair.key_id} is retired, and IVS holds it again as {held.arn}: whoever has a copy "
             "of its private half can sign.",
@@ -119,14 +119,14 @@ def _retired_in_ivs(case: Case, held: HeldKeyPair) -> Iterator[Finding]:
 
 
 def _slots(case: Case) -> Iterator[Finding]:
-    if case.seen.winding_down:
+    if case.seen.decommissioning:
         return  # No rotation is to come.
     others = sum(owner_of(case.ring, held) is not Owner.OURS for held in case.held)
     if (free_for_us := MOST_PAIRS_IN_IVS - others) > 1:
         return
     yield case.finding(
         Severity.WARNING,
-        "slot_pressure",
+        FindingCode.SLOT_PRESSURE,
         "",
         f"Pairs that are not of this ring leave it {free_for_us} of the {MOST_PAIRS_IN_IVS} slots "
         "of IVS: a rotation needs two, and three to keep a standby.",
@@ -139,7 +139,9 @@ def _progress(case: Case) -> Iterator[Finding]:
         due = _step_due(case, case.seen.now)
         was_due = _step_due(case, case.seen.now - STUCK_AFTER_SECONDS)
     except RotationRefused as refusal:
-        yield case.finding(Severity.SERIOUS, "decision_needed", "", refusal.detail, refusal.way_out)
+        yield case.finding(
+            Severity.SERIOUS, FindingCode.DECISION_NEEDED, "", refusal.detail, refusal.hint
+        )
         return
     moved_at = _last_moved_at(case.ring)
     if moved_at is None:
@@ -147,7 +149,7 @@ def _progress(case: Case) -> Iterator[Finding]:
     if due and was_due and case.seen.now - moved_at >= STUCK_AFTER_SECONDS:
         yield case.finding(
             Severity.WARNING,
-            "stuck_step",
+            FindingCode.STUCK_STEP,
             due.key_id,
             f"A step is due, and nobody has done any since {rfc3339(moved_at)}: {due.sentence}.",
             f"{case.reconcile} (and let a scheduled job run it)",
@@ -160,15 +162,17 @@ def _step_due(case: Case, at: float) -> Step | None:
         case.held,
         at,
         keep_standby=case.seen.keep_standby,
-        winding_down=case.seen.winding_down,
+        decommissioning=case.seen.decommissioning,
     )
     return step if isinstance(step, Step) else None
 
 
 def _last_moved_at(ring: Ring) -> float | None:
     """When anything about the ring was last written down; None when nothing ever was."""
-    wished = None if ring.wish is None else ring.wish.requested_at
-    times = [wished, *(line.at for line in ring.history)]
+    with_rotation_request = (
+        None if ring.rotation_request is None else ring.rotation_request.requested_at
+    )
+    times = [with_rotation_request, *(line.at for line in ring.history)]
     for pair in ring.pairs:
         times += [pair.created_at, pair.published_at, pair.activated_at, pair.compromised_at]
         times += [pair.signing_ended_at, pair.delete_intended_at]

@@ -13,13 +13,13 @@ from tokensvc.errors import TokensvcError
 from tokensvc.keyring.custody.base import Custody
 from tokensvc.keyring.doctor.checks_of_ring import CHECKS_OF_RING
 from tokensvc.keyring.doctor.checks_with_ivs import CHECKS_WITH_IVS
-from tokensvc.keyring.doctor.finding import Case, Evidence, Finding, Severity
+from tokensvc.keyring.doctor.finding import Case, Evidence, Finding, FindingCode, Severity
 from tokensvc.keyring.model import KeyState, Ring, Terms
 from tokensvc.keyring.rotator import Binding
 from tokensvc.keyring.steps import self_checked_signer
 
 
-def unusable_private_halves(custody: Custody, ring: Ring) -> Mapping[str, TokensvcError]:
+def unusable_private_keys(custody: Custody, ring: Ring) -> Mapping[str, TokensvcError]:
     """What is wrong with each private half that signs or may sign next, by key ID."""
     unusable: dict[str, TokensvcError] = {}
     for pair in ring.in_state(KeyState.PENDING, KeyState.PUBLISHED, KeyState.ACTIVE):
@@ -38,7 +38,7 @@ def orphans(custody_key_ids: Collection[str], rings: Iterable[Ring]) -> Sequence
     return [
         Finding(
             Severity.WARNING,
-            "orphan",
+            FindingCode.ORPHAN,
             None,
             key_id,
             f"Custody has a private half {key_id}, and no configured region's ring has use for it.",
@@ -77,7 +77,7 @@ def _unseen(evidence: Evidence) -> Iterator[Finding]:
         # IVS that doesn't answer is told once, whatever it was asked.
         if isinstance(seen, TokensvcError) and seen.code not in said:
             said.add(seen.code)
-            yield Finding(Severity.SERIOUS, seen.code, region, "", seen.detail, seen.way_out)
+            yield Finding(Severity.SERIOUS, seen.code, region, "", seen.detail, seen.hint)
 
 
 def _elsewhere(evidence: Evidence) -> Iterator[Finding]:
@@ -88,7 +88,7 @@ def _elsewhere(evidence: Evidence) -> Iterator[Finding]:
         if held.arn.account_id != account_id:
             yield Finding(
                 Severity.SERIOUS,
-                "wrong_account",
+                FindingCode.WRONG_ACCOUNT,
                 evidence.binding.region,
                 "",
                 f"These AWS credentials are of account {held.arn.account_id}, and the settings "
@@ -105,7 +105,7 @@ def _clock(evidence: Evidence) -> Iterator[Finding]:
         return
     yield Finding(
         Severity.SERIOUS,
-        "clock_off",
+        FindingCode.CLOCK_OFF,
         evidence.binding.region,
         "",
         f"This machine's clock is {abs(offset):.0f} s {'ahead of' if offset > 0 else 'behind'} "

@@ -21,17 +21,45 @@ class Severity(StrEnum):
     NOTE = "note"
 
 
+class FindingCode(StrEnum):
+    """What an examination can find; the values are the identifiers that programs see.
+
+    Where the evidence itself could not be gathered, the finding has the code of that error.
+    """
+
+    NO_ACTIVE_KEY = "no_active_key"
+    NO_STANDBY = "no_standby"
+    NO_CANARY = "no_canary"
+    KEY_OLD = "key_old"
+    COMPROMISED_KEY_IN_IVS = "compromised_key_in_ivs"
+    PRIVATE_KEY_UNUSABLE = "private_key_unusable"
+    DESTROYED_KEY_RESTORED = "destroyed_key_restored"
+    ORPHAN = "orphan"
+    BINDING_MISMATCH = "binding_mismatch"
+    WRONG_ACCOUNT = "wrong_account"
+    CLOCK_OFF = "clock_off"
+    MISSING_IN_IVS = "missing_in_ivs"
+    RETIRED_IN_IVS = "retired_in_ivs"
+    FINGERPRINT_MISMATCH = "fingerprint_mismatch"
+    UNRECORDED = "unrecorded"
+    OTHER_DEPLOYMENT = "other_deployment"
+    FOREIGN = "foreign"
+    SLOT_PRESSURE = "slot_pressure"
+    DECISION_NEEDED = "decision_needed"
+    STUCK_STEP = "stuck_step"
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
     """One thing that is not as it should be.
 
     Attributes:
         severity: how much it matters.
-        code: a stable name of what is wrong.
+        code: a `FindingCode`, or the code of the error that hid the evidence.
         region: the region whose ring it is about; None when it is about the custody as a whole.
         subject: the key ID or ARN that it is about, or "".
         reason: what is wrong, as a sentence.
-        mend: what to do, with the command where one does it.
+        hint: what to run or change next.
     """
 
     severity: Severity
@@ -39,7 +67,18 @@ class Finding:
     region: Region | None
     subject: str
     reason: str
-    mend: str
+    hint: str
+
+    def members(self) -> dict[str, str | None]:
+        """The members that programs see."""
+        return {
+            "severity": self.severity.value,
+            "code": str(self.code),
+            "region": self.region,
+            "subject": self.subject,
+            "reason": self.reason,
+            "hint": self.hint,
+        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +111,7 @@ class Evidence:
     key_age_warning_seconds: int
     keep_standby: bool
     has_canary: bool
-    winding_down: bool
+    decommissioning: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +133,7 @@ class Case:
         return f"tokensvc keys reconcile --region {self.region}"
 
     def finding(
-        self, severity: Severity, code: str, subject: str, reason: str, mend: str
+        self, severity: Severity, code: str, subject: str, reason: str, hint: str
     ) -> Finding:
         """A finding of this region."""
-        return Finding(severity, code, self.region, subject, reason, mend)
+        return Finding(severity, code, self.region, subject, reason, hint)

@@ -19,7 +19,7 @@ from tokensvc.errors import NotPermitted, Problem, SettingsInvalid
 from tokensvc.playback.issuance import Circumstances
 from tokensvc.settings.rules import is_loopback
 from tokensvc.web.bodies import checked, read_json
-from tokensvc.web.demo.urls import Demo, Fault, Visit, Wish, good_url, refused_url
+from tokensvc.web.demo.urls import Demo, DemoRequest, Fault, Visit, good_url, refused_url
 from tokensvc.web.headers import request_id
 
 T = TypeVar("T")
@@ -28,7 +28,7 @@ LONGEST_BODY_BYTES = 1024
 
 @with_config(ConfigDict(extra="forbid", strict=True))
 @dataclass(frozen=True, slots=True)
-class RefusedWish:
+class RefusedDemoRequest:
     """What the page asks of a URL that doesn't play: what is to be wrong with it."""
 
     fault: Annotated[Fault, Field(strict=False)]  # JSON has no enumerations.
@@ -44,8 +44,8 @@ def create_blueprint(demo: Demo) -> Blueprint:
         message = f"The demo plays from loopback only, which {demo.edge_origin!r} is not."
         raise SettingsInvalid(message, problems=(Problem("edge_origin", "loopback", message),))
     headers = _security_headers(demo.edge_origin)
-    wish_form = TypeAdapter(Wish)
-    refused_form = TypeAdapter(RefusedWish)
+    demo_request_form = TypeAdapter(DemoRequest)
+    refused_form = TypeAdapter(RefusedDemoRequest)
     blueprint = Blueprint("demo", __name__, static_folder="page", static_url_path="/demo/page")
     blueprint.before_request(_refuse_strangers)
 
@@ -55,7 +55,7 @@ def create_blueprint(demo: Demo) -> Blueprint:
 
     @blueprint.post("/demo/playback-urls")
     def playback_urls() -> Response:
-        return jsonify(good_url(demo, _asked(wish_form), _visit()).members())
+        return jsonify(good_url(demo, _asked(demo_request_form), _visit()).members())
 
     @blueprint.post("/demo/refused-urls")
     def refused_urls() -> Response:
@@ -74,13 +74,13 @@ def _refuse_strangers() -> None:
     if not _is_on_loopback(request.host_url):
         raise NotPermitted(
             "The demo answers to names of this machine only.",
-            way_out="Open http://127.0.0.1 with the service's port, /demo.",
+            hint="Open http://127.0.0.1 with the service's port, /demo.",
         )
     # Browsers send Origin with every POST, and no page can forge it.
     if request.method == "POST" and request.headers.get("Origin") != _own_origin():
         raise NotPermitted(
             "The demo's backend serves the demo's own page only.",
-            way_out="Ask POST /v1/playback-urls with an API key instead.",
+            hint="Ask POST /v1/playback-urls with an API key instead.",
         )
 
 

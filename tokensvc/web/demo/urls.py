@@ -67,7 +67,7 @@ class Fault(StrEnum):
 
 @with_config(ConfigDict(extra="forbid", strict=True))
 @dataclass(frozen=True, slots=True)
-class Wish:
+class DemoRequest:
     """What the page asks of a playback URL.
 
     Attributes:
@@ -87,7 +87,7 @@ class Visit:
     circumstances: Circumstances
 
 
-def good_url(demo: Demo, wish: Wish, visit: Visit) -> PlaybackUrl:
+def good_url(demo: Demo, demo_request: DemoRequest, visit: Visit) -> PlaybackUrl:
     """A URL that plays the channel in pages of the visit's origin.
 
     Raises:
@@ -96,9 +96,9 @@ def good_url(demo: Demo, wish: Wish, visit: Visit) -> PlaybackUrl:
     request = PlaybackRequest(
         channel=str(demo.channel_arn),
         viewer_id=VIEWER_ID,
-        ttl_seconds=wish.ttl_seconds,
+        ttl_seconds=demo_request.ttl_seconds,
         allowed_origins=(visit.page_origin,),
-        maximum_resolution=wish.maximum_resolution,
+        maximum_resolution=demo_request.maximum_resolution,
     )
     return demo.issuer.issue(demo.caller, request, visit.circumstances)
 
@@ -109,7 +109,7 @@ def refused_url(demo: Demo, fault: Fault, visit: Visit) -> str:
     Raises:
         TokensvcError: as `PlaybackIssuer.issue`.
     """
-    good = good_url(demo, Wish(), visit)
+    good = good_url(demo, DemoRequest(), visit)
     return with_token(good.playback_url, _faulty_token(demo, fault, visit))
 
 
@@ -136,6 +136,6 @@ def _other_channels_token(demo: Demo, visit: Visit) -> str:
     if token is None:
         raise ChannelNotPrivate(
             f"Anyone may watch the channel {demo.other_channel_arn}: it has no tokens.",
-            way_out="Enable its playback authorization again (UpdateChannel, authorized=true).",
+            hint="Enable its playback authorization again (UpdateChannel, authorized=true).",
         )
     return token

@@ -29,7 +29,7 @@ async function post(path, body) {
     throw new Error("The service doesn't answer. Is it still running?");
   }
   const answer = await response.json();
-  if (!response.ok) throw new Error([answer.detail, answer.way_out].filter(Boolean).join(" "));
+  if (!response.ok) throw new Error([answer.detail, answer.hint].filter(Boolean).join(" "));
   return answer;
 }
 
