@@ -1,9 +1,9 @@
-# The service alone: `docker build -t tokensvc .`, then
+# Build the image with `docker build -t tokensvc .`, then start the service:
 #   docker run -p 8000:8000 -v /etc/tokensvc:/etc/tokensvc:ro -v tokensvc-keys:/srv/tokensvc/keys tokensvc
-# Commands run in the same image: `docker run … tokensvc keys list`.
-# The settings name the volume, as relative paths would lead beside them, into what can't be written:
+# Other commands run in the same image: `docker run … tokensvc keys list`.
+# Use absolute paths in the settings: a relative path would lead to a folder that can't be written.
 #   state.url = "sqlite:/srv/tokensvc/keys/state.sqlite3", custody.url = "file:/srv/tokensvc/keys"
-# The user 10001 has to be able to read the settings and the key-encryption secret.
+# User 10001 needs read access to the settings and to the key-encryption secret.
 ARG PYTHON_IMAGE=docker.io/library/python:3.13-slim
 
 FROM ${PYTHON_IMAGE} AS dependencies
@@ -13,7 +13,7 @@ RUN python3 -m venv /opt/tokensvc \
         --require-hashes -r /tmp/run.txt
 
 FROM ${PYTHON_IMAGE}
-# No shell, no home, no name that a host could share by accident.
+# A user without a shell and a home folder, with an ID that no host user is likely to have.
 RUN groupadd --gid 10001 tokensvc \
     && useradd --uid 10001 --gid tokensvc --no-create-home --no-log-init --shell /usr/sbin/nologin tokensvc \
     && install -d -o tokensvc -g tokensvc -m 0700 /srv/tokensvc/keys
@@ -30,7 +30,7 @@ ENV PATH=/opt/tokensvc/bin:$PATH \
 USER 10001:10001
 VOLUME /srv/tokensvc/keys
 EXPOSE 8000
-# The process answers; whether it is ready to sign is /readyz, for what routes requests to it.
+# /healthz: the process answers. Load balancers should use /readyz: the process is ready to sign.
 HEALTHCHECK --interval=10s --timeout=3s --start-period=10s CMD ["python3", "-c", "import os, urllib.request as u; u.urlopen(f'http://127.0.0.1:{os.environ[\"TOKENSVC_SERVICE__PORT\"]}/healthz', timeout=2)"]
 ENTRYPOINT ["python3", "-m", "tokensvc"]
 CMD ["serve"]

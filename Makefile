@@ -1,7 +1,7 @@
-# make run   starts Local IVS and the service with a private channel that plays
-# make test  checks everything, as CI does
+# make run   start Local IVS and the service, with a private channel that plays
+# make test  run every check and test, as CI does
 #
-# Both set themselves up in .venv, from the pinned requirements, whenever those have changed.
+# Both install the pinned requirements into .venv, and do so again when the pins change.
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
@@ -10,7 +10,7 @@ VENV := .venv
 AWSCLI := .venv-awscli
 BIN := $(VENV)/bin
 NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
-# The first that is new enough; `make PYTHON=/path/to/python run` names another.
+# The first interpreter that is new enough. To choose another: `make PYTHON=/path/to/python run`.
 PYTHON = $(shell for python in python3 python3.14 python3.13 python3.12 python3.11 python; do \
 	"$$python" -c '$(NEW_ENOUGH)' 2>/dev/null && echo "$$python" && break; done)
 PIP_INSTALL := -m pip --quiet --disable-pip-version-check install
@@ -24,7 +24,7 @@ help:
 run: $(VENV)/.run
 	@exec $(BIN)/tokensvc demo
 
-# Three tests at a time on two cores: many wait for a process or for time to pass.
+# Three workers on two cores, because many tests wait for a process.
 test: $(VENV)/.test $(AWSCLI)/.made
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -38,7 +38,7 @@ $(VENV)/.run $(VENV)/.test: $(VENV)/.%: requirements/%.txt pyproject.toml | $(VE
 	@$(PIP) --no-deps --no-build-isolation --editable .
 	@touch $@
 
-# The aws CLI brings a botocore of its own: it must not meet the program's.
+# The aws CLI needs another release of botocore than the program, so it has its own environment.
 $(AWSCLI)/.made: requirements/awscli.txt | $(VENV)/.made
 	@echo "Installing what requirements/awscli.txt pins ..."
 	@"$(PYTHON)" -m venv $(AWSCLI)
@@ -47,14 +47,14 @@ $(AWSCLI)/.made: requirements/awscli.txt | $(VENV)/.made
 
 $(VENV)/.made:
 	@"$(PYTHON)" -c '$(NEW_ENOUGH)' 2>/dev/null || { echo \
-		"Python 3.11 or newer is needed and was not found; name one: make PYTHON=/path/to/python run" \
+		"Python 3.11 or newer was not found. Install it, or name one: make PYTHON=/path/to/python run" \
 		>&2; exit 1; }
 	@"$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null || { echo \
-		"Python's venv module is missing (Debian, Ubuntu: apt install python3-venv)" >&2; exit 1; }
+		"The Python module venv is missing. On Debian or Ubuntu: apt install python3-venv" >&2; exit 1; }
 	@"$(PYTHON)" -m venv $(VENV)
 	@touch $@
 
-# The pins are made anew only on purpose; the tool that makes them is in no environment of ours.
+# Run `make requirements` to update the pins. It needs uv, which no environment of ours installs.
 COMPILE = uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --custom-compile-command "make requirements"
 requirements:

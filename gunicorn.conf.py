@@ -1,9 +1,9 @@
 """How gunicorn serves the service: `tokensvc serve`, or `gunicorn` in this folder.
 
-Settings are read at the start and at SIGHUP, by the master alone: a worker that takes a lost one's
-place has the same as its siblings, whatever the file says by then. SIGHUP changes nothing unless a
-start would succeed. Each worker makes the application after its fork, so that no request is lost,
-and no worker shares a thread, a socket or a database with another.
+Only the master reads the settings, at the start and at SIGHUP: a worker that replaces a lost one
+has the same settings as the other workers, even if the file has changed since. SIGHUP changes
+nothing if a start with the new settings would fail. Each worker creates the application after its
+fork, so that no request is lost and no two workers share a thread, a socket or a database.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from tokensvc.telemetry.logs import configure_logging
 
 CHECK = (sys.executable, "-m", "tokensvc", "serve", "--check")
 LONGEST_CHECK_SECONDS = 60.0
-WORKER_BOOT_ERROR = 3  # gunicorn ends, rather than trying for ever, when a worker ends with this.
-MEMORY_FOLDER = Path("/dev/shm")  # noqa: S108 # gunicorn makes a private file there.
+WORKER_BOOT_ERROR = 3  # A worker's exit status with which gunicorn stops instead of retrying.
+MEMORY_FOLDER = Path("/dev/shm")  # noqa: S108 # gunicorn creates a private file there.
 
 try:
     _settings = load_settings(None, os.environ)
@@ -38,40 +38,40 @@ pythonpath = str(Path(__file__).parent)
 bind = _service.address
 workers = _service.workers
 
-# Threads, so that a slow client or a slow look-up in IVS holds up one request and not a worker.
+# Threads, so that a slow client or a slow IVS lookup delays one request and not a whole worker.
 worker_class = "gthread"
 threads = _service.threads
-# Each answer closes its connection: otherwise one worker may get all of a backend's connections
-# while another idles, and a proxy may use one at the moment at which it is being closed.
+# Each response closes its connection. Otherwise one worker may get all connections of a backend
+# while another is idle, and a proxy may reuse a connection while the worker closes it.
 keepalive = 0
 
-timeout = 30  # seconds without a sign of life until a worker is replaced
-graceful_timeout = 15  # seconds for the requests under way when a worker is to end
-# The workers' signs of life are written to memory: a slow disk must not look like a dead worker.
+timeout = 30  # seconds without a heartbeat after which a worker is replaced
+graceful_timeout = 15  # seconds that a stopping worker gets to finish its requests
+# Heartbeats are written to memory: a slow disk must not look like a dead worker.
 worker_tmp_dir = str(MEMORY_FOLDER) if MEMORY_FOLDER.is_dir() else None
 
-limit_request_line = 2_048  # bytes; no path of ours is long, and bodies have their own limit
+limit_request_line = 2_048  # bytes; all our paths are short, and bodies have their own limit
 limit_request_fields = 64
 limit_request_field_size = 8_190
 
-# Nobody administers the service through a socket.
+# The service is not administered through a socket.
 control_socket_disable = True
 
-# Paths only: a query string, a referrer or a header may carry a token.
+# Paths only: a query string, a referrer or a header may contain a token.
 accesslog = "-" if _service.log_level in {"debug", "info"} else None
 access_log_format = "%(m)s %(U)s %(s)s %(B)s bytes %(M)s ms"
 loglevel = _service.log_level
 
 
 def app() -> Flask:
-    """The application of the settings that the master has read, made in each worker."""
+    """The application for the settings that the master has read; called in each worker."""
     import wsgi  # Importable once gunicorn has set `pythonpath`.
 
     return wsgi.app(_settings)
 
 
 def on_starting(server: Any) -> None:  # noqa: ARG001 # gunicorn calls it by position.
-    """Let gunicorn's lines go the way of all the others: JSON on standard error, redacted."""
+    """Log gunicorn's lines like all others: as redacted JSON on standard error."""
     configure_logging(_service.log_level.upper(), sys.stderr, json=True)
     for name in ("gunicorn.error", "gunicorn.access"):
         logger = logging.getLogger(name)
@@ -83,23 +83,26 @@ on_reload = on_starting
 
 
 def when_ready(server: Any) -> None:
-    """Look before each reload: gunicorn has no way back from one that fails, and would end."""
+    """Check the settings before each reload: gunicorn stops when a reload fails."""
     reload = server.handle_hup
 
-    def reload_if_it_will_do() -> None:
-        if wrong := _what_would_fail():
+    def reload_if_valid() -> None:
+        if failures := _failed_checks():
             server.log.error(
-                "The settings are not read again, and all goes on as before: %s", wrong
+                "The settings were not reloaded, and the service continues with the previous"
+                " settings: %s",
+                failures,
             )
         else:
             reload()
 
-    server.handle_hup = reload_if_it_will_do
+    server.handle_hup = reload_if_valid
 
 
-def _what_would_fail() -> str:
-    """What the check finds to be wrong, in a process of its own: it opens the state."""
+def _failed_checks() -> str:
+    """The output of the check if it fails, else ""."""
     try:
+        # A separate process, because the check opens the state.
         check = subprocess.run(  # noqa: S603 # Our own interpreter and command.
             CHECK,
             stdin=subprocess.DEVNULL,
@@ -110,7 +113,7 @@ def _what_would_fail() -> str:
             check=False,
         )
     except (OSError, subprocess.TimeoutExpired) as exc:
-        return f"they could not be checked ({type(exc).__name__})."
+        return f"`tokensvc serve --check` did not finish ({type(exc).__name__})."
     return check.stdout.strip() if check.returncode else ""
 
 
@@ -124,7 +127,7 @@ def post_worker_init(worker: Any) -> None:
 
 
 def worker_exit(server: Any, worker: Any) -> None:  # noqa: ARG001 # gunicorn calls it by position.
-    """Stop what the worker follows; a worker that failed to boot has nothing to stop."""
+    """Stop the threads of the service; a worker that failed to boot has none."""
     application = getattr(worker, "wsgi", None)
     if application is not None:
         application.extensions["tokensvc"].close()

@@ -19,10 +19,10 @@ from tokensvc.web.demo.urls import Demo
 
 
 def app(settings: Settings | None = None) -> Flask:
-    """The application of those settings, or of the environment's; `gunicorn.conf.py` starts it.
+    """The application for these settings; without settings, for those of the environment.
 
-    The service is in `extensions["tokensvc"]`. Its audit goes to standard output, a JSON line for
-    each decision.
+    The service is in `extensions["tokensvc"]`; `gunicorn.conf.py` starts it in each worker. The
+    audit is written to standard output, one JSON line for each decision.
     """
     settings = settings or load_settings(None, os.environ)
     service = build_service(settings, SystemClock(), JsonLinesAudit(sys.stdout))

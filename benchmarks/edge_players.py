@@ -1,9 +1,9 @@
-"""Many players at once on the edge of a Local IVS: `python benchmarks/edge_players.py`.
+"""Measure many simultaneous players on Local IVS's edge: `python benchmarks/edge_players.py`.
 
-Starts `tokensvc local-ivs` on a folder of its own and lets players, each with a token of its own,
-watch one private channel over real HTTP: the multivariant playlist, then a variant playlist
-whenever a segment is due, and every segment. Prints how long the answers took, bodies included,
-and ends with status 1 if a request failed.
+Starts `tokensvc local-ivs` with a temporary folder. Players, each with a token of its own, watch
+one private channel over real HTTP: the multivariant playlist, then a variant playlist once per
+segment, and every segment. Prints the response times, including bodies, and exits with status 1 if
+a request failed.
 """
 
 from __future__ import annotations
@@ -31,20 +31,20 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 ACCOUNT_ID = "123456789012"
 REGION = "us-west-2"
 SEGMENT_SECONDS = 32 / 15
-LONGEST_START_SECONDS = 30.0
-LONGEST_ANSWER_SECONDS = 10.0
+MAX_START_SECONDS = 30.0
+REQUEST_TIMEOUT_SECONDS = 10.0
 TOKEN_SECONDS = 540
 KINDS = ("multivariant playlist", "variant playlist", "init segment", "media segment")
 PERCENTILES = (50, 95, 99, 100)
 
 
 @dataclass(frozen=True)
-class Findings:
-    """What all players met; their threads share it.
+class Measurements:
+    """The response times and errors of all players. Their threads share one object.
 
     Attributes:
-        seconds: How long each answer took, by kind of request.
-        errors: What failed, in words.
+        seconds: Response times, by kind of request.
+        errors: One message for each player that failed.
     """
 
     seconds: Mapping[str, list[float]] = field(default_factory=lambda: {kind: [] for kind in KINDS})
@@ -52,14 +52,14 @@ class Findings:
 
 
 class Player:
-    """One viewer, on one connection that stays open, watching one of the renditions."""
+    """One viewer who watches one rendition, over one connection that stays open."""
 
-    def __init__(self, url: str, number: int, findings: Findings) -> None:
+    def __init__(self, url: str, number: int, measurements: Measurements) -> None:
         self._pool = urllib3.connection_from_url(
-            url, maxsize=1, retries=False, timeout=LONGEST_ANSWER_SECONDS
+            url, maxsize=1, retries=False, timeout=REQUEST_TIMEOUT_SECONDS
         )
         self._number = number
-        self._findings = findings
+        self._measurements = measurements
 
     def watch(self, playback_path: str, stop_at: float) -> None:
         """Play until `stop_at` (monotonic seconds), or until a request fails."""
@@ -67,48 +67,48 @@ class Player:
             try:
                 self._play(playback_path, stop_at)
             except (urllib3.exceptions.HTTPError, PlaybackError) as error:
-                self._findings.errors.append(f"player {self._number}: {error}")
+                self._measurements.errors.append(f"player {self._number}: {error}")
 
     def _play(self, playback_path: str, stop_at: float) -> None:
         variants = self._urls("multivariant playlist", playback_path)
         variant = variants[self._number % len(variants)]
         segments = self._urls("variant playlist", variant)
         self._get("init segment", segments[0].rpartition("/")[0] + "/init.mp4")
-        waiting = segments[-3:]  # A player begins three segments from the live edge.
+        new_segments = segments[-3:]  # A player starts three segments before the newest one.
         while time.monotonic() < stop_at:
             due_at = time.monotonic() + SEGMENT_SECONDS
-            for segment in waiting:
+            for segment in new_segments:
                 self._get("media segment", segment)
             time.sleep(max(0.0, due_at - time.monotonic()))
             listed = self._urls("variant playlist", variant)
             if segments[-1] not in listed:
-                raise PlaybackError("the player has fallen out of the playlist")
-            waiting = listed[listed.index(segments[-1]) + 1 :]
+                raise PlaybackError(f"the playlist no longer lists {segments[-1]}")
+            new_segments = listed[listed.index(segments[-1]) + 1 :]
             segments = listed
 
     def _urls(self, kind: str, path: str) -> list[str]:
         lines = self._get(kind, path).decode().splitlines()
         urls = [line for line in lines if not line.startswith("#")]
         if not urls:
-            raise PlaybackError(f"{kind}: it lists nothing")
+            raise PlaybackError(f"{kind}: no URLs in the response")
         return urls
 
     def _get(self, kind: str, path: str) -> bytes:
-        began = time.monotonic()
-        answer = self._pool.request("GET", path)
-        self._findings.seconds[kind].append(time.monotonic() - began)
-        if answer.status != 200:  # noqa: PLR2004 # OK
-            raise PlaybackError(f"{kind}: status {answer.status}, {answer.data!r}")
-        return answer.data
+        started = time.monotonic()
+        response = self._pool.request("GET", path)
+        self._measurements.seconds[kind].append(time.monotonic() - started)
+        if response.status != 200:  # noqa: PLR2004 # OK
+            raise PlaybackError(f"{kind}: status {response.status}, {response.data!r}")
+        return response.data
 
 
 class PlaybackError(Exception):
-    """The edge answered, but not with what a player needs."""
+    """The edge refused a request, or its response is not usable."""
 
 
 @contextmanager
 def local_ivs() -> Iterator[str]:
-    """The URL of a new Local IVS, started as a person starts it, without rates."""
+    """Start `tokensvc local-ivs` without request rate limits, and return its URL."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     url = f"http://127.0.0.1:{port}"
@@ -127,20 +127,20 @@ def local_ivs() -> Iterator[str]:
 
 
 def _wait_until_up(url: str, process: subprocess.Popen[bytes]) -> None:
-    give_up_at = time.monotonic() + LONGEST_START_SECONDS
+    give_up_at = time.monotonic() + MAX_START_SECONDS
     while True:
         try:
             urllib3.request("GET", f"{url}/healthz", retries=False)
         except urllib3.exceptions.HTTPError as error:
             if process.poll() is not None or time.monotonic() > give_up_at:
-                sys.exit(f"Local IVS didn't start; what it says stands above ({error}).")
+                sys.exit(f"Local IVS didn't start ({error}). See its output above.")
             time.sleep(0.1)
         else:
             return
 
 
 def playback_paths(url: str, count: int) -> list[str]:
-    """Signed playback URLs of a new private channel that is live, without scheme and host."""
+    """Create a live private channel, and return signed playback URLs without scheme and host."""
     ivs = boto3.client(
         "ivs",
         region_name=REGION,
@@ -160,53 +160,56 @@ def playback_paths(url: str, count: int) -> list[str]:
     return [f"{path}?token={jwt.encode(viewer, key, 'ES384')}" for viewer in viewers]
 
 
-def play(url: str, players: int, seconds: float) -> Findings:
-    """What so many players met who all began at once and watched for so many seconds."""
+def play(url: str, players: int, seconds: float) -> Measurements:
+    """Start that many players at the same time, and measure them for that many seconds."""
     paths = playback_paths(url, players)
-    findings = Findings()
+    measurements = Measurements()
     stop_at = time.monotonic() + seconds
     threads = [
-        threading.Thread(target=Player(url, number, findings).watch, args=(path, stop_at))
+        threading.Thread(target=Player(url, number, measurements).watch, args=(path, stop_at))
         for number, path in enumerate(paths)
     ]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    return findings
+    return measurements
 
 
-def table(findings: Findings, seconds: float) -> str:
-    """The findings as a Markdown table."""
-    head = ["request", "count", "a second", *(f"p{each} ms" for each in PERCENTILES)]
+def table(measurements: Measurements, seconds: float) -> str:
+    """Format the measurements as a Markdown table."""
+    head = ["request", "count", "per second", *(f"p{each} ms" for each in PERCENTILES)]
     rows = [head, ["---", *["---:"] * (len(head) - 1)]]
-    everything = [each for kind in KINDS for each in findings.seconds[kind]]
-    for kind, found in (*findings.seconds.items(), ("all", everything)):
-        milliseconds = [f"{1000 * percentile(found, each):.1f}" for each in PERCENTILES]
-        rows.append([kind, str(len(found)), f"{len(found) / seconds:.1f}", *milliseconds])
+    everything = [each for kind in KINDS for each in measurements.seconds[kind]]
+    for kind, times in (*measurements.seconds.items(), ("all", everything)):
+        milliseconds = [f"{1000 * percentile(times, each):.1f}" for each in PERCENTILES]
+        rows.append([kind, str(len(times)), f"{len(times) / seconds:.1f}", *milliseconds])
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
 def percentile(values: Sequence[float], percent: int) -> float:
-    """The least value that so many percent of the values don't exceed; NaN of none."""
+    """Return the smallest of the values that at least `percent` of them don't exceed.
+
+    Returns NaN if there are no values.
+    """
     if not values:
         return math.nan
     return sorted(values)[math.ceil(len(values) * percent / 100) - 1]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run it; the exit status."""
+    """Run the benchmark and return the exit status."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--players", type=int, default=200)
-    parser.add_argument("--seconds", type=float, default=30.0)
-    wanted = parser.parse_args(arguments)
+    parser.add_argument("--players", type=int, default=200, help="default: 200")
+    parser.add_argument("--seconds", type=float, default=30.0, help="playing time (default: 30)")
+    options = parser.parse_args(arguments)
     with local_ivs() as url:
-        findings = play(url, wanted.players, wanted.seconds)
-    print(f"{wanted.players} players at once for {wanted.seconds:g} s\n")
-    print(table(findings, wanted.seconds))
-    print(f"\nErrors: {len(findings.errors)}")
-    print("\n".join(findings.errors[:10]))
-    return 1 if findings.errors else 0
+        measurements = play(url, options.players, options.seconds)
+    print(f"{options.players} simultaneous players for {options.seconds:g} s\n")
+    print(table(measurements, options.seconds))
+    print(f"\nErrors: {len(measurements.errors)}")
+    print("\n".join(measurements.errors[:10]))
+    return 1 if measurements.errors else 0
 
 
 if __name__ == "__main__":

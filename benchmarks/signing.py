@@ -1,7 +1,8 @@
-"""What a token costs: ours, beside the twenty-line signers that applications carry.
+"""Compare the time to sign a token: our signer, and the twenty-line signers in applications.
 
-Each signer makes the same claims into a token; all checks of ours are in its time. The rounds take
-turns, so that a machine whose speed drifts slows all alike, and the ratios are of the same round:
+Every signer makes a token of the same claims. Our time includes all checks of the claims. The
+signers run in turn in each round, so that changes of the machine's speed affect all of them, and
+each ratio is computed within one round:
 
     python -m benchmarks.signing [--rounds 7] [--tokens 2000]
 """
@@ -29,7 +30,7 @@ OURS = "tokensvc: claims checked, sign"
 
 
 def signers() -> dict[str, Callable[[], str]]:
-    """Each way to make a token, by its name; the peers are as public code has them."""
+    """Return the signers by name. The signers that are not ours are written as in public code."""
     key = ec.generate_private_key(ec.SECP384R1())
     pem = key.private_bytes(
         serialization.Encoding.PEM,
@@ -59,31 +60,36 @@ def signers() -> dict[str, Callable[[], str]]:
     }
 
 
-def microseconds(make: Callable[[], str], tokens: int) -> float:
-    """How long one token takes, on average over so many."""
-    began_at = time.perf_counter()
+def microseconds_per_token(sign_token: Callable[[], str], tokens: int) -> float:
+    """Return the average time of that many calls."""
+    started = time.perf_counter()
     for _ in range(tokens):
-        make()
-    return (time.perf_counter() - began_at) / tokens * 1_000_000
+        sign_token()
+    return (time.perf_counter() - started) / tokens * 1_000_000
 
 
 def main() -> None:
-    """Print each signer's median and its ratio to ours."""
+    """Print each signer's median time and its ratio to ours."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--tokens", type=int, default=2_000, help="in each round, by each signer")
-    asked = parser.parse_args()
-    ways = signers()
+    parser.add_argument(
+        "--tokens", type=int, default=2_000, help="tokens per signer in each round (default: 2000)"
+    )
+    options = parser.parse_args()
+    all_signers = signers()
     rounds = [
-        {name: microseconds(make, asked.tokens) for name, make in ways.items()}
-        for _ in range(asked.rounds)
+        {
+            name: microseconds_per_token(sign_token, options.tokens)
+            for name, sign_token in all_signers.items()
+        }
+        for _ in range(options.rounds)
     ]
-    print(f"{asked.rounds} rounds of {asked.tokens} tokens, one core; medians\n")
-    print(f"{'signer':<32} {'us a token':>10} {'times ours':>10}")
-    for name in ways:
-        cost = statistics.median(each[name] for each in rounds)
+    print(f"{options.rounds} rounds of {options.tokens} tokens, one core; medians\n")
+    print(f"{'signer':<32} {'us per token':>12} {'ratio to ours':>13}")
+    for name in all_signers:
+        median = statistics.median(each[name] for each in rounds)
         ratio = statistics.median(each[name] / each[OURS] for each in rounds)
-        print(f"{name:<32} {cost:>10.0f} {ratio:>10.2f}")
+        print(f"{name:<32} {median:>12.0f} {ratio:>13.2f}")
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-# ruff: noqa: INP001 - A part of a program, not a package.
-"""The drawing of Local IVS's test card: a picture for each frame, and the tone that goes with it.
+# ruff: noqa: INP001 - A module of the script make_test_card.py, not a package.
+"""Draw the frames of Local IVS's test card, and generate its tone.
 
-Only `make_test_card.py` uses it. Everything is drawn at 1920x1080, and every movement takes a whole
-number of turns in the loop, so that the last frame leads into the first.
+Only `make_test_card.py` uses it. Everything is drawn at 1920x1080. Every movement repeats a whole
+number of times in the loop, so that the first frame continues from the last.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ WIDTH, HEIGHT = 1920, 1080
 FRAMES_PER_SECOND = 30
 LOOP_FRAMES = 384
 SAMPLE_RATE = 48_000
-LOOP_SAMPLES = 614_400  # 12.8 s, as 384 frames are.
-PULSES = 8  # In a loop: one each 1.6 s, seen as the lamp and heard in the tone.
+LOOP_SAMPLES = 614_400  # 12.8 s, like 384 frames.
+PULSES = 8  # Per loop: one every 1.6 s, in the light of the lamp and the volume of the tone.
 
 NIGHT = (13, 19, 33)
-CLEAR = (*NIGHT, 0)  # Transparent, and edges that are smoothed against it stay in tone.
+CLEAR = (*NIGHT, 0)  # Transparent, with the background's color for smooth edges.
 GRID = (28, 39, 64)
 DISC = (18, 27, 46)
 FAINT = (52, 66, 96)
@@ -42,29 +42,29 @@ BARS = (
     (66, 98, 226),
 )
 
-CENTRE = (960, 500)
+CENTER = (960, 500)
 RING = 400
-OVERSAMPLING = 2  # Pillow's lines are not smoothed: moving parts are drawn twice as large.
+OVERSAMPLING = 2  # Pillow doesn't smooth lines, so moving parts are drawn larger and reduced.
 
 
 def font(size: int) -> ImageFont.FreeTypeFont:
-    """Pillow's own face, so that the card looks the same on every machine."""
+    """Return Pillow's own font, so that the card looks the same on every machine."""
     return ImageFont.load_default(size)
 
 
 def on_circle(radius: float, turn: float) -> tuple[float, float]:
-    """A point of a circle about the origin; turn 0 is at the top, 0.25 at the right."""
+    """Return a point on a circle around the origin. Turn 0 is the top, 0.25 the right."""
     angle = 2 * math.pi * turn
     return radius * math.sin(angle), -radius * math.cos(angle)
 
 
 def mix(first: tuple[int, ...], second: tuple[int, ...], part: float) -> tuple[int, ...]:
-    """The colour that lies `part` (0 to 1) of the way from the first to the second."""
+    """Return the color at `part` (0 to 1) between the first and the second."""
     return tuple(round(a + (b - a) * part) for a, b in zip(first, second, strict=True))
 
 
 def background(label: str) -> Image.Image:
-    """All that stands still; `label` is the rendition's name and size."""
+    """Draw everything that doesn't move. `label` is the rendition's name and size."""
     image = Image.new("RGB", (WIDTH, HEIGHT), NIGHT)
     draw = ImageDraw.Draw(image)
     for x in range(120, WIDTH, 120):
@@ -75,11 +75,11 @@ def background(label: str) -> Image.Image:
         for y, down in ((48, 1), (HEIGHT - 48, -1)):
             draw.line((x, y, x + 60 * inward, y), PAPER, 5)
             draw.line((x, y, x, y + 60 * down), PAPER, 5)
-    for index, colour in enumerate(BARS):
+    for index, color in enumerate(BARS):
         top = 206 + index * 86
-        draw.rounded_rectangle((120, top, 360, top + 70), 14, colour)
-        grey = round(16 + index * 219 / (len(BARS) - 1))
-        draw.rounded_rectangle((1560, top, 1800, top + 70), 14, (grey, grey, grey))
+        draw.rounded_rectangle((120, top, 360, top + 70), 14, color)
+        gray = round(16 + index * 219 / (len(BARS) - 1))
+        draw.rounded_rectangle((1560, top, 1800, top + 70), 14, (gray, gray, gray))
     for x in range(240, 1681):
         hue = (x - 240) / 1440 * (len(BARS) - 2)
         left = min(int(hue), len(BARS) - 3)
@@ -94,19 +94,19 @@ def background(label: str) -> Image.Image:
 
 
 def dial(frame: int) -> Image.Image:
-    """The dial in the middle: ring, ticks, sweeping hand, comet, name and counters."""
-    half = RING + 40
-    image = Image.new("RGBA", (2 * half * OVERSAMPLING,) * 2, CLEAR)
+    """Draw the dial in the center: ring, ticks, hand, fading trail, names and counters."""
+    radius = RING + 40
+    image = Image.new("RGBA", (2 * radius * OVERSAMPLING,) * 2, CLEAR)
     draw = ImageDraw.Draw(image)
     turn = frame / LOOP_FRAMES
 
-    def at(radius: float, where: float) -> tuple[float, float]:
-        x, y = on_circle(radius * OVERSAMPLING, where)
-        return half * OVERSAMPLING + x, half * OVERSAMPLING + y
+    def at(distance: float, where: float) -> tuple[float, float]:
+        x, y = on_circle(distance * OVERSAMPLING, where)
+        return radius * OVERSAMPLING + x, radius * OVERSAMPLING + y
 
-    def circle(radius: float, centre: tuple[float, float], fill: tuple[int, ...]) -> None:
-        reach = radius * OVERSAMPLING
-        x, y = centre
+    def circle(size: float, center: tuple[float, float], fill: tuple[int, ...]) -> None:
+        reach = size * OVERSAMPLING
+        x, y = center
         draw.ellipse((x - reach, y - reach, x + reach, y + reach), fill)
 
     middle = at(0, 0)
@@ -118,24 +118,24 @@ def dial(frame: int) -> Image.Image:
         draw.line((start, end), PAPER if long else FAINT, (6 if long else 4) * OVERSAMPLING)
     for step in range(24, -1, -1):
         fade = (1 - step / 25) ** 2
-        colour = mix(DISC, ACCENT, fade)
-        circle(4 + 14 * fade, at(RING - 78, step * 0.006 - 2 * turn), colour)
+        color = mix(DISC, ACCENT, fade)
+        circle(4 + 14 * fade, at(RING - 78, step * 0.006 - 2 * turn), color)
     draw.line((at(252, turn), at(RING - 14, turn)), LIVE, 8 * OVERSAMPLING)
     circle(9, at(252, turn), LIVE)
     circle(236, middle, NIGHT)
     circle(228, middle, DISC)
     smooth = image.reduce(OVERSAMPLING)
     write = ImageDraw.Draw(smooth)
-    write.text((half, half - 96), "Local IVS", PAPER, font(92), "mm", stroke_width=1)
-    write.text((half, half - 22), "tokensvc", ACCENT, font(46), "mm")
-    counter(write, (half, half + 70), f"{frame / FRAMES_PER_SECOND:04.1f}", 76)
-    write.text((half, half + 150), f"frame {frame:03d} of {LOOP_FRAMES}", MUTED, font(32), "mm")
+    write.text((radius, radius - 96), "Local IVS", PAPER, font(92), "mm", stroke_width=1)
+    write.text((radius, radius - 22), "tokensvc", ACCENT, font(46), "mm")
+    counter(write, (radius, radius + 70), f"{frame / FRAMES_PER_SECOND:04.1f}", 76)
+    write.text((radius, radius + 150), f"frame {frame:03d} of {LOOP_FRAMES}", MUTED, font(32), "mm")
     return smooth
 
 
-def counter(draw: ImageDraw.ImageDraw, centre: tuple[float, float], digits: str, size: int) -> None:
-    """Digits on a fixed pitch, so that they do not dance as they count."""
-    x, y = centre
+def counter(draw: ImageDraw.ImageDraw, center: tuple[float, float], digits: str, size: int) -> None:
+    """Draw digits with a fixed spacing, so that they don't move sideways when they change."""
+    x, y = center
     pitch = size * 0.62
     for index, digit in enumerate(digits):
         place = x + (index - (len(digits) - 1) / 2) * pitch
@@ -143,7 +143,7 @@ def counter(draw: ImageDraw.ImageDraw, centre: tuple[float, float], digits: str,
 
 
 def lamp(frame: int) -> Image.Image:
-    """The red lamp beside LIVE, brightest at each pulse."""
+    """Draw the red lamp beside LIVE, which is brightest at each pulse."""
     image = Image.new("RGBA", (64 * OVERSAMPLING,) * 2, CLEAR)
     glow = loudness(frame / FRAMES_PER_SECOND)
     edge = 12 * OVERSAMPLING
@@ -154,7 +154,7 @@ def lamp(frame: int) -> Image.Image:
 
 
 def runner(frame: int) -> Image.Image:
-    """The strip above the hue bar, in which a marker runs to and fro, twice in a loop."""
+    """Draw the strip above the color bar. Its marker moves to the right and back twice per loop."""
     image = Image.new("RGBA", (1500 * OVERSAMPLING, 40 * OVERSAMPLING), CLEAR)
     x = (750 - 710 * math.cos(4 * math.pi * frame / LOOP_FRAMES)) * OVERSAMPLING
     reach = 16 * OVERSAMPLING
@@ -166,18 +166,18 @@ def runner(frame: int) -> Image.Image:
 
 
 def loudness(seconds: float) -> float:
-    """How bright the lamp and how loud the tone is, 0.35 to 1: a soft stroke at each pulse."""
+    """Return the lamp's brightness and the tone's volume, 0.35 to 1: a soft peak at each pulse."""
     since_pulse = seconds * PULSES * FRAMES_PER_SECOND / LOOP_FRAMES % 1
-    stroke = min(since_pulse / 0.04, 1.0) * math.exp(-2.4 * since_pulse) * (1 - since_pulse)
-    return 0.35 + 0.65 * stroke
+    peak = min(since_pulse / 0.04, 1.0) * math.exp(-2.4 * since_pulse) * (1 - since_pulse)
+    return 0.35 + 0.65 * peak
 
 
 def frames(labels: tuple[str, ...]) -> Iterator[list[Image.Image]]:
-    """For each frame of the loop one picture for each label."""
+    """For each frame of the loop, yield one image per label."""
     stills = [background(label) for label in labels]
     for frame in range(LOOP_FRAMES):
         parts = (
-            (dial(frame), (CENTRE[0] - RING - 40, CENTRE[1] - RING - 40)),
+            (dial(frame), (CENTER[0] - RING - 40, CENTER[1] - RING - 40)),
             (lamp(frame), (120, 82)),
             (runner(frame), (210, 944)),
         )
@@ -189,9 +189,9 @@ def frames(labels: tuple[str, ...]) -> Iterator[list[Image.Image]]:
 
 
 def tone() -> array[int]:
-    """One loop of a quiet fifth over its octave: 16-bit mono samples at 48 kHz.
+    """Return one loop of a quiet chord (fifth and octave): 16-bit mono samples at 48 kHz.
 
-    Each pitch makes a whole number of waves in 12.8 s, so the loop has no click in it.
+    Each pitch has a whole number of waves in 12.8 s, so that the loop has no click.
     """
     pitches = ((220.0, 0.5), (330.0, 0.3), (440.0, 0.2))
     samples = array("h")

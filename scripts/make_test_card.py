@@ -1,17 +1,19 @@
-# ruff: noqa: INP001 - A program and its part, not a package.
-"""Make the video of Local IVS: a test card that loops without a seam, as HLS segments.
+# ruff: noqa: INP001 - This script and card_art.py are not a package.
+"""Make the video of Local IVS: a test card that loops without a visible cut, as HLS segments.
 
-Run it from the project's root after changing the drawing:
+Run it from the project's root folder after a change of the drawing:
 
     .venv/bin/python -m pip install pillow
     .venv/bin/python scripts/make_test_card.py
 
-Pillow is no dependency of the project: only this script draws. It also needs ffmpeg with libx264.
+Pillow is not a dependency of the project, because only this script uses it. The script also
+requires ffmpeg with libx264.
 
-Three renditions go to `tokensvc/localivs/media`, each an init segment and six media segments of
-32/15 s: 64 frames of H.264 at 30 fps and 100 frames of AAC at 48 kHz fit into that length exactly,
-which is why the loop lasts 12.8 s. To decode a frame of AAC takes the one before it, so the sound
-is the second of three turns of the tone: there the first frame follows the last.
+It writes three renditions to `tokensvc/localivs/media`, each with an init segment and six media
+segments of 32/15 s. Exactly 64 frames of H.264 at 30 fps and 100 frames of AAC at 48 kHz fit into
+that length, so the loop lasts 12.8 s. Decoding an AAC frame needs the frame before it. Therefore
+the script encodes the tone three times in a row and uses the second one, whose first frame was
+encoded after the last frame of the loop.
 """
 
 from __future__ import annotations
@@ -27,9 +29,9 @@ from fractions import Fraction
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))  # The script reads its own work with the edge's parser.
+sys.path.insert(0, str(ROOT))  # The script checks its output with the edge's parser.
 
-import card_art as art  # noqa: E402 - The path has to be set first.
+import card_art as art  # noqa: E402 - sys.path must be set first.
 
 from tokensvc.localivs.edge.segments import HEADER_BYTES, Fragment, boxes  # noqa: E402 - As above.
 
@@ -50,7 +52,7 @@ TRACKS = (
 
 @dataclass(frozen=True)
 class Rendition:
-    """What to make: its name, its size in pixels, H.264's level for it, and x264's CRF."""
+    """A rendition to make: its name, size in pixels, H.264 level and x264 CRF."""
 
     name: str
     width: int
@@ -60,7 +62,7 @@ class Rendition:
 
     @property
     def label(self) -> str:
-        """What the card says about itself."""
+        """The rendition's name and format, as drawn on the test card."""
         return f"{self.name} {self.width} x {self.height}, {art.FRAMES_PER_SECOND} fps"
 
 
@@ -72,16 +74,16 @@ RENDITIONS = (
 
 
 def ffmpeg(*arguments: str | Path) -> list[str]:
-    """A command line of ffmpeg that says nothing but errors and gives the same bytes each time."""
+    """Return an ffmpeg command that prints errors only."""
     program = shutil.which("ffmpeg")
     if program is None:
-        sys.exit("ffmpeg was not found. Install it (Debian: apt install ffmpeg).")
+        sys.exit("ffmpeg was not found. Install it (Debian: `apt install ffmpeg`).")
     quiet = ("-hide_banner", "-loglevel", "error", "-y")
     return [program, *quiet, *map(str, arguments)]
 
 
 def encode_video(folder: Path) -> None:
-    """Draw each frame once and give it to an encoder for each rendition."""
+    """Draw each frame, and send it to one encoder per rendition."""
     encoders = [
         subprocess.Popen(  # noqa: S603 - Our own command line.
             ffmpeg(
@@ -93,7 +95,7 @@ def encode_video(folder: Path) -> None:
                 *("-profile:v", "high", "-preset", "veryslow", "-tune", "animation"),
                 *("-level", each.level, "-refs", "3", "-crf", str(each.constant_rate_factor)),
                 *("-bf", "0", "-g", str(FRAMES_IN_SEGMENT)),
-                # Segments begin with a key frame and at no other moment; no frame looks ahead.
+                # Key frames at the starts of segments only, and no B-frames.
                 *("-keyint_min", str(FRAMES_IN_SEGMENT), "-sc_threshold", "0"),
                 *("-flags", "+cgop", "-threads", "1", "-fflags", "+bitexact"),
                 *("-flags:v", "+bitexact", "-video_track_timescale", str(VIDEO_TIMESCALE)),
@@ -113,7 +115,7 @@ def encode_video(folder: Path) -> None:
 
 
 def encode_audio(folder: Path) -> Path:
-    """The second of three turns of the tone, as AAC in an MP4 file."""
+    """Encode the tone three times in a row as AAC, and return an MP4 file of the second one."""
     command = ffmpeg(
         *("-f", "s16le", "-ar", str(art.SAMPLE_RATE), "-ac", "1", "-i", "-"),
         *("-c:a", "aac", "-b:a", str(AUDIO_BITS_PER_SECOND), "-flags:a", "+bitexact"),
@@ -128,18 +130,19 @@ def encode_audio(folder: Path) -> Path:
         length = (adts[start + 3] & 3) << 11 | adts[start + 4] << 3 | adts[start + 5] >> 5
         frames.append(adts[start : start + length])
         start += length
-    turn = art.LOOP_SAMPLES // SAMPLES_IN_AAC_FRAME
-    # The encoder puts one frame of silence before the sound.
-    middle = frames[1 + turn : 1 + 2 * turn]
+    loop_frames = art.LOOP_SAMPLES // SAMPLES_IN_AAC_FRAME
+    # The encoder starts with one frame of silence.
+    second_loop = frames[1 + loop_frames : 1 + 2 * loop_frames]
     path = folder / "tone.mp4"
-    # A file of its own first: a fragmented one is begun before the decoder's set-up is known.
+    # Not directly into the fragmented file: ffmpeg would start to write that file before it knows
+    # the decoder configuration.
     command = ffmpeg("-f", "aac", "-i", "-", "-c", "copy", "-bsf:a", "aac_adtstoasc", path)
-    subprocess.run(command, input=b"".join(middle), check=True)  # noqa: S603 - Our own.
+    subprocess.run(command, input=b"".join(second_loop), check=True)  # noqa: S603 - Our own.
     return path
 
 
 def package(folder: Path, each: Rendition, audio: Path) -> dict[str, int | str]:
-    """Mux, cut and check one rendition; write its files; return its entry in the manifest."""
+    """Mux, split and check one rendition, write its files, and return its manifest entry."""
     whole = folder / f"{each.name}.fragmented.mp4"
     command = ffmpeg(
         *("-i", folder / f"{each.name}.mp4", "-i", audio, "-c", "copy"),
@@ -173,7 +176,7 @@ def package(folder: Path, each: Rendition, audio: Path) -> dict[str, int | str]:
 
 
 def check(segments: list[bytes]) -> None:
-    """Stop unless each segment begins exactly where the one before it ends, in both tracks."""
+    """Exit with an error unless each segment starts at the previous one's end, in both tracks."""
     expected = [
         [(track["id"], index * track["segment_ticks"]) for track in TRACKS]
         for index in range(SEGMENTS)
@@ -183,11 +186,11 @@ def check(segments: list[bytes]) -> None:
         for segment in segments
     ]
     if found != expected:
-        sys.exit(f"The segments aren't cut where they should be: {found}")
+        sys.exit(f"The segments have wrong decode times: {found}, expected {expected}")
 
 
 def main() -> None:
-    """Make everything and say how large it is."""
+    """Make all renditions and the manifest, and print their total size."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         encode_video(folder)

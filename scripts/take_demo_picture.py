@@ -1,12 +1,12 @@
 # ruff: noqa: INP001 - A program, not a package.
-"""Take the README's picture of the player page: docs/images/demo.png, 1280 pixels wide.
+"""Take the README's screenshot of the player page: docs/images/demo.png, 1280 pixels wide.
 
-Start the demo (`make run`), then give the page's address if it isn't the usual one:
+Start the demo (`make run`), then run this script. Give the page's address if it is not the default:
 
     .venv/bin/python scripts/take_demo_picture.py [http://127.0.0.1:8000/demo]
 
-It needs Playwright (the project's extra `test`) and Chromium, named by the variable CHROMIUM where
-it isn't on PATH.
+Requires Playwright (the project's extra `test`) and Chromium. If Chromium is not on PATH, set the
+environment variable CHROMIUM to its path.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from pathlib import Path
 from playwright.sync_api import ViewportSize, sync_playwright
 
 PICTURE = Path(__file__).parents[1] / "docs" / "images" / "demo.png"
-SIZE: ViewportSize = {"width": 1280, "height": 772}  # pixels; ends above the claims
+SIZE: ViewportSize = {"width": 1280, "height": 772}  # pixels; the part of the page above the claims
 HAS_PLAYED = "(seconds) => document.querySelector('video').currentTime > seconds"
-SECONDS_OF_VIDEO = 5  # until the test card's hands stand well
+SECONDS_OF_VIDEO = 5  # At this time, the hand of the test card has a good position.
 
 
 def take_picture(page_url: str, picture: Path) -> None:
-    """Photograph the page once its video has played for some seconds."""
+    """Save a screenshot of the page after its video has played for some seconds."""
     chromium = os.environ.get("CHROMIUM") or shutil.which("chromium")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])

@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# Builds the Dockerfile's image and runs it against Local IVS, without a container engine: with
-# buildah, and with a Debian made by debootstrap in the place of the Dockerfile's base image.
-# As root, on Debian: apt install buildah debootstrap curl python3; needs the checkout's .venv
-# (make run or make test makes it). Takes two minutes; ends with the edge's answer to a token.
+# Build the Dockerfile's image and run it with Local IVS, without a container engine. buildah builds
+# the image, and a Debian made by debootstrap replaces the Dockerfile's base image.
+# Run it as root on Debian, after `apt install buildah debootstrap curl openssl python3`. It needs
+# the .venv that `make run` or `make test` creates. It takes two minutes. At the end it prints the
+# HTTP status with which the edge responds to a token.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -10,13 +11,13 @@ export STORAGE_DRIVER=vfs BUILDAH_ISOLATION=chroot
 base=$(sed -n 's/^ARG PYTHON_IMAGE=//p' Dockerfile)
 work=$(mktemp -d)
 ivs_port=8078 service_port=8079
-# buildah does not pass a signal on: what runs as the image's user is ended by that user.
+# buildah does not forward signals, so stop the processes of the image's user (10001) by user ID.
 trap 'pkill --uid 10001 || true; kill $(jobs -p) 2>/dev/null || true; rm -rf "$work"' EXIT
 
-echo "== A base image under the name $base"
+echo "== Building a base image with the name $base"
 debootstrap --variant=minbase --include=python3,python3-venv,ca-certificates \
     bookworm "$work/root" >"$work/debootstrap.log"
-# The image's pip is to reach what this machine's pip reaches.
+# Give the image's pip the certificates and the configuration of this machine's pip.
 cp /etc/ssl/certs/ca-certificates.crt "$work/root/etc/ssl/certs/"
 [ ! -e /etc/pip.conf ] || cp /etc/pip.conf "$work/root/etc/"
 container=$(buildah from scratch)
@@ -24,11 +25,11 @@ buildah copy --quiet "$container" "$work/root" / >"$work/copied"
 buildah commit --quiet "$container" "$base" >"$work/committed"
 buildah rm "$container" >"$work/removed"
 
-echo "== The image"
-# The format of Docker knows HEALTHCHECK; buildah's own default does not.
+echo "== Building the image"
+# Docker's image format supports HEALTHCHECK. buildah's default format does not.
 buildah build --pull=never --format docker --quiet --tag tokensvc . >"$work/built"
 
-echo "== Its commands and its service, as the user that the image names"
+echo "== Running commands and the service, as the image's user"
 .venv/bin/python -m tokensvc local-ivs --data "$work/ivs" --port "$ivs_port" 2>"$work/ivs.log" &
 install -d -m 0755 "$work/etc"
 install -d -m 0700 -o 10001 -g 10001 "$work/data"
@@ -63,7 +64,7 @@ tokensvc serve >"$work/service.log" 2>&1 &
 curl --silent --fail --retry 20 --retry-connrefused --retry-all-errors \
     "http://127.0.0.1:$service_port/readyz"
 
-echo "== A token by it, at the edge"
+echo "== Playing with a token from the service"
 channel=$(env "${aws[@]}" .venv/bin/python -m tokensvc channels create image --region us-west-2 --json |
     grep -o 'arn:aws:ivs:[a-z0-9-]*:[0-9]*:channel/[A-Za-z0-9]*' | head -n 1)
 curl --silent --fail -X PUT "http://127.0.0.1:$ivs_port/_local/streams" \
@@ -71,5 +72,5 @@ curl --silent --fail -X PUT "http://127.0.0.1:$ivs_port/_local/streams" \
 url=$(curl --silent --fail "http://127.0.0.1:$service_port/v1/playback-urls" \
     -H "Authorization: Bearer $key" -H 'Content-Type: application/json' \
     -d "{\"channel\": \"$channel\"}" | grep -o 'http://[^"]*m3u8?token=[^"]*')
-curl --silent --fail --output /dev/null --write-out 'The edge answers %{http_code}.\n' "$url"
+curl --silent --fail --output /dev/null --write-out 'The edge responded with HTTP status %{http_code}.\n' "$url"
 buildah rm "$container" >/dev/null

@@ -1,4 +1,4 @@
-"""What any test may ask for: a real browser, quick boto3 clients, hypothesis unhurried."""
+"""Setup for all tests: a real browser, fast boto3 clients, hypothesis without deadlines."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ import functools
 
 import botocore.loaders
 
-# AWS's JSON models are read once for a process and not for each client: the tests make thousands.
-# The loader has to be replaced before botocore's session takes hold of it.
+# AWS's JSON models are read once per process instead of once per client, because the tests create
+# thousands of clients. The loader must be replaced before botocore's session imports it.
 botocore.loaders.create_loader = functools.lru_cache(botocore.loaders.create_loader)
 
-from hypothesis import settings  # noqa: E402 # After the loader, as all that may import boto3.
+from hypothesis import settings  # noqa: E402 # After the loader, because it may import boto3.
 
 from tests.support.browser import browser, page  # noqa: E402
 
-__all__ = ["browser", "page"]  # One browser for a whole process: a second can't be started.
+__all__ = ["browser", "page"]  # One browser per process: a second one can't be started.
 
-# A busy machine makes an example slow, not wrong.
+# On a busy machine an example may be slow, which is not a failure.
 settings.register_profile("tokensvc", deadline=None)
 settings.load_profile("tokensvc")

@@ -9,8 +9,8 @@ import pytest
 from tokensvc import durable
 
 
-def test_a_new_file_is_its_owners_alone_before_it_holds_a_byte(tmp_path: Path) -> None:
-    """0600 already as a draft; the name appears when the block has ended."""
+def test_a_new_file_is_readable_by_its_owner_only_from_the_first_byte(tmp_path: Path) -> None:
+    """The draft already has mode 0600; the name appears when the block has ended."""
     path = tmp_path / "file"
     with durable.new_file(path) as draft:
         assert stat.S_IMODE(draft.stat().st_mode) == 0o600
@@ -21,23 +21,23 @@ def test_a_new_file_is_its_owners_alone_before_it_holds_a_byte(tmp_path: Path) -
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_a_taken_name_stays_whose_it_is(tmp_path: Path) -> None:
-    """Whoever comes second is told, and overwrites nothing."""
+def test_a_file_that_exists_is_not_overwritten(tmp_path: Path) -> None:
+    """The second writer gets an error."""
     path = tmp_path / "file"
-    making = durable.new_file(path)
-    making.__enter__().write_bytes(b"second")
+    second = durable.new_file(path)
+    second.__enter__().write_bytes(b"second")
     path.write_bytes(b"first")
     with pytest.raises(FileExistsError):
-        making.__exit__(None, None, None)
+        second.__exit__(None, None, None)
     assert path.read_bytes() == b"first"
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_a_block_that_fails_leaves_nothing(tmp_path: Path) -> None:
-    """Neither the name nor the draft is there after an error."""
+def test_a_block_that_fails_leaves_no_file(tmp_path: Path) -> None:
+    """After an error, neither the file nor the draft exists."""
 
     def fail(draft: Path) -> None:
-        draft.write_bytes(b"half")
+        draft.write_bytes(b"incomplete")
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError), durable.new_file(tmp_path / "file") as draft:
@@ -46,7 +46,7 @@ def test_a_block_that_fails_leaves_nothing(tmp_path: Path) -> None:
 
 
 def test_only_the_drafts_of_that_file_are_discarded(tmp_path: Path) -> None:
-    """Another file's drafts, and files that only look alike, stay."""
+    """Drafts of other files, and files with similar names, are not removed."""
     for name in (".a.0123.draft", ".ab.0123.draft", "a.0123.draft", ".a.0123", "a"):
         (tmp_path / name).touch()
     durable.discard_drafts(tmp_path / "a")
@@ -58,8 +58,10 @@ def test_only_the_drafts_of_that_file_are_discarded(tmp_path: Path) -> None:
     ]
 
 
-def test_removing_again_is_nothing_more_but_a_missing_folder_is_an_error(tmp_path: Path) -> None:
-    """Gone is gone; a folder that is not there may hold the file still, elsewhere."""
+def test_removing_a_missing_file_is_allowed_but_a_missing_folder_is_an_error(
+    tmp_path: Path,
+) -> None:
+    """A folder that is missing may still exist elsewhere, with the file in it."""
     path = tmp_path / "file"
     path.touch()
     durable.remove(path)
@@ -69,18 +71,18 @@ def test_removing_again_is_nothing_more_but_a_missing_folder_is_an_error(tmp_pat
         durable.remove(tmp_path / "absent" / "file")
 
 
-def test_a_new_folders_name_is_on_the_disk_before_it_is_used(
+def test_the_name_of_a_new_folder_is_synced_before_it_is_used(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """And those of the folders on the way: a file is lost with any of them."""
+    """Also the names of new parent folders: a file is lost with any of them."""
     synced: list[Path] = []
     fsync = os.fsync
 
-    def noted(descriptor: int) -> None:
+    def recording_fsync(descriptor: int) -> None:
         fsync(descriptor)
         synced.append(Path(f"/proc/self/fd/{descriptor}").readlink())
 
-    monkeypatch.setattr(os, "fsync", noted)
+    monkeypatch.setattr(os, "fsync", recording_fsync)
     durable.make_private_folder(tmp_path / "a" / "b")
     assert set(synced) == {tmp_path, tmp_path / "a"}
     assert stat.S_IMODE((tmp_path / "a" / "b").stat().st_mode) == 0o700

@@ -1,6 +1,6 @@
 """Playback authorization for Amazon IVS private channels.
 
-What signs a playback token in any program, without the service, Flask or boto3:
+To sign a playback token in any program, without the service, Flask or boto3:
 
     claims = PlaybackClaims.at(time.time(), ChannelArn.parse(arn), PlaybackOptions(ttl_seconds=300))
     token = sign(claims, signer)

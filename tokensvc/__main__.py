@@ -1,4 +1,4 @@
-"""`python -m tokensvc`: the command `tokensvc`."""
+"""`python -m tokensvc` runs the command `tokensvc`."""
 
 from __future__ import annotations
 

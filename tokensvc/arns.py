@@ -1,4 +1,4 @@
-"""Amazon resource names of IVS: parsed once at the door, typed from there on."""
+"""Amazon resource names (ARNs) of IVS, parsed into typed values."""
 
 from __future__ import annotations
 
@@ -9,28 +9,29 @@ from typing import ClassVar, NewType, Self
 from tokensvc.errors import InvalidArn
 
 Region = NewType("Region", str)
-"""An AWS region's name that `parse_region` has looked at, such as `us-west-2`."""
+"""The name of an AWS region, checked by `parse_region`, such as `us-west-2`."""
 
 _REGION = re.compile(r"[a-z]{2,}(-[a-z]+)+-[0-9]+", re.ASCII)
 _LONGEST_ARN = 128  # characters; IVS: botocore model, ChannelArn and PlaybackKeyPairArn
 
 
 def parse_region(text: str) -> Region:
-    """The region of that name.
+    """The region with this name.
 
     Raises:
-        InvalidArn: when the text has not the shape of a region's name.
+        InvalidArn: when the text does not have the form of a region name.
     """
     if not _REGION.fullmatch(text):
         raise InvalidArn(
-            f"{text!r} is not the name of an AWS region.", hint="Give one such as us-west-2."
+            f"{text!r} is not the name of an AWS region.",
+            hint="Use a region name such as us-west-2.",
         )
     return Region(text)
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class _IvsArn:
-    """What the ARNs of IVS have in common; the kind of resource is the subclass's."""
+    """The parts that all ARNs of IVS have. Each subclass is one kind of resource."""
 
     region: Region
     account_id: str
@@ -40,10 +41,10 @@ class _IvsArn:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """The ARN that the text spells.
+        """Parse an ARN.
 
         Raises:
-            InvalidArn: when it is not an ARN of this kind (botocore model: `ChannelArn`,
+            InvalidArn: when the text is not an ARN of this kind (botocore model: `ChannelArn`,
                 `PlaybackKeyPairArn`).
         """
         match = re.fullmatch(
@@ -52,7 +53,7 @@ class _IvsArn:
         if match is None or len(text) > _LONGEST_ARN:
             raise InvalidArn(
                 f"{text[:_LONGEST_ARN]!r} is not the ARN of an IVS {cls.kind}.",
-                hint=f"It has the form arn:aws:ivs:REGION:ACCOUNT:{cls.kind}/ID.",
+                hint=f"Use the form arn:aws:ivs:REGION:ACCOUNT:{cls.kind}/ID.",
             )
         return cls(parse_region(match[1]), match[2], match[3])
 

@@ -1,4 +1,4 @@
-"""The audit: one line for each decision, granted or refused; never a token."""
+"""The audit log: one line for each decision, granted or refused. It never contains a token."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ from typing import Literal, Protocol, TextIO
 
 from tokensvc.clock import rfc3339
 
-# Characters that a line keeps of a channel as it was asked for: as many as the longest ARN or name
-# has. What a stranger sends must not fill the log, and of a token or an API key that was sent by
-# mistake no usable part is left.
+# The requested channel is cut to the length of the longest ARN or name. Untrusted input must not
+# fill the log, and no usable part of a token or an API key sent by mistake may end up in it.
 _LONGEST_ARN = 128
 _LONGEST_NAME = 64
 
@@ -21,19 +20,19 @@ class AuditEvent:
     """One decision.
 
     Attributes:
-        at: when it was made, Unix seconds.
-        decision: what was decided.
-        code: the error's stable code, empty when granted.
-        caller_id: who asked.
-        channel: the channel as it was asked for, name or ARN, unchecked.
-        channel_arn: the channel's ARN, once it is known.
+        at: the time of the decision, Unix seconds.
+        decision: the outcome.
+        code: the stable code of the error, empty when granted.
+        caller_id: the ID of the caller who sent the request.
+        channel: the requested channel, name or ARN, unchecked.
+        channel_arn: the ARN of the channel, once it is known.
         viewer_id: the viewer ID, if the token has one.
-        grant: the name of the grant that decided.
-        key_id: the key pair that signed.
+        grant: the name of the grant that was applied.
+        key_id: the ID of the key pair that signed.
         expires_at: the token's `exp`, Unix seconds.
-        ttl_seconds: the time granted.
-        token_sha256: the first 16 hex digits of the token's SHA-256, to find it again.
-        request_id: the request's ID.
+        ttl_seconds: the granted lifetime.
+        token_sha256: the first 16 hex digits of the token's SHA-256, to identify the token.
+        request_id: the ID of the request.
     """
 
     at: float
@@ -51,12 +50,12 @@ class AuditEvent:
     request_id: str | None = None
 
     def members(self) -> dict[str, str | int | None]:
-        """The members of the audit line, with the identifiers that programs see."""
+        """The members of the audit line. Programs rely on their names."""
         return {
             "at": rfc3339(self.at),
             "decision": self.decision,
             "caller_id": self.caller_id,
-            "channel": _shortened(self.channel),
+            "channel": _shorten_channel(self.channel),
             "code": self.code,
             "channel_arn": self.channel_arn,
             "viewer_id": self.viewer_id,
@@ -70,19 +69,19 @@ class AuditEvent:
 
 
 class Audit(Protocol):
-    """Where decisions are written down."""
+    """Records decisions."""
 
     def write(self, event: AuditEvent) -> None:
-        """Return when the decision is written; when it can't be, the error must reach the caller.
+        """Record the decision. A failure must be raised, never ignored.
 
         Raises:
-            OSError: when it could not be written. A token must not be given out then.
+            OSError: when the decision was not recorded. The token must then not be returned.
         """
         ...
 
 
 class JsonLinesAudit:
-    """Writes JSON lines to a stream; times in RFC 3339 UTC, what is not known as null."""
+    """Writes JSON lines to a stream. Times are RFC 3339 UTC; unknown values are null."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -92,15 +91,16 @@ class JsonLinesAudit:
         """Write and flush one line.
 
         Raises:
-            OSError: when the stream does not take it.
+            OSError: when the stream can't be written.
         """
-        # ASCII escapes keep one decision on one line, whatever a stranger named the channel.
+        # ASCII escapes keep each decision on one line, whatever an untrusted channel name contains.
         line = json.dumps(event.members(), ensure_ascii=True, separators=(",", ":"))
-        # One write of the whole line, as threads and, by file, other processes write too.
+        # One write call for the whole line, because other threads, and other processes that have
+        # the same file open, write to it too.
         with self._lock:
             self._stream.write(line + "\n")
             self._stream.flush()
 
 
-def _shortened(channel: str) -> str:
+def _shorten_channel(channel: str) -> str:
     return channel[: _LONGEST_ARN if channel.startswith("arn:") else _LONGEST_NAME]

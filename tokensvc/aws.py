@@ -1,7 +1,7 @@
-"""The one maker of boto3 clients, and botocore's errors in our words.
+"""boto3 clients for Amazon IVS, and the translation of botocore's errors into tokensvc's errors.
 
-Credentials, regions and endpoints are found the AWS way: the environment, `~/.aws`, the instance's
-role, `AWS_ENDPOINT_URL_IVS`. The words of the errors raised here are for an operator.
+boto3 finds credentials, regions and endpoints in its usual places: the environment, `~/.aws`, the
+IAM role of the instance, `AWS_ENDPOINT_URL_IVS`. The errors raised here are written for operators.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ QUOTA_EXCEEDED = "ServiceQuotaExceededException"
 # possible on every operation, under either name (IVS: service-quotas).
 _THROTTLING = frozenset({"ThrottlingException", "Throttling", "TooManyRequestsException"})
 
-_CREDENTIALS_TURNED_DOWN = frozenset(
+_CREDENTIALS_REJECTED = frozenset(
     {
         "ExpiredToken",
         "ExpiredTokenException",
@@ -65,20 +65,28 @@ _CREDENTIALS_TURNED_DOWN = frozenset(
         "UnrecognizedClientException",
     }
 )
-_ANOTHER_SHAPE = (AttributeError, LookupError, ResponseParserError, TypeError, UnicodeDecodeError)
+_WRONG_SHAPE = (
+    AttributeError,
+    LookupError,
+    ResponseParserError,
+    TypeError,
+    UnicodeDecodeError,
+)
 _HINTS = {
-    PENDING_VERIFICATION: "Contact AWS Support: the account has to be cleared for Amazon IVS.",
-    QUOTA_EXCEEDED: "Delete one that is not needed first; IVS allows no more in this region.",
-    CONFLICT: "IVS already has one like it, or it is in use; look at what IVS holds.",
+    PENDING_VERIFICATION: "Contact AWS Support: AWS has not verified this account for Amazon IVS.",
+    QUOTA_EXCEEDED: "Delete a resource of this kind that is not needed: the quota of this region is"
+    " used up.",
+    CONFLICT: "Run `tokensvc keys list` or `tokensvc channels list`: IVS already has the same"
+    " resource, or the resource is in use.",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class AwsTerms:
-    """How long AWS may take.
+    """Timeouts and retries of calls to AWS.
 
-    botocore alone retries (its standard mode: throttling, 5xx and connection errors, with random
-    pauses of at most 1 s, then 2 s), so that with the defaults a call is over within some 15 s.
+    Only botocore retries (its standard mode: throttling, 5xx and connection errors, with random
+    pauses of at most 1 s, then 2 s). With the defaults, a call ends within about 15 s.
     """
 
     connect_timeout_seconds: float = 1.0
@@ -88,7 +96,7 @@ class AwsTerms:
 
 
 class AwsClients:
-    """Makes each client once, at its first use: nothing with a socket exists before a fork."""
+    """Creates each client once, at its first use, so that no socket exists before a fork."""
 
     def __init__(
         self, terms: AwsTerms, make_session: Callable[[], boto3.Session] = boto3.Session
@@ -97,32 +105,32 @@ class AwsClients:
         self._make_session = make_session
         self._session: boto3.Session | None = None
         self._ivs: dict[Region, IVSClient] = {}
-        # Making clients is not thread-safe in a boto3 session; using them is.
+        # Creating a client is not thread-safe in a boto3 session; using a client is.
         self._lock = threading.Lock()
 
     def ivs(self, region: Region) -> IVSClient:
-        """The client of that region.
+        """Return the IVS client of that region.
 
         Raises:
-            IvsUnavailable: when credentials or settings of AWS are missing or make no sense.
+            IvsUnavailable: when AWS credentials or configuration are missing or invalid.
         """
-        with self._lock, translated("setting up the client", region):
+        with self._lock, translate_errors("client setup", region):
             if region not in self._ivs:
-                self._ivs[region] = self._make_ivs(region)
+                self._ivs[region] = self._create_ivs(region)
             return self._ivs[region]
 
     def close(self) -> None:
-        """Close the connections of every client; a later use makes new ones."""
+        """Close the connections of every client; a later call opens new ones."""
         with self._lock:
             for client in self._ivs.values():
                 client.close()
             self._ivs.clear()
 
-    def _make_ivs(self, region: Region) -> IVSClient:
+    def _create_ivs(self, region: Region) -> IVSClient:
         if self._session is None:
             self._session = self._make_session()
-        # A client made without credentials never looks for them again; refusing here lets those
-        # that are put in place later be found.
+        # A client that is created without credentials never looks for them again. Raising here
+        # means that credentials which are configured later are found.
         if self._session.get_credentials() is None:
             raise NoCredentialsError
         return self._session.client(
@@ -139,77 +147,79 @@ class AwsClients:
 
 
 def endpoint_of(client: BaseClient) -> str:
-    """The URL that the client talks to, AWS's own or the one of `AWS_ENDPOINT_URL_IVS`."""
+    """Return the URL that the client calls: AWS's own, or the one of `AWS_ENDPOINT_URL_IVS`."""
     return client.meta.endpoint_url
 
 
 @contextlib.contextmanager
-def translated(operation: str, region: Region) -> Iterator[None]:
-    """Turn what boto3 raises inside into our errors.
+def translate_errors(operation: str, region: Region) -> Iterator[None]:
+    """Translate the exceptions of boto3 into tokensvc's errors.
 
-    Inside, do nothing but call the client and take the members that IVS always gives out of its
-    answer. botocore does not check answers: JSON of another shape trips it, or the taking, with
-    Python's own errors, which here mean that something else than IVS answered.
+    In the block, only call the client and read members that IVS always returns. botocore does not
+    validate answers: JSON of an unexpected shape makes botocore, or the reading code, raise
+    Python's own exceptions. Here they mean that the answer did not come from IVS.
 
     Args:
         operation: the operation's name in the IVS API, such as `GetChannel`.
-        region: the region that is asked.
+        region: the region of the call.
 
     Raises:
-        NotFound: when IVS knows no such resource.
-        IvsRefused: when IVS refuses for a reason that waiting does not cure.
-        IvsUnavailable: when IVS throttles, fails, can't be reached, or was not asked for want of
-            valid credentials.
+        NotFound: when the resource does not exist in IVS.
+        IvsRefused: when IVS refuses the call for a reason that a retry does not fix.
+        IvsUnavailable: when IVS throttles, fails or can't be reached, or when the AWS credentials
+            are missing or invalid.
     """
     try:
         yield
     except ClientError as exc:
-        _note_what_ivs_said(exc)
-        raise _refusal(exc, operation, region) from exc
+        _add_ivs_message(exc)
+        raise _error_from_answer(exc, operation, region) from exc
     except ParamValidationError as exc:
         raise IvsRefused(
-            f"The request for {operation} breaks a rule of IVS and was not sent.",
+            f"The {operation} request has an invalid value, so boto3 did not send it.",
             aws_code="ParamValidation",
-            hint="Check the names and tags that were given.",
+            hint="Check the ARNs, names and tags of the request.",
         ) from exc
-    except (BotoCoreError, ValueError, *_ANOTHER_SHAPE) as exc:
-        reason, hint = _why_there_is_no_answer(exc, region)
+    except (BotoCoreError, ValueError, *_WRONG_SHAPE) as exc:
+        reason, hint = _reason_and_hint(exc, region)
         raise IvsUnavailable(
-            f"Amazon IVS in {region} gave no answer ({operation}): {reason}", hint=hint
+            f"Amazon IVS {operation} in {region} failed: {reason}", hint=hint
         ) from exc
 
 
-def _note_what_ivs_said(error: ClientError) -> None:
-    """Keep IVS's sentence for the log: botocore's own message is empty for `exceptionMessage`."""
+def _add_ivs_message(error: ClientError) -> None:
+    """Add IVS's message as a note, for the log: botocore does not read `exceptionMessage`."""
     members: dict[str, Any] = dict(error.response)
     if text := members.get("exceptionMessage"):
         error.add_note(f"IVS says: {text}")
 
 
-def _refusal(error: ClientError, operation: str, region: Region) -> TokensvcError:
-    """Our error for an error that was answered: by its code, as its message may be empty."""
+def _error_from_answer(error: ClientError, operation: str, region: Region) -> TokensvcError:
+    """Return tokensvc's error for IVS's error code; IVS's message can be empty."""
     code = error.response.get("Error", {}).get("Code", "")
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
     where = f"Amazon IVS in {region}"
     if code in _THROTTLING or status == HTTPStatus.TOO_MANY_REQUESTS:
         return IvsUnavailable(
-            f"{where} throttles {operation}.",
-            hint="Try again in a moment; IVS's rates are fixed for an account and region.",
+            f"{where} throttles {operation} requests.",
+            hint="Try again in a few seconds. IVS limits the request rate of each account in each"
+            " region.",
         )
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return IvsUnavailable(
-            f"{where} failed at {operation} (HTTP {status}, {code}).",
-            hint="Try again; if it lasts, look at the AWS Health Dashboard.",
+            f"{where} failed to process {operation} (HTTP {status}, {code}).",
+            hint="Try again. If the error persists, check the AWS Health Dashboard.",
         )
-    if code in _CREDENTIALS_TURNED_DOWN:
+    if code in _CREDENTIALS_REJECTED:
         return IvsUnavailable(
-            f"{where} turned the AWS credentials down at {operation} ({code}).",
-            hint="Renew them, check the secret key, and check this machine's clock.",
+            f"{where} rejected the AWS credentials of the {operation} request ({code}).",
+            hint="Renew the AWS credentials. If they are new, check the secret access key and this"
+            " machine's clock.",
         )
     if code == RESOURCE_NOT_FOUND:
         return NotFound(
-            f"{where} knows no such resource ({operation}).",
-            hint="Check the ARN, its region and its account.",
+            f"The resource does not exist in {where} ({operation}).",
+            hint="Check the region, the account and the ID in the ARN.",
         )
     return IvsRefused(
         f"{where} refused {operation} ({code or 'no error code'}, HTTP {status}).",
@@ -221,28 +231,31 @@ def _refusal(error: ClientError, operation: str, region: Region) -> TokensvcErro
 def _hint_for_refusal(code: str, operation: str) -> str:
     if code == ACCESS_DENIED:
         return (
-            f"Allow these AWS credentials {_actions(operation)} on the resource; "
-            "one of another account needs that account's credentials."
+            f"Allow {_actions(operation)} in the IAM policy of these AWS credentials. "
+            "For a resource of another account, use the credentials of that account."
         )
     return _HINTS.get(
-        code, "Check what was asked; if nothing is wrong with it, check AWS_ENDPOINT_URL_IVS."
+        code, "Check the values in the request. If they are valid, check AWS_ENDPOINT_URL_IVS."
     )
 
 
 def _actions(operation: str) -> str:
-    """The IAM actions that the operation needs, as the program uses it (AWS: IVS actions)."""
+    """Name the IAM actions that tokensvc needs for the operation (AWS: IVS actions)."""
     if operation == "ImportPlaybackKeyPair":
         return "the actions ivs:ImportPlaybackKeyPair and ivs:TagResource"
     return f"the action ivs:{operation}"
 
 
-def _why_there_is_no_answer(error: Exception, region: Region) -> tuple[str, str]:
-    """A reason and a way out."""
+def _reason_and_hint(error: Exception, region: Region) -> tuple[str, str]:
+    """Explain why there is no answer from IVS."""
     match error:
         case NoCredentialsError():
             return (
                 "no AWS credentials were found.",
-                "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, or use a role.",
+                (
+                    "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, set AWS_PROFILE, or use an"
+                    " IAM role."
+                ),
             )
         case (
             ConfigParseError()
@@ -256,32 +269,37 @@ def _why_there_is_no_answer(error: Exception, region: Region) -> tuple[str, str]
         ):
             return (
                 f"the AWS credentials can't be used ({type(error).__name__}).",
-                "Check AWS_PROFILE and ~/.aws, and sign in again where they come from a sign-in.",
+                (
+                    "Check AWS_PROFILE and the files in ~/.aws. If the credentials come from a"
+                    " sign-in, sign in again."
+                ),
             )
         case CannotConnect() | HTTPClientError():
-            return _why_unreachable(error, region)
-        case _ if isinstance(error, _ANOTHER_SHAPE):
+            return _unreachable_reason_and_hint(error, region)
+        case _ if isinstance(error, _WRONG_SHAPE):
             return (
-                "what answered is not Amazon IVS.",
-                "Check AWS_ENDPOINT_URL_IVS, AWS_ENDPOINT_URL and any proxy in between.",
+                "the server that answered is not Amazon IVS.",
+                "Check AWS_ENDPOINT_URL_IVS, AWS_ENDPOINT_URL and any proxy.",
             )
         case _:
             return (
-                f"AWS's settings make no sense to boto3 ({type(error).__name__}).",
+                f"boto3 can't use the AWS configuration ({type(error).__name__}).",
                 "Check the region and AWS_ENDPOINT_URL_IVS (a URL such as http://127.0.0.1:8001).",
             )
 
 
-def _why_unreachable(error: CannotConnect | HTTPClientError, region: Region) -> tuple[str, str]:
-    endpoint = str(error.kwargs.get("endpoint_url", "its endpoint"))
+def _unreachable_reason_and_hint(
+    error: CannotConnect | HTTPClientError, region: Region
+) -> tuple[str, str]:
+    endpoint = str(error.kwargs.get("endpoint_url", "the endpoint of IVS"))
     known = boto3.Session().get_available_regions("ivs")
-    # A new region may be missing in an older boto3, so the list explains and never refuses.
+    # An older boto3 can lack a new region, so its list explains a failure and never causes one.
     if region in endpoint and region not in known:
         return (
-            f"{endpoint} can't be reached, and boto3 knows of no IVS in {region}.",
-            f"Correct the region (known: {', '.join(known)}), or install a newer boto3.",
+            f"{endpoint} can't be reached, and {region} is not in boto3's list of IVS regions.",
+            f"Correct the region (boto3 lists {', '.join(known)}), or install a newer boto3.",
         )
     return (
-        f"{endpoint} can't be reached or does not answer in time ({type(error).__name__}).",
-        "Check the network, any proxy, and AWS_ENDPOINT_URL_IVS if it is set.",
+        f"{endpoint} can't be reached, or did not answer in time ({type(error).__name__}).",
+        "Check the network and any proxy. If AWS_ENDPOINT_URL_IVS is set, check its value.",
     )

@@ -1,7 +1,7 @@
-"""Settings into objects: the only place that knows every room. Plain functions, no registry.
+"""Build the objects of the service from the settings, and connect all packages with each other.
 
-Nothing made here has a thread, a socket or an open database until it is started or used, so that
-all of it may be made before a fork.
+Nothing built here has a thread, a socket or an open database until it is started or used, so it can
+all be built before a fork.
 """
 
 from __future__ import annotations
@@ -40,21 +40,22 @@ from tokensvc.state.base import State
 from tokensvc.state.following import Watched
 from tokensvc.state.sqlite import SqliteState
 
-# IVS allows 3 to 5 calls a second of most operations (IVS: service-quotas).
-PATIENT_TERMS = AwsTerms(read_timeout_seconds=10.0, max_attempts=8)
+# For commands, which should wait and retry: IVS allows 3 to 5 calls a second of most operations
+# (IVS: service-quotas).
+COMMAND_TERMS = AwsTerms(read_timeout_seconds=10.0, max_attempts=8)
 
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """What one web worker answers from; to be started in the worker, after the fork.
+    """The objects with which a web worker serves requests. Start it in the worker, after the fork.
 
     Attributes:
-        issuer: the way of a request.
-        api_keys: the API keys, followed.
+        issuer: issues playback tokens.
+        api_keys: the API keys, watched for changes.
         rings: the view of each configured region's ring.
-        view_max_age_seconds: the oldest knowledge of the API keys that a caller is let in by.
-        clients: the way to AWS.
-        clock: the time.
+        view_max_age_seconds: the maximum age of the API keys that still authenticate a caller.
+        clients: the AWS clients.
+        clock: the clock.
     """
 
     issuer: PlaybackIssuer
@@ -65,7 +66,7 @@ class Service:
     clock: Clock
 
     def start(self) -> None:
-        """Read what is followed, and follow it from now on.
+        """Read the API keys and rings, and watch them for changes from now on.
 
         Raises:
             StateUnavailable, StateDamaged: when the shared state can't be read.
@@ -75,7 +76,7 @@ class Service:
             view.start()
 
     def close(self) -> None:
-        """Stop following, and let go of connections."""
+        """Stop watching, and close the connections."""
         self.api_keys.close()
         for view in self.rings.values():
             view.close()
@@ -83,10 +84,10 @@ class Service:
 
 
 def build_state(url: str, clock: Clock) -> State:
-    """The state that `sqlite:FILE` names.
+    """The state at `sqlite:FILE`.
 
     Raises:
-        SettingsInvalid: when it names none that there is.
+        SettingsInvalid: when the URL has another scheme.
     """
     scheme, _, rest = url.partition(":")
     match scheme:
@@ -94,15 +95,16 @@ def build_state(url: str, clock: Clock) -> State:
             return SqliteState(Path(rest), clock)
         case _:
             raise SettingsInvalid(
-                f"There is no state {scheme!r}.", hint="Set state.url to sqlite:FILE."
+                f"state.url has an unknown scheme: {scheme!r}.",
+                hint="Set state.url to sqlite:FILE.",
             )
 
 
 def build_custody(settings: CustodySettings, clock: Clock) -> Custody:
-    """The custody that `file:FOLDER` names, with the key-encryption secret that it needs.
+    """The custody at `file:FOLDER`, with the key-encryption secret that it needs.
 
     Raises:
-        SettingsInvalid: when it names none that there is, or the secret can't be used.
+        SettingsInvalid: when the URL has another scheme, or the secret can't be used.
     """
     scheme, _, rest = settings.url.partition(":")
     match scheme:
@@ -116,15 +118,16 @@ def build_custody(settings: CustodySettings, clock: Clock) -> Custody:
             )
         case _:
             raise SettingsInvalid(
-                f"There is no custody {scheme!r}.", hint="Set custody.url to file:FOLDER."
+                f"custody.url has an unknown scheme: {scheme!r}.",
+                hint="Set custody.url to file:FOLDER.",
             )
 
 
 def build_service(settings: Settings, clock: Clock, audit: Audit) -> Service:
-    """What a web worker answers from, not started yet.
+    """The objects that a web worker uses to serve requests, not started yet.
 
     Raises:
-        SettingsInvalid: when the settings name what can't be used.
+        SettingsInvalid: when the state, the custody or the secret of the settings can't be used.
     """
     state = build_state(settings.state.url, clock)
     custody = build_custody(settings.custody, clock)
@@ -142,7 +145,7 @@ def build_service(settings: Settings, clock: Clock, audit: Audit) -> Service:
             partial(get_channels, clients),
             clock,
             settings.directory_terms(),
-            Random(),  # noqa: S311 # Spreads look-ups in time; nothing secret comes of it.
+            Random(),  # noqa: S311 # Spreads look-ups in time; not used for anything secret.
             KeptAnswers(state, clock, settings.directory.capacity),
         ),
         rings=rings,
@@ -150,7 +153,7 @@ def build_service(settings: Settings, clock: Clock, audit: Audit) -> Service:
         audit=audit,
         clock=clock,
     )
-    followed: Watched[ApiKeys] = Watched(
+    watched_api_keys: Watched[ApiKeys] = Watched(
         state,
         api_keys.DOCUMENT_NAME,
         ApiKeys.decode,
@@ -159,7 +162,7 @@ def build_service(settings: Settings, clock: Clock, audit: Audit) -> Service:
     )
     return Service(
         issuer=issuer,
-        api_keys=followed,
+        api_keys=watched_api_keys,
         rings=rings,
         view_max_age_seconds=settings.rotation.view_max_age_seconds,
         clients=clients,
@@ -167,21 +170,21 @@ def build_service(settings: Settings, clock: Clock, audit: Audit) -> Service:
     )
 
 
-def build_patient_clients() -> AwsClients:
-    """AWS clients for commands, which rather wait than fail."""
-    return AwsClients(PATIENT_TERMS)
+def build_command_clients() -> AwsClients:
+    """AWS clients for commands: long timeouts and many retries."""
+    return AwsClients(COMMAND_TERMS)
 
 
 def build_rotator(
     settings: Settings, region: Region, clock: Clock, *, by: str, clients: AwsClients
 ) -> Rotator:
-    """What rotates that region's key pairs, in the name of `by`.
+    """The rotator of that region's key pairs. Its changes are recorded under the name `by`.
 
-    A region that the settings no longer name is wound down.
+    A region that the settings no longer name is decommissioned.
 
     Raises:
-        SettingsInvalid: when the settings name what can't be used.
-        IvsUnavailable: when AWS's settings or credentials make no sense.
+        SettingsInvalid: when the state, the custody or the secret of the settings can't be used.
+        IvsUnavailable: when the AWS configuration or credentials are invalid.
     """
     key_pairs = IvsKeyPairs(clients, region)
     canary_channel = settings.canary_channel(region)
@@ -199,9 +202,9 @@ def build_rotator(
 
 
 def bound_endpoint(endpoint_url: str) -> str:
-    """The endpoint as a ring is bound to it: on loopback without its port.
+    """The endpoint to which a ring is bound. A loopback endpoint is reduced to its scheme.
 
-    A Local IVS keeps its key pairs when it is started at another port, and so does its ring.
+    Local IVS keeps its key pairs when it is started on another port, so its ring must stay valid.
     """
     parts = urlsplit(endpoint_url)
     if parts.hostname and is_loopback(parts.hostname):
@@ -217,8 +220,9 @@ def _key_encryption_secret(settings: CustodySettings, keys_folder: Path) -> byte
             settings.key_encryption_secret_file, keys_folder=keys_folder
         )
     raise SettingsInvalid(
-        "The custody file: needs a key-encryption secret.",
-        hint="Set custody.key_encryption_secret_file: openssl rand -base64 32.",
+        "No key-encryption secret is set, but custody.url is file:FOLDER.",
+        hint="Create one with `(umask 077; openssl rand -base64 32 > FILE)` and set"
+        " custody.key_encryption_secret_file to FILE.",
     )
 
 

@@ -1,10 +1,10 @@
-"""What a playback token may claim: every rule of IVS and of this house, as a table of small checks.
+"""The rules for the claims of a playback token, as one table of small checks.
 
-The same table is used when a token is minted (`claims`) and when one is looked at
-(`playback.inspection`). A rule with `enforced_by_ivs` makes IVS refuse the token; the others are
-this house's own, and a token that breaks one plays, but not as its maker thinks.
+The same table is used to sign a token (`claims`) and to inspect one (`playback.inspection`). IVS
+refuses a token that breaks a rule with `enforced_by_ivs`. The other rules are this service's own:
+IVS accepts a token that breaks one, but the token does not work as its author expects.
 
-Rules are from IVS: private-channels-generate-tokens. What no page says is called "believed".
+Rules are from IVS: private-channels-generate-tokens. "Believed" marks what no page of AWS states.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ NBF: Final = "nbf"
 RESOLUTIONS: Final = ("SD", "HD", "FULL_HD")
 TEN_MINUTE_RULE_SECONDS: Final = 600
 LONGEST_VIEWER_ID: Final = 40  # characters
-MOST_STRICT_ORIGINS: Final = 5
-# A moment of the year 5138, as seconds; as milliseconds, one of March 1973.
+MAX_STRICT_ORIGINS: Final = 5
+# Read as seconds, this is a time in the year 5138; read as milliseconds, in March 1973.
 _LATEST_SECONDS: Final = 99_999_999_999
-# The API that revokes has a 32-bit integer there, the claim a 64-bit one.
+# The version is a 32-bit integer in the API that revokes sessions, and a 64-bit one in the claim.
 _LATEST_REVOCABLE_VERSION: Final = 2**31 - 1
 
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.IGNORECASE)
@@ -54,10 +54,11 @@ class BrokenRule:
     """One rule that a token breaks.
 
     Attributes:
-        claim: the claim that is wrong; for the token's form, `token`, `header` or `signature`.
-        rule: the rule's stable name.
-        message: a sentence for a person, with what to do; it never repeats a viewer ID.
-        enforced_by_ivs: whether IVS refuses such a token, or only this house does.
+        claim: the claim that is wrong; `token`, `header` or `signature` when the fault is in the
+            form of the token.
+        rule: the stable identifier of the rule.
+        message: what is wrong and what to do, for a person; it never contains a viewer ID.
+        enforced_by_ivs: whether IVS refuses such a token; otherwise only tokensvc does.
     """
 
     claim: str
@@ -67,14 +68,14 @@ class BrokenRule:
 
 
 def broken_rules(payload: Mapping[str, object], now: float) -> tuple[BrokenRule, ...]:
-    """Every rule that a token of this payload breaks at `now` (Unix seconds), in a fixed order.
+    """Every rule that a token with this payload breaks at `now` (Unix seconds), in a fixed order.
 
-    Claims that IVS does not know are ignored, as IVS ignores them.
+    Claims that IVS does not know are ignored, because IVS ignores them.
     """
     return tuple(
         BrokenRule(rule.claim, rule.name, message, rule.enforced_by_ivs)
         for rule in _RULES
-        if (message := rule.complaint(payload, now))
+        if (message := rule.check(payload, now))
     )
 
 
@@ -83,11 +84,11 @@ _Payload = Mapping[str, object]
 
 @dataclass(frozen=True, slots=True)
 class _Rule:
-    """One rule; `complaint` gives the sentence to say when it is broken, and "" when it holds."""
+    """One rule. `check` returns a sentence when the rule is broken, and "" when it holds."""
 
     claim: str
     name: str
-    complaint: Callable[[_Payload, float], str]
+    check: Callable[[_Payload, float], str]
     enforced_by_ivs: bool = True
 
 
@@ -97,20 +98,20 @@ class _Rule:
 def _exp_required(payload: _Payload, _now: float) -> str:
     if EXP in payload:
         return ""
-    return "A token must say when it expires: set exp to Unix seconds."
+    return "The token has no expiry time. Set exp to a time in Unix seconds."
 
 
 def _exp_integer(payload: _Payload, _now: float) -> str:
     if EXP not in payload or _integer(payload, EXP) is not None:
         return ""
-    return "exp must be a JSON integer: Unix seconds, neither quoted nor with a fraction."
+    return "exp must be a JSON integer. Set it to Unix seconds, without quotes or a fraction."
 
 
 def _exp_in_future(payload: _Payload, now: float) -> str:
     exp = _integer(payload, EXP)
     if exp is None or now < exp:
         return ""
-    return "exp is not in the future: sign a fresh token that lives at least one second."
+    return "exp is not in the future. Sign a new token that is valid for at least one second."
 
 
 def _exp_in_seconds(payload: _Payload, _now: float) -> str:
@@ -118,20 +119,20 @@ def _exp_in_seconds(payload: _Payload, _now: float) -> str:
     if exp is None or exp <= _LATEST_SECONDS:
         return ""
     return (
-        "exp can only be milliseconds: read as the seconds that it must be, the token lives for"
-        " thousands of years (IVS is believed to take it). Divide by 1,000."
+        "exp appears to be in milliseconds. IVS reads it as seconds, so the token would be valid"
+        " for thousands of years (IVS is believed to accept it). Divide exp by 1,000."
     )
 
 
-def _ten_minutes(payload: _Payload, now: float) -> str:
+def _ten_minute_rule(payload: _Payload, now: float) -> str:
     exp = _integer(payload, EXP)
     is_bound = VIEWER_ID in payload or SINGLE_USE_UUID in payload
-    # An integer is compared with a float exactly, while a difference may not fit in a float.
+    # Python compares an integer with a float exactly, but their difference may not fit in a float.
     if exp is None or not is_bound or exp <= now + TEN_MINUTE_RULE_SECONDS:
         return ""
     return (
-        f"With a viewer ID or single use, a token may live {TEN_MINUTE_RULE_SECONDS} seconds at"
-        " most: bring exp nearer."
+        f"A token with a viewer ID, or for single use, may be valid for at most"
+        f" {TEN_MINUTE_RULE_SECONDS} seconds. Set an earlier exp."
     )
 
 
@@ -141,15 +142,15 @@ def _ten_minutes(payload: _Payload, now: float) -> str:
 def _channel_arn_required(payload: _Payload, _now: float) -> str:
     if CHANNEL_ARN in payload:
         return ""
-    return f"A token is for one channel: set {CHANNEL_ARN} to its ARN."
+    return f"The token names no channel. Set {CHANNEL_ARN} to the ARN of the channel."
 
 
 def _channel_arn_form(payload: _Payload, _now: float) -> str:
     if CHANNEL_ARN not in payload or _is_channel_arn(payload[CHANNEL_ARN]):
         return ""
     return (
-        f"{CHANNEL_ARN} must be a channel's ARN: arn:aws:ivs:REGION:ACCOUNT:channel/ID, in one"
-        " string of at most 128 characters."
+        f"{CHANNEL_ARN} is not the ARN of a channel. Set it to one string of at most 128"
+        " characters: arn:aws:ivs:REGION:ACCOUNT:channel/ID."
     )
 
 
@@ -173,8 +174,8 @@ def _viewer_id_length(payload: _Payload, _now: float) -> str:
     ):
         return ""
     return (
-        f"A viewer ID is a string of 1 to {LONGEST_VIEWER_ID} characters: give a hash of a longer"
-        " one, never its beginning, which another viewer may share."
+        f"A viewer ID must be a string of 1 to {LONGEST_VIEWER_ID} characters. If yours is longer,"
+        " use a hash of it. Don't cut it: two viewers may then have the same ID."
     )
 
 
@@ -183,8 +184,8 @@ def _viewer_id_unicode(payload: _Payload, _now: float) -> str:
     if not any("\ud800" <= character <= "\udfff" for character in viewer_id):
         return ""
     return (
-        "The viewer ID holds half of a surrogate pair, which IVS is believed to refuse: give whole"
-        " Unicode characters."
+        "The viewer ID contains an unpaired surrogate, which IVS is believed to refuse. Use only"
+        " complete Unicode characters."
     )
 
 
@@ -194,36 +195,37 @@ def _viewer_id_private(payload: _Payload, _now: float) -> str:
     if not name or has_space or "@" in domain or "." not in domain[1:-1]:
         return ""
     return (
-        "The viewer ID looks like an e-mail address, and IVS asks for no personal data there:"
-        " give an opaque ID, such as a keyed hash of the address."
+        "The viewer ID looks like an e-mail address, and IVS asks for viewer IDs without personal"
+        " data. Use an opaque ID, such as a keyed hash of the address."
     )
 
 
-def _version_integer(payload: _Payload, _now: float) -> str:
+def _session_version_integer(payload: _Payload, _now: float) -> str:
     version = _integer(payload, VIEWER_SESSION_VERSION)
     if VIEWER_SESSION_VERSION not in payload or (
         version is not None and -(2**63) <= version < 2**63
     ):
         return ""
     return (
-        f"{VIEWER_SESSION_VERSION} must be a JSON integer of 64 bits: give the Unix seconds of"
-        " signing, not quoted."
+        f"{VIEWER_SESSION_VERSION} must be a 64-bit JSON integer. Set it to the signing time in"
+        " Unix seconds, without quotes."
     )
 
 
-def _version_with_viewer(payload: _Payload, _now: float) -> str:
+def _session_version_with_viewer(payload: _Payload, _now: float) -> str:
     if VIEWER_SESSION_VERSION not in payload or VIEWER_ID in payload:
         return ""
-    return f"{VIEWER_SESSION_VERSION} has no effect without {VIEWER_ID}: give both, or neither."
+    return f"{VIEWER_SESSION_VERSION} has no effect without {VIEWER_ID}. Set both or neither."
 
 
-def _version_revocable(payload: _Payload, _now: float) -> str:
+def _session_version_revocable(payload: _Payload, _now: float) -> str:
     version = _integer(payload, VIEWER_SESSION_VERSION)
     if version is None or 0 <= version <= _LATEST_REVOCABLE_VERSION:
         return ""
     return (
-        "The API that revokes sessions can't express this viewer session version: give one from 0"
-        f" to {_LATEST_REVOCABLE_VERSION}, such as the Unix seconds of signing."
+        "This viewer session version can't be revoked, because it is outside the range of the API"
+        f" that revokes sessions. Use a number from 0 to {_LATEST_REVOCABLE_VERSION}, such as the"
+        " signing time in Unix seconds."
     )
 
 
@@ -235,7 +237,7 @@ def _single_use_uuid(payload: _Payload, _now: float) -> str:
     if SINGLE_USE_UUID not in payload or (text is not None and _UUID.fullmatch(text)):
         return ""
     return (
-        f"{SINGLE_USE_UUID} must be a UUID in its form of 36 characters, such as"
+        f"{SINGLE_USE_UUID} is not a UUID. Use the form with 36 characters, such as"
         " 123e4567-e89b-42d3-a456-426614174000."
     )
 
@@ -243,18 +245,18 @@ def _single_use_uuid(payload: _Payload, _now: float) -> str:
 def _maximum_resolution(payload: _Payload, _now: float) -> str:
     if MAXIMUM_RESOLUTION not in payload or _text(payload, MAXIMUM_RESOLUTION) in RESOLUTIONS:
         return ""
-    return f"{MAXIMUM_RESOLUTION} must be one of {', '.join(RESOLUTIONS)}."
+    return f"{MAXIMUM_RESOLUTION} is not a resolution of IVS. Use one of {', '.join(RESOLUTIONS)}."
 
 
 # --- Origins
 
 
-def _origins_text(payload: _Payload, _now: float) -> str:
+def _origins_string(payload: _Payload, _now: float) -> str:
     if ALLOWED_ORIGINS not in payload or _text(payload, ALLOWED_ORIGINS):
         return ""
     return (
-        f"{ALLOWED_ORIGINS} must be one string of origins with commas between them, not an array"
-        " and not empty: leave it out to allow every origin."
+        f"{ALLOWED_ORIGINS} must be one string with commas between the origins, not an array and"
+        " not empty. To allow every origin, leave it out."
     )
 
 
@@ -263,8 +265,8 @@ def _origins_form(payload: _Payload, _now: float) -> str:
     if not wrong:
         return ""
     return (
-        f"{_quoted(wrong)} will match no browser: an origin is scheme://host[:port] or *, the host"
-        " may begin with *, and there is no path, no final slash and no space."
+        f"These origins never match a browser: {_quote_first(wrong)}. Write each origin as * or"
+        " scheme://host[:port], without a path, a final slash or spaces. The host may begin with *."
     )
 
 
@@ -285,39 +287,45 @@ def _is_ipv6(text: str) -> bool:
     return True
 
 
-def _strict_origins_few(payload: _Payload, _now: float) -> str:
+def _strict_origins_at_most_five(payload: _Payload, _now: float) -> str:
     is_strict = payload.get(STRICT_ORIGIN_ENFORCEMENT) is True
-    if not is_strict or len(_origins(payload)) <= MOST_STRICT_ORIGINS:
+    if not is_strict or len(_origins(payload)) <= MAX_STRICT_ORIGINS:
         return ""
     return (
-        f"Strict origin enforcement takes {MOST_STRICT_ORIGINS} origins at most: name fewer, or"
-        " join some under a leading * in the host."
+        f"With strict origin enforcement, at most {MAX_STRICT_ORIGINS} origins are allowed. Name"
+        " fewer, or combine some with a * at the beginning of the host."
     )
 
 
 def _strict_boolean(payload: _Payload, _now: float) -> str:
     if isinstance(payload.get(STRICT_ORIGIN_ENFORCEMENT, False), bool):
         return ""
-    return f"{STRICT_ORIGIN_ENFORCEMENT} must be true or false, not quoted."
+    return f"{STRICT_ORIGIN_ENFORCEMENT} must be a JSON boolean. Use true or false, without quotes."
 
 
 def _strict_with_origins(payload: _Payload, _now: float) -> str:
     if payload.get(STRICT_ORIGIN_ENFORCEMENT) is not True or ALLOWED_ORIGINS in payload:
         return ""
-    return "Strict origin enforcement means nothing without origins: name those that may play."
+    return (
+        "Strict origin enforcement has no effect without allowed origins. Name the origins that"
+        " may play."
+    )
 
 
-# --- What does not belong
+# --- Claims that IVS does not document
 
 
 def _nbf_absent(payload: _Payload, _now: float) -> str:
     if NBF not in payload:
         return ""
-    return "IVS documents no nbf, and a clock that differs can only hurt: leave it out."
+    return (
+        "IVS documents no nbf claim, and with clocks that differ it can only cause failures. Leave"
+        " it out."
+    )
 
 
 def _integer(payload: _Payload, claim: str) -> int | None:
-    """The claim's value when it is an integer; Python counts True as one, JSON does not."""
+    """The claim's value if it is an integer. True is one in Python, but not in JSON."""
     value = payload.get(claim)
     return value if isinstance(value, int) and not isinstance(value, bool) else None
 
@@ -332,8 +340,8 @@ def _origins(payload: _Payload) -> list[str]:
     return text.split(",") if text else []
 
 
-def _quoted(items: list[str]) -> str:
-    """The first few items as a person may be shown them, each cut short."""
+def _quote_first(items: list[str]) -> str:
+    """The first few items in quotes, each shortened, for a message."""
     shown = [repr(item[:_SHOWN_CHARACTERS]) for item in items[:_SHOWN_ITEMS]]
     return ", ".join([*shown, "…"] if len(items) > len(shown) else shown)
 
@@ -343,30 +351,30 @@ _RULES: Final = (
     _Rule(EXP, "exp_integer", _exp_integer),
     _Rule(EXP, "exp_in_future", _exp_in_future),
     _Rule(EXP, "exp_in_seconds", _exp_in_seconds, enforced_by_ivs=False),
-    _Rule(EXP, "ten_minute_rule", _ten_minutes),
+    _Rule(EXP, "ten_minute_rule", _ten_minute_rule),
     _Rule(CHANNEL_ARN, "channel_arn_required", _channel_arn_required),
     _Rule(CHANNEL_ARN, "channel_arn_form", _channel_arn_form),
     _Rule(VIEWER_ID, "viewer_id_length", _viewer_id_length),
     _Rule(VIEWER_ID, "viewer_id_unicode", _viewer_id_unicode),
     _Rule(VIEWER_ID, "viewer_id_private", _viewer_id_private, enforced_by_ivs=False),
-    _Rule(VIEWER_SESSION_VERSION, "session_version_integer", _version_integer),
+    _Rule(VIEWER_SESSION_VERSION, "session_version_integer", _session_version_integer),
     _Rule(
         VIEWER_SESSION_VERSION,
         "session_version_with_viewer_id",
-        _version_with_viewer,
+        _session_version_with_viewer,
         enforced_by_ivs=False,
     ),
     _Rule(
         VIEWER_SESSION_VERSION,
         "session_version_revocable",
-        _version_revocable,
+        _session_version_revocable,
         enforced_by_ivs=False,
     ),
     _Rule(SINGLE_USE_UUID, "single_use_uuid_form", _single_use_uuid),
     _Rule(MAXIMUM_RESOLUTION, "maximum_resolution_value", _maximum_resolution),
-    _Rule(ALLOWED_ORIGINS, "origins_string", _origins_text),
+    _Rule(ALLOWED_ORIGINS, "origins_string", _origins_string),
     _Rule(ALLOWED_ORIGINS, "origins_form", _origins_form, enforced_by_ivs=False),
-    _Rule(ALLOWED_ORIGINS, "strict_origins_at_most_five", _strict_origins_few),
+    _Rule(ALLOWED_ORIGINS, "strict_origins_at_most_five", _strict_origins_at_most_five),
     _Rule(STRICT_ORIGIN_ENFORCEMENT, "strict_boolean", _strict_boolean),
     _Rule(
         STRICT_ORIGIN_ENFORCEMENT,

@@ -1,6 +1,6 @@
-"""What a playback token claims: options asked for, then claims that break no rule at a moment.
+"""The claims of a playback token: requested options in, claims that break no rule out.
 
-The rules themselves are in `claim_rules`.
+The rules are in `claim_rules`.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ from tokensvc.claim_rules import (
 from tokensvc.errors import InvalidRequest, Problem
 
 GRANTED_UNDER_TEN_MINUTE_RULE_SECONDS: Final = 540
-"""What is granted where IVS takes 600: a minute's room for clocks that differ."""
+"""The longest lifetime granted where IVS allows 600; one minute is left for clock differences."""
 
 LONGEST_TOKEN_BYTES: Final = 2_048
-"""The whole JWT; believed: no page of AWS that we hold says it."""
+"""The longest JWT that IVS accepts; believed: no page of AWS that we have states it."""
 
 
 class Resolution(StrEnum):
-    """The highest rendition that a viewer is offered, ordered from the lowest."""
+    """The highest rendition offered to a viewer. Members are ordered from the lowest."""
 
     SD = "SD"
     HD = "HD"
@@ -58,13 +58,16 @@ class Resolution(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class PlaybackOptions:
-    """What is asked of a token, or granted.
+    """The options of a token, requested or granted.
 
     Attributes:
-        ttl_seconds: how long after signing playback may start; a stream that plays goes on.
-        allowed_origins: patterns such as `https://*.example.com`; none allows every origin.
-        strict_origin_enforcement: whether every request must come from them, not the first alone.
-        single_use: whether the token dies when it has started playback once.
+        ttl_seconds: how long after signing playback may start; playback that has started
+            continues after that.
+        allowed_origins: patterns such as `https://*.example.com`; an empty tuple allows every
+            origin.
+        strict_origin_enforcement: whether every request must come from an allowed origin, instead
+            of only the first.
+        single_use: whether the token can start playback only once.
         maximum_resolution: the highest rendition offered; None offers all.
     """
 
@@ -77,16 +80,16 @@ class PlaybackOptions:
 
 @dataclass(frozen=True, slots=True)
 class PlaybackClaims:
-    """The claims of one token; `at` makes them, and makes none that breaks a rule.
+    """The claims of one token. Create them with `at`, which refuses claims that break a rule.
 
     Attributes:
         channel_arn: the channel that the token is for.
-        options: what was granted.
+        options: the granted options.
         expires_at: Unix seconds.
-        viewer_id: who watches, 1 to 40 characters without personal data, or None.
-        viewer_session_version: Unix seconds of signing wherever there is a viewer ID, so that
-            revoking "up to now" needs no table of sessions.
-        single_use_uuid: a fresh UUID where the token is for single use.
+        viewer_id: the viewer, 1 to 40 characters without personal data, or None.
+        viewer_session_version: the signing time in Unix seconds if there is a viewer ID, so that
+            revoking all sessions "up to now" needs no table of sessions.
+        single_use_uuid: a new UUID if the token is for single use.
     """
 
     channel_arn: ChannelArn
@@ -109,8 +112,8 @@ class PlaybackClaims:
         """The claims of a token signed at `now` (Unix seconds).
 
         Raises:
-            InvalidRequest: with a problem for every rule that they would break, IVS's
-                and this house's (IVS: private-channels-generate-tokens).
+            InvalidRequest: with one problem for each rule that the claims would break, IVS's
+                rules and tokensvc's own (IVS: private-channels-generate-tokens).
         """
         claims = cls(
             channel_arn=channel_arn,
@@ -121,7 +124,7 @@ class PlaybackClaims:
             single_use_uuid=new_uuid() if options.single_use else None,
         )
         problems = (
-            *_joined_origins(options),
+            *_origins_with_commas(options),
             *(
                 Problem(_FIELD_OF_CLAIM[broken.claim], broken.rule, broken.message)
                 for broken in broken_rules(claims.payload(), now)
@@ -129,7 +132,7 @@ class PlaybackClaims:
         )
         if problems:
             raise InvalidRequest(
-                "A playback token may not be made like this: "
+                "A playback token with these options is not allowed. "
                 + " ".join(problem.message for problem in problems),
                 problems=problems,
             )
@@ -137,11 +140,11 @@ class PlaybackClaims:
 
     @property
     def ttl_seconds(self) -> int:
-        """For how many seconds after signing playback may start."""
+        """The number of seconds after signing in which playback may start."""
         return self.options.ttl_seconds
 
     def payload(self) -> dict[str, str | int | bool]:
-        """The claims under IVS's names; what was not asked for is left out."""
+        """The claims under IVS's names. Options that were not requested are left out."""
         options = self.options
         payload: dict[str, str | int | bool] = {CHANNEL_ARN: str(self.channel_arn)}
         if options.allowed_origins:
@@ -172,15 +175,15 @@ _FIELD_OF_CLAIM: Final = {
 }
 
 
-def _joined_origins(options: PlaybackOptions) -> tuple[Problem, ...]:
-    # In the claim a comma begins another origin, so that one item could bring in a second one
-    # past whoever allowed the first.
+def _origins_with_commas(options: PlaybackOptions) -> tuple[Problem, ...]:
+    # In the claim, a comma separates origins: an item with a comma would add an origin that no
+    # grant has allowed.
     if not any("," in origin for origin in options.allowed_origins):
         return ()
     return (
         Problem(
             "allowed_origins",
             "origins_one_each",
-            "An origin holds a comma: give each origin as an item of its own.",
+            "An origin contains a comma. Write each origin as a separate item.",
         ),
     )

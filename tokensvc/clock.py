@@ -1,4 +1,4 @@
-"""The time, as a parameter: nothing in this program reads a clock that was not handed to it.
+"""Clocks. Code gets its clock as a parameter and never reads the system time itself.
 
 Times are Unix seconds, UTC; a time on the wire is RFC 3339 UTC.
 """
@@ -12,14 +12,14 @@ from typing import Protocol, Self
 
 
 class Clock(Protocol):
-    """What may be asked of the time."""
+    """The wall clock, a monotonic clock, and sleep."""
 
     def now(self) -> float:
-        """Unix seconds, UTC, by the wall clock: may jump when the clock is set."""
+        """Unix seconds, UTC, by the wall clock. It may jump when the clock is set."""
         ...
 
     def monotonic(self) -> float:
-        """Seconds since a fixed moment, never backwards, running on while the machine sleeps."""
+        """Seconds since a fixed time. It never goes backwards and continues during suspend."""
         ...
 
     def sleep(self, seconds: float) -> None:
@@ -28,15 +28,15 @@ class Clock(Protocol):
 
 
 class SystemClock:
-    """The machine's own clocks."""
+    """The clocks of the machine."""
 
     def now(self) -> float:
         """Unix seconds by the wall clock."""
         return time.time()
 
     def monotonic(self) -> float:
-        """Boot-time seconds where the system has them."""
-        # CLOCK_MONOTONIC stands still in suspend, and the age of what was read must not.
+        """Seconds since boot, where the system has that clock."""
+        # CLOCK_MONOTONIC stops during suspend, but the age of cached data must continue to grow.
         if hasattr(time, "CLOCK_BOOTTIME"):
             return time.clock_gettime(time.CLOCK_BOOTTIME)
         return time.monotonic()
@@ -53,7 +53,7 @@ def rfc3339(unix_seconds: float) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """One reading of both clocks, so that all that is decided at a moment rests on the same time.
+    """One reading of both clocks, so that all parts of a decision use the same time.
 
     Attributes:
         now: Unix seconds by the wall clock.
@@ -65,9 +65,9 @@ class Moment:
 
     @classmethod
     def of(cls, clock: Clock) -> Self:
-        """This moment, by that clock."""
+        """Read both clocks now."""
         return cls(clock.now(), clock.monotonic())
 
     def seconds_since(self, earlier: Moment) -> float:
-        """Seconds from `earlier` to here, by whichever clock says more: one may have been set."""
+        """Seconds since `earlier`, by the clock that shows more: the wall clock may be set."""
         return max(self.now - earlier.now, self.monotonic - earlier.monotonic)

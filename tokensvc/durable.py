@@ -1,8 +1,8 @@
-"""Files that are there whole or not at all: private from their first byte, safe on the disk.
+"""Write files atomically and durably, readable by their owner only from the first byte.
 
-A file is made as a draft beside its place and then linked to its name, which, unlike a rename,
-never takes the place of a file that another process put there first. Only `replacement` renames.
-A crash can leave a draft behind, never half a file.
+A file is written as a draft in the same folder and then linked to its name. Unlike a rename, a link
+never replaces a file that another process created first. Only `replacement` renames. A crash can
+leave a draft behind, but never an incomplete file.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ from contextlib import contextmanager
 from pathlib import Path
 
 _OWNER_ONLY = 0o600
-_FOLDER_OF_OWNER = 0o700
+_OWNER_ONLY_FOLDER = 0o700
 _DRAFT_SUFFIX = ".draft"
 
 
 @contextmanager
 def new_file(path: Path) -> Iterator[Path]:
-    """An empty draft to fill, with mode 0600, which gets the name `path` when the block ends well.
+    """An empty draft with mode 0600 that gets the name `path` when the block ends without an error.
 
     Raises:
-        FileExistsError: at the end of the block, when the name is taken; that file is untouched.
-        OSError: when the folder can't be written; nothing stays.
+        FileExistsError: at the end of the block, when the name exists; that file is not changed.
+        OSError: when the folder can't be written; nothing is left behind.
     """
     with _draft_of(path) as draft:
         yield draft
@@ -35,10 +35,10 @@ def new_file(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def replacement(path: Path) -> Iterator[Path]:
-    """An empty draft to fill, with mode 0600, which takes `path`'s place when the block ends well.
+    """An empty draft with mode 0600 that replaces `path` when the block ends without an error.
 
     Raises:
-        OSError: when the folder can't be written; the file stays as it was.
+        OSError: when the folder can't be written; the old file is not changed.
     """
     with _draft_of(path) as draft:
         yield draft
@@ -48,7 +48,9 @@ def replacement(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Keep out every other process that locks the folder; a lock ends with its process.
+    """Lock the folder against other processes that use this function, until the block ends.
+
+    The lock is also released when its process ends.
 
     Raises:
         OSError: when the folder can't be opened or locked.
@@ -62,9 +64,9 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 def discard_drafts(path: Path) -> None:
-    """Remove what crashed makers of `path` left behind.
+    """Remove the drafts of `path` that crashed processes left behind.
 
-    To be called only when nobody makes it now: a maker whose draft vanishes fails.
+    Call it only while no process writes `path`: a process whose draft is removed fails.
     """
     for entry in path.parent.iterdir():
         if entry.name.startswith(f".{path.name}.") and entry.name.endswith(_DRAFT_SUFFIX):
@@ -73,29 +75,29 @@ def discard_drafts(path: Path) -> None:
 
 
 def remove(path: Path) -> None:
-    """Return when the file is gone for good, even if it was gone before.
+    """Remove the file durably. A file that does not exist is not an error.
 
     Raises:
-        OSError: when the folder can't be written, or is not there.
+        OSError: when the folder can't be written, or does not exist.
     """
     path.unlink(missing_ok=True)
     sync(path.parent)
 
 
 def make_private_folder(folder: Path) -> None:
-    """Return when `folder` exists; made now, only its owner may look into it (0700).
+    """Create `folder` with mode 0700 if it does not exist.
 
-    Folders that were made on the way to it have their names on the disk too.
+    The names of parent folders that are created with it are synced to the disk too.
     """
     missing = [path for path in (folder, *folder.parents) if not path.exists()]
-    folder.mkdir(mode=_FOLDER_OF_OWNER, parents=True, exist_ok=True)
+    folder.mkdir(mode=_OWNER_ONLY_FOLDER, parents=True, exist_ok=True)
     for path in missing:
         sync(path.parent)
 
 
 def sync(path: Path) -> None:
-    """Return when the file's bytes, or the folder's names, are on the disk."""
-    # A file's own sync does not cover its name: that is durable when its folder has been synced.
+    """Write the file's bytes, or the folder's names, to the disk."""
+    # Syncing a file does not cover its name, which is durable once its folder has been synced.
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -111,5 +113,5 @@ def _draft_of(path: Path) -> Iterator[Path]:
         yield draft
     finally:
         draft.unlink(missing_ok=True)
-        # Also when the name was taken: whoever took it may not have come this far yet.
+        # Also when the name existed: the process that created it may not have synced it yet.
         sync(path.parent)

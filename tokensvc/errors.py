@@ -84,11 +84,11 @@ class NotEntitled(TokensvcError):
 
 
 class NotPermitted(TokensvcError):
-    """Raised when the caller lacks the scope that a route needs."""
+    """Raised when the caller is not allowed to use a route."""
 
     code = "not_permitted"
     http_status = 403
-    title = "Missing scope"
+    title = "Not permitted"
 
 
 class ChannelNotFound(TokensvcError):

@@ -1,6 +1,6 @@
-"""The curve: P-384 public halves in every form that others ask for, and signers that give r‖s.
+"""P-384 keys: public keys in every format that other systems need, and signers that return r‖s.
 
-Nothing here knows what is signed or where a private half lives.
+This module is independent of what is signed and of where the private key is stored.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Protocol, Self
 
 from awscrt.crypto import EC
-from cryptography.exceptions import InvalidSignature as _SignatureDoesNotHold
+from cryptography.exceptions import InvalidSignature as _SignatureMismatch
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -31,7 +31,7 @@ _ECDSA_SHA_384 = ec.ECDSA(hashes.SHA384())
 
 @dataclass(frozen=True)
 class PublicKey:
-    """The public half of a P-384 key pair; equal when the points are equal.
+    """A P-384 public key. Two are equal when their points are equal.
 
     Attributes:
         spki_der: the DER SubjectPublicKeyInfo, 120 bytes (RFC 5480 §2).
@@ -41,7 +41,7 @@ class PublicKey:
 
     @classmethod
     def from_der(cls, spki_der: bytes) -> Self:
-        """The public half in those DER bytes.
+        """The public key in these DER bytes.
 
         Raises:
             InvalidKeyMaterial: when they are not a SubjectPublicKeyInfo of a P-384 point.
@@ -56,7 +56,7 @@ class PublicKey:
 
     @classmethod
     def from_pem(cls, pem: str) -> Self:
-        """The public half in that PEM text (`BEGIN PUBLIC KEY`).
+        """The public key in this PEM text (`BEGIN PUBLIC KEY`).
 
         Raises:
             InvalidKeyMaterial: when it is not a SubjectPublicKeyInfo of a P-384 point.
@@ -70,17 +70,17 @@ class PublicKey:
 
     @classmethod
     def of(cls, key: object) -> Self:
-        """The public half that a key object of `cryptography` stands for.
+        """The public key in this key object of `cryptography`.
 
         Raises:
-            InvalidKeyMaterial: when its curve is not P-384, the only one that IVS takes (IVS:
+            InvalidKeyMaterial: when its curve is not P-384, the only one that IVS accepts (IVS:
                 private-channels-create-key).
         """
         if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(
             key.curve, ec.SECP384R1
         ):
             raise InvalidKeyMaterial("The key is not on the curve P-384.", hint=_PUBLIC_KEY_HINT)
-        # Encoded anew, so that a compressed point and an uncompressed one give equal values.
+        # Encoded again, so that a compressed and an uncompressed point give equal values.
         return cls(
             key.public_bytes(
                 serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
@@ -89,7 +89,7 @@ class PublicKey:
 
     @property
     def pem(self) -> str:
-        """PEM text as ImportPlaybackKeyPair takes it (IVS: private-channels-create-key)."""
+        """PEM text in the form for ImportPlaybackKeyPair (IVS: private-channels-create-key)."""
         return self._point.public_bytes(
             serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
         ).decode()
@@ -111,10 +111,10 @@ class PublicKey:
 
     @functools.cached_property
     def _point(self) -> ec.EllipticCurvePublicKey:
-        # Kept with the value: parsing costs as much as a signature.
+        # Cached, because parsing costs as much as a signature.
         key = serialization.load_der_public_key(self.spki_der)
         if not isinstance(key, ec.EllipticCurvePublicKey):
-            raise InvalidKeyMaterial("The key is not on P-384.", hint=_PUBLIC_KEY_HINT)
+            raise InvalidKeyMaterial("The key is not on the curve P-384.", hint=_PUBLIC_KEY_HINT)
         return key
 
     def _coordinates(self) -> dict[str, str]:
@@ -123,50 +123,51 @@ class PublicKey:
         return {"crv": "P-384", "kty": "EC", "x": x, "y": y}
 
     def verify(self, signature: bytes, message: bytes) -> None:
-        """Return when `signature` (96 bytes, r‖s) is this key's over SHA-384 of `message`.
+        """Check that this key made `signature` (96 bytes, r‖s) over SHA-384 of `message`.
 
         Raises:
-            InvalidSignature: when it is not, or has not that form (RFC 7518 §3.4).
+            InvalidSignature: when it did not, or when the form is wrong (RFC 7518 §3.4).
         """
         if len(signature) != SIGNATURE_BYTES:
             raise InvalidSignature(
-                f"An ES384 signature has {SIGNATURE_BYTES} bytes, this has {len(signature)}."
+                f"An ES384 signature has {SIGNATURE_BYTES} bytes, but this one has"
+                f" {len(signature)}."
             )
         r, s = (
-            int.from_bytes(half)
-            for half in (signature[:COORDINATE_BYTES], signature[COORDINATE_BYTES:])
+            int.from_bytes(number)
+            for number in (signature[:COORDINATE_BYTES], signature[COORDINATE_BYTES:])
         )
         try:
             self._point.verify(encode_dss_signature(r, s), message, _ECDSA_SHA_384)
-        except _SignatureDoesNotHold as exc:
+        except _SignatureMismatch as exc:
             raise InvalidSignature(
-                "The signature was not made by this key over this message."
+                "The signature was not made with this key over this message."
             ) from exc
 
 
 class Signer(Protocol):
-    """One private half that can be used and never read."""
+    """Signs with one private key, without giving access to the key itself."""
 
     @property
     def public_key(self) -> PublicKey:
-        """The public half."""
+        """The public key of the pair."""
         ...
 
     def sign(self, message: bytes) -> bytes:
         """96 bytes, r‖s, over SHA-384 of `message` (RFC 7518 §3.4).
 
         Raises:
-            CustodyUnavailable: when the place that holds the private half does not answer.
+            CustodyUnavailable: when the custody of the private key does not answer.
         """
         ...
 
 
 class LocalSigner:
-    """Signs in this process, with AWS's libcrypto: twice as fast as OpenSSL's P-384."""
+    """Signs in this process with AWS's libcrypto, which is twice as fast as OpenSSL's P-384."""
 
     def __init__(self, private_key: ec.EllipticCurvePrivateKey) -> None:
         self._public_key = PublicKey.of(private_key.public_key())
-        # SEC1 without the PEM around it: the one private form that every release of awscrt reads.
+        # SEC1 in DER is the only private key format that every release of awscrt reads.
         self._key = EC.new_key_from_der_data(
             private_key.private_bytes(
                 serialization.Encoding.DER,
@@ -177,12 +178,12 @@ class LocalSigner:
 
     @classmethod
     def generate(cls) -> Self:
-        """A signer of a fresh key pair, which is gone with the object: for tests and examples."""
+        """A signer with a new key pair that is stored nowhere: for tests and examples."""
         return cls(ec.generate_private_key(ec.SECP384R1()))
 
     @property
     def public_key(self) -> PublicKey:
-        """The public half."""
+        """The public key of the pair."""
         return self._public_key
 
     def sign(self, message: bytes) -> bytes:
@@ -191,7 +192,7 @@ class LocalSigner:
 
 
 def der_to_raw(der_signature: bytes) -> bytes:
-    """The 96 bytes r‖s of a DER signature, as OpenSSL and KMS make them (RFC 7518 §3.4).
+    """Convert a DER signature, as OpenSSL and KMS return it, to 96 bytes r‖s (RFC 7518 §3.4).
 
     Raises:
         InvalidSignature: when the bytes are not a DER signature of the curve's size.
@@ -200,18 +201,18 @@ def der_to_raw(der_signature: bytes) -> bytes:
         r, s = decode_dss_signature(der_signature)
         return r.to_bytes(COORDINATE_BYTES) + s.to_bytes(COORDINATE_BYTES)
     except (ValueError, OverflowError) as exc:
-        raise InvalidSignature("The bytes are not a DER signature of the curve P-384.") from exc
+        raise InvalidSignature("The bytes are not a DER signature for the curve P-384.") from exc
 
 
 def load_private_key(pem: bytes) -> ec.EllipticCurvePrivateKey:
-    """The private half in a PEM: SEC1 or PKCS#8, unencrypted.
+    """The private key in this PEM: SEC1 or PKCS#8, unencrypted.
 
-    An EC PARAMETERS block may stand before it.
+    An EC PARAMETERS block before the key is ignored.
 
     Raises:
-        InvalidKeyMaterial: when there is no such P-384 private key.
+        InvalidKeyMaterial: when the PEM contains no such P-384 private key.
     """
-    # `openssl ecparam -genkey` without -noout writes the curve's name as a block before the key.
+    # Without -noout, `openssl ecparam -genkey` writes a block with the curve's name before the key.
     begin = pem.find(b"-----BEGIN EC PARAMETERS-----")
     end = pem.find(b"-----END EC PARAMETERS-----")
     if begin != -1 and end > begin:
@@ -221,11 +222,11 @@ def load_private_key(pem: bytes) -> ec.EllipticCurvePrivateKey:
     except TypeError as exc:
         raise InvalidKeyMaterial(
             "The private key is encrypted.",
-            hint="Decrypt it first: openssl pkey -in FILE -out PLAIN.",
+            hint="Decrypt it first: `openssl pkey -in FILE -out PLAIN`.",
         ) from exc
     except (ValueError, UnsupportedAlgorithm) as exc:
         raise InvalidKeyMaterial(
-            "The text holds no PEM private key on the curve P-384.", hint=_PRIVATE_KEY_HINT
+            "The text is not a PEM private key on the curve P-384.", hint=_PRIVATE_KEY_HINT
         ) from exc
     if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP384R1):
         raise InvalidKeyMaterial(
@@ -235,9 +236,11 @@ def load_private_key(pem: bytes) -> ec.EllipticCurvePrivateKey:
 
 
 _PUBLIC_KEY_HINT = (
-    "Give the public half as `openssl ec -in KEY -pubout` writes it, made with secp384r1."
+    "Use the public key of a secp384r1 key pair, as `openssl ec -in KEY -pubout` prints it."
 )
-_PRIVATE_KEY_HINT = "IVS takes keys made with `openssl ecparam -name secp384r1 -genkey -noout`."
+_PRIVATE_KEY_HINT = (
+    "Create a key that IVS accepts with `openssl ecparam -name secp384r1 -genkey -noout`."
+)
 
 
 def _base64url(data: bytes) -> str:

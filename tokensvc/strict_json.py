@@ -1,7 +1,7 @@
-"""JSON that all readers understand alike; what two might see differently is refused.
+"""A strict JSON parser that refuses every text that two parsers could read differently.
 
-So: UTF-8, each member name once, no NaN or Infinity, whole Unicode characters (RFC 8259 §4, §6 and
-§8, RFC 7493 §2).
+It requires UTF-8, unique member names, no NaN or Infinity, and no unpaired surrogates (RFC 8259 §4,
+§6 and §8, RFC 7493 §2).
 """
 
 from __future__ import annotations
@@ -13,28 +13,28 @@ _UNESCAPED = json.JSONEncoder(ensure_ascii=False)
 
 
 def loads(data: bytes) -> object:
-    """The value that the bytes spell.
+    """Parse JSON.
 
     Raises:
-        ValueError: when they are no such JSON, or nested deeper than Python can follow.
+        ValueError: when the bytes are not such JSON, or are nested deeper than Python can parse.
     """
     try:
         value: object = json.loads(
-            data.decode(), object_pairs_hook=_without_repeats, parse_constant=_no_constant
+            data.decode(), object_pairs_hook=_unique_members, parse_constant=_refuse_constant
         )
-        # Half of a surrogate pair can be escaped in JSON, and can't be encoded.
+        # JSON can contain an escaped unpaired surrogate, which can't be encoded.
         _UNESCAPED.encode(value).encode()
     except RecursionError as exc:
-        raise ValueError("It is nested too deep.") from exc
+        raise ValueError("The JSON is nested too deeply.") from exc
     return value
 
 
-def _without_repeats(members: list[tuple[str, object]]) -> dict[str, object]:
+def _unique_members(members: list[tuple[str, object]]) -> dict[str, object]:
     value = dict(members)
     if len(value) != len(members):
         raise ValueError("A member name is repeated.")
     return value
 
 
-def _no_constant(name: str) -> Never:
-    raise ValueError(f"{name} is not JSON.")
+def _refuse_constant(name: str) -> Never:
+    raise ValueError(f"{name} is not valid JSON.")

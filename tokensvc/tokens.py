@@ -1,8 +1,8 @@
-"""Playback tokens as text: signed by what holds the key, read strictly, verified by public keys.
+"""Sign, read and verify the text of playback tokens.
 
-Pure but for the signer. Signing goes through PyJWT with one algorithm, whose signature a `Signer`
-makes, so that the private half may be in this process or in a KMS. Reading is stricter than
-PyJWT's, which takes padding, stray bits and repeated member names: what two readers may see
+Only the signer has side effects. Tokens are signed through PyJWT with a single algorithm that calls
+a `Signer`, so the private key may be in this process or in a KMS. Reading is stricter than PyJWT,
+which accepts padding, stray bits and repeated member names: a token that two parsers could read
 differently is refused.
 """
 
@@ -32,23 +32,24 @@ _COMPACT = json.JSONEncoder(separators=(",", ":"), check_circular=False)
 
 
 def sign(claims: PlaybackClaims, signer: Signer) -> str:
-    """The signed token, a compact JWS under the header `{"alg":"ES384","typ":"JWT"}`.
+    """The signed token: a compact JWS with the header `{"alg":"ES384","typ":"JWT"}`.
 
     There is no `kid`: IVS documents none (IVS: private-channels-generate-tokens).
 
     Raises:
-        InvalidRequest: when it would be longer than 2,048 bytes; only origins can make it so.
-        CustodyUnavailable: when the place that holds the private half does not answer.
+        InvalidRequest: when it would be longer than 2,048 bytes; only origins can make it so long.
+        CustodyUnavailable: when the custody of the private key does not answer.
     """
     token = _es384().encode(
         _COMPACT.encode(claims.payload()).encode(),
-        signer,  # type: ignore[arg-type] # PyJWT only hands it on to our algorithm.
+        signer,  # type: ignore[arg-type] # PyJWT only passes it to our algorithm.
         algorithm=_ALG,
     )
     if len(token) > LONGEST_TOKEN_BYTES:
         message = (
-            f"The token would have {len(token)} bytes, and IVS is believed to take"
-            f" {LONGEST_TOKEN_BYTES} at most: name fewer origins, or join some under a leading *."
+            f"The token would have {len(token)} bytes, and IVS is believed to accept at most"
+            f" {LONGEST_TOKEN_BYTES}. Name fewer origins, or combine some with a * at the"
+            " beginning of the host."
         )
         raise InvalidRequest(message, problems=(Problem("allowed_origins", "token_size", message),))
     return token
@@ -56,13 +57,13 @@ def sign(claims: PlaybackClaims, signer: Signer) -> str:
 
 @dataclass(frozen=True, slots=True)
 class UnverifiedToken:
-    """What a token says of itself: nothing in it may be believed before `verify`.
+    """The parts of a token whose signature has not been checked. Trust none of them.
 
     Attributes:
         header: the JOSE header.
         payload: the claims.
-        signing_input: the bytes under the signature, `header.payload` in base64url.
-        signature: the decoded signature, of whatever length it came in.
+        signing_input: the signed bytes, `header.payload` in base64url.
+        signature: the decoded signature, which may have any length.
     """
 
     header: Mapping[str, object]
@@ -81,15 +82,15 @@ def read(token: str, *, longest_bytes: int = LONGEST_TOKEN_BYTES) -> UnverifiedT
     if len(token) > longest_bytes:
         _refuse(
             "token_size",
-            f"The token has {len(token)} characters, and IVS is believed to take"
-            f" {LONGEST_TOKEN_BYTES} bytes at most: name fewer origins.",
+            f"The token has {len(token)} characters, and IVS is believed to accept at most"
+            f" {LONGEST_TOKEN_BYTES} bytes. Sign a token with fewer origins.",
         )
     segments = token.split(".")
     if len(segments) != _SEGMENTS:
         _refuse(
             "token_segments",
-            f"A token has {_SEGMENTS} segments with dots between them, this has {len(segments)}:"
-            " copy it whole, and nothing else.",
+            f"A token has {_SEGMENTS} segments separated by dots, but this text has"
+            f" {len(segments)}. Copy the whole token and nothing else.",
         )
     header, payload, signature = segments
     return UnverifiedToken(
@@ -101,14 +102,14 @@ def read(token: str, *, longest_bytes: int = LONGEST_TOKEN_BYTES) -> UnverifiedT
 
 
 def broken_header_rules(header: Mapping[str, object]) -> tuple[BrokenRule, ...]:
-    """Every rule that a header breaks; members unknown to IVS, such as `kid`, break none."""
+    """Every rule that the header breaks. Members unknown to IVS, such as `kid`, break none."""
     broken = []
     if header.get("alg") != _ALG:
         broken.append(
             BrokenRule(
                 "header",
                 "alg_es384",
-                "The header's alg must be ES384: sign with an ECDSA key on P-384 and SHA-384.",
+                "The header's alg is not ES384. Sign with an ECDSA key on P-384 and SHA-384.",
                 enforced_by_ivs=True,
             )
         )
@@ -117,7 +118,7 @@ def broken_header_rules(header: Mapping[str, object]) -> tuple[BrokenRule, ...]:
             BrokenRule(
                 "header",
                 "typ_jwt",
-                "The header's typ must be JWT, in capitals.",
+                "The header's typ is not JWT. Set it to JWT in capitals, or leave it out.",
                 enforced_by_ivs=True,
             )
         )
@@ -125,7 +126,7 @@ def broken_header_rules(header: Mapping[str, object]) -> tuple[BrokenRule, ...]:
         BrokenRule(
             "header",
             f"{member}_absent",
-            f"The header's {member} asks for an extension that IVS has not: leave it out.",
+            f"The header's {member} requires an extension that IVS does not support. Leave it out.",
             enforced_by_ivs=True,
         )
         for member in ("crit", "b64")
@@ -135,11 +136,11 @@ def broken_header_rules(header: Mapping[str, object]) -> tuple[BrokenRule, ...]:
 
 
 def verify(token: str, public_keys: Iterable[PublicKey]) -> PublicKey:
-    """The one of `public_keys` whose private half signed the token; its claims are not looked at.
+    """The one of `public_keys` whose private key signed the token. Its claims are not checked.
 
     Raises:
-        InvalidRequest: when the token has not the form of a playback token.
-        InvalidSignature: when none of them signed it.
+        InvalidRequest: when the text does not have the form of a playback token.
+        InvalidSignature: when none of the keys signed the token.
     """
     unverified = read(token)
     broken = broken_header_rules(unverified.header)
@@ -148,14 +149,14 @@ def verify(token: str, public_keys: Iterable[PublicKey]) -> PublicKey:
             " ".join(rule.message for rule in broken),
             problems=tuple(Problem("token", rule.rule, rule.message) for rule in broken),
         )
-    return signer_of(unverified, public_keys)
+    return find_signing_key(unverified, public_keys)
 
 
-def signer_of(token: UnverifiedToken, public_keys: Iterable[PublicKey]) -> PublicKey:
-    """As `verify`, for a token that was read, and whatever its header says.
+def find_signing_key(token: UnverifiedToken, public_keys: Iterable[PublicKey]) -> PublicKey:
+    """Like `verify`, for a token from `read`. The header is not checked.
 
     Raises:
-        InvalidSignature: when none of them signed it.
+        InvalidSignature: when none of the keys signed the token.
     """
     for public_key in public_keys:
         try:
@@ -164,13 +165,13 @@ def signer_of(token: UnverifiedToken, public_keys: Iterable[PublicKey]) -> Publi
             continue
         return public_key
     raise InvalidSignature(
-        "None of the public keys verifies the token.",
+        "The token was not signed by any of the known key pairs.",
         hint="Sign with a key pair that is imported in the channel's region and account.",
     )
 
 
 class _SignerAlgorithm(Algorithm):
-    """PyJWT's view of a `Signer`: it signs, and does nothing else."""
+    """Adapts a `Signer` to PyJWT. Only signing is supported."""
 
     def prepare_key(self, key: Signer) -> Signer:
         return key
@@ -179,20 +180,20 @@ class _SignerAlgorithm(Algorithm):
         return key.sign(msg)
 
     def verify(self, msg: bytes, key: Any, sig: bytes) -> Never:
-        raise NotImplementedError("Tokens are verified by PublicKey.verify.")
+        raise NotImplementedError("Use PublicKey.verify to verify tokens.")
 
     @staticmethod
     def to_jwk(key_obj: Any, as_dict: bool = False) -> Never:  # noqa: FBT001, FBT002 -- PyJWT's signature
-        raise NotImplementedError("PublicKey.jwk makes JWKs.")
+        raise NotImplementedError("Use PublicKey.jwk to create JWKs.")
 
     @staticmethod
     def from_jwk(jwk: Any) -> Never:
-        raise NotImplementedError("No key comes in as a JWK.")
+        raise NotImplementedError("Keys can't be loaded from a JWK.")
 
 
 @functools.cache
 def _es384() -> jwt.PyJWS:
-    """PyJWT's signer with this one algorithm: there is no HS256 or none to be talked into."""
+    """A PyJWS with this one algorithm only, so that neither HS256 nor `none` can be selected."""
     jws = jwt.PyJWS(algorithms=[])
     jws.register_algorithm(_ALG, _SignerAlgorithm())
     return jws
@@ -203,13 +204,13 @@ def _decoded(segment: str, part: str) -> bytes:
         data = base64.b64decode(segment + "=" * (-len(segment) % 4), altchars="-_", validate=True)
     except (binascii.Error, ValueError):
         data = b""
-    # The comparison refuses a second spelling of the same bytes: padding, "+" and "/", stray last
-    # bits (RFC 4648 §3.5).
+    # The comparison refuses every other spelling of the same bytes: padding, "+" and "/", stray
+    # last bits (RFC 4648 §3.5).
     if base64.urlsafe_b64encode(data).rstrip(b"=").decode() != segment:
         _refuse(
             "token_base64url",
-            f"The token's {part} is not unpadded base64url: copy the token whole, without spaces,"
-            " quotes or line ends.",
+            f"The token's {part} is not unpadded base64url. Copy the whole token, without spaces,"
+            " quotes or line breaks.",
         )
     return data
 
@@ -222,7 +223,8 @@ def _json_object(data: bytes, part: str) -> dict[str, object]:
     if not isinstance(value, dict):
         _refuse(
             "token_json",
-            f"The token's {part} is not a JSON object in UTF-8 with each member name once.",
+            f"The token's {part} is not a JSON object in UTF-8 with unique member names. Copy the"
+            " whole token, or sign a new one.",
         )
     return value
 

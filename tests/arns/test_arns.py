@@ -11,8 +11,8 @@ CHANNEL = "arn:aws:ivs:us-west-2:123456789012:channel/abcdEFGHijkl"
 KEY = "arn:aws:ivs:eu-central-1:123456789012:playback-key/f99cde61-c2b0-4df3-8941-ca7d38acca1a"
 
 
-def test_a_channel_arn_is_taken_apart_and_put_together_again() -> None:
-    """Region, account and ID are typed parts; the text comes back as it was."""
+def test_a_channel_arn_is_parsed_into_its_parts() -> None:
+    """Region, account and ID are typed parts, and `str` returns the same text."""
     arn = ChannelArn.parse(CHANNEL)
     assert (arn.region, arn.account_id, arn.resource_id) == (
         "us-west-2",
@@ -23,12 +23,12 @@ def test_a_channel_arn_is_taken_apart_and_put_together_again() -> None:
 
 
 def test_a_key_arn_may_have_a_uuid_as_its_id() -> None:
-    """IVS gives UUIDs and IDs of 12 characters."""
+    """IVS uses UUIDs and IDs of 12 characters."""
     assert str(PlaybackKeyArn.parse(KEY)) == KEY
 
 
-def test_equal_texts_give_equal_arns_and_kinds_are_never_equal() -> None:
-    """An ARN is a value: it can be compared, sorted and a dictionary's key."""
+def test_equal_texts_give_equal_arns_and_two_kinds_are_never_equal() -> None:
+    """An ARN is a value that can be compared, sorted and used as a dictionary key."""
     assert ChannelArn.parse(CHANNEL) == ChannelArn.parse(CHANNEL)
     assert {ChannelArn.parse(CHANNEL): 1}[ChannelArn.parse(CHANNEL)] == 1
     channel = ChannelArn.parse(CHANNEL)
@@ -61,8 +61,8 @@ def test_equal_texts_give_equal_arns_and_kinds_are_never_equal() -> None:
         CHANNEL + "x" * (129 - len(CHANNEL)),
     ],
 )
-def test_what_is_no_channel_arn_is_refused_with_the_way_out(text: str) -> None:
-    """The refusal shows the form or, for a region alone, an example, and a short text."""
+def test_a_text_that_is_not_a_channel_arn_is_refused_with_a_hint(text: str) -> None:
+    """The hint shows the form of an ARN, or an example of a region; the error is short."""
     with pytest.raises(InvalidArn) as refusal:
         ChannelArn.parse(text)
     assert refusal.value.hint
@@ -70,27 +70,27 @@ def test_what_is_no_channel_arn_is_refused_with_the_way_out(text: str) -> None:
 
 
 def test_an_arn_of_128_characters_is_the_longest() -> None:
-    """IVS's model says 128."""
+    """The limit of 128 is from IVS's model."""
     text = CHANNEL + "x" * (128 - len(CHANNEL))
     assert str(ChannelArn.parse(text)) == text
 
 
 @pytest.mark.parametrize("text", ["us-west-2", "ap-northeast-1", "us-gov-west-1"])
-def test_a_regions_name_is_taken(text: str) -> None:
-    """Whatever AWS calls its regions."""
+def test_a_region_name_is_accepted(text: str) -> None:
+    """All forms of AWS region names are valid."""
     assert parse_region(text) == text
 
 
 @pytest.mark.parametrize("text", ["", "us", "us-west", "us-west-", "us west-2", "us-west-2\n"])
-def test_what_is_no_regions_name_is_refused(text: str) -> None:
-    """With an example of one."""
+def test_a_text_that_is_not_a_region_name_is_refused(text: str) -> None:
+    """The hint has an example."""
     with pytest.raises(InvalidArn, match="us-west-2"):
         parse_region(text)
 
 
 @given(st.text() | st.from_regex(r"arn:aws:ivs:[a-z0-9-]+:[0-9]+:channel/[a-zA-Z0-9-]+"))
-def test_any_text_is_an_arn_that_reads_back_or_is_refused(text: str) -> None:
-    """Parsing loses nothing, and nothing else than InvalidArn comes out."""
+def test_any_text_is_parsed_without_loss_or_refused(text: str) -> None:
+    """No other exception than InvalidArn is raised."""
     try:
         arn = ChannelArn.parse(text)
     except InvalidArn:

@@ -1,4 +1,4 @@
-"""One line a decision, whatever was asked."""
+"""The audit log has one line for each decision."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ GRANTED = AuditEvent(
 
 
 def test_a_granted_decision_is_one_json_line_with_times_in_utc() -> None:
-    """Every member by name; 1,800,000,000 s is 2027-01-15T08:00:00Z."""
+    """All members are present; 1,800,000,000 s is 2027-01-15T08:00:00Z."""
     stream = io.StringIO()
     JsonLinesAudit(stream).write(GRANTED)
     assert stream.getvalue() == (
@@ -43,8 +43,8 @@ def test_a_granted_decision_is_one_json_line_with_times_in_utc() -> None:
     )
 
 
-def test_a_refused_decision_names_its_code_and_leaves_the_rest_null() -> None:
-    """What was never decided is null, not left out."""
+def test_a_refused_decision_has_its_code_and_null_for_unknown_members() -> None:
+    """Unknown members are null, not left out."""
     stream = io.StringIO()
     JsonLinesAudit(stream).write(
         AuditEvent(at=0, decision="refused", code="not_entitled", caller_id="c1", channel="keynote")
@@ -67,8 +67,8 @@ def test_a_refused_decision_names_its_code_and_leaves_the_rest_null() -> None:
 
 
 @given(channel=st.text(max_size=400))
-def test_no_channel_that_a_stranger_names_breaks_or_floods_a_line(channel: str) -> None:
-    """Line breaks, control characters and lone surrogates stay inside one short ASCII line."""
+def test_an_untrusted_channel_name_never_breaks_or_floods_a_line(channel: str) -> None:
+    """Line breaks, control characters and unpaired surrogates give one short ASCII line."""
     stream = io.StringIO()
     JsonLinesAudit(stream).write(
         AuditEvent(at=0, decision="refused", code="x", caller_id="c1", channel=channel)
@@ -78,7 +78,7 @@ def test_no_channel_that_a_stranger_names_breaks_or_floods_a_line(channel: str) 
     assert json.loads(line)["channel"] == channel[:64]
 
 
-def test_an_arn_is_kept_whole_and_a_secret_sent_by_mistake_is_not() -> None:
+def test_an_arn_is_logged_whole_and_a_secret_sent_by_mistake_is_cut() -> None:
     """An API key has 81 characters, more than any name; the longest ARN has 128."""
     arn = "arn:aws:ivs:us-west-2:123456789012:channel/".ljust(128, "a")
     api_key = f"tsk_{12 * '0'}_{64 * 'f'}"
@@ -86,12 +86,12 @@ def test_an_arn_is_kept_whole_and_a_secret_sent_by_mistake_is_not() -> None:
     audit = JsonLinesAudit(stream)
     for channel in (arn, arn + "a", api_key):
         audit.write(AuditEvent(at=0, decision="refused", code="x", caller_id="c1", channel=channel))
-    kept = [json.loads(line)["channel"] for line in stream.getvalue().splitlines()]
-    assert kept == [arn, arn, f"tsk_{12 * '0'}_{47 * 'f'}"]
+    logged = [json.loads(line)["channel"] for line in stream.getvalue().splitlines()]
+    assert logged == [arn, arn, f"tsk_{12 * '0'}_{47 * 'f'}"]
 
 
 def test_threads_write_whole_lines() -> None:
-    """Eight threads, 400 lines, none torn or lost."""
+    """Eight threads write 400 lines, and none is lost or mixed with another."""
     stream = io.StringIO()
     audit = JsonLinesAudit(stream)
     with ThreadPoolExecutor(8) as pool:
@@ -101,9 +101,9 @@ def test_threads_write_whole_lines() -> None:
     assert {json.loads(line)["caller_id"] for line in lines} == {"c1"}
 
 
-def test_a_line_that_cannot_be_written_is_told() -> None:
-    """A full disk: no decision goes unrecorded in silence."""
-    full = Path("/dev/full").open("w", encoding="ascii")  # noqa: SIM115 - closing fails, too.
+def test_a_line_that_cannot_be_written_raises_the_error() -> None:
+    """On a full disk, an unrecorded decision is never ignored."""
+    full = Path("/dev/full").open("w", encoding="ascii")  # noqa: SIM115 - closing fails too.
     with pytest.raises(OSError, match="No space left"):
         JsonLinesAudit(full).write(GRANTED)
     with contextlib.suppress(OSError):

@@ -1,4 +1,4 @@
-"""Settings into objects."""
+"""Objects are built from the settings."""
 
 from __future__ import annotations
 
@@ -39,16 +39,16 @@ grant = "page"
 
 
 class NoAudit:
-    """Nothing is decided here."""
+    """An audit log to which nothing may be written."""
 
     def write(self, event: AuditEvent) -> None:
-        """Fail: nothing should be written."""
+        """Fail the test."""
         raise AssertionError(event)
 
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    """Settings of two regions, in a folder with nothing but the secret."""
+    """Settings of two regions, in a folder that otherwise has only the secret."""
     (tmp_path / "secret").write_bytes(bytes(range(32)))
     path = tmp_path / "tokensvc.toml"
     path.write_text(SETTINGS)
@@ -56,14 +56,14 @@ def settings(tmp_path: Path) -> Settings:
 
 
 def open_files() -> set[str]:
-    """Files, sockets and pipes that this process has open."""
+    """The files, sockets and pipes that this process has open."""
     return {
         str(entry.readlink()) for entry in Path("/proc/self/fd").iterdir() if entry.is_symlink()
     }
 
 
 def test_nothing_is_running_or_open_before_the_start(settings: Settings) -> None:
-    """So a worker may be forked from it: no thread, no socket, no database."""
+    """A worker can be forked from it: there is no thread, socket or database."""
     before = open_files()
     threads = threading.active_count()
     service = build_service(settings, ManualClock(), NoAudit())
@@ -73,8 +73,10 @@ def test_nothing_is_running_or_open_before_the_start(settings: Settings) -> None
     service.close()
 
 
-def test_a_started_service_follows_keys_and_rings_and_stops(settings: Settings) -> None:
-    """One thread for the API keys and one for each region's ring; none is left behind."""
+def test_a_started_service_watches_api_keys_and_rings_until_it_is_closed(
+    settings: Settings,
+) -> None:
+    """One thread for the API keys and one for each ring; none is left after closing."""
     threads = threading.active_count()
     service = build_service(settings, ManualClock(), NoAudit())
     service.start()
@@ -85,26 +87,26 @@ def test_a_started_service_follows_keys_and_rings_and_stops(settings: Settings) 
     assert threading.active_count() == threads
 
 
-def test_one_string_chooses_state_and_custody(settings: Settings) -> None:
-    """By its scheme."""
+def test_the_scheme_of_a_url_selects_state_and_custody(settings: Settings) -> None:
+    """An unknown scheme is refused."""
     clock = ManualClock()
     assert isinstance(build_state(settings.state.url, clock), SqliteState)
     assert isinstance(build_custody(settings.custody, clock), FileCustody)
-    with pytest.raises(SettingsInvalid, match="no state 'mysql'"):
+    with pytest.raises(SettingsInvalid, match=r"state\.url.*'mysql'"):
         build_state("mysql:x", clock)
-    with pytest.raises(SettingsInvalid, match="no custody 'vault'"):
+    with pytest.raises(SettingsInvalid, match=r"custody\.url.*'vault'"):
         build_custody(CustodySettings(url="vault:x"), clock)
 
 
 def test_a_secret_may_come_from_the_environment(tmp_path: Path) -> None:
-    """The same 32 bytes open the same keys."""
+    """The same 32 bytes decrypt the same keys."""
     (tmp_path / "secret").write_bytes(bytes(range(32)))
     url = f"file:{tmp_path}/keys"
     clock = ManualClock()
-    by_file = CustodySettings(url=url, key_encryption_secret_file=tmp_path / "secret")
-    by_text = CustodySettings(url=url, key_encryption_secret=SecretStr(bytes(range(32)).hex()))
-    made = build_custody(by_file, clock).create("k1")
-    assert build_custody(by_text, clock).create("k1") == made
+    with_file = CustodySettings(url=url, key_encryption_secret_file=tmp_path / "secret")
+    with_text = CustodySettings(url=url, key_encryption_secret=SecretStr(bytes(range(32)).hex()))
+    created = build_custody(with_file, clock).create("k1")
+    assert build_custody(with_text, clock).create("k1") == created
 
 
 @pytest.mark.parametrize(
@@ -118,15 +120,15 @@ def test_a_secret_may_come_from_the_environment(tmp_path: Path) -> None:
         ("http://localhost:8001", "http://loopback"),
     ],
 )
-def test_a_ring_of_local_ivs_outlives_a_change_of_its_port(endpoint_url: str, bound: str) -> None:
-    """And is never taken for one of AWS."""
+def test_a_ring_of_local_ivs_stays_valid_on_another_port(endpoint_url: str, bound: str) -> None:
+    """Its endpoint is never the same as one of AWS."""
     assert bound_endpoint(endpoint_url) == bound
 
 
 def test_the_player_page_is_refused_where_ivs_is_not_on_loopback(
     settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Real channels are not for whoever opens a page."""
+    """The page must not give playback URLs of real channels to anyone who opens it."""
     (tmp_path / "tokensvc.toml").write_text(SETTINGS + DEMO)
     set_aws_endpoint(monkeypatch, tmp_path, "https://ivs.us-west-2.amazonaws.com")
     monkeypatch.setenv("TOKENSVC_CONFIG", str(tmp_path / "tokensvc.toml"))

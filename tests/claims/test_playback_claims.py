@@ -20,22 +20,22 @@ ONE_UUID = uuid.UUID("11111111-2222-4333-8444-555555555555")
 
 
 def problems(options: PlaybackOptions, viewer_id: str | None = None) -> set[tuple[str, str]]:
-    """The fields and rules that a refusal names."""
+    """The fields and rules in the problems of the refusal."""
     with pytest.raises(InvalidRequest) as refusal:
         PlaybackClaims.at(NOW, CHANNEL, options, viewer_id)
     return {(problem.field, problem.rule) for problem in refusal.value.problems}
 
 
-def test_a_plain_token_claims_its_channel_and_the_second_at_which_it_dies() -> None:
-    """`exp` is counted from the whole second of signing; nothing else is claimed."""
+def test_a_token_without_options_claims_only_its_channel_and_exp() -> None:
+    """`exp` is counted from the whole second of signing; there are no other claims."""
     claims = PlaybackClaims.at(NOW, CHANNEL, PLAIN)
     assert claims.payload() == {"aws:channel-arn": str(CHANNEL), "exp": 1_800_000_300}
     assert claims.expires_at == 1_800_000_300
     assert claims.ttl_seconds == 300
 
 
-def test_everything_that_was_asked_for_is_claimed_under_ivss_names() -> None:
-    """All eight claims, with the types that IVS wants."""
+def test_every_option_becomes_a_claim_under_ivss_name() -> None:
+    """All eight claims, with the types that IVS requires."""
     options = PlaybackOptions(
         ttl_seconds=540,
         allowed_origins=("https://a.example", "https://*.b.example"),
@@ -56,16 +56,16 @@ def test_everything_that_was_asked_for_is_claimed_under_ivss_names() -> None:
     }
 
 
-def test_every_single_use_token_has_a_uuid_of_its_own() -> None:
-    """Two tokens never share one, so that one's use does not kill the other."""
+def test_every_single_use_token_has_its_own_uuid() -> None:
+    """No two tokens have the same UUID, so using one does not invalidate another."""
     once = PlaybackOptions(ttl_seconds=60, single_use=True)
     uuids = {PlaybackClaims.at(NOW, CHANNEL, once).single_use_uuid for _ in range(50)}
     assert len(uuids) == 50
     assert None not in uuids
 
 
-def test_ten_minutes_are_granted_with_a_viewer_and_not_a_second_more() -> None:
-    """600 s passes, 601 s names the field that asked."""
+def test_ten_minutes_are_allowed_with_a_viewer_id_and_one_second_more_is_refused() -> None:
+    """600 s is accepted; for 601 s, the refusal names the field."""
     ten_minutes = PlaybackOptions(ttl_seconds=600)
     assert PlaybackClaims.at(NOW, CHANNEL, ten_minutes, "v").expires_at == 1_800_000_600
     longer = PlaybackOptions(ttl_seconds=601)
@@ -75,18 +75,18 @@ def test_ten_minutes_are_granted_with_a_viewer_and_not_a_second_more() -> None:
 
 
 @pytest.mark.parametrize("ttl_seconds", [0, -1, -(10**12)])
-def test_a_token_must_live_at_least_a_second(ttl_seconds: int) -> None:
-    """A TTL of nothing is refused."""
+def test_a_ttl_below_one_second_is_refused(ttl_seconds: int) -> None:
+    """Zero and negative TTLs are refused."""
     assert problems(PlaybackOptions(ttl_seconds)) == {("ttl_seconds", "exp_in_future")}
 
 
-def test_a_ttl_that_ends_in_the_year_5138_or_later_is_taken_for_milliseconds() -> None:
-    """The house's rules hold when minting too."""
+def test_an_exp_in_the_year_5138_or_later_is_treated_as_milliseconds() -> None:
+    """This service's own rules apply when signing too."""
     assert problems(PlaybackOptions(98_200_000_000)) == {("ttl_seconds", "exp_in_seconds")}
 
 
-def test_a_refusal_names_every_field_at_once_and_says_it_in_words() -> None:
-    """Four mistakes, four problems, and the text holds every sentence but no viewer ID."""
+def test_a_refusal_reports_every_problem_at_once() -> None:
+    """Four mistakes give four problems; the text has every message but no viewer ID."""
     options = PlaybackOptions(
         ttl_seconds=601,
         allowed_origins=tuple(f"https://{n}.example/" for n in range(6)),
@@ -105,7 +105,7 @@ def test_a_refusal_names_every_field_at_once_and_says_it_in_words() -> None:
 
 
 def test_strict_enforcement_without_origins_is_refused() -> None:
-    """It would mean nothing."""
+    """It would have no effect."""
     assert problems(PlaybackOptions(60, strict_origin_enforcement=True)) == {
         ("strict_origin_enforcement", "strict_with_origins")
     }
@@ -113,18 +113,18 @@ def test_strict_enforcement_without_origins_is_refused() -> None:
 
 @pytest.mark.parametrize("origins", [("",), ("", "*"), ("https://a.example/",)])
 def test_a_malformed_origin_is_refused(origins: tuple[str, ...]) -> None:
-    """An empty item too, whether or not it is the only one."""
+    """Also an empty item, whether or not it is the only one."""
     assert {field for field, _ in problems(PlaybackOptions(60, origins))} == {"allowed_origins"}
 
 
-def test_one_origin_cannot_bring_in_another_behind_a_comma() -> None:
-    """What a grant allowed as one item must stay one item in the claim."""
-    smuggled = PlaybackOptions(60, ("https://a.example,https://evil.example",))
-    assert problems(smuggled) == {("allowed_origins", "origins_one_each")}
+def test_an_origin_with_a_comma_is_refused() -> None:
+    """It would be two origins in the claim, although a grant has allowed only one item."""
+    two_in_one = PlaybackOptions(60, ("https://a.example,https://evil.example",))
+    assert problems(two_in_one) == {("allowed_origins", "origins_one_each")}
 
 
 def test_resolutions_are_ordered_from_sd_to_full_hd() -> None:
-    """By their pictures, not by their letters, so that the lower of two is `min`."""
+    """By size, not by name, so that `min` returns the lower of two."""
     sd, hd, full_hd = Resolution.SD, Resolution.HD, Resolution.FULL_HD
     assert sorted([full_hd, sd, hd]) == [sd, hd, full_hd]
     assert min(full_hd, hd) is hd
@@ -148,7 +148,7 @@ bad_origins = st.sampled_from(["", "a.example", "https://a.example/", "*,*"]) | 
 def options_of(
     ttl_seconds: st.SearchStrategy[int], origins: st.SearchStrategy[str], most_origins: int
 ) -> st.SearchStrategy[PlaybackOptions]:
-    """Any options with such a TTL and such origins, at least one, so that strict has a meaning."""
+    """Any options with such a TTL and at least one such origin, so that strict has an effect."""
     return st.builds(
         PlaybackOptions,
         ttl_seconds=ttl_seconds,
@@ -164,13 +164,13 @@ def options_of(
     options=options_of(st.integers(1, 600), good_origins, most_origins=5),
     viewer_id=st.none() | st.text("abc-._~é🎥", min_size=1, max_size=40),
 )
-def test_good_options_are_never_refused_and_break_no_rule_then_or_until_exp(
+def test_valid_options_are_never_refused_and_break_no_rule_until_exp(
     now: float, options: PlaybackOptions, viewer_id: str | None
 ) -> None:
-    """The claims hold from the moment of signing to a blink before they expire."""
+    """The claims are valid from the time of signing until just before they expire."""
     claims = PlaybackClaims.at(now, CHANNEL, options, viewer_id)
-    for moment in (now, math.nextafter(claims.expires_at, 0)):
-        assert broken_rules(claims.payload(), moment) == ()
+    for checked_at in (now, math.nextafter(claims.expires_at, 0)):
+        assert broken_rules(claims.payload(), checked_at) == ()
     assert claims.expires_at == int(now) + options.ttl_seconds
     assert ("aws:viewer-session-version" in claims.payload()) == (viewer_id is not None)
 
@@ -182,7 +182,7 @@ def test_good_options_are_never_refused_and_break_no_rule_then_or_until_exp(
 def test_options_are_refused_exactly_when_their_claims_would_break_a_rule(
     options: PlaybackOptions, viewer_id: str | None
 ) -> None:
-    """What is minted breaks no rule, and what is refused would have broken those that are named."""
+    """Claims that are created break no rule; a refusal names the rules that would be broken."""
     unchecked = PlaybackClaims(
         channel_arn=CHANNEL,
         options=options,
@@ -197,5 +197,5 @@ def test_options_are_refused_exactly_when_their_claims_would_break_a_rule(
     if expected:
         assert {rule for _, rule in problems(options, viewer_id)} == expected
     else:
-        minted = PlaybackClaims.at(NOW, CHANNEL, options, viewer_id, new_uuid=lambda: ONE_UUID)
-        assert minted == unchecked
+        checked = PlaybackClaims.at(NOW, CHANNEL, options, viewer_id, new_uuid=lambda: ONE_UUID)
+        assert checked == unchecked

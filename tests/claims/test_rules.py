@@ -21,13 +21,13 @@ FULL: dict[str, object] = {
 }
 
 
-def names(payload: dict[str, object], now: float = NOW) -> set[str]:
-    """The names of the rules that are broken."""
+def rules(payload: dict[str, object], now: float = NOW) -> set[str]:
+    """The identifiers of the broken rules."""
     return {broken.rule for broken in broken_rules(payload, now)}
 
 
-def of_ivs(payload: dict[str, object], now: float = NOW) -> set[str]:
-    """Those that make IVS refuse."""
+def ivs_rules(payload: dict[str, object], now: float = NOW) -> set[str]:
+    """The identifiers of the broken rules that make IVS refuse the token."""
     return {broken.rule for broken in broken_rules(payload, now) if broken.enforced_by_ivs}
 
 
@@ -47,14 +47,14 @@ def origins(text: object) -> dict[str, object]:
     return {**GOOD, "aws:access-control-allow-origin": text}
 
 
-def test_the_smallest_and_the_fullest_payload_break_no_rule() -> None:
-    """Two claims are enough, and all eight are fine together."""
+def test_a_minimal_and_a_full_payload_break_no_rule() -> None:
+    """Two claims are enough, and all eight are valid together."""
     assert broken_rules(GOOD, NOW) == ()
     assert broken_rules(FULL, NOW) == ()
 
 
-def test_an_empty_payload_lacks_two_claims_in_the_same_order_each_time() -> None:
-    """Both required claims are named at once, `exp` first."""
+def test_an_empty_payload_breaks_two_rules_in_a_fixed_order() -> None:
+    """Both required claims are reported at once, `exp` first."""
     assert [(rule.claim, rule.rule, rule.enforced_by_ivs) for rule in broken_rules({}, NOW)] == [
         ("exp", "exp_required", True),
         ("aws:channel-arn", "channel_arn_required", True),
@@ -63,8 +63,8 @@ def test_an_empty_payload_lacks_two_claims_in_the_same_order_each_time() -> None
 
 @pytest.mark.parametrize("exp", [1_800_000_300.0, "1800000300", True, None, [1_800_000_300], {}])
 def test_exp_must_be_an_integer(exp: object) -> None:
-    """A float, a string, a boolean or null is no time, and no other rule guesses at it."""
-    assert names(changed(exp=exp)) == {"exp_integer"}
+    """For a float, a string, a boolean or null, only this rule is reported."""
+    assert rules(changed(exp=exp)) == {"exp_integer"}
 
 
 @pytest.mark.parametrize(
@@ -77,9 +77,9 @@ def test_exp_must_be_an_integer(exp: object) -> None:
         (-(10**400), NOW, {"exp_in_future"}),
     ],
 )
-def test_a_token_is_dead_from_the_second_of_its_exp(exp: int, now: float, broken: set[str]) -> None:
-    """No leeway: at `exp` itself it has expired."""
-    assert of_ivs({**GOOD, "exp": exp}, now) == broken
+def test_a_token_expires_at_exp(exp: int, now: float, broken: set[str]) -> None:
+    """There is no leeway: at `exp` itself it has expired."""
+    assert ivs_rules({**GOOD, "exp": exp}, now) == broken
 
 
 @pytest.mark.parametrize("claim", ["aws:viewer-id", "aws:single-use-uuid"])
@@ -93,27 +93,26 @@ def test_a_token_is_dead_from_the_second_of_its_exp(exp: int, now: float, broken
         (1_800_000_601, 1_800_000_001.0, set()),
     ],
 )
-def test_with_a_viewer_or_single_use_exp_is_600_seconds_ahead_at_most(
+def test_with_a_viewer_id_or_single_use_exp_is_at_most_600_seconds_ahead(
     claim: str, exp: int, now: float, broken: set[str]
 ) -> None:
-    """600 seconds are fine, a fraction more is not, whichever of the two claims is there."""
-    assert names({**GOOD, "exp": exp, claim: UUID[:36]}, now) == broken
+    """600 seconds are valid, a fraction more is not, with either of the two claims."""
+    assert rules({**GOOD, "exp": exp, claim: UUID[:36]}, now) == broken
 
 
-def test_without_a_viewer_or_single_use_a_token_may_live_long() -> None:
-    """A day is fine by IVS's rules."""
-    assert names({**GOOD, "exp": 1_800_086_400}) == set()
+def test_without_a_viewer_id_or_single_use_a_token_may_have_a_long_lifetime() -> None:
+    """A day is valid by IVS's rules."""
+    assert rules({**GOOD, "exp": 1_800_086_400}) == set()
 
 
-def test_milliseconds_are_called_milliseconds() -> None:
-    """From 100,000,000,000 on exp can't be seconds; IVS itself is believed to take it."""
-    assert names({**GOOD, "exp": 99_999_999_999}) == set()
-    assert names({**GOOD, "exp": 100_000_000_000}) == {"exp_in_seconds"}
-    assert of_ivs({**GOOD, "exp": 1_800_000_300_000}) == set()
-    assert names(changed(exp=1_800_000_300_000)) == {"exp_in_seconds", "ten_minute_rule"}
-    assert names(changed(exp=10**400)) == {"exp_in_seconds", "ten_minute_rule"}
+def test_an_exp_in_milliseconds_is_recognized() -> None:
+    """From 100,000,000,000 on, exp can't be seconds; IVS itself is believed to accept it."""
+    assert rules({**GOOD, "exp": 99_999_999_999}) == set()
+    assert rules({**GOOD, "exp": 100_000_000_000}) == {"exp_in_seconds"}
+    assert ivs_rules({**GOOD, "exp": 1_800_000_300_000}) == set()
+    assert rules(changed(exp=1_800_000_300_000)) == {"exp_in_seconds", "ten_minute_rule"}
+    assert rules(changed(exp=10**400)) == {"exp_in_seconds", "ten_minute_rule"}
     (milliseconds,) = broken_rules({**GOOD, "exp": 1_800_000_300_000}, NOW)
-    assert "milliseconds" in milliseconds.message
     assert "1,000" in milliseconds.message
 
 
@@ -134,32 +133,32 @@ def test_milliseconds_are_called_milliseconds() -> None:
     ],
 )
 def test_the_channel_must_be_a_channels_arn(arn: object) -> None:
-    """Another kind of ARN, another type, or 129 characters are no channel."""
-    assert of_ivs(changed(channel_arn=arn)) == {"channel_arn_form"}
+    """Another kind of ARN, another type, and 129 characters are refused."""
+    assert ivs_rules(changed(channel_arn=arn)) == {"channel_arn_form"}
 
 
 def test_a_channel_arn_of_128_characters_is_the_longest() -> None:
     """IVS's model allows 128."""
-    assert names(changed(channel_arn=CHANNEL + "x" * (128 - len(CHANNEL)))) == set()
+    assert rules(changed(channel_arn=CHANNEL + "x" * (128 - len(CHANNEL)))) == set()
 
 
 @pytest.mark.parametrize(
     "viewer_id", ["v", "x" * 40, "é" * 40, "🎥" * 40, "a b", "@", "a@b", "@b.c"]
 )
-def test_a_viewer_id_of_1_to_40_characters_is_fine(viewer_id: str) -> None:
-    """Characters are counted, not bytes, and there is no alphabet."""
-    assert names(changed(viewer_id=viewer_id)) == set()
+def test_a_viewer_id_of_1_to_40_characters_is_valid(viewer_id: str) -> None:
+    """Characters are counted, not bytes, and every character is allowed."""
+    assert rules(changed(viewer_id=viewer_id)) == set()
 
 
 @pytest.mark.parametrize("viewer_id", ["", "x" * 41, "é" * 41, 7, None, ["v"], True])
 def test_a_viewer_id_of_another_length_or_type_is_refused(viewer_id: object) -> None:
-    """None, one too many, and what is no string."""
-    assert of_ivs(changed(viewer_id=viewer_id)) == {"viewer_id_length"}
+    """No character, one too many, and a value that is not a string."""
+    assert ivs_rules(changed(viewer_id=viewer_id)) == {"viewer_id_length"}
 
 
 @pytest.mark.parametrize("viewer_id", ["ann@example.com", "a@b.c", "a+b@x.y.z"])
-def test_an_e_mail_address_is_no_viewer_id_in_this_house(viewer_id: str) -> None:
-    """IVS can't know, so the house does; the address is not repeated."""
+def test_an_e_mail_address_as_viewer_id_breaks_this_services_own_rule(viewer_id: str) -> None:
+    """IVS does not check it, so tokensvc does; the message does not repeat the address."""
     (broken,) = broken_rules(changed(viewer_id=viewer_id), NOW)
     assert (broken.claim, broken.rule) == ("aws:viewer-id", "viewer_id_private")
     assert not broken.enforced_by_ivs
@@ -167,78 +166,78 @@ def test_an_e_mail_address_is_no_viewer_id_in_this_house(viewer_id: str) -> None
 
 
 @pytest.mark.parametrize("viewer_id", ["a@b", "a@.b", "a@b.", "a@b@c.d", "a b@c.d", "a@c d.e"])
-def test_what_only_resembles_an_e_mail_address_is_fine(viewer_id: str) -> None:
-    """A handle with an @ is no address."""
-    assert names(changed(viewer_id=viewer_id)) == set()
+def test_a_viewer_id_that_only_resembles_an_e_mail_address_is_valid(viewer_id: str) -> None:
+    """A handle with an @ is not an address."""
+    assert rules(changed(viewer_id=viewer_id)) == set()
 
 
-def test_half_a_surrogate_pair_is_no_viewer_id() -> None:
-    """Such a token could not be written as Unicode, nor its viewer be revoked."""
-    assert of_ivs(changed(viewer_id="v\ud800")) == {"viewer_id_unicode"}
+def test_a_viewer_id_with_an_unpaired_surrogate_is_refused() -> None:
+    """Such a token could not be encoded, and its viewer could not be revoked."""
+    assert ivs_rules(changed(viewer_id="v\ud800")) == {"viewer_id_unicode"}
 
 
 @pytest.mark.parametrize("version", [0, 1, 1_800_000_000, 2_147_483_647])
-def test_a_session_version_that_can_be_revoked_is_fine(version: int) -> None:
+def test_a_session_version_that_can_be_revoked_is_valid(version: int) -> None:
     """From 0 to the largest 32-bit integer."""
-    assert names(changed(viewer_session_version=version)) == set()
+    assert rules(changed(viewer_session_version=version)) == set()
 
 
 @pytest.mark.parametrize("version", [-1, 2_147_483_648, -(2**63), 2**63 - 1])
-def test_a_session_version_that_cannot_be_revoked_breaks_a_rule_of_the_house(
+def test_a_session_version_that_cannot_be_revoked_breaks_this_services_own_rule(
     version: int,
 ) -> None:
-    """IVS takes 64 bits in the claim, its API 32 bits from 0."""
+    """IVS accepts 64 bits in the claim, but only 32 bits from 0 in its API."""
     payload = changed(viewer_session_version=version)
-    assert names(payload) == {"session_version_revocable"}
-    assert of_ivs(payload) == set()
+    assert rules(payload) == {"session_version_revocable"}
+    assert ivs_rules(payload) == set()
 
 
 @pytest.mark.parametrize("version", [-(2**63) - 1, 2**63, 1.0, "1800000000", None, False])
-def test_a_session_version_is_an_integer_of_64_bits(version: object) -> None:
+def test_a_session_version_is_a_64_bit_integer(version: object) -> None:
     """Another type or size is refused by IVS."""
-    assert of_ivs(changed(viewer_session_version=version)) == {"session_version_integer"}
+    assert ivs_rules(changed(viewer_session_version=version)) == {"session_version_integer"}
 
 
-def test_a_session_version_without_a_viewer_has_no_effect() -> None:
-    """The house says so; IVS takes it."""
-    assert names(without("aws:viewer-id")) == {"session_version_with_viewer_id"}
-    assert of_ivs(without("aws:viewer-id")) == set()
+def test_a_session_version_without_a_viewer_id_breaks_this_services_own_rule() -> None:
+    """It has no effect; IVS accepts it."""
+    assert rules(without("aws:viewer-id")) == {"session_version_with_viewer_id"}
+    assert ivs_rules(without("aws:viewer-id")) == set()
 
 
 @pytest.mark.parametrize(
     "text",
     [UUID, UUID.lower(), UUID.upper(), "00000000-0000-0000-0000-000000000000"],
 )
-def test_a_uuid_of_any_version_and_case_is_fine(text: str) -> None:
-    """IVS asks for no version."""
-    assert names(changed(single_use_uuid=text)) == set()
+def test_a_uuid_of_any_version_and_case_is_valid(text: str) -> None:
+    """IVS requires no particular version."""
+    assert rules(changed(single_use_uuid=text)) == set()
 
 
 @pytest.mark.parametrize(
     "text",
     ["", "once", UUID.replace("-", ""), f"{{{UUID}}}", UUID + "\n", UUID[:-1] + "g", None, 1],
 )
-def test_what_is_no_uuid_is_refused(text: object) -> None:
-    """The plain form of 36 characters and nothing else."""
-    assert of_ivs(changed(single_use_uuid=text)) == {"single_use_uuid_form"}
+def test_another_single_use_value_is_refused(text: object) -> None:
+    """Only the form of 36 characters is valid."""
+    assert ivs_rules(changed(single_use_uuid=text)) == {"single_use_uuid_form"}
 
 
 @pytest.mark.parametrize("resolution", ["SD", "HD", "FULL_HD"])
-def test_the_three_resolutions_are_fine(resolution: str) -> None:
-    """As IVS spells them."""
-    assert names(changed(maximum_resolution=resolution)) == set()
+def test_the_three_resolutions_are_valid(resolution: str) -> None:
+    """In IVS's spelling."""
+    assert rules(changed(maximum_resolution=resolution)) == set()
 
 
 @pytest.mark.parametrize("resolution", ["", "hd", "FULLHD", "UHD", "SD,HD", 720, None, ["HD"]])
 def test_another_resolution_is_refused(resolution: object) -> None:
-    """IVS knows three."""
-    assert of_ivs(changed(maximum_resolution=resolution)) == {"maximum_resolution_value"}
+    """IVS has only three."""
+    assert ivs_rules(changed(maximum_resolution=resolution)) == {"maximum_resolution_value"}
 
 
 @pytest.mark.parametrize("text", ["", None, 5, ["https://a.example"], True])
-def test_origins_are_one_string(text: object) -> None:
-    """An array is the common mistake."""
-    assert of_ivs(origins(text)) == {"origins_string"}
+def test_origins_must_be_one_string(text: object) -> None:
+    """An array is a common mistake."""
+    assert ivs_rules(origins(text)) == {"origins_string"}
 
 
 @pytest.mark.parametrize(
@@ -260,11 +259,11 @@ def test_origins_are_one_string(text: object) -> None:
         "chrome-extension://abcdefgh",
     ],
 )
-def test_an_origin_is_a_scheme_a_host_and_perhaps_a_port(origin: str) -> None:
-    """And the host may begin with a star; a list may hold it at either end."""
-    assert names(origins(origin)) == set()
-    assert names(origins(f"{origin},https://z.example")) == set()
-    assert names(origins(f"https://z.example,{origin}")) == set()
+def test_an_origin_is_a_scheme_a_host_and_optionally_a_port(origin: str) -> None:
+    """The host may begin with *; the origin may be at either end of a list."""
+    assert rules(origins(origin)) == set()
+    assert rules(origins(f"{origin},https://z.example")) == set()
+    assert rules(origins(f"https://z.example,{origin}")) == set()
 
 
 @pytest.mark.parametrize(
@@ -301,62 +300,62 @@ def test_an_origin_is_a_scheme_a_host_and_perhaps_a_port(origin: str) -> None:
         "**",
     ],
 )
-def test_an_origin_of_another_form_breaks_a_rule_of_the_house(origin: str) -> None:
-    """IVS takes the token, and no browser matches; also when it stands among good ones."""
+def test_an_origin_of_another_form_breaks_this_services_own_rule(origin: str) -> None:
+    """IVS accepts the token, but no browser matches; also in a list with valid origins."""
     for text in (origin, f"https://z.example,{origin}", f"{origin},https://z.example"):
-        assert names(origins(text)) == {"origins_form"}
-        assert of_ivs(origins(text)) == set()
+        assert rules(origins(text)) == {"origins_form"}
+        assert ivs_rules(origins(text)) == set()
 
 
 @pytest.mark.parametrize("text", [",", "https://a.example,", ",*", "*,,*", "*, *"])
-def test_an_empty_item_or_a_space_after_a_comma_is_no_origin(text: str) -> None:
-    """One comma between two origins and nothing else."""
-    assert names(origins(text)) == {"origins_form"}
+def test_an_empty_item_or_a_space_after_a_comma_is_refused(text: str) -> None:
+    """Only one comma is allowed between two origins."""
+    assert rules(origins(text)) == {"origins_form"}
 
 
-def test_a_long_list_of_wrong_origins_is_shown_in_part() -> None:
-    """The sentence stays short whatever was given."""
+def test_a_long_list_of_wrong_origins_is_shortened_in_the_message() -> None:
+    """The message is short for every input."""
     (broken,) = broken_rules(origins(",".join(["x" * 5_000] * 100)), NOW)
     assert len(broken.message) < 500
     assert "…" in broken.message
 
 
-def test_strict_takes_five_origins_and_not_six() -> None:
-    """Without strict enforcement there may be any number."""
+def test_strict_enforcement_allows_five_origins_and_not_six() -> None:
+    """Without strict enforcement, any number is allowed."""
     five = ",".join(f"https://{n}.example" for n in range(5))
-    assert names({**origins(five), "aws:strict-origin-enforcement": True}) == set()
+    assert rules({**origins(five), "aws:strict-origin-enforcement": True}) == set()
     six = five + ",*"
-    assert of_ivs({**origins(six), "aws:strict-origin-enforcement": True}) == {
+    assert ivs_rules({**origins(six), "aws:strict-origin-enforcement": True}) == {
         "strict_origins_at_most_five"
     }
-    assert names({**origins(six), "aws:strict-origin-enforcement": False}) == set()
-    assert names(origins(six)) == set()
+    assert rules({**origins(six), "aws:strict-origin-enforcement": False}) == set()
+    assert rules(origins(six)) == set()
 
 
 @pytest.mark.parametrize("strict", ["true", 1, 0, None, []])
-def test_strict_is_true_or_false(strict: object) -> None:
-    """A quoted true is the common mistake."""
-    assert of_ivs(changed(strict_origin_enforcement=strict)) == {"strict_boolean"}
+def test_strict_enforcement_must_be_true_or_false(strict: object) -> None:
+    """A quoted true is a common mistake."""
+    assert ivs_rules(changed(strict_origin_enforcement=strict)) == {"strict_boolean"}
 
 
-def test_strict_without_origins_means_nothing() -> None:
-    """The house says so; IVS takes it."""
+def test_strict_enforcement_without_origins_breaks_this_services_own_rule() -> None:
+    """It has no effect; IVS accepts it."""
     payload = without("aws:access-control-allow-origin")
-    assert names(payload) == {"strict_with_origins"}
-    assert of_ivs(payload) == set()
-    assert names({**payload, "aws:strict-origin-enforcement": False}) == set()
+    assert rules(payload) == {"strict_with_origins"}
+    assert ivs_rules(payload) == set()
+    assert rules({**payload, "aws:strict-origin-enforcement": False}) == set()
 
 
-def test_nbf_breaks_a_rule_of_the_house_and_other_unknown_claims_break_none() -> None:
-    """IVS ignores what it does not know."""
-    assert names({**GOOD, "nbf": 1}) == {"nbf_absent"}
-    assert of_ivs({**GOOD, "nbf": 1}) == set()
-    assert names({**GOOD, "iat": 1, "jti": "x", "sub": None, "aws:other": []}) == set()
+def test_nbf_breaks_this_services_own_rule_and_other_unknown_claims_break_none() -> None:
+    """IVS ignores claims that it does not know."""
+    assert rules({**GOOD, "nbf": 1}) == {"nbf_absent"}
+    assert ivs_rules({**GOOD, "nbf": 1}) == set()
+    assert rules({**GOOD, "iat": 1, "jti": "x", "sub": None, "aws:other": []}) == set()
 
 
-def test_all_broken_rules_are_told_at_once() -> None:
-    """Nobody mends one mistake only to hear of the next."""
-    assert names(
+def test_all_broken_rules_are_reported_at_once() -> None:
+    """Fixing one mistake never reveals another one."""
+    assert rules(
         {
             "exp": 1,
             "aws:channel-arn": "demo",
@@ -399,7 +398,7 @@ JSON = st.recursive(
 def test_any_payload_gets_findings_and_never_an_error(
     payload: dict[str, object], now: float
 ) -> None:
-    """Whatever JSON a stranger puts under the claims' names, each finding is a whole sentence."""
+    """Untrusted JSON values never raise, and each finding is a whole sentence."""
     for broken in broken_rules(payload, now):
         assert isinstance(broken, BrokenRule)
         assert broken.claim in {*FULL, "nbf"}

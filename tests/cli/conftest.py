@@ -1,4 +1,4 @@
-"""A deployment's folder, its time and its IVS, and the command run on them in this process."""
+"""A deployment's folder, clock and IVS, and the command line run on them in this process."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 from click.testing import CliRunner, Result
 
@@ -17,6 +18,8 @@ from tests.support.clock import ManualClock
 from tests.support.local_ivs import LocalIvsServer
 from tokensvc.arns import parse_region
 from tokensvc.cli.main import cli
+from tokensvc.cli.output import CommandFailed
+from tokensvc.errors import TokensvcError
 from tokensvc.keyring.model import Ring
 from tokensvc.keyring.store import RingStore
 from tokensvc.state.sqlite import SqliteState
@@ -34,10 +37,10 @@ channels = ["arn:aws:ivs:us-west-2:123456789012:channel/*"]
 
 @dataclass(frozen=True)
 class Desk:
-    """Where an operator sits.
+    """An operator's deployment, and the commands that the operator runs on it.
 
     Attributes:
-        folder: has the settings, the secret, the keys and the state.
+        folder: the folder of the settings, the secret, the keys and the state.
         clock: the time.
         ivs: the region's IVS.
     """
@@ -63,36 +66,56 @@ class Desk:
         return stored.ring
 
     def run(self, *arguments: str) -> Result:
-        """How `tokensvc` ends with those arguments; a Python error is the test's."""
+        """The result of `tokensvc` with those arguments; a Python error fails the test."""
+        return self._invoke(*arguments, standalone_mode=True)
+
+    def done(self, *arguments: str) -> str:
+        """The standard output of `tokensvc`, which must end with exit status 0."""
+        result = self.run(*arguments)
+        assert result.exit_code == 0, result.output
+        return result.stdout
+
+    def json(self, *arguments: str) -> Any:
+        """The JSON that `tokensvc` prints."""
+        return json.loads(self.done(*arguments, "--json"))
+
+    def refused(self, *arguments: str, status: int = 1) -> str:
+        """The standard error of `tokensvc`, which must end with that status; 2 is wrong use."""
+        result = self.run(*arguments)
+        assert result.exit_code == status, result.output
+        assert "Traceback" not in result.stderr
+        return result.stderr
+
+    def error(self, *arguments: str) -> TokensvcError:
+        """The error that ends `tokensvc` with exit status 1."""
+        with pytest.raises(CommandFailed) as failed:
+            self._invoke(*arguments, standalone_mode=False)
+        assert failed.value.exit_code == 1
+        assert isinstance(failed.value.__cause__, TokensvcError)
+        return failed.value.__cause__
+
+    def usage_error(self, *arguments: str) -> click.UsageError:
+        """The error that ends `tokensvc` with exit status 2, wrong use."""
+        with pytest.raises(click.UsageError) as failed:
+            self._invoke(*arguments, standalone_mode=False)
+        assert failed.value.exit_code == 2
+        return failed.value
+
+    def _invoke(self, *arguments: str, standalone_mode: bool) -> Result:
+        """Run the command; without `standalone_mode` click's exceptions reach the caller."""
         return CliRunner().invoke(
             cli,
             ["--config", str(self.settings), *arguments],
             obj=self.clock,
             catch_exceptions=False,
             prog_name="tokensvc",
+            standalone_mode=standalone_mode,
         )
-
-    def done(self, *arguments: str) -> str:
-        """What `tokensvc` prints on standard output when it is done."""
-        result = self.run(*arguments)
-        assert result.exit_code == 0, result.output
-        return result.stdout
-
-    def json(self, *arguments: str) -> Any:
-        """The JSON that it prints."""
-        return json.loads(self.done(*arguments, "--json"))
-
-    def refused(self, *arguments: str, status: int = 1) -> str:
-        """What `tokensvc` says on standard error when it fails, or is wrongly used for status 2."""
-        result = self.run(*arguments)
-        assert result.exit_code == status, result.output
-        assert "Traceback" not in result.stderr
-        return result.stderr
 
 
 @pytest.fixture
 def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
-    """A desk with nothing in IVS and no key pairs."""
+    """A deployment without key pairs, and an empty IVS."""
     clock = ManualClock()
     handlers = list(logging.getLogger().handlers)
     with LocalIvsServer(tmp_path / "ivs", clock) as ivs:
@@ -100,13 +123,13 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
         (tmp_path / "tokensvc.toml").write_text(SETTINGS)
         (tmp_path / "secret").write_bytes(bytes(range(32)))
         yield Desk(tmp_path, clock, ivs)
-    # The command logs to the runner's standard error, which is no more.
+    # The command logs to the runner's standard error, which is closed now.
     logging.getLogger().handlers[:] = handlers
 
 
 @pytest.fixture
 def rotating_desk(desk: Desk) -> Desk:
-    """A desk with an active key pair and a standby that may sign."""
+    """A deployment with an active key pair and a standby that may become active."""
     desk.done("keys", "reconcile")
     desk.clock.advance(60)
     desk.done("keys", "reconcile")

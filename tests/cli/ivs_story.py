@@ -1,4 +1,4 @@
-"""What Local IVS was asked, and what is to go wrong with it, for tests of commands."""
+"""Helpers for tests of commands: resources in Local IVS, its faults, and the calls that it got."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ import urllib3
 from tests.cli.conftest import Desk
 
 
-def operations_asked(desk: Desk) -> list[str]:
-    """The operations that Local IVS has answered, oldest first, by whoever asked."""
+def called_operations(desk: Desk) -> list[str]:
+    """The operations that Local IVS has answered, oldest first, for any client."""
     response = urllib3.request("GET", f"{desk.ivs.url}/_local/requests", retries=False)
     assert response.status == 200, response.data
     return [request["what"] for request in reversed(response.json()["requests"])]
 
 
 def plan_fault(desk: Desk, operation: str, kind: str, **members: object) -> None:
-    """Let the operation's next call, or `times` of them, go wrong."""
+    """Plan a fault for the operation's next call, or for the next `times` calls."""
     response = urllib3.request(
         "POST",
         f"{desk.ivs.url}/_local/faults",
@@ -26,12 +26,12 @@ def plan_fault(desk: Desk, operation: str, kind: str, **members: object) -> None
 
 
 def deny(desk: Desk, operation: str) -> None:
-    """Let the operation's next call be refused; nothing tries that again."""
+    """Deny the operation's next call; no client retries a denied call."""
     plan_fault(desk, operation, "error", error="AccessDeniedException")
 
 
 def new_channel(desk: Desk, name: str, *, private: bool = True) -> str:
-    """The ARN of a new channel."""
+    """Create a channel and return its ARN."""
     client = desk.ivs.client()
     return client.create_channel(name=name, authorized=private)["channel"]["arn"]
 

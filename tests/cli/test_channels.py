@@ -5,21 +5,21 @@ from __future__ import annotations
 import pytest
 
 from tests.cli.conftest import Desk
-from tests.cli.ivs_story import deny, new_channel, operations_asked, plan_fault, stream_key_of
+from tests.cli.ivs_story import called_operations, deny, new_channel, plan_fault, stream_key_of
 
 
 def is_private(desk: Desk, arn: str) -> bool:
-    """Whether IVS has the channel as private."""
+    """Whether the channel is private in IVS."""
     return desk.ivs.client().get_channel(arn=arn)["channel"]["authorized"]
 
 
 def channel_arns(desk: Desk) -> list[str]:
-    """Every channel of the region."""
+    """The ARN of every channel of the region."""
     return [channel["arn"] for channel in desk.ivs.client().list_channels()["channels"]]
 
 
-def test_a_new_channel_is_private_and_its_secrets_stay_hidden(desk: Desk) -> None:
-    """It says where an encoder sends to, and by which command the key is seen."""
+def test_a_new_channel_is_private_and_its_secrets_are_hidden(desk: Desk) -> None:
+    """The output has the ingest server, and the command that shows the stream key."""
     result = desk.run("channels", "create", "show", "--tag", "team=live")
     assert result.exit_code == 0
     (arn,) = channel_arns(desk)
@@ -37,7 +37,7 @@ def test_a_new_channel_is_private_and_its_secrets_stay_hidden(desk: Desk) -> Non
     assert channel["srt"]["passphrase"] not in result.output
 
 
-def test_the_secrets_of_a_new_channel_are_shown_when_asked_for(desk: Desk) -> None:
+def test_reveal_shows_the_secrets_of_a_new_channel(desk: Desk) -> None:
     """In the table and in JSON."""
     text = desk.done("channels", "create", "show", "--reveal")
     client = desk.ivs.client()
@@ -52,8 +52,8 @@ def test_the_secrets_of_a_new_channel_are_shown_when_asked_for(desk: Desk) -> No
     assert shown["channel"]["srt"]["passphrase"]
 
 
-def test_a_new_channel_takes_the_options_of_ivs(desk: Desk) -> None:
-    """Public, basic, and with normal latency."""
+def test_create_passes_its_options_to_ivs(desk: Desk) -> None:
+    """Public, BASIC, normal latency, insecure ingest."""
     made = desk.json(
         "channels",
         "create",
@@ -69,29 +69,29 @@ def test_a_new_channel_takes_the_options_of_ivs(desk: Desk) -> None:
     assert (made["type"], made["latencyMode"], made["insecureIngest"]) == ("BASIC", "NORMAL", True)
 
 
-def test_a_channel_whose_making_was_not_answered_is_not_made_twice(desk: Desk) -> None:
-    """Names are not unique in IVS: the person is sent to look before trying again."""
-    plan_fault(desk, "CreateChannel", "lose_answer")
-    said = desk.refused("channels", "create", "show")
-    assert "may have been made all the same" in said
-    assert "tokensvc channels list --name show --region us-west-2" in said
+def test_create_is_not_retried_when_the_answer_is_lost(desk: Desk) -> None:
+    """Names are not unique in IVS: the hint is to check for the channel before a new attempt."""
+    plan_fault(desk, "CreateChannel", "lose_response")
+    error = desk.error("channels", "create", "show")
+    assert error.code == "ivs_unavailable"
+    assert "`tokensvc channels list --name show --region us-west-2`" in error.hint
     assert len(channel_arns(desk)) == 1
 
 
-def test_list_goes_through_all_pages(desk: Desk) -> None:
-    """IVS gives 100 at a time; details come 50 at a time."""
+def test_list_reads_all_pages(desk: Desk) -> None:
+    """IVS lists 100 channels a page; --details fetches 50 channels a call."""
     for number in range(101):
         new_channel(desk, f"channel-{number}")
     assert len(desk.json("channels", "list")) == 101
-    before = len(operations_asked(desk))
+    before = len(called_operations(desk))
     detailed = desk.json("channels", "list", "--details")
     assert [channel["name"] for channel in detailed] == [f"channel-{n}" for n in range(101)]
     assert all(channel["playbackUrl"].endswith(".m3u8") for channel in detailed)
-    assert operations_asked(desk)[before:] == ["ListChannels"] * 2 + ["BatchGetChannel"] * 3
+    assert called_operations(desk)[before:] == ["ListChannels"] * 2 + ["BatchGetChannel"] * 3
 
 
 def test_list_shows_channels_in_a_table(desk: Desk) -> None:
-    """Access in a word; one name when asked for it."""
+    """With private or public as a word; --name lists only channels with that name."""
     private = new_channel(desk, "show")
     public = new_channel(desk, "open", private=False)
     assert [line.split() for line in desk.done("channels", "list").splitlines()] == [
@@ -107,7 +107,7 @@ def test_list_shows_channels_in_a_table(desk: Desk) -> None:
 
 
 def test_show_hides_only_secrets(desk: Desk) -> None:
-    """A tag that is called like a secret is no secret."""
+    """A tag with the name of a secret is not a secret."""
     arn = new_channel(desk, "show")
     desk.ivs.client().tag_resource(resourceArn=arn, tags={"passphrase": "x", "value": "y"})
     passphrase = desk.ivs.client().get_channel(arn=arn)["channel"]["srt"]["passphrase"]
@@ -120,69 +120,69 @@ def test_show_hides_only_secrets(desk: Desk) -> None:
     assert passphrase in desk.done("channels", "show", arn, "--reveal")
 
 
-def test_show_of_several_tells_what_is_missing_and_shows_the_rest(desk: Desk) -> None:
-    """In the order asked, each once; a part is not a whole, and the status says so."""
+def test_show_of_several_prints_those_that_exist_and_an_error_for_each_other(desk: Desk) -> None:
+    """In the order of the arguments, without duplicates; the exit status is 1."""
     first, second = new_channel(desk, "first"), new_channel(desk, "second")
     missing = first + "x"
     result = desk.run("channels", "show", second, missing, first, second, "--json")
     assert result.exit_code == 1
     assert result.stdout.index(second) < result.stdout.index(first)
-    assert f"does not give {missing} (ResourceNotFoundException)" in result.stderr
-    assert operations_asked(desk)[-1] == "BatchGetChannel"
+    assert result.stdout.count(f'"arn": "{second}"') == 1
+    assert f"{missing} (ResourceNotFoundException)" in result.stderr
+    assert called_operations(desk)[-1] == "BatchGetChannel"
 
 
-def test_show_of_an_unknown_channel_names_the_way_out(desk: Desk) -> None:
-    """And shows nothing."""
+def test_show_of_an_unknown_channel_fails_with_a_hint(desk: Desk) -> None:
+    """The hint is the command that lists the channels."""
     arn = "arn:aws:ivs:us-west-2:123456789012:channel/abcdEFGHijkl"
-    said = desk.refused("channels", "show", arn)
-    assert f"knows no channel {arn}" in said
-    assert "`tokensvc channels list`" in said
+    error = desk.error("channels", "show", arn)
+    assert error.code == "channel_not_found"
+    assert arn in error.detail
+    assert "`tokensvc channels list`" in error.hint
 
 
-def test_protect_makes_channels_private_without_asking(desk: Desk) -> None:
-    """It takes nothing away that can't be given back."""
+def test_protect_makes_channels_private_without_confirmation(desk: Desk) -> None:
+    """Because it can be undone."""
     first, second = (new_channel(desk, name, private=False) for name in ("first", "second"))
-    said = desk.done("channels", "protect", first, "second")
-    assert said.splitlines() == [
-        f"[1/2] {first} is private now.",
-        f"[2/2] {second} is private now.",
-    ]
+    lines = desk.done("channels", "protect", first, "second").splitlines()
+    assert [line.split()[:2] for line in lines] == [["[1/2]", first], ["[2/2]", second]]
+    assert all("private" in line for line in lines)
     assert is_private(desk, first)
     assert is_private(desk, second)
 
 
-def test_unprotect_is_agreed_to_first(desk: Desk) -> None:
-    """It shows to everyone what was for few."""
+def test_unprotect_needs_confirmation(desk: Desk) -> None:
+    """Because anyone can watch the channel afterwards."""
     arn = new_channel(desk, "show")
-    said = desk.refused("channels", "unprotect", arn, status=2)
-    assert f"Let anyone watch:\n  {arn}\n" in said
-    assert "agree with --yes" in said
+    question = desk.refused("channels", "unprotect", arn, status=2)
+    assert f"\n  {arn}\n" in question
+    assert "--yes" in question
     assert is_private(desk, arn)
     desk.done("channels", "unprotect", arn, "--yes")
     assert not is_private(desk, arn)
 
 
 @pytest.mark.parametrize("command", [("protect",), ("unprotect", "--yes"), ("delete", "--yes")])
-def test_a_live_channel_is_left_alone_and_told_what_to_do(
+def test_a_live_channel_is_not_changed_and_the_hint_names_the_commands(
     desk: Desk, command: tuple[str, ...]
 ) -> None:
-    """IVS changes and deletes no live channel; its stream goes on."""
+    """IVS can't change or delete a live channel; its stream continues."""
     name, *options = command
     arn = new_channel(desk, "show", private=name != "protect")
     desk.ivs.go_live(arn)
-    said = desk.refused("channels", name, arn, *options)
-    assert f"{arn} is live" in said
-    assert f"tokensvc streams stop {arn}" in said
-    assert "--stop" in said
+    output = desk.refused("channels", name, arn, *options)
+    assert f"`tokensvc streams stop {arn}`" in output
+    assert "--stop" in output
     assert desk.ivs.client().get_stream(channelArn=arn)["stream"]["state"] == "LIVE"
 
 
-def test_protect_stops_a_live_channel_when_that_is_agreed_to(desk: Desk) -> None:
-    """In one go, and not without a word."""
+def test_protect_with_stop_needs_confirmation_and_stops_a_live_channel(desk: Desk) -> None:
+    """Both in one command."""
     arn = new_channel(desk, "show", private=False)
     desk.ivs.go_live(arn)
-    said = desk.refused("channels", "protect", arn, "--stop", status=2)
-    assert "stop if live" in said
+    question = desk.refused("channels", "protect", arn, "--stop", status=2)
+    assert f"\n  {arn}\n" in question
+    assert "--yes" in question
     assert desk.json("streams", "list") != []
     desk.done("channels", "protect", arn, "--stop", "--yes")
     assert desk.json("streams", "list") == []
@@ -190,17 +190,21 @@ def test_protect_stops_a_live_channel_when_that_is_agreed_to(desk: Desk) -> None
 
 
 @pytest.mark.parametrize("private", [True, False])
-def test_a_live_channel_that_is_so_already_is_not_stopped(desk: Desk, *, private: bool) -> None:
-    """IVS refuses its update all the same; no viewer is cut off for nothing."""
+def test_a_live_channel_with_the_requested_access_is_not_stopped(
+    desk: Desk, *, private: bool
+) -> None:
+    """IVS refuses the update nevertheless, but there is nothing to change."""
     arn = new_channel(desk, "show", private=private)
     desk.ivs.go_live(arn)
-    said = desk.done("channels", "protect" if private else "unprotect", arn, "--stop", "--yes")
-    assert said == f"{arn} is {'private' if private else 'public'} now.\n"
+    output = desk.done("channels", "protect" if private else "unprotect", arn, "--stop", "--yes")
+    (line,) = output.splitlines()
+    assert line.startswith(arn)
+    assert ("private" if private else "public") in line
     assert len(desk.json("streams", "list")) == 1
 
 
 def test_an_encoder_that_reconnects_is_stopped_again(desk: Desk) -> None:
-    """The update is tried again, for a while."""
+    """The update is retried with increasing pauses."""
     arn = new_channel(desk, "show", private=False)
     desk.ivs.go_live(arn)
     plan_fault(desk, "UpdateChannel", "error", error="ConflictException", times=3)
@@ -209,56 +213,58 @@ def test_an_encoder_that_reconnects_is_stopped_again(desk: Desk) -> None:
     assert desk.clock.sleeps == [0.0, 0.0, 2.0, 4.0]
 
 
-def test_an_encoder_that_goes_on_reconnecting_is_told(desk: Desk) -> None:
-    """With the key's rotation as the way out."""
+def test_an_encoder_that_keeps_reconnecting_is_reported(desk: Desk) -> None:
+    """The hint is to rotate the stream key."""
     arn = new_channel(desk, "show", private=False)
     desk.ivs.go_live(arn)
     plan_fault(desk, "UpdateChannel", "error", error="ConflictException", times=4)
-    said = desk.refused("channels", "protect", arn, "--stop", "--yes")
-    assert "live again or still" in said
-    assert f"tokensvc stream-keys rotate {arn} --stop-stream" in said
+    output = desk.refused("channels", "protect", arn, "--stop", "--yes")
+    assert f"`tokensvc stream-keys rotate {arn} --stop-stream`" in output
     assert not is_private(desk, arn)
 
 
-def test_one_that_fails_does_not_keep_the_others_waiting(desk: Desk) -> None:
-    """Each is told by its place; the status says that one failed."""
+def test_a_channel_that_fails_does_not_stop_the_others(desk: Desk) -> None:
+    """Each result has its position; the exit status is 1."""
     first, second = (new_channel(desk, name, private=False) for name in ("first", "second"))
     deny(desk, "UpdateChannel")
     result = desk.run("channels", "protect", first, second)
     assert result.exit_code == 1
-    assert result.stdout == f"[2/2] {second} is private now.\n"
+    assert result.stdout.startswith(f"[2/2] {second} ")
+    assert len(result.stdout.splitlines()) == 1
     assert f"[1/2] {first}:\nError: " in result.stderr
-    assert "1 of 2 failed; the others are done." in result.stderr
+    assert "1 of 2" in result.stderr
     assert not is_private(desk, first)
 
 
-def test_delete_shows_what_it_would_delete_and_deletes_nothing_unasked(desk: Desk) -> None:
-    """Name and ARN, as a name may be another channel's."""
+def test_delete_shows_what_it_deletes_and_needs_confirmation(desk: Desk) -> None:
+    """Name and ARN, because several channels can have the same name."""
     arn = new_channel(desk, "show")
-    said = desk.refused("channels", "delete", "show", status=2)
-    assert f"Delete for ever:\n  show  {arn}\n" in said
+    question = desk.refused("channels", "delete", "show", status=2)
+    assert f"\n  show  {arn}\n" in question
     assert channel_arns(desk) == [arn]
-    assert desk.done("channels", "delete", "show", "--yes") == f"{arn} is deleted.\n"
+    assert desk.done("channels", "delete", "show", "--yes").split()[0] == arn
     assert channel_arns(desk) == []
 
 
-def test_nothing_is_deleted_when_one_of_them_does_not_exist(desk: Desk) -> None:
-    """A slip of the pen is found before, not half-way."""
+def test_nothing_is_deleted_when_one_channel_does_not_exist(desk: Desk) -> None:
+    """A typing error is found before the first deletion."""
     arn = new_channel(desk, "show")
-    desk.refused("channels", "delete", arn, arn + "x", "--yes")
+    error = desk.error("channels", "delete", arn, arn + "x", "--yes")
+    assert error.code == "not_found"
+    assert arn + "x" in error.detail
     assert channel_arns(desk) == [arn]
 
 
-def test_a_delete_whose_answer_was_lost_is_done(desk: Desk) -> None:
-    """The second attempt finds the channel gone, which is what was wanted."""
+def test_a_delete_succeeds_when_its_answer_is_lost(desk: Desk) -> None:
+    """The second attempt finds that the channel does not exist, which is the goal."""
     arn = new_channel(desk, "show")
-    plan_fault(desk, "DeleteChannel", "lose_answer")
-    assert desk.done("channels", "delete", arn, "--yes") == f"{arn} is deleted.\n"
+    plan_fault(desk, "DeleteChannel", "lose_response")
+    assert desk.done("channels", "delete", arn, "--yes").split()[0] == arn
     assert channel_arns(desk) == []
 
 
-def test_delete_stops_live_channels_when_that_is_agreed_to(desk: Desk) -> None:
-    """Stream, channel and stream key are gone."""
+def test_delete_with_stop_deletes_a_live_channel(desk: Desk) -> None:
+    """Stream and channel no longer exist."""
     arn = new_channel(desk, "show")
     desk.ivs.go_live(arn)
     desk.done("channels", "delete", arn, "--stop", "--yes")

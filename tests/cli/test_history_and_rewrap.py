@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
+
 from tests.cli.conftest import Desk
+from tokensvc.errors import KeyNotFound
 
 CHANGED = """
 key_encryption_secret_file = "next-secret"
@@ -11,22 +14,32 @@ previous_key_encryption_secret_file = "secret"
 
 
 def with_next_secret(desk: Desk) -> None:
-    """Settings as they are while the secret is being changed."""
+    """Change the settings to both secrets, as during a change of the secret."""
     (desk.folder / "next-secret").write_bytes(bytes(range(1, 33)))
     text = desk.settings.read_text()
     desk.settings.write_text(text.replace('key_encryption_secret_file = "secret"', CHANGED))
 
 
 def without_previous_secret(desk: Desk) -> None:
-    """Settings as they are when the change is over."""
+    """Remove the previous secret from the settings, as at the end of the change."""
     text = desk.settings.read_text()
     desk.settings.write_text(text.replace('previous_key_encryption_secret_file = "secret"', ""))
+
+
+def rewrapped(output: str) -> list[str]:
+    """The numbers of re-encrypted and of all private keys."""
+    return re.findall(r"\d+", output)
+
+
+def private_key_files(desk: Desk) -> dict[str, bytes]:
+    """The content of every private key file, by its name."""
+    return {path.name: path.read_bytes() for path in (desk.folder / "keys").glob("*.pem")}
 
 
 # --- history
 
 
-def test_history_tells_who_moved_which_key_when_and_why(rotating_desk: Desk) -> None:
+def test_history_has_operator_key_time_and_reason_of_each_transition(rotating_desk: Desk) -> None:
     """Every transition of a first key and its standby, oldest first."""
     first, standby = (pair.key_id for pair in rotating_desk.ring().pairs)
 
@@ -44,12 +57,12 @@ def test_history_tells_who_moved_which_key_when_and_why(rotating_desk: Desk) -> 
     assert {line["region"] for line in lines} == {"us-west-2"}
 
 
-def test_history_of_one_key_and_the_day_it_was_stolen(rotating_desk: Desk) -> None:
-    """`stolen` is told in its place, with the reason."""
-    stolen = rotating_desk.ring().pairs[1].key_id
-    rotating_desk.done("keys", "revoke", stolen, "--yes", "--reason", "laptop lost")
+def test_history_of_one_key_has_a_line_for_marking_it_as_compromised(rotating_desk: Desk) -> None:
+    """The line is in its place, with the reason."""
+    key_id = rotating_desk.ring().pairs[1].key_id
+    rotating_desk.done("keys", "revoke", key_id, "--yes", "--reason", "laptop lost")
 
-    lines = rotating_desk.json("keys", "history", stolen)
+    lines = rotating_desk.json("keys", "history", key_id)
 
     assert [line["to_state"] for line in lines] == [
         "pending",
@@ -63,36 +76,39 @@ def test_history_of_one_key_and_the_day_it_was_stolen(rotating_desk: Desk) -> No
 
 def test_history_for_people_is_a_table(rotating_desk: Desk) -> None:
     """A heading and a line for each transition."""
-    told = rotating_desk.done("keys", "history").splitlines()
+    lines = rotating_desk.done("keys", "history").splitlines()
 
-    assert told[0].split() == ["AT", "REGION", "KEY", "FROM", "TO", "BY", "WHY"]
-    assert len(told) == 6
+    assert lines[0].split() == ["AT", "REGION", "KEY", "FROM", "TO", "BY", "WHY"]
+    assert len(lines) == 6
 
 
 def test_a_region_without_a_ring_has_no_history(desk: Desk) -> None:
-    """An empty list, and nothing is made."""
+    """An empty list, and no ring is created."""
     assert desk.json("keys", "history") == []
     assert desk.state.load("ring:us-west-2") is None
 
 
-def test_the_history_of_an_unknown_key_is_refused(rotating_desk: Desk) -> None:
-    """A slip in the ID is no key that nothing ever happened to."""
-    assert "`tokensvc keys history` prints all" in rotating_desk.refused("keys", "history", "typo")
+def test_the_history_of_an_unknown_key_is_an_error(rotating_desk: Desk) -> None:
+    """A typo in the ID must not look like a key without a history."""
+    error = rotating_desk.error("keys", "history", "typo")
+    assert isinstance(error, KeyNotFound)
+    assert "`tokensvc keys history`" in error.hint
 
 
 # --- rewrap
 
 
-def test_the_secret_is_changed_while_the_keys_go_on(rotating_desk: Desk) -> None:
-    """Step by step as the help says: at every step the service can sign and the ring can move."""
+def test_the_secret_is_changed_while_the_keys_stay_usable(rotating_desk: Desk) -> None:
+    """Step by step as in the help: at each step the service can sign, and at the end rotate."""
     channel = rotating_desk.ivs.client().create_channel(authorized=True)["channel"]["arn"]
     with_next_secret(rotating_desk)
     rotating_desk.done("tokens", "sign", channel)
 
-    told = rotating_desk.run("keys", "rewrap")
+    result = rotating_desk.run("keys", "rewrap")
 
-    assert told.stdout == "2 of 2 private halves are encrypted anew.\n"
-    assert "take custody.previous_key_encryption_secret_file out" in told.stderr
+    assert result.exit_code == 0
+    assert rewrapped(result.stdout) == ["2", "2"]
+    assert "custody.previous_key_encryption_secret_file" in result.stderr
     rotating_desk.done("tokens", "sign", channel)
 
     without_previous_secret(rotating_desk)
@@ -100,37 +116,45 @@ def test_the_secret_is_changed_while_the_keys_go_on(rotating_desk: Desk) -> None
     rotating_desk.done("keys", "rotate")
 
 
-def test_rewrapping_again_finds_nothing_to_do(rotating_desk: Desk) -> None:
-    """After a crash, or out of caution."""
+def test_rewrapping_again_changes_nothing(rotating_desk: Desk) -> None:
+    """After a crash, or as a precaution."""
     with_next_secret(rotating_desk)
     rotating_desk.done("keys", "rewrap")
 
-    assert rotating_desk.done("keys", "rewrap") == "0 of 2 private halves are encrypted anew.\n"
+    assert rewrapped(rotating_desk.done("keys", "rewrap")) == ["0", "2"]
 
 
-def test_a_damaged_half_is_told_and_the_others_are_rewrapped(rotating_desk: Desk) -> None:
-    """Exit status 1; what is damaged stays as it is."""
+def test_a_damaged_private_key_is_reported_and_the_others_are_rewrapped(
+    rotating_desk: Desk,
+) -> None:
+    """The exit status is 1, and the damaged file is not changed."""
     damaged, sound = (pair.key_id for pair in rotating_desk.ring().pairs)
     keys = rotating_desk.folder / "keys"
     (keys / f"{damaged}.pem").write_bytes(b"damaged")
     before = (keys / f"{sound}.pem").read_bytes()
     with_next_secret(rotating_desk)
 
-    said = rotating_desk.refused("keys", "rewrap")
+    printed = rotating_desk.refused("keys", "rewrap")
 
-    assert f"The private half of {damaged} is damaged" in said
+    assert damaged in printed
+    assert sound not in printed
     assert (keys / f"{damaged}.pem").read_bytes() == b"damaged"
     assert (keys / f"{sound}.pem").read_bytes() != before
 
 
-def test_a_new_secret_without_the_one_before_is_told_which_setting_is_missing(
+def test_a_new_secret_without_the_previous_one_names_the_missing_setting(
     rotating_desk: Desk,
 ) -> None:
-    """Nothing is changed by a half-done change of settings."""
+    """Both files stay unchanged, and are counted as failed."""
     with_next_secret(rotating_desk)
     without_previous_secret(rotating_desk)
 
-    said = rotating_desk.refused("keys", "rewrap")
+    before = private_key_files(rotating_desk)
 
-    assert "custody.previous_key_encryption_secret_file" in said
-    assert "2 stay as they were" in said
+    result = rotating_desk.run("keys", "rewrap")
+
+    assert result.exit_code == 1
+    assert rewrapped(result.stdout) == ["0", "2"]
+    assert "custody.previous_key_encryption_secret_file" in result.stderr
+    assert re.findall(r"\d+", result.stderr.splitlines()[-1]) == ["2"]
+    assert private_key_files(rotating_desk) == before

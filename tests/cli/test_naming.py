@@ -1,13 +1,14 @@
-"""What a person calls a channel or resource: ARNs, configured names, the channels' own names."""
+"""How commands find channels and resources: ARNs, names in the settings, names in IVS."""
 
 from __future__ import annotations
 
+import click
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.cli.conftest import Desk
-from tests.cli.ivs_story import new_channel, operations_asked
+from tests.cli.ivs_story import called_operations, new_channel
 from tokensvc.arns import ChannelArn
 from tokensvc.cli.naming import ResourceArn
 from tokensvc.errors import InvalidArn
@@ -16,49 +17,50 @@ TWO_REGIONS = 'regions = ["us-west-2", "eu-west-1"]'
 
 
 def configure(desk: Desk, name: str, arn: str) -> None:
-    """Give the channel that name in the settings."""
+    """Add the channel's name to the settings."""
     desk.settings.write_text(f'{desk.settings.read_text()}[channels]\n{name} = "{arn}"\n')
 
 
 def with_two_regions(desk: Desk) -> None:
-    """Let the settings name two regions."""
+    """Add a second region to the settings."""
     text = desk.settings.read_text().replace('regions = ["us-west-2"]', TWO_REGIONS)
     desk.settings.write_text(text)
 
 
 def shown(desk: Desk, *arguments: str) -> list[str]:
-    """The ARNs of the channels that `channels show` shows."""
+    """The ARNs of the channels that `channels show` prints."""
     return [channel["arn"] for channel in desk.json("channels", "show", *arguments)]
 
 
-def test_a_configured_name_goes_before_a_channels_own(desk: Desk) -> None:
-    """And asks nothing of IVS to be found."""
+def test_a_name_in_the_settings_comes_before_a_name_in_ivs(desk: Desk) -> None:
+    """And is found without a call to IVS."""
     configured, _other = new_channel(desk, "first"), new_channel(desk, "main")
     configure(desk, "main", configured)
-    before = len(operations_asked(desk))
+    before = len(called_operations(desk))
     assert shown(desk, "main") == [configured]
-    assert operations_asked(desk)[before:] == ["GetChannel"]
+    assert called_operations(desk)[before:] == ["GetChannel"]
 
 
-def test_a_channels_own_name_finds_it_in_every_configured_region(desk: Desk) -> None:
-    """Without a region being named."""
+def test_a_name_in_ivs_is_found_in_every_region_of_the_settings(desk: Desk) -> None:
+    """Without --region."""
     with_two_regions(desk)
     client = desk.ivs.client("eu-west-1")
     arn = client.create_channel(name="dublin")["channel"]["arn"]
     assert shown(desk, "dublin") == [arn]
 
 
-def test_a_name_that_several_have_is_refused_with_their_arns(desk: Desk) -> None:
-    """Names are not unique in IVS; nothing is guessed, least of all by a delete."""
+def test_a_name_of_several_channels_is_refused_with_their_arns(desk: Desk) -> None:
+    """Names are not unique in IVS; the command never guesses, least of all a delete."""
     arns = [new_channel(desk, "show"), new_channel(desk, "show")]
-    said = desk.refused("channels", "delete", "show", "--yes", status=2)
-    assert "2 channels have the name 'show'" in said
-    assert all(f"\n  {arn}" in said for arn in arns)
+    error = desk.usage_error("channels", "delete", "show", "--yes")
+    assert isinstance(error, click.BadParameter)
+    assert "'show'" in error.message
+    assert all(f"\n  {arn}" in error.message for arn in arns)
     assert len(desk.json("channels", "list")) == 2
 
 
-def test_a_name_of_another_region_is_told_apart_by_the_region(desk: Desk) -> None:
-    """The same name in two regions is two channels; --region chooses."""
+def test_region_selects_between_channels_with_the_same_name(desk: Desk) -> None:
+    """The same name in two regions belongs to two channels."""
     with_two_regions(desk)
     oregon = new_channel(desk, "show")
     dublin = desk.ivs.client("eu-west-1").create_channel(name="show")["channel"]["arn"]
@@ -69,25 +71,29 @@ def test_a_name_of_another_region_is_told_apart_by_the_region(desk: Desk) -> Non
     assert shown(desk, "show", "--region", "eu-west-1") == [dublin]
 
 
-def test_a_name_that_nobody_has_names_the_way_out(desk: Desk) -> None:
-    """And where it was looked for."""
-    said = desk.refused("channels", "show", "nope")
-    assert "No channel in us-west-2 has the name 'nope'." in said
-    assert "`tokensvc channels list`" in said
+def test_an_unknown_name_fails_with_a_hint(desk: Desk) -> None:
+    """The error has the name and the region; the hint is the command that lists the channels."""
+    error = desk.error("channels", "show", "nope")
+    assert error.code == "channel_not_found"
+    assert "us-west-2" in error.detail
+    assert "'nope'" in error.detail
+    assert "`tokensvc channels list`" in error.hint
 
 
 @pytest.mark.parametrize("text", ["", "two words", "a/b", "arn:aws:ivs:us-west-2:1:stream-key/a"])
-def test_what_can_be_no_channel_is_wrong_use(desk: Desk, text: str) -> None:
-    """IVS is not asked."""
+def test_a_text_that_is_neither_an_arn_nor_a_name_is_wrong_use(desk: Desk, text: str) -> None:
+    """IVS is not called."""
     desk.refused("channels", "show", text, status=2)
-    assert operations_asked(desk) == []
+    assert called_operations(desk) == []
 
 
-def test_an_arn_of_another_region_than_the_asked_one_is_wrong_use(desk: Desk) -> None:
-    """One of the two is a mistake."""
+def test_an_arn_of_another_region_than_region_is_wrong_use(desk: Desk) -> None:
+    """One of the two regions is a mistake."""
     arn = new_channel(desk, "show")
-    said = desk.refused("channels", "show", arn, "--region", "eu-west-1", status=2)
-    assert "The ARN is of us-west-2." in said
+    error = desk.usage_error("channels", "show", arn, "--region", "eu-west-1")
+    assert isinstance(error, click.BadParameter)
+    assert error.param_hint == "--region"
+    assert "us-west-2" in error.message
 
 
 @given(
@@ -95,10 +101,10 @@ def test_an_arn_of_another_region_than_the_asked_one_is_wrong_use(desk: Desk) ->
     account_id=st.from_regex(r"[0-9]{12}", fullmatch=True),
     resource_id=st.from_regex(r"[a-zA-Z0-9-]{1,36}", fullmatch=True),
 )
-def test_every_arn_of_a_channel_is_one_of_a_resource(
+def test_every_channel_arn_is_a_resource_arn(
     region: str, account_id: str, resource_id: str
 ) -> None:
-    """What the service takes as a channel, `tags` takes too, in the same region."""
+    """Every ARN that the service accepts as a channel, `tags` accepts too, in the same region."""
     text = f"arn:aws:ivs:{region}:{account_id}:channel/{resource_id}"
     resource = ResourceArn.parse(text)
     assert (str(resource), resource.region, resource.kind) == (text, region, "channel")
@@ -116,7 +122,7 @@ def test_every_arn_of_a_channel_is_one_of_a_resource(
         "arn:aws:ivs:us-west-2:123456789012:channel/abc\n",
     ],
 )
-def test_what_is_no_arn_of_ivs_is_refused(text: str) -> None:
-    """The form is told."""
+def test_a_text_that_is_not_the_arn_of_an_ivs_resource_is_refused(text: str) -> None:
+    """The hint shows the form of an ARN."""
     with pytest.raises(InvalidArn, match="REGION:ACCOUNT:KIND/ID"):
         ResourceArn.parse(text)

@@ -1,7 +1,7 @@
-"""All 22 operations of channels, stream keys, streams, key pairs and tags: by which command each.
+"""Each of the 22 operations for channels, stream keys, streams, key pairs and tags has a command.
 
-What is called is what Local IVS was asked, not what a command says of itself; then the command's
-help is held to it.
+The called operations come from Local IVS's record of requests. The help of the command must name
+every one of them.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from collections.abc import Mapping, Sequence
 import pytest
 
 from tests.cli.conftest import Desk
-from tests.cli.ivs_story import new_channel, operations_asked, stream_key_of
+from tests.cli.ivs_story import called_operations, new_channel, stream_key_of
 from tokensvc.cli.main import cli
 from tokensvc.cli.reference import commands
 
-# Operation: the command that calls it. {show} and {other} are channels, {key} and {other_key} their
-# stream keys; `show` is live.
+# Operation: a command that calls it. {show} and {other} are channels, {key} and {other_key} are
+# their stream keys; `show` is live.
 COMMANDS: Mapping[str, str] = {
     "CreateChannel": "channels create new",
     "GetChannel": "channels show {show}",
@@ -45,7 +45,7 @@ COMMANDS: Mapping[str, str] = {
 
 
 def arguments(desk: Desk, command: str) -> Sequence[str]:
-    """The command with a live channel, another channel and their stream keys in it."""
+    """Create the channels and fill their ARNs and stream keys into the command."""
     show, other = new_channel(desk, "show"), new_channel(desk, "other")
     desk.ivs.client().tag_resource(resourceArn=show, tags={"kind": "sport"})
     desk.ivs.go_live(show)
@@ -55,7 +55,7 @@ def arguments(desk: Desk, command: str) -> Sequence[str]:
 
 
 def help_of(words: Sequence[str]) -> str:
-    """The help of the command that those words begin with."""
+    """The help of the command with those first words."""
     called = f"tokensvc {' '.join(words[:2])}"
     return dict(commands(cli, "tokensvc"))[called].help or ""
 
@@ -69,22 +69,22 @@ def test_there_are_22_operations() -> None:
 def test_each_operation_is_called_by_a_command_whose_help_names_it(
     desk: Desk, operation: str, command: str
 ) -> None:
-    """Every operation that the command calls, so that an operator knows what it takes."""
+    """Every called operation is in the help, so that an operator knows which actions to allow."""
     words = arguments(desk, command)
     if operation == "GetPlaybackKeyPair":
         desk.done("keys", "reconcile")
     if operation == "DeletePlaybackKeyPair":
-        leave_a_drained_key_pair(desk)
-    before = len(operations_asked(desk))
+        drain_a_key_pair(desk)
+    before = len(called_operations(desk))
     desk.done(*words)
-    called = operations_asked(desk)[before:]
+    called = called_operations(desk)[before:]
     assert operation in called
     named = set(re.findall(r"\b[A-Z][a-z]+(?:[A-Z][a-z]+)+\b", help_of(words)))
     assert set(called) <= named
 
 
-def leave_a_drained_key_pair(desk: Desk) -> None:
-    """Rotate, and let the last token of the old key end."""
+def drain_a_key_pair(desk: Desk) -> None:
+    """Rotate, and wait until the last token of the old key has expired."""
     desk.done("keys", "reconcile")
     desk.clock.advance(60)
     desk.done("keys", "reconcile")
@@ -101,7 +101,7 @@ def leave_a_drained_key_pair(desk: Desk) -> None:
         if name.split()[1] in {"channels", "stream-keys", "streams", "tags"}
     ],
 )
-def test_every_command_about_ivs_names_an_operation(name: str) -> None:
-    """Those of the groups that manage IVS."""
+def test_the_help_of_every_ivs_command_names_an_operation(name: str) -> None:
+    """For all commands of the groups that manage IVS resources."""
     command = dict(commands(cli, "tokensvc"))[name]
     assert re.search(r"\n\n +Calls [A-Z][a-z]+[A-Z]", command.help or "")

@@ -9,18 +9,27 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
 
 from tests.cli.conftest import Desk
 from tests.keyring.rings import REGION
 from tests.keyring.world import World, world_in
 from tokensvc.arns import parse_region
-from tokensvc.cli.carrying_on import Pass, Regions, carry_on
-from tokensvc.errors import IvsUnavailable
+from tokensvc.cli.reconcile_loop import (
+    NOTHING_LEFT,
+    PassResult,
+    Regions,
+    run_reconcile_loop,
+)
+from tokensvc.errors import IvsUnavailable, RotationRefused
+from tokensvc.keyring.model import KeyState
 from tokensvc.keyring.rotator import Rotator
 
 DRAIN_SECONDS = 3_740
 MONTH_SECONDS = 2_592_000
+WAIT = r"T\d\d:\d\d:\d\dZ \(\d+ s\)"
+"""A line with a time to wait for, and its seconds from now."""
 QUICK = """
 [playback]
 ttl_seconds = 1
@@ -41,8 +50,8 @@ def states(desk: Desk) -> list[str]:
 # --- rotate
 
 
-def test_a_plan_tells_steps_times_and_slots_and_does_nothing(rotating_desk: Desk) -> None:
-    """The old key's end is 3,740 s away, and three slots are taken meanwhile."""
+def test_a_plan_has_steps_times_and_slots_and_changes_nothing(rotating_desk: Desk) -> None:
+    """The old key is deleted after 3,740 s; until then three slots are taken."""
     before = rotating_desk.ring()
 
     planned = rotating_desk.json("keys", "rotate", "--plan")
@@ -62,43 +71,48 @@ def test_a_plan_tells_steps_times_and_slots_and_does_nothing(rotating_desk: Desk
 
 
 def test_a_plan_for_people_is_a_table(rotating_desk: Desk) -> None:
-    """A line a step, and the word that nothing was done."""
-    told = rotating_desk.run("keys", "rotate", "--plan")
+    """One line for each step, and a note on standard error."""
+    result = rotating_desk.run("keys", "rotate", "--plan")
 
-    lines = told.stdout.splitlines()
+    lines = result.stdout.splitlines()
     assert lines[0].split() == ["AT", "IN", "STEP", "SLOTS", "IN", "IVS"]
     assert lines[-1].split()[:3] == ["2027-01-15T09:04:20Z", "3740", "s"]
-    assert "Nothing was done" in told.stderr
+    assert len(lines) == 9
+    assert len(result.stderr.splitlines()) == 1
 
 
 def test_json_without_a_plan_is_wrong_use(rotating_desk: Desk) -> None:
-    """Else a script would rotate where it meant to look."""
+    """Otherwise a script could rotate by mistake."""
     rotating_desk.refused("keys", "rotate", "--json", status=2)
 
     assert rotating_desk.ring().rotation_request is None
     assert states(rotating_desk) == ["active", "published"]
 
 
-def test_a_rotation_during_a_drain_is_refused_and_forced(rotating_desk: Desk) -> None:
-    """Rule 9: refused with the time left; forced, it spends the standby."""
+def test_a_rotation_during_a_drain_is_refused_unless_forced(rotating_desk: Desk) -> None:
+    """Rule 9: the refusal has the time left; a forced rotation uses the standby."""
     rotating_desk.done("keys", "rotate")
     rotating_desk.clock.advance(60)
 
-    assert "3680 s from now" in rotating_desk.refused("keys", "rotate")
-    assert "3680 s from now" in rotating_desk.refused("keys", "rotate", "--plan")
+    for arguments in (["rotate"], ["rotate", "--plan"]):
+        error = rotating_desk.error("keys", *arguments)
+        assert isinstance(error, RotationRefused)
+        assert "3680 s" in error.detail
+        assert "--force" in error.hint
 
     rotating_desk.done("keys", "rotate", "--force", "--reason", "again")
     assert states(rotating_desk) == ["retiring", "retiring", "active"]
 
 
-def test_a_rotation_that_fails_on_its_way_is_told_to_stay_wished(rotating_desk: Desk) -> None:
-    """Else the next scheduled reconcile would surprise the one who took it for refused."""
+def test_the_rotation_request_of_a_rotation_that_fails_stays_recorded(rotating_desk: Desk) -> None:
+    """The output says so: the next scheduled reconcile must not surprise the operator."""
     (rotating_desk.folder / "secret").write_bytes(bytes(range(1, 33)))
 
-    said = rotating_desk.refused("keys", "rotate")
+    printed = rotating_desk.refused("keys", "rotate")
 
-    assert "another key-encryption secret" in said
-    assert "The rotation stays wished: `tokensvc keys reconcile` carries it on." in said
+    assert "key_encryption_secret" in printed
+    assert "`tokensvc keys reconcile`" in printed.splitlines()[-1]
+    assert rotating_desk.ring().rotation_request is not None
     (rotating_desk.folder / "secret").write_bytes(bytes(range(32)))
     rotating_desk.done("keys", "reconcile")
     assert states(rotating_desk) == ["retiring", "active", "published"]
@@ -109,25 +123,28 @@ def test_a_rotation_that_is_waited_for_ends_with_two_key_pairs(desk: Desk) -> No
     desk.settings.write_text(desk.settings.read_text() + QUICK)
     run(desk, "keys", "reconcile")
 
-    told = run(desk, "keys", "rotate", "--wait")
+    (old,) = (pair for pair in desk.ring().pairs if pair.state is KeyState.ACTIVE)
 
-    assert "drains until" in told or "may play until then" in told
-    assert told.splitlines()[-1] == "us-west-2: nothing is left to do."
+    printed = run(desk, "keys", "rotate", "--wait")
+
+    waits = [line for line in printed.splitlines() if re.search(WAIT, line)]
+    assert any(old.key_id in line for line in waits)
+    assert printed.splitlines()[-1] == f"us-west-2: {NOTHING_LEFT}"
     assert states(desk) == ["retired", "active", "published"]
 
 
-def test_waiting_ends_with_ctrl_c_and_loses_nothing(desk: Desk) -> None:
-    """Exit status 1, as the rotation is not over; reconcile goes on where it stopped."""
+def test_ctrl_c_ends_the_wait_and_reconcile_continues_the_rotation(desk: Desk) -> None:
+    """The exit status is 1, because the rotation is not finished."""
     first_steps(desk)
     with started(desk, "keys", "rotate", "--wait") as process:
-        until_line(process, "wait until")
+        until_line(process, WAIT)
 
         process.send_signal(signal.SIGINT)
-        _, said = process.communicate(timeout=60)
+        _, printed = process.communicate(timeout=60)
 
     assert process.returncode == 1
-    assert "nothing is lost" in said
-    assert "Traceback" not in said
+    assert "`tokensvc keys reconcile`" in printed.splitlines()[-1]
+    assert "Traceback" not in printed
     assert states(desk) == ["retiring", "active", "published"]
     desk.done("keys", "reconcile")
 
@@ -138,7 +155,7 @@ def test_waiting_ends_with_ctrl_c_and_loses_nothing(desk: Desk) -> None:
 def test_a_scheduled_rotation_begins_when_the_key_has_signed_long_enough(
     rotating_desk: Desk,
 ) -> None:
-    """Not a second before; and exit status 0 when nothing is due."""
+    """Not one second earlier; the exit status is 0 when nothing is due."""
     active = rotating_desk.ring().active
     assert active is not None
     assert active.activated_at is not None
@@ -152,7 +169,12 @@ def test_a_scheduled_rotation_begins_when_the_key_has_signed_long_enough(
     rotating_desk.done("keys", "reconcile", "--rotate-after", "30d")
     assert states(rotating_desk) == ["retiring", "active", "published"]
     assert rotating_desk.json("keys", "history")[-1]["by"]
-    assert "scheduled: signed for 2592000 s" in rotating_desk.done("keys", "history")
+    (switch,) = (
+        line
+        for line in rotating_desk.json("keys", "history")
+        if line["to_state"] == "active" and line["why"].startswith("scheduled: ")
+    )
+    assert "2592000 s" in switch["why"]
 
     rotating_desk.done("keys", "reconcile", "--rotate-after", "30d")
     assert states(rotating_desk) == ["retiring", "active", "published"]
@@ -174,26 +196,31 @@ def test_a_duration_has_a_unit(rotating_desk: Desk, text: str, seconds: int) -> 
 
 
 @pytest.mark.parametrize("text", ["30", "0d", "-1d", "d", "1w", "1.5h", "30 d", "٣d"])
-def test_what_is_no_duration_is_wrong_use(desk: Desk, text: str) -> None:
-    """A number without a unit could be anything."""
-    said = desk.refused("keys", "reconcile", f"--rotate-after={text}", status=2)
+def test_an_invalid_duration_is_wrong_use(desk: Desk, text: str) -> None:
+    """A number without a unit is ambiguous."""
+    error = desk.usage_error("keys", "reconcile", f"--rotate-after={text}")
 
-    assert "30d, 12h, 90m or 600s" in said
+    assert isinstance(error, click.BadParameter)
+    assert error.param is not None
+    assert error.param.name == "rotate_after"
+    assert text in error.message
+    assert all(example in error.message for example in ("30d", "12h", "90m", "600s"))
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_watch_moves_the_keys_and_ends_cleanly(desk: Desk, number: signal.Signals) -> None:
-    """It brings a first key pair to signing by itself; a signal ends it with status 0."""
+def test_a_watch_reconciles_until_a_signal(desk: Desk, number: signal.Signals) -> None:
+    """The first key pair becomes active without another command; the exit status is 0."""
     text = QUICK.replace("publish_delay_seconds = 0", "publish_delay_seconds = 1")
     desk.settings.write_text(desk.settings.read_text() + text)
     with started(desk, "keys", "reconcile", "--watch") as process:
-        until_line(process, "nothing is left to do")
+        until_line(process, NOTHING_LEFT)
 
         process.send_signal(number)
-        _, said = process.communicate(timeout=60)
+        _, printed = process.communicate(timeout=60)
 
     assert process.returncode == 0
-    assert said.startswith("Stopped.")
+    assert len(printed.splitlines()) == 1
+    assert "`tokensvc keys reconcile`" in printed
     assert states(desk) == ["active", "published"]
 
 
@@ -201,21 +228,21 @@ def test_a_watch_moves_the_keys_and_ends_cleanly(desk: Desk, number: signal.Sign
 
 
 class Unreliable:
-    """Makes a region's rotator, but fails as often as it was told to."""
+    """Makes the rotator of a region, and fails the given number of times before."""
 
     def __init__(self, world: World, failures: int) -> None:
         self.world = world
         self.failures = failures
 
     def __call__(self, region: str) -> Rotator:
-        """The rotator of the world's one region; another region's IVS is always away."""
+        """The rotator of the world's one region; IVS in another region is never available."""
         if self.failures or region != REGION:
             self.failures = max(0, self.failures - 1)
             raise IvsUnavailable(f"IVS in {region} does not answer.", hint="Wait.")
         return self.world.rotator()
 
 
-def test_errors_are_told_and_tried_again_until_all_is_settled(
+def test_errors_are_printed_and_retried_until_nothing_is_left_to_do(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """10 s after an error, 60 s for the publish delay, and no pause at the end."""
@@ -228,52 +255,55 @@ def test_errors_are_told_and_tried_again_until_all_is_settled(
             return False
 
         regions = Regions([REGION], Unreliable(world, 2), world.clock)
-        assert carry_on(regions, pause, until_settled=True) is True
+        assert run_reconcile_loop(regions, pause, stop_when_done=True) is True
 
         assert pauses == [10.0, 10.0, 60.0]
         assert world.ring.active is not None
-    assert capsys.readouterr().err.count("does not answer") == 2
+    assert capsys.readouterr().err.count("IVS in us-west-2 does not answer.") == 2
 
 
-def test_one_region_that_is_away_leaves_the_others_whole(
+def test_an_unavailable_region_does_not_stop_the_others(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The other has its key pair imported in the same pass; the error names its region."""
+    """The other region imports its key pair in the same pass; the error names its region."""
     with world_in(tmp_path, monkeypatch) as world:
-        away = parse_region("eu-west-1")
-        ended = Regions([away, REGION], Unreliable(world, 0), world.clock).one_pass()
+        unavailable = parse_region("eu-west-1")
+        regions = Regions([unavailable, REGION], Unreliable(world, 0), world.clock)
+        result = regions.reconcile_once()
 
-        assert ended.failed
-        assert ended.next_at == world.clock.now() + 60
+        assert result.failed
+        assert result.next_at == world.clock.now() + 60
         assert len(world.key_pairs.held()) == 1
     assert "eu-west-1:\nError: IVS in eu-west-1" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
-    ("ended", "seconds"),
+    ("result", "seconds"),
     [
-        (Pass(failed=False, next_at=None), 60),
-        (Pass(failed=False, next_at=1_000.0), 0),
-        (Pass(failed=False, next_at=1_030.0), 30),
-        (Pass(failed=False, next_at=9_000.0), 60),
-        (Pass(failed=True, next_at=1_030.0), 10),
+        (PassResult(failed=False, next_at=None), 60),
+        (PassResult(failed=False, next_at=1_000.0), 0),
+        (PassResult(failed=False, next_at=1_030.0), 30),
+        (PassResult(failed=False, next_at=9_000.0), 60),
+        (PassResult(failed=True, next_at=1_030.0), 10),
     ],
-    ids=["settled", "due", "soon", "late", "failed"],
+    ids=["done", "due", "soon", "late", "failed"],
 )
-def test_a_watch_waits_for_the_next_moment_and_60_s_at_most(ended: Pass, seconds: float) -> None:
-    """Another process may give it work meanwhile."""
-    assert ended.pause_seconds(1_000.0) == seconds
+def test_a_watch_pauses_until_the_next_step_but_at_most_60_s(
+    result: PassResult, seconds: float
+) -> None:
+    """Another process may change the ring in the meantime."""
+    assert result.pause_seconds(1_000.0) == seconds
 
 
 def first_steps(desk: Desk) -> None:
-    """A settled ring, in real time."""
+    """A ring with nothing left to do, in real time."""
     text = QUICK.replace("max_ttl_seconds = 1", "max_ttl_seconds = 600")
     desk.settings.write_text(desk.settings.read_text() + text)
     run(desk, "keys", "reconcile")
 
 
 def started(desk: Desk, *arguments: str) -> subprocess.Popen[str]:
-    """The command as a process of its own, in real time."""
+    """The command as a separate process, in real time."""
     return subprocess.Popen(
         [sys.executable, "-m", "tokensvc", "--config", str(desk.settings), *arguments],
         stdout=subprocess.PIPE,
@@ -284,17 +314,17 @@ def started(desk: Desk, *arguments: str) -> subprocess.Popen[str]:
 
 
 def run(desk: Desk, *arguments: str) -> str:
-    """What such a process prints when it is done."""
+    """The standard output of such a process, which must end with exit status 0."""
     with started(desk, *arguments) as process:
-        told, said = process.communicate(timeout=60)
-    assert process.returncode == 0, said
-    return told
+        output, errors = process.communicate(timeout=60)
+    assert process.returncode == 0, errors
+    return output
 
 
-def until_line(process: subprocess.Popen[str], text: str) -> None:
-    """Return when the process has printed a line with that text."""
+def until_line(process: subprocess.Popen[str], pattern: str) -> None:
+    """Return when the process has printed a line that matches the pattern."""
     assert process.stdout is not None
     for line in process.stdout:
-        if re.search(text, line):
+        if re.search(pattern, line):
             return
-    raise AssertionError(f"The process ended without saying {text!r}.")
+    raise AssertionError(f"The process ended without printing {pattern!r}.")

@@ -1,9 +1,14 @@
+"""`tokensvc serve --check`: one line for each check."""
+
 from __future__ import annotations
+
+import re
 
 import pytest
 import urllib3
 
 from tests.cli.conftest import SETTINGS, Desk
+from tokensvc.errors import SettingsInvalid
 
 DEMO = """
 [channels]
@@ -16,107 +21,126 @@ grant = "web"
 
 
 def lines(output: str) -> dict[str, str]:
-    """What was said of each thing, by its name."""
-    told = (line.partition(": ") for line in output.splitlines())
-    return {" ".join(what.split()): found for what, _, found in told}
+    """The description of each check, by `ok` or `FAILED` and the name of the check."""
+    parts = (line.partition(": ") for line in output.splitlines())
+    return {" ".join(name.split()): description for name, _, description in parts}
 
 
 def failed(desk: Desk) -> dict[str, str]:
-    """What was said of each thing that won't do."""
+    """The error and hint of each check that failed, by its name."""
     result = desk.run("serve", "--check")
     assert result.exit_code == 1, result.output
     assert "Traceback" not in result.output
-    said = lines(result.stdout)
-    return {what.removeprefix("FAILED "): said[what] for what in said if "FAILED" in what}
+    printed = lines(result.stdout)
+    return {name.removeprefix("FAILED "): printed[name] for name in printed if "FAILED" in name}
 
 
-def test_a_line_tells_of_each_thing_that_will_do(rotating_desk: Desk) -> None:
+def test_each_check_that_passes_has_a_line(rotating_desk: Desk) -> None:
     """Settings, state, custody, and each region's key pair and AWS; exit status 0."""
     desk = rotating_desk
     desk.done("api-keys", "create", "site", "--grant", "web")
     active = desk.ring().active
     assert active is not None
-    assert lines(desk.done("serve", "--check")) == {
-        "ok settings": str(desk.settings),
-        "ok state": f"sqlite:{desk.folder}/keys/state.sqlite3, with 1 API key",
-        "ok custody": f"file:{desk.folder}/keys, with 2 private halves",
-        "ok key pair of us-west-2": f"{active.key_id} signs",
-        "ok AWS in us-west-2": f"credentials for {desk.ivs.url}",
-    }
+    printed = lines(desk.done("serve", "--check"))
+    assert list(printed) == [
+        "ok settings",
+        "ok state",
+        "ok custody",
+        "ok key pair of us-west-2",
+        "ok AWS in us-west-2",
+    ]
+    settings, state, custody, key_pair, aws = printed.values()
+    assert settings == str(desk.settings)
+    assert state.split(",")[0] == f"sqlite:{desk.folder}/keys/state.sqlite3"
+    assert re.findall(r" (\d+) ", state) == ["1"]
+    assert custody.split(",")[0] == f"file:{desk.folder}/keys"
+    assert re.findall(r" (\d+) ", custody) == ["2"]
+    assert key_pair.split()[0] == active.key_id
+    assert desk.ivs.url in aws
 
 
-def test_nothing_is_asked_of_ivs(rotating_desk: Desk) -> None:
-    """A check may run as often as one likes."""
+def test_no_call_to_ivs_is_made(rotating_desk: Desk) -> None:
+    """So an operator may run the check at any time."""
     url = f"{rotating_desk.ivs.url}/_local/requests"
     before = urllib3.request("GET", url).json()
     rotating_desk.done("serve", "--check")
     assert urllib3.request("GET", url).json() == before
 
 
-def test_wrong_settings_are_told_as_at_the_start(desk: Desk) -> None:
-    """With every problem; there is nothing else to look at then."""
+def test_wrong_settings_are_reported_as_at_the_start(desk: Desk) -> None:
+    """With every problem; no other check runs."""
     desk.settings.write_text("[ivs]\nregions = []\n")
-    assert "ivs.account_id" in desk.refused("serve", "--check")
+    error = desk.error("serve", "--check")
+    assert isinstance(error, SettingsInvalid)
+    assert "ivs.account_id" in [problem.field for problem in error.problems]
 
 
-def test_a_region_without_a_key_pair_is_told_with_the_way_out(rotating_desk: Desk) -> None:
-    """The other region's key pair is looked at all the same."""
+def test_a_region_without_a_key_pair_fails_with_a_hint(rotating_desk: Desk) -> None:
+    """The key pair of the other region is checked anyway."""
     settings = SETTINGS.replace('["us-west-2"]', '["us-west-2", "eu-west-1"]')
     rotating_desk.settings.write_text(settings)
-    assert failed(rotating_desk) == {
-        "key pair of eu-west-1": "There is no key pair of eu-west-1 yet. "
-        "`tokensvc keys reconcile --region eu-west-1` makes the first one."
-    }
+    failures = failed(rotating_desk)
+    assert list(failures) == ["key pair of eu-west-1"]
+    assert "`tokensvc keys reconcile --region eu-west-1`" in failures["key pair of eu-west-1"]
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
-    [(None, "can't be read"), (b"c2hvcnQ=", "it needs 32"), (bytes(range(1, 33)), "secret")],
+    ("content", "data"),
+    [
+        (None, "/secret"),
+        (b"c2hvcnQ=", "`openssl rand -base64 32`"),
+        (bytes(range(1, 33)), "key_encryption_secret"),
+    ],
+    ids=["missing", "too-short", "different"],
 )
-def test_a_secret_that_opens_no_key_is_told(
-    rotating_desk: Desk, content: bytes | None, said: str
+def test_a_secret_that_decrypts_no_key_is_reported(
+    rotating_desk: Desk, content: bytes | None, data: str
 ) -> None:
-    """Missing, too short, or another one."""
+    """Missing, too short, or a different one."""
     secret = rotating_desk.folder / "secret"
     if content is None:
         secret.unlink()
     else:
         secret.write_bytes(content)
-    assert said in failed(rotating_desk)["key pair of us-west-2"]
+    assert data in failed(rotating_desk)["key pair of us-west-2"]
 
 
-def test_a_lost_private_half_of_the_active_pair_is_told(rotating_desk: Desk) -> None:
-    """A worker could not sign; the one of the standby stops nothing yet, and is named."""
+def test_a_missing_private_key_of_the_active_pair_fails(rotating_desk: Desk) -> None:
+    """A worker could not sign. A missing private key of the standby is only mentioned."""
     ring = rotating_desk.ring()
     (standby,) = (pair for pair in ring.pairs if pair is not ring.active)
     assert ring.active is not None
     (rotating_desk.folder / f"keys/{standby.key_id}.pem").unlink()
-    said = lines(rotating_desk.done("serve", "--check"))["ok key pair of us-west-2"]
-    assert said == f"{ring.active.key_id} signs; {standby.key_id} can't be used here yet"
+    passed = lines(rotating_desk.done("serve", "--check"))["ok key pair of us-west-2"]
+    assert re.findall(r"k[0-9a-f]{12}", passed) == [ring.active.key_id, standby.key_id]
     (rotating_desk.folder / f"keys/{ring.active.key_id}.pem").unlink()
-    assert "is missing" in failed(rotating_desk)["key pair of us-west-2"]
+    assert ring.active.key_id in failed(rotating_desk)["key pair of us-west-2"]
 
 
-def test_a_damaged_state_is_told(rotating_desk: Desk) -> None:
-    """As what it stops: the API keys, and the rings."""
+def test_a_damaged_state_fails_every_check_that_reads_it(rotating_desk: Desk) -> None:
+    """The API keys and the rings."""
     for file in (rotating_desk.folder / "keys").glob("state.sqlite3*"):
         file.write_bytes(b"garbage" * 1_000)
     assert set(failed(rotating_desk)) == {"state", "key pair of us-west-2"}
 
 
-def test_missing_credentials_are_told(rotating_desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No channel could be looked up."""
+def test_missing_credentials_fail(rotating_desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The service could not look up a channel."""
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
-    assert "no AWS credentials were found" in failed(rotating_desk)["AWS in us-west-2"]
+    failures = failed(rotating_desk)
+    assert list(failures) == ["AWS in us-west-2"]
+    assert "credentials" in failures["AWS in us-west-2"]
 
 
-def test_a_player_page_off_loopback_is_told(
+def test_a_player_page_without_ivs_on_loopback_fails(
     rotating_desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where it is on loopback, it is said from where it plays."""
+    """With IVS on loopback the line has its URL."""
     rotating_desk.settings.write_text(SETTINGS + DEMO)
-    said = lines(rotating_desk.done("serve", "--check"))["ok player page"]
-    assert said == f"plays from {rotating_desk.ivs.url}"
+    passed = lines(rotating_desk.done("serve", "--check"))["ok player page"]
+    assert rotating_desk.ivs.url in passed
     monkeypatch.setenv("AWS_ENDPOINT_URL_IVS", "https://ivs.us-west-2.amazonaws.com")
-    assert "loopback" in failed(rotating_desk)["player page"]
+    failure = failed(rotating_desk)["player page"]
+    assert "https://ivs.us-west-2.amazonaws.com" in failure
+    assert "AWS_ENDPOINT_URL_IVS" in failure

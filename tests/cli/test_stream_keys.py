@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -12,9 +13,10 @@ import pytest
 from botocore.exceptions import ClientError
 
 from tests.cli.conftest import Desk
-from tests.cli.ivs_story import deny, new_channel, operations_asked, plan_fault, stream_key_of
+from tests.cli.ivs_story import called_operations, deny, new_channel, plan_fault, stream_key_of
 from tokensvc.arns import ChannelArn
-from tokensvc.cli.stream_key_rotation import state_told
+from tokensvc.cli.stream_key_rotation import rotation_status
+from tokensvc.errors import IvsRefused
 
 CHANNEL = ChannelArn.parse("arn:aws:ivs:us-west-2:123456789012:channel/abcdEFGHijkl")
 OLD = "arn:aws:ivs:us-west-2:123456789012:stream-key/oldOLDoldOLD"
@@ -28,7 +30,7 @@ def channel(desk: Desk) -> str:
 
 
 def value_of(desk: Desk, key_arn: str) -> str:
-    """The secret itself."""
+    """The value of the stream key: a secret."""
     return desk.ivs.client().get_stream_key(arn=key_arn)["streamKey"]["value"]
 
 
@@ -38,8 +40,8 @@ def is_live(desk: Desk, channel_arn: str) -> bool:
     return channel_arn in [stream["channelArn"] for stream in streams]
 
 
-def test_list_shows_the_keys_of_all_channels_or_of_some(desk: Desk, channel: str) -> None:
-    """Never their values; in a table and in JSON."""
+def test_list_shows_the_stream_keys_of_all_channels_or_of_some(desk: Desk, channel: str) -> None:
+    """Without their values; in a table and in JSON."""
     other = new_channel(desk, "other")
     key, other_key = stream_key_of(desk, channel), stream_key_of(desk, other)
     assert desk.json("stream-keys", "list") == [
@@ -53,40 +55,43 @@ def test_list_shows_the_keys_of_all_channels_or_of_some(desk: Desk, channel: str
     ]
 
 
-def test_a_value_is_shown_only_when_asked_for(desk: Desk, channel: str) -> None:
-    """By the key's ARN, the channel's ARN or the channel's name."""
+def test_a_value_is_shown_only_with_reveal(desk: Desk, channel: str) -> None:
+    """For the key's ARN, the channel's ARN and the channel's name."""
     key = stream_key_of(desk, channel)
     value = value_of(desk, key)
     hidden = desk.done("stream-keys", "show", key)
     assert value not in hidden
-    assert "(hidden; --reveal shows it)" in hidden
+    assert "--reveal" in hidden
     assert value in desk.done("stream-keys", "show", channel, "--reveal")
     (document,) = desk.json("stream-keys", "show", "show")
     assert document == {"arn": key, "channelArn": channel, "tags": {}}
     assert desk.json("stream-keys", "show", key, "--reveal")[0]["value"] == value
 
 
-def test_show_of_several_tells_what_is_missing_and_shows_the_rest(desk: Desk, channel: str) -> None:
-    """By one BatchGetStreamKey; the status says that it is a part."""
+def test_show_of_several_prints_those_that_exist_and_an_error_for_each_other(
+    desk: Desk, channel: str
+) -> None:
+    """With one BatchGetStreamKey; the exit status is 1."""
     keys = [stream_key_of(desk, arn) for arn in (channel, new_channel(desk, "other"))]
     assert [each["arn"] for each in desk.json("stream-keys", "show", *keys)] == keys
     result = desk.run("stream-keys", "show", keys[0], OLD)
     assert result.exit_code == 1
     assert keys[0] in result.stdout
-    assert f"does not give {OLD} (ResourceNotFoundException)" in result.stderr
-    assert operations_asked(desk)[-1] == "BatchGetStreamKey"
+    assert f"{OLD} (ResourceNotFoundException)" in result.stderr
+    assert called_operations(desk)[-1] == "BatchGetStreamKey"
 
 
-def test_delete_is_agreed_to_and_create_makes_another(desk: Desk, channel: str) -> None:
-    """Between the two the channel has none, and each command says so."""
+def test_delete_needs_confirmation_and_create_makes_a_new_key(desk: Desk, channel: str) -> None:
+    """Between the two commands the channel has no stream key, which is an error for show."""
     key = stream_key_of(desk, channel)
-    said = desk.refused("stream-keys", "delete", "show", status=2)
-    assert f"Delete for ever:\n  {key}\n" in said
+    question = desk.refused("stream-keys", "delete", "show", status=2)
+    assert f"\n  {key}\n" in question
     assert stream_key_of(desk, channel) == key
-    assert desk.done("stream-keys", "delete", "show", "--yes") == f"{key} is deleted.\n"
-    said = desk.refused("stream-keys", "show", "show")
-    assert f"{channel} has no stream key." in said
-    assert f"tokensvc stream-keys create {channel}" in said
+    assert desk.done("stream-keys", "delete", "show", "--yes").split()[0] == key
+    error = desk.error("stream-keys", "show", "show")
+    assert error.code == "not_found"
+    assert channel in error.detail
+    assert f"`tokensvc stream-keys create {channel}`" in error.hint
     made = desk.json("stream-keys", "create", "show", "--tag", "team=live")
     assert made == {
         "arn": stream_key_of(desk, channel),
@@ -96,20 +101,24 @@ def test_delete_is_agreed_to_and_create_makes_another(desk: Desk, channel: str) 
     assert made["arn"] != key
 
 
-def test_deleting_an_unknown_key_is_no_success(desk: Desk) -> None:
-    """A slip of the pen must not look done."""
-    assert "knows no such resource" in desk.refused("stream-keys", "delete", OLD, "--yes")
+def test_deleting_an_unknown_key_fails(desk: Desk) -> None:
+    """A typing error must not look like success."""
+    output = desk.refused("stream-keys", "delete", OLD, "--yes")
+    assert f"{OLD}:\nError: " in output
+    assert "(DeleteStreamKey)" in output
 
 
-def test_a_second_key_is_refused_with_the_ways_out(desk: Desk, channel: str) -> None:
-    """IVS allows a channel one."""
-    said = desk.refused("stream-keys", "create", "show")
-    assert f"{channel} has a stream key" in said
-    assert f"tokensvc stream-keys rotate {channel}" in said
+def test_a_second_key_is_refused_with_a_hint(desk: Desk, channel: str) -> None:
+    """IVS allows one stream key for each channel."""
+    error = desk.error("stream-keys", "create", "show")
+    assert isinstance(error, IvsRefused)
+    assert error.aws_code == "ServiceQuotaExceededException"
+    assert channel in error.detail
+    assert f"`tokensvc stream-keys rotate {channel}`" in error.hint
 
 
 def test_rotate_exchanges_the_key_and_keeps_its_tags(desk: Desk, channel: str) -> None:
-    """The stream that runs goes on; the value stays hidden until asked for."""
+    """The current stream continues; the value is hidden without --reveal."""
     old = stream_key_of(desk, channel)
     desk.ivs.client().tag_resource(resourceArn=old, tags={"team": "live"})
     desk.ivs.go_live(channel)
@@ -126,11 +135,11 @@ def test_rotate_exchanges_the_key_and_keeps_its_tags(desk: Desk, channel: str) -
 
 
 def test_rotate_stops_the_stream_of_a_leaked_key(desk: Desk, channel: str) -> None:
-    """After the old key is gone, so that the thief can't come back, and before the new one."""
+    """Once the old key is deleted, so that the attacker can't reconnect; before the new key."""
     desk.ivs.go_live(channel)
-    before = len(operations_asked(desk))
+    before = len(called_operations(desk))
     shown = desk.json("stream-keys", "rotate", channel, "--stop-stream", "--yes", "--reveal")
-    assert operations_asked(desk)[before:] == [
+    assert called_operations(desk)[before:] == [
         "ListStreamKeys",
         "DeleteStreamKey",
         "StopStream",
@@ -140,88 +149,98 @@ def test_rotate_stops_the_stream_of_a_leaked_key(desk: Desk, channel: str) -> No
     assert shown["value"] == value_of(desk, stream_key_of(desk, channel))
 
 
-def test_rotate_is_agreed_to_first(desk: Desk, channel: str) -> None:
-    """It cuts encoders off."""
+def test_rotate_needs_confirmation(desk: Desk, channel: str) -> None:
+    """Because encoders need the new key; with --stop-stream, the question says more."""
     key = stream_key_of(desk, channel)
-    said = desk.refused("stream-keys", "rotate", "show", "--stop-stream", status=2)
-    assert f"Delete the stream key of {channel}" in said
-    assert "its viewers are cut off" in said
+    question = desk.refused("stream-keys", "rotate", "show", status=2)
+    stopping = desk.refused("stream-keys", "rotate", "show", "--stop-stream", status=2)
+    assert channel in question
+    assert channel in stopping
+    assert "viewers" in stopping
+    assert "viewers" not in question
     assert stream_key_of(desk, channel) == key
 
 
-def test_a_rotation_that_can_not_delete_changes_nothing(desk: Desk, channel: str) -> None:
-    """And says that the old key is still valid."""
-    key = stream_key_of(desk, channel)
-    deny(desk, "DeleteStreamKey")
-    said = desk.refused("stream-keys", "rotate", channel, "--stop-stream", "--yes")
-    assert "The old stream key is still valid; nothing has changed." in said
-    assert f"Complete it: tokensvc stream-keys rotate {channel} --stop-stream" in said
-    assert stream_key_of(desk, channel) == key
-
-
-def test_a_rotation_that_can_not_create_is_completed_by_the_command_that_it_names(
+def test_a_rotation_that_can_not_delete_the_old_key_changes_nothing(
     desk: Desk, channel: str
 ) -> None:
-    """The thief is out all the same: the old key is gone and its stream is stopped."""
+    """The output has the command that completes the rotation."""
+    key = stream_key_of(desk, channel)
+    deny(desk, "DeleteStreamKey")
+    output = desk.refused("stream-keys", "rotate", channel, "--stop-stream", "--yes")
+    assert f": tokensvc stream-keys rotate {channel} --stop-stream\n" in output
+    assert key not in output
+    assert stream_key_of(desk, channel) == key
+
+
+def test_a_rotation_that_can_not_create_a_key_is_completed_by_the_printed_command(
+    desk: Desk, channel: str
+) -> None:
+    """An attacker is cut off nevertheless: the old key is deleted and its stream is stopped."""
     desk.ivs.go_live(channel)
     deny(desk, "CreateStreamKey")
-    said = desk.refused("stream-keys", "rotate", channel, "--stop-stream", "--yes")
-    assert f"{channel} has no stream key now: no encoder can connect to it." in said
+    output = desk.refused("stream-keys", "rotate", channel, "--stop-stream", "--yes")
     assert desk.ivs.client().list_stream_keys(channelArn=channel)["streamKeys"] == []
     assert not is_live(desk, channel)
-    (line,) = [each for each in said.splitlines() if each.startswith("Complete it: ")]
-    desk.done(*line.removeprefix("Complete it: tokensvc ").split(), "--yes")
+    (command,) = re.findall(r": tokensvc (stream-keys rotate .*)", output)
+    assert "--stop-stream" not in command
+    desk.done(*command.split(), "--yes")
     assert stream_key_of(desk, channel)
 
 
-def test_a_rotation_that_can_not_stop_says_so_and_is_completed_whole(
+def test_a_rotation_that_can_not_stop_the_stream_is_completed_by_the_printed_command(
     desk: Desk, channel: str
 ) -> None:
-    """The option is part of what is still to do."""
+    """The command has --stop-stream, because the stream still has to be stopped."""
     desk.ivs.go_live(channel)
     deny(desk, "StopStream")
-    said = desk.refused("stream-keys", "rotate", channel, "--stop-stream", "--yes")
-    assert f"Complete it: tokensvc stream-keys rotate {channel} --stop-stream" in said
+    output = desk.refused("stream-keys", "rotate", channel, "--stop-stream", "--yes")
+    assert f": tokensvc stream-keys rotate {channel} --stop-stream\n" in output
     desk.done("stream-keys", "rotate", channel, "--stop-stream", "--yes")
     assert not is_live(desk, channel)
     assert stream_key_of(desk, channel)
 
 
-def test_a_rotation_whose_answers_are_lost_tells_the_new_key(desk: Desk, channel: str) -> None:
-    """The delete is seen to be done; of the create, the second attempt is refused for the first."""
+def test_a_rotation_whose_answers_are_lost_reports_the_new_key(desk: Desk, channel: str) -> None:
+    """The retry of the delete succeeds; the retry of the create is refused, as the key exists."""
     old = stream_key_of(desk, channel)
-    plan_fault(desk, "DeleteStreamKey", "lose_answer")
-    plan_fault(desk, "CreateStreamKey", "lose_answer")
-    said = desk.refused("stream-keys", "rotate", channel, "--yes")
+    plan_fault(desk, "DeleteStreamKey", "lose_response")
+    plan_fault(desk, "CreateStreamKey", "lose_response")
+    output = desk.refused("stream-keys", "rotate", channel, "--yes")
     new = stream_key_of(desk, channel)
     assert new != old
-    assert f"{channel} has the new stream key {new}." in said
-    assert f"tokensvc stream-keys show {new} --reveal" in said
+    assert f"tokensvc stream-keys show {new} --reveal" in output
 
 
 @pytest.mark.parametrize(
-    ("held", "stop_is_left", "said"),
+    ("current", "must_stop", "commands"),
     [
-        (None, False, "IVS can't be asked how far it came"),
-        ([], False, "no stream key now"),
-        ([OLD], True, "nothing has changed"),
-        ([NEW], True, f"Stop it: tokensvc streams stop {CHANNEL}"),
-        ([NEW], False, f"has the new stream key {NEW}"),
+        (None, False, [f"stream-keys list {CHANNEL}", f"stream-keys rotate {CHANNEL}"]),
+        (
+            None,
+            True,
+            [f"stream-keys list {CHANNEL}", f"stream-keys rotate {CHANNEL} --stop-stream"],
+        ),
+        ([], False, [f"stream-keys rotate {CHANNEL}"]),
+        ([], True, [f"stream-keys rotate {CHANNEL} --stop-stream"]),
+        ([OLD], False, [f"stream-keys rotate {CHANNEL}"]),
+        ([OLD], True, [f"stream-keys rotate {CHANNEL} --stop-stream"]),
+        ([NEW], False, [f"stream-keys show {NEW} --reveal"]),
+        ([NEW], True, [f"stream-keys show {NEW} --reveal", f"streams stop {CHANNEL}"]),
     ],
 )
-def test_each_state_that_a_rotation_can_leave_has_its_command(
-    held: list[str] | None,
-    stop_is_left: bool,  # noqa: FBT001 # A table's column.
-    said: str,
+def test_the_status_of_a_failed_rotation_has_the_commands_that_complete_it(
+    current: list[str] | None,
+    must_stop: bool,  # noqa: FBT001 # A table's column.
+    commands: list[str],
 ) -> None:
-    """One that may not have stopped the stream never forgets to say so."""
-    text = state_told(CHANNEL, [OLD], held, stop_is_left=stop_is_left)
-    assert said in text
-    assert ("--stop-stream" in text or "streams stop" in text) == stop_is_left
+    """For each possible status; a stream that still has to be stopped is never forgotten."""
+    text = rotation_status(CHANNEL, [OLD], current, must_stop=must_stop)
+    assert re.findall(r": tokensvc (.*)", text) == commands
 
 
-def test_a_rotation_that_is_interrupted_tells_its_state(desk: Desk, channel: str) -> None:
-    """Ctrl-C while the new key is being made: the old one is gone, and the way on is named."""
+def test_an_interrupted_rotation_prints_its_status(desk: Desk, channel: str) -> None:
+    """Ctrl-C while the new key is created: the old key is deleted; the output has the command."""
     plan_fault(desk, "CreateStreamKey", "slow", seconds=3)
     process = subprocess.Popen(
         [sys.executable, "-m", "tokensvc", "stream-keys", "rotate", channel, "--yes"],
@@ -234,10 +253,9 @@ def test_a_rotation_that_is_interrupted_tells_its_state(desk: Desk, channel: str
     )
     with process:
         assert process.stderr is not None
-        assert "Deleted arn:" in process.stderr.readline()
+        assert ":stream-key/" in process.stderr.readline()
         process.send_signal(signal.SIGINT)
-        said = process.stderr.read()
+        output = process.stderr.read()
     assert process.returncode == 1
-    assert f"{channel} has no stream key now" in said
-    assert f"Complete it: tokensvc stream-keys rotate {channel}" in said
-    assert "Traceback" not in said
+    assert f": tokensvc stream-keys rotate {channel}\n" in output
+    assert "Traceback" not in output

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+
+import click
 import pytest
 import urllib3
 from click.testing import CliRunner
@@ -9,6 +12,7 @@ from click.testing import CliRunner
 from tests.cli.conftest import Desk
 from tests.cli.ivs_story import new_channel
 from tokensvc.cli.main import cli
+from tokensvc.errors import IvsRefused
 
 
 @pytest.fixture
@@ -20,14 +24,14 @@ def live(desk: Desk) -> str:
 
 
 def set_health(desk: Desk, arn: str, health: str) -> None:
-    """Let the channel's stream be in that health."""
+    """Set the health of the channel's stream."""
     document = {"channel_arn": arn, "live": True, "health": health}
     response = urllib3.request("PUT", f"{desk.ivs.url}/_local/streams", json=document)
     assert response.status == 200
 
 
-def test_list_shows_what_is_live(desk: Desk, live: str) -> None:
-    """Of one health when asked for it; a channel that is offline has no line."""
+def test_list_shows_live_channels(desk: Desk, live: str) -> None:
+    """With --health, only those with that health; a channel that is offline has no line."""
     starving = new_channel(desk, "other")
     new_channel(desk, "offline")
     set_health(desk, starving, "STARVING")
@@ -40,8 +44,8 @@ def test_list_shows_what_is_live(desk: Desk, live: str) -> None:
     assert lines[1][4] == live
 
 
-def test_show_tells_of_one_stream(desk: Desk, live: str) -> None:
-    """By the channel's name; times are RFC 3339."""
+def test_show_prints_one_stream(desk: Desk, live: str) -> None:
+    """Found by the channel's name; times are RFC 3339."""
     document = desk.json("streams", "show", "show")
     assert document["channelArn"] == live
     assert (document["state"], document["viewerCount"]) == ("LIVE", 0)
@@ -52,48 +56,53 @@ def test_show_tells_of_one_stream(desk: Desk, live: str) -> None:
 
 
 def metadata_of(desk: Desk) -> list[str]:
-    """All that was put into streams."""
+    """All metadata that was inserted into streams."""
     with desk.ivs.app.extensions["local_ivs_database"].transaction() as connection:
         return [row["metadata"] for row in connection.execute("SELECT * FROM timed_metadata")]
 
 
 @pytest.mark.parametrize("command", [("show",), ("put-metadata", "hello")])
-def test_what_needs_a_stream_says_that_the_channel_is_offline(
+def test_a_command_that_needs_a_stream_fails_when_the_channel_is_offline(
     desk: Desk, command: tuple[str, ...]
 ) -> None:
-    """And what to do."""
+    """The hint is the command that shows the ingest server."""
     name, *metadata = command
     arn = new_channel(desk, "show")
-    said = desk.refused("streams", name, arn, *metadata)
-    assert f"{arn} is not live" in said
-    assert f"tokensvc channels show {arn}" in said
+    error = desk.error("streams", name, arn, *metadata)
+    assert isinstance(error, IvsRefused)
+    assert error.aws_code == "ChannelNotBroadcasting"
+    assert arn in error.detail
+    assert f"`tokensvc channels show {arn}`" in error.hint
 
 
-def test_stop_is_agreed_to_first(desk: Desk, live: str) -> None:
-    """Viewers are cut off."""
-    said = desk.refused("streams", "stop", "show", status=2)
-    assert f"cut off the viewers of:\n  {live}\n" in said
+def test_stop_needs_confirmation(desk: Desk, live: str) -> None:
+    """Because playback ends for the viewers."""
+    question = desk.refused("streams", "stop", "show", status=2)
+    assert f"\n  {live}\n" in question
     assert len(desk.json("streams", "list")) == 1
-    assert desk.done("streams", "stop", "show", "--yes") == f"{live} is stopped.\n"
+    assert desk.done("streams", "stop", "show", "--yes").split()[0] == live
     assert desk.json("streams", "list") == []
 
 
-def test_stopping_what_is_not_live_is_done_already(desk: Desk, live: str) -> None:
-    """Each channel is told; run again, it is no failure."""
+def test_stop_succeeds_for_a_channel_that_is_not_live(desk: Desk, live: str) -> None:
+    """Each channel has its result, so the command can be run again."""
     offline = new_channel(desk, "offline")
-    said = desk.done("streams", "stop", offline, live, "--yes")
-    assert said.splitlines() == [f"[1/2] {offline} was not live.", f"[2/2] {live} is stopped."]
+    lines = desk.done("streams", "stop", offline, live, "--yes").splitlines()
+    assert [line.split()[:2] for line in lines] == [["[1/2]", offline], ["[2/2]", live]]
+    assert ["not live" in line for line in lines] == [True, False]
 
 
 def test_metadata_reaches_the_stream(desk: Desk, live: str) -> None:
-    """Counted in bytes; the text itself is not printed again."""
+    """The output has its size in bytes, not its text."""
     text = desk.done("streams", "put-metadata", "show", "schöne Tore")
-    assert text == f"12 bytes are in the stream of {live}.\n"
+    assert "12 bytes" in text
+    assert live in text
+    assert "schöne" not in text
     assert metadata_of(desk) == ["schöne Tore"]
 
 
 def test_metadata_is_read_from_standard_input(desk: Desk, live: str) -> None:
-    """For what does not fit on a command line; as it is, its last newline too."""
+    """For text that does not fit on a command line; unchanged, with its last newline."""
     result = CliRunner().invoke(
         cli,
         ["--config", str(desk.settings), "streams", "put-metadata", live, "-"],
@@ -108,13 +117,16 @@ def test_metadata_is_read_from_standard_input(desk: Desk, live: str) -> None:
 def test_metadata_of_the_wrong_size_is_not_sent(
     desk: Desk, live: str, metadata: str, size: int
 ) -> None:
-    """IVS takes 1 to 1,024 bytes."""
-    said = desk.refused("streams", "put-metadata", live, metadata, status=2)
-    assert f"1 to 1024 bytes of UTF-8; these are {size}" in said
+    """IVS accepts 1 to 1,024 bytes."""
+    error = desk.usage_error("streams", "put-metadata", live, metadata)
+    assert isinstance(error, click.BadParameter)
+    assert error.param_hint == "METADATA"
+    assert {"1024", str(size)} <= set(re.findall(r"[0-9]+", error.message))
+    assert metadata_of(desk) == []
 
 
-def test_metadata_that_is_no_text_is_not_sent(desk: Desk, live: str) -> None:
-    """Bytes that are not UTF-8, as an argument or from standard input."""
+def test_metadata_that_is_not_utf_8_is_not_sent(desk: Desk, live: str) -> None:
+    """As an argument or from standard input."""
     assert "UTF-8" in desk.refused("streams", "put-metadata", live, "\udcff", status=2)
     result = CliRunner().invoke(
         cli,

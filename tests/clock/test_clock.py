@@ -21,26 +21,26 @@ from tokensvc.clock import SystemClock, rfc3339
     ],
 )
 def test_a_time_is_written_in_utc_to_the_second(unix_seconds: float, text: str) -> None:
-    """RFC 3339 with Z; a fraction is cut, so that a time is never told too late."""
+    """RFC 3339 with Z; fractions are cut off, so that the written time is never later."""
     assert rfc3339(unix_seconds) == text
 
 
 @given(st.integers(0, 253_402_300_799))
-def test_what_is_written_reads_back_as_the_same_second(unix_seconds: int) -> None:
-    """Up to the end of the year 9999."""
+def test_a_written_time_is_parsed_as_the_same_second(unix_seconds: int) -> None:
+    """Until the end of the year 9999."""
     assert datetime.fromisoformat(rfc3339(unix_seconds)) == datetime.fromtimestamp(
         unix_seconds, UTC
     )
 
 
-def test_the_system_clock_tells_the_machines_time() -> None:
-    """Between two looks at the machine's own clock."""
+def test_the_system_clock_returns_the_time_of_the_machine() -> None:
+    """It is between two readings of the machine's clock."""
     before = time.time()
     assert before <= SystemClock().now() <= time.time()
 
 
-def test_the_monotonic_clock_counts_at_least_the_seconds_slept() -> None:
-    """Sleep returns after the seconds that it was given, by the clock that ages are measured by."""
+def test_the_monotonic_clock_advances_by_at_least_the_seconds_slept() -> None:
+    """Sleep returns after the given seconds, by the clock that measures ages."""
     clock = SystemClock()
     before = clock.monotonic()
     clock.sleep(0.02)
@@ -48,7 +48,7 @@ def test_the_monotonic_clock_counts_at_least_the_seconds_slept() -> None:
 
 
 @pytest.mark.skipif(not hasattr(time, "CLOCK_BOOTTIME"), reason="this system has no such clock")
-def test_the_monotonic_clock_runs_on_while_the_machine_sleeps() -> None:
-    """It is the time since boot, suspend included, where the system has that."""
+def test_the_monotonic_clock_continues_during_suspend() -> None:
+    """It is the time since boot, including suspend, where the system has that clock."""
     boot_seconds = time.clock_gettime(time.CLOCK_BOOTTIME)
     assert boot_seconds <= SystemClock().monotonic() <= time.clock_gettime(time.CLOCK_BOOTTIME)

@@ -1,7 +1,7 @@
-"""What every state must do, whatever stores it.
+"""The tests that every state must pass, wherever it is stored.
 
-A state's own test module subclasses `StateContract` and overrides two fixtures: `open_state`, and
-`forgetful_state`, which injects the one fault that the contract itself speaks about.
+The test module of a state subclasses `StateContract` and overrides two fixtures: `open_state`, and
+`state_losing_acknowledgment`, which injects the one fault that these tests need.
 """
 
 from __future__ import annotations
@@ -26,21 +26,21 @@ LATER = EXAMPLE_NOW + 600.0
 
 
 class StateContract:
-    """Subclass it, and override `open_state` and `forgetful_state`."""
+    """Subclass it, and override `open_state` and `state_losing_acknowledgment`."""
 
     @pytest.fixture
     def open_state(self) -> OpenState:
-        """Each call opens the same store, empty at first, as another process would."""
+        """Each call opens the same store, as another process would. It is empty at first."""
         raise NotImplementedError
 
     @pytest.fixture
-    def forgetful_state(self) -> State:
-        """A state on the same store which loses the acknowledgement of its first stored save."""
+    def state_losing_acknowledgment(self) -> State:
+        """A state on the same store that loses the acknowledgment of its first stored save."""
         raise NotImplementedError
 
     @pytest.fixture
     def state(self, open_state: OpenState) -> State:
-        """One state, for the tests that need no second."""
+        """One state, for tests that need only one."""
         return open_state()
 
     # --- Documents
@@ -48,28 +48,28 @@ class StateContract:
     def test_a_document_that_was_never_saved_has_version_new_and_no_body(
         self, state: State
     ) -> None:
-        """Absence is told by values, not by errors."""
+        """A missing document is a return value, not an error."""
         assert state.version("ring") == NEW
         assert state.load("ring") is None
 
     def test_a_save_is_read_back_by_another_process(self, open_state: OpenState) -> None:
-        """A read sees every write acknowledged before it, whoever wrote."""
+        """A read sees every write that was acknowledged before it, by any process."""
         assert open_state().save("ring", '{"a": 1}', replacing=NEW) == 1
         other = open_state()
         assert other.version("ring") == 1
         assert other.load("ring") == Document(body='{"a": 1}', version=1)
 
     def test_each_save_gives_the_next_version(self, state: State) -> None:
-        """Versions count saves, and a save names the one that it replaces."""
+        """Versions count saves, and each save names the version that it replaces."""
         versions = [state.save("ring", f"body {n}", replacing=n) for n in range(3)]
         assert versions == [1, 2, 3]
         assert state.load("ring") == Document(body="body 2", version=3)
 
-    @pytest.mark.parametrize("replacing", [0, 1, 3], ids=["new", "overtaken", "not yet there"])
+    @pytest.mark.parametrize("replacing", [0, 1, 3], ids=["new", "outdated", "future"])
     def test_a_save_that_replaces_another_version_is_refused_and_changes_nothing(
         self, state: State, replacing: int
     ) -> None:
-        """Compare-and-set: the loser is told, and what the winner saved stays."""
+        """Compare-and-set: the loser gets StateConflict, and the winner's save stays."""
         state.save("ring", "first", replacing=NEW)
         state.save("ring", "second", replacing=1)
         with pytest.raises(StateConflict) as refusal:
@@ -78,22 +78,24 @@ class StateContract:
         assert state.load("ring") == Document(body="second", version=2)
         assert state.save("ring", "third", replacing=2) == 3
 
-    def test_the_same_body_saved_by_another_writer_is_no_win(self, open_state: OpenState) -> None:
-        """A win is recognised by the writer's nonce, never by what was written."""
+    def test_saving_the_same_body_as_another_writer_is_a_conflict(
+        self, open_state: OpenState
+    ) -> None:
+        """A writer recognizes its own save by a nonce, never by the body."""
         open_state().save("ring", "same", replacing=NEW)
         with pytest.raises(StateConflict):
             open_state().save("ring", "same", replacing=NEW)
 
-    def test_a_win_whose_acknowledgement_was_lost_is_recognised(
-        self, forgetful_state: State, state: State
+    def test_a_save_whose_acknowledgment_was_lost_succeeds(
+        self, state_losing_acknowledgment: State, state: State
     ) -> None:
-        """Rule 7: the writer's nonce tells the winner that the stored save is its own."""
-        assert forgetful_state.save("ring", "mine", replacing=NEW) == 1
+        """Rule 7: by its nonce, the writer recognizes that the stored save is its own."""
+        assert state_losing_acknowledgment.save("ring", "mine", replacing=NEW) == 1
         assert state.load("ring") == Document(body="mine", version=1)
         assert state.save("ring", "next", replacing=1) == 2
 
-    def test_documents_are_apart(self, state: State) -> None:
-        """A save touches the document that it names, and no record of the same name."""
+    def test_documents_are_separate(self, state: State) -> None:
+        """A save changes only the named document, and no record with the same name."""
         state.save("ring", "of the ring", replacing=NEW)
         state.put("ring", Record("ring", "of the record", LATER))
         state.save("api-keys", "of the keys", replacing=NEW)
@@ -104,17 +106,17 @@ class StateContract:
     @pytest.mark.parametrize(
         "body", ["", "é ☃ 𝄞 \x00 '\"\\", "x" * 100_000], ids=["empty", "unicode", "long"]
     )
-    def test_a_body_comes_back_to_the_character(self, state: State, body: str) -> None:
-        """The state does not look into a body."""
+    def test_a_body_is_returned_unchanged(self, state: State, body: str) -> None:
+        """The state does not interpret bodies."""
         state.save("ring", body, replacing=NEW)
         state.put("ban", Record("one", body, LATER))
         assert state.load("ring") == Document(body=body, version=1)
         assert state.records("ban") == (Record("one", body, LATER),)
 
-    def test_of_many_threads_that_race_exactly_one_wins_each_version(
+    def test_when_many_threads_race_exactly_one_wins_each_version(
         self, open_state: OpenState
     ) -> None:
-        """Eight writers, each with a state of its own, try to save the same five versions."""
+        """Eight writers, each with its own state, try to save the same five versions."""
         writers, versions = 8, 5
         together = threading.Barrier(writers, timeout=30)
 
@@ -136,24 +138,22 @@ class StateContract:
         assert open_state().load("ring") == Document(body=f"by {winner}", version=5)
 
     def test_threads_share_one_state(self, state: State) -> None:
-        """One object serves every thread of a process."""
+        """One state object serves every thread of a process."""
 
-        def keep(writer: int) -> None:
+        def put_records(writer: int) -> None:
             for n in range(3):
                 state.put("ban", Record(f"{writer}-{n}", "x", LATER))
                 assert state.version("ring") == NEW
 
         with ThreadPoolExecutor(6) as pool:
-            list(pool.map(keep, range(6)))
+            list(pool.map(put_records, range(6)))
         assert len(state.records("ban")) == 18
         assert state.records_version("ban") == 18
 
     # --- Records
 
-    def test_records_are_told_by_kind_and_in_the_order_of_their_ids(
-        self, open_state: OpenState
-    ) -> None:
-        """A kind is a room of its own."""
+    def test_records_are_listed_by_kind_and_sorted_by_id(self, open_state: OpenState) -> None:
+        """Kinds are separate namespaces."""
         state = open_state()
         state.put("ban", Record("b", "2", LATER))
         state.put("ban", Record("a", "1", LATER + 0.5))
@@ -164,14 +164,14 @@ class StateContract:
         )
         assert state.records("session") == ()
 
-    def test_a_put_takes_the_place_of_the_record_with_the_same_id(self, state: State) -> None:
-        """There is one record for each kind and ID: the last."""
+    def test_a_put_replaces_the_record_with_the_same_id(self, state: State) -> None:
+        """Each kind and ID has one record: the last."""
         state.put("ban", Record("a", "old", LATER))
         state.put("ban", Record("a", "new", LATER + 60.0))
         assert state.records("ban") == (Record("a", "new", LATER + 60.0),)
 
-    def test_one_record_is_told_by_its_kind_and_id(self, open_state: OpenState) -> None:
-        """And that there is none, of that kind or any."""
+    def test_one_record_is_read_by_its_kind_and_id(self, open_state: OpenState) -> None:
+        """None is returned when there is no such record in that kind."""
         open_state().put("ban", Record("a", "1", LATER + 0.5))
         state = open_state()
         assert state.record("ban", "a") == Record("a", "1", LATER + 0.5)
@@ -180,10 +180,10 @@ class StateContract:
         state.remove("ban", "a")
         assert state.record("ban", "a") is None
 
-    def test_a_removed_record_is_gone_and_removing_it_again_is_nothing(
+    def test_a_removed_record_is_deleted_and_removing_it_again_has_no_effect(
         self, open_state: OpenState
     ) -> None:
-        """Removing can be run again, as every step can."""
+        """Removing can be repeated, like every step."""
         state = open_state()
         state.put("ban", Record("a", "1", LATER))
         state.put("ban", Record("b", "2", LATER))
@@ -192,18 +192,18 @@ class StateContract:
         state.remove("channel", "b")
         assert open_state().records("ban") == (Record("b", "2", LATER),)
 
-    def test_a_record_that_has_not_expired_is_kept_whatever_else_is_put(self, state: State) -> None:
-        """Only what has expired may be swept, and only at the state's leisure."""
-        state.put("ban", Record("runs on", "1", LATER))
-        state.put("ban", Record("long over", "2", EXAMPLE_NOW - 1_000_000.0))
-        state.put("ban", Record("fresh", "3", LATER))
-        kept = {record.record_id for record in state.records("ban")}
-        assert {"runs on", "fresh"} <= kept <= {"runs on", "fresh", "long over"}
+    def test_a_record_that_has_not_expired_stays_when_others_are_put(self, state: State) -> None:
+        """Only expired records may be deleted, and at any later time."""
+        state.put("ban", Record("valid", "1", LATER))
+        state.put("ban", Record("expired", "2", EXAMPLE_NOW - 1_000_000.0))
+        state.put("ban", Record("new", "3", LATER))
+        stored = {record.record_id for record in state.records("ban")}
+        assert {"valid", "new"} <= stored <= {"valid", "new", "expired"}
 
     def test_the_version_of_a_kind_grows_with_each_change_of_that_kind(
         self, open_state: OpenState
     ) -> None:
-        """What a watcher compares: another process's put and remove show, other kinds' don't."""
+        """A watcher detects another process's put and remove; other kinds don't change it."""
         watcher, writer = open_state(), open_state()
         seen = [watcher.records_version("ban")]
         writer.put("ban", Record("a", "1", LATER))
@@ -218,25 +218,25 @@ class StateContract:
 
     # --- The whole
 
-    def test_a_closed_state_refuses_and_the_store_stays(self, open_state: OpenState) -> None:
-        """Closing lets go of what this object holds, and of nothing else."""
+    def test_a_closed_state_refuses_and_the_stored_data_stays(self, open_state: OpenState) -> None:
+        """Closing affects only this state object."""
         state = open_state()
-        state.save("ring", "kept", replacing=NEW)
+        state.save("ring", "stored", replacing=NEW)
         state.close()
         with pytest.raises(StateUnavailable):
             state.load("ring")
-        assert open_state().load("ring") == Document(body="kept", version=1)
+        assert open_state().load("ring") == Document(body="stored", version=1)
 
-    def test_any_run_of_operations_by_two_processes_agrees_with_a_model(
+    def test_any_operations_by_two_processes_agree_with_a_model(
         self, open_state: OpenState
     ) -> None:
-        """Whatever two processes do in turn, a dict would have done the same."""
+        """Two processes taking turns get the same results as a dict would give."""
         run_state_machine_as_test(
             type("AgainstModel", (_AgainstModel,), {"store": (open_state,)}),
             settings=settings(
                 max_examples=20,
                 stateful_step_count=25,
-                deadline=None,  # A disk's sync takes as long as it takes.
+                deadline=None,  # Syncing a disk may be slow.
                 suppress_health_check=[HealthCheck.too_slow],
             ),
         )
@@ -246,66 +246,66 @@ NAMES = st.sampled_from(["ring", "api-keys"])
 KINDS = st.sampled_from(["ban", "channel"])
 IDS = st.sampled_from(["a", "b", "c"])
 BODIES = st.text(st.characters(codec="utf-8"), max_size=20)
-WHO = st.sampled_from([0, 1])
+PROCESS = st.sampled_from([0, 1])
 
 
 class _AgainstModel(RuleBasedStateMachine):
-    """Two states on one store, beside what they should hold."""
+    """Two states on one store, compared with a model of their content."""
 
-    store: ClassVar[tuple[OpenState]]  # In a tuple, so that it is not taken for a method.
+    store: ClassVar[tuple[OpenState]]  # In a tuple, so that Python does not bind it as a method.
 
     def __init__(self) -> None:
         super().__init__()
         (open_state,) = self.store
         self.states = (open_state(), open_state())
-        # One store serves all examples: each keeps to names of its own.
+        # All examples share one store, so each example uses its own names.
         self.prefix = secrets.token_hex(8)
         self.documents: dict[str, Document] = {}
-        self.kept: dict[str, dict[str, Record]] = {}
+        self.records: dict[str, dict[str, Record]] = {}
         self.changes: dict[str, list[int]] = {}
 
-    def _own(self, name: str) -> str:
+    def _prefixed(self, name: str) -> str:
         return f"{self.prefix}-{name}"
 
-    @rule(who=WHO, name=NAMES, body=BODIES)
-    def save_over_the_latest(self, who: int, name: str, body: str) -> None:
+    @rule(process=PROCESS, name=NAMES, body=BODIES)
+    def save_over_the_latest(self, process: int, name: str, body: str) -> None:
         stored = self.documents.get(name, Document("", NEW)).version
-        assert self.states[who].save(self._own(name), body, replacing=stored) == stored + 1
+        assert self.states[process].save(self._prefixed(name), body, replacing=stored) == stored + 1
         self.documents[name] = Document(body, stored + 1)
 
     @precondition(lambda self: self.documents)
-    @rule(who=WHO, name=NAMES, body=BODIES, off_by=st.sampled_from([-2, -1, 1, 2]))
-    def save_over_another_version(self, who: int, name: str, body: str, off_by: int) -> None:
+    @rule(process=PROCESS, name=NAMES, body=BODIES, off_by=st.sampled_from([-2, -1, 1, 2]))
+    def save_over_another_version(self, process: int, name: str, body: str, off_by: int) -> None:
         stored = self.documents.get(name, Document("", NEW)).version
         with pytest.raises(StateConflict):
-            self.states[who].save(self._own(name), body, replacing=stored + off_by)
+            self.states[process].save(self._prefixed(name), body, replacing=stored + off_by)
 
-    @rule(who=WHO, name=NAMES)
-    def read(self, who: int, name: str) -> None:
+    @rule(process=PROCESS, name=NAMES)
+    def read(self, process: int, name: str) -> None:
         expected = self.documents.get(name)
-        assert self.states[who].load(self._own(name)) == expected
+        assert self.states[process].load(self._prefixed(name)) == expected
         version = NEW if expected is None else expected.version
-        assert self.states[who].version(self._own(name)) == version
+        assert self.states[process].version(self._prefixed(name)) == version
 
-    @rule(who=WHO, kind=KINDS, record_id=IDS, body=BODIES)
-    def put(self, who: int, kind: str, record_id: str, body: str) -> None:
+    @rule(process=PROCESS, kind=KINDS, record_id=IDS, body=BODIES)
+    def put(self, process: int, kind: str, record_id: str, body: str) -> None:
         record = Record(record_id, body, LATER)
-        self.states[who].put(self._own(kind), record)
-        self.kept.setdefault(kind, {})[record_id] = record
+        self.states[process].put(self._prefixed(kind), record)
+        self.records.setdefault(kind, {})[record_id] = record
         self._expect_growth(kind)
 
-    @rule(who=WHO, kind=KINDS, record_id=IDS)
-    def remove(self, who: int, kind: str, record_id: str) -> None:
-        self.states[who].remove(self._own(kind), record_id)
-        if self.kept.get(kind, {}).pop(record_id, None) is not None:
+    @rule(process=PROCESS, kind=KINDS, record_id=IDS)
+    def remove(self, process: int, kind: str, record_id: str) -> None:
+        self.states[process].remove(self._prefixed(kind), record_id)
+        if self.records.get(kind, {}).pop(record_id, None) is not None:
             self._expect_growth(kind)
 
-    @rule(who=WHO, kind=KINDS)
-    def list_records(self, who: int, kind: str) -> None:
-        expected = tuple(record for _, record in sorted(self.kept.get(kind, {}).items()))
-        assert tuple(self.states[who].records(self._own(kind))) == expected
+    @rule(process=PROCESS, kind=KINDS)
+    def list_records(self, process: int, kind: str) -> None:
+        expected = tuple(record for _, record in sorted(self.records.get(kind, {}).items()))
+        assert tuple(self.states[process].records(self._prefixed(kind))) == expected
 
     def _expect_growth(self, kind: str) -> None:
         seen = self.changes.setdefault(kind, [0])
-        seen.append(self.states[0].records_version(self._own(kind)))
+        seen.append(self.states[0].records_version(self._prefixed(kind)))
         assert seen[-2] < seen[-1]

@@ -10,9 +10,9 @@ from tokensvc.keyring.custody.file import FileCustody
 
 
 class TestFileCustody(CustodyContract):
-    """A folder of encrypted files keeps the contract, without a weakness."""
+    """A folder of encrypted files passes the contract tests with the strongest guarantees."""
 
     @pytest.fixture
     def open_custody(self, tmp_path: Path) -> OpenCustody:
-        """Another object on the same folder is what another process has."""
+        """Each object on the same folder stands for a process."""
         return lambda: FileCustody(tmp_path / "keys", bytes(range(32)), ManualClock())

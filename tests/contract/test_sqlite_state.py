@@ -15,21 +15,21 @@ from tokensvc.state.sqlite import SqliteState
 
 
 class TestSqliteState(StateContract):
-    """SQLite keeps the contract."""
+    """SQLite passes the contract tests."""
 
     @pytest.fixture
     def path(self, tmp_path: Path) -> Path:
-        """Where the state file will be."""
+        """The path of the state file."""
         return tmp_path / "keys" / "state.sqlite3"
 
     @pytest.fixture
     def open_state(self, path: Path) -> Iterator[OpenState]:
-        """Another object on the same file is what another process has."""
+        """Each object on the same file stands for a process."""
         with ExitStack() as opened:
             yield lambda: opened.enter_context(closing(SqliteState(path, ManualClock())))
 
     @pytest.fixture
-    def forgetful_state(self, path: Path) -> State:
-        """Its first commit is stored and then reported as failed."""
+    def state_losing_acknowledgment(self, path: Path) -> State:
+        """Its first commit is stored, but then reported as failed."""
         faulty: type[sqlite3.Connection] = LosesAcknowledgement.once()
         return SqliteState(path, ManualClock(), connection_class=faulty)

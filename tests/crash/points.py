@@ -1,11 +1,11 @@
-"""Crash points: the moments before and after each call that a process makes to what outlives it.
+"""Crash points: before and after each call with a lasting effect, the process can be killed.
 
-The calls are file operations, writes of state, and calls of IVS. Between the end of one and the
-beginning of the next nothing changes that outlives the process, so after the one and before the
-other is the same point: a command of n calls has n + 1.
+The calls are file operations, writes of state, and calls of IVS. Nothing that outlives the process
+changes between two calls, so the point after one call is also the point before the next: a command
+with n calls has n + 1 crash points.
 
-`CrashPoints.watch` wraps the calls from the outside, so that what is watched knows nothing of it.
-It is meant for a forked child: the wrapping lasts until the process ends.
+`CrashPoints.watch` wraps the calls from outside, without a change to the tested code. Use it in a
+forked child only: the wrapping stays until the process ends.
 """
 
 from __future__ import annotations
@@ -43,41 +43,42 @@ FILE_CALLS = (
     "write",
     "writev",
 )
-"""The functions of `os` that change files; `open` and the writing methods of `Path` come extra."""
+"""The functions of `os` that change files, except `open`, which is wrapped separately."""
 
 STATE_WRITES = ("save", "put", "remove")
 
 _CHANGES_FILES = ("os.", "shutil.")
-"""The audit events of Python that tell of changed files begin so; `open` comes extra."""
+"""Prefixes of Python's audit events for changed files, except the event `open`."""
 _READS_ONLY = frozenset({"os.listdir", "os.scandir", "os.walk", "os.fwalk", "os.getxattr"})
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 
 
 @dataclass
 class CrashPoints:
-    """Counts the calls of a process, and kills it after one of them.
+    """Counts the calls of a process, and kills the process after one of them.
 
     Attributes:
-        folder: below it, each change of a file must be made by a counted call.
-        die_after: the number of calls to die after, 0 for before the first; None to live.
-        tell: is called just before the death, with all that is below.
-        calls: the calls made, in order; one that raised had no effect and is left out.
-        actions: the actions of the rotation's steps that were begun, in order.
-        uncounted: the changes of files below `folder` that no counted call made.
+        folder: every change of a file in this folder must be made by a counted call.
+        kill_after: the number of calls to kill after, 0 for before the first; None to run to the
+            end.
+        report: called just before the kill, with this object.
+        calls: the calls made, in order; a call that raised had no effect and is left out.
+        actions: the actions of the rotation steps that were begun, in order.
+        uncounted: the changes of files in `folder` that were made by no counted call.
     """
 
     folder: Path
-    die_after: int | None
-    tell: Callable[[CrashPoints], None]
+    kill_after: int | None
+    report: Callable[[CrashPoints], None]
     calls: list[str] = field(default_factory=list)
     actions: list[str] = field(default_factory=list)
     uncounted: list[str] = field(default_factory=list)
     _in_file_call: bool = False
 
     def watch(self) -> None:
-        """Wrap every call that is counted, for the rest of this process's life.
+        """Wrap every counted call until the process ends.
 
-        That may end here, before the first call.
+        With `kill_after=0` the process is killed here, before the first call.
         """
         for name in FILE_CALLS:
             setattr(os, name, self._counted(f"os.{name}", getattr(os, name), self._file_call))
@@ -86,20 +87,20 @@ class CrashPoints:
             setattr(Path, name, self._counted_write(f"Path.{name}", getattr(Path, name)))
         for name in STATE_WRITES:
             setattr(SqliteState, name, self._counted(f"state {name}", getattr(SqliteState, name)))
-        # The one way of every boto3 client's every operation.
+        # Every operation of every boto3 client calls this method.
         BaseClient._make_api_call = self._counted_ivs(BaseClient._make_api_call)  # type: ignore[attr-defined] # Untyped.
-        Steps.do = self._noted_step(Steps.do)  # type: ignore[method-assign] # The same signature.
-        sys.addaudithook(self._audit)
-        self._die_if_it_is_time()
+        Steps.do = self._recording_step(Steps.do)  # type: ignore[method-assign] # The same signature.
+        sys.addaudithook(self._audit_hook)
+        self._kill_if_due()
 
-    def _die_if_it_is_time(self) -> None:
-        if self.die_after == len(self.calls):
-            self.tell(self)
+    def _kill_if_due(self) -> None:
+        if self.kill_after == len(self.calls):
+            self.report(self)
             os.kill(os.getpid(), signal.SIGKILL)
 
-    def _made(self, call: str) -> None:
+    def _record_call(self, call: str) -> None:
         self.calls.append(call)
-        self._die_if_it_is_time()
+        self._kill_if_due()
 
     def _counted(
         self,
@@ -110,7 +111,7 @@ class CrashPoints:
         def call(*args: Any, **kwargs: Any) -> Any:
             with during():
                 result = function(*args, **kwargs)
-            self._made(name)
+            self._record_call(name)
             return result
 
         return call
@@ -119,19 +120,19 @@ class CrashPoints:
         counted = self._counted("os.open", function, self._file_call)
 
         def call(path: Any, flags: int, *args: Any, **kwargs: Any) -> int:
-            # One that only reads, or opens a folder to sync it, changes nothing.
+            # Opening for reading, or a folder to sync it, changes nothing.
             return (counted if flags & _WRITING else function)(path, flags, *args, **kwargs)
 
         return call
 
     def _counted_write(self, name: str, function: Callable[..., int]) -> Callable[..., int]:
-        # A long write may be cut short: half of it first, then all.
-        half = self._counted(f"half of {name}", function, self._file_call)
-        whole = self._counted(name, function, self._file_call)
+        # A kill may interrupt a long write: first write only a part, then everything.
+        partial_write = self._counted(f"partial {name}", function, self._file_call)
+        full_write = self._counted(name, function, self._file_call)
 
         def call(path: Path, content: Any, *args: Any, **kwargs: Any) -> int:
-            half(path, content[: len(content) // 2], *args, **kwargs)
-            written: int = whole(path, content, *args, **kwargs)
+            partial_write(path, content[: len(content) // 2], *args, **kwargs)
+            written: int = full_write(path, content, *args, **kwargs)
             return written
 
         return call
@@ -142,7 +143,7 @@ class CrashPoints:
 
         return call
 
-    def _noted_step(self, function: Callable[..., Any]) -> Callable[..., Any]:
+    def _recording_step(self, function: Callable[..., Any]) -> Callable[..., Any]:
         def do(steps: Steps, ring: Any, step: Step, why: str) -> Any:
             self.actions.append(step.action.name)
             return function(steps, ring, step, why)
@@ -157,17 +158,17 @@ class CrashPoints:
         finally:
             self._in_file_call = False
 
-    def _audit(self, event: str, arguments: tuple[Any, ...]) -> None:
-        """Python tells of every file that it opens or changes, through whatever call (PEP 578)."""
+    def _audit_hook(self, event: str, arguments: tuple[Any, ...]) -> None:
+        """Python reports every file that it opens or changes, by any call (PEP 578)."""
         if self._in_file_call or not arguments:
             return
         if event == "open":
             changes = bool(arguments[2] & _WRITING)
         else:
             changes = event.startswith(_CHANGES_FILES) and event not in _READS_ONLY
-        if changes and self._is_ours(arguments[0]):
+        if changes and self._is_in_folder(arguments[0]):
             self.uncounted.append(event)
 
-    def _is_ours(self, path: Any) -> bool:
-        # A descriptor has no name to judge by; whoever has one for writing has opened it.
+    def _is_in_folder(self, path: Any) -> bool:
+        # A file descriptor has no path to compare. Opening it for writing was an event, too.
         return isinstance(path, str | os.PathLike) and Path(path).is_relative_to(self.folder)

@@ -1,4 +1,4 @@
-"""A folder with settings, and an IVS that this process and those that it starts find."""
+"""A folder with settings, and an IVS that this process and its child processes use."""
 
 from __future__ import annotations
 
@@ -20,31 +20,31 @@ AWS = ("AWS_ENDPOINT_URL_IVS", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
 
 @dataclass(frozen=True)
 class Site:
-    """Where a service is to run."""
+    """The folder of a service."""
 
     folder: Path
 
     def configure(self, more: str) -> None:
-        """Write the settings that tests share, and `more` of them."""
+        """Write the settings that the tests share, followed by `more`."""
         (self.folder / "tokensvc.toml").write_text(SETTINGS + more)
         (self.folder / "secret").write_bytes(bytes(range(32)))
 
     def command(self, *arguments: str) -> str:
-        """What `tokensvc` prints with those settings."""
+        """Run `tokensvc` with these settings, and return what it prints on standard output."""
         config = ("--config", str(self.folder / "tokensvc.toml"))
         result = CliRunner().invoke(cli, [*config, *arguments], catch_exceptions=False)
         assert result.exit_code == 0, result.output
         return result.stdout.strip()
 
     def environment(self, **more: str) -> Mapping[str, str]:
-        """What leads a process to its settings and its IVS."""
+        """The environment variables with which a process uses these settings and this IVS."""
         aws = {name: os.environ[name] for name in AWS if name in os.environ}
         return {**aws, "TOKENSVC_CONFIG": str(self.folder / "tokensvc.toml"), **more}
 
 
 @pytest.fixture
 def ivs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalIvsServer]:
-    """A Local IVS that is found the AWS way."""
+    """A Local IVS, configured with the environment variables of AWS SDKs."""
     with LocalIvsServer(tmp_path / "ivs") as server:
         set_aws_endpoint(monkeypatch, tmp_path, server.url)
         yield server
@@ -52,5 +52,5 @@ def ivs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalIvsSer
 
 @pytest.fixture
 def site(tmp_path: Path) -> Site:
-    """The folder of a service, not configured yet."""
+    """The folder of a service without settings."""
     return Site(tmp_path)

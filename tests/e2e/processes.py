@@ -1,4 +1,4 @@
-"""The program's own processes, started as a person starts them."""
+"""Run `tokensvc` commands as child processes."""
 
 from __future__ import annotations
 
@@ -13,43 +13,45 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-LONGEST_SECONDS = 60.0
+TIMEOUT_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
-class Running:
-    """A process, and the file that has all that it has said."""
+class RunningCommand:
+    """A process, and the file with its output."""
 
     process: subprocess.Popen[bytes]
     output: Path
 
     @property
-    def said(self) -> str:
-        """What it has said so far, on both streams."""
+    def printed(self) -> str:
+        """The output so far, on standard output and standard error."""
         return self.output.read_text()
 
     def wait_for(self, text: str) -> str:
-        """What it has said, once that has the text in it."""
-        give_up_at = time.monotonic() + LONGEST_SECONDS
-        while text not in self.said:
-            assert self.process.poll() is None, self.said
-            assert time.monotonic() < give_up_at, self.said
+        """Wait until the output contains the text, and return the output."""
+        give_up_at = time.monotonic() + TIMEOUT_SECONDS
+        while text not in self.printed:
+            assert self.process.poll() is None, self.printed
+            assert time.monotonic() < give_up_at, self.printed
             time.sleep(0.05)
-        return self.said
+        return self.printed
 
-    def ends(self) -> int:
-        """Its exit status, once it has ended."""
-        return self.process.wait(LONGEST_SECONDS)
+    def wait(self) -> int:
+        """Wait until the process exits, and return its exit status."""
+        return self.process.wait(TIMEOUT_SECONDS)
 
-    def interrupted(self) -> int:
-        """Its exit status after Ctrl-C in its terminal."""
+    def interrupt(self) -> int:
+        """Interrupt the process like Ctrl-C in a terminal, and return its exit status."""
         os.killpg(self.process.pid, signal.SIGINT)
-        return self.ends()
+        return self.wait()
 
 
 @contextmanager
-def running(output: Path, *arguments: str, environment: Mapping[str, str]) -> Iterator[Running]:
-    """`tokensvc` with those arguments, in a process group of its own as in a terminal."""
+def running(
+    output: Path, *arguments: str, environment: Mapping[str, str]
+) -> Iterator[RunningCommand]:
+    """Run `tokensvc` with these arguments in a new process group, like a terminal does."""
     with output.open("wb") as stream:
         process = subprocess.Popen(
             [sys.executable, "-m", "tokensvc", *arguments],
@@ -61,7 +63,7 @@ def running(output: Path, *arguments: str, environment: Mapping[str, str]) -> It
             process_group=0,
         )
     try:
-        yield Running(process, output)
+        yield RunningCommand(process, output)
     finally:
         if process.poll() is None:
             process.kill()
@@ -69,19 +71,19 @@ def running(output: Path, *arguments: str, environment: Mapping[str, str]) -> It
 
 
 def command_lines(folder: Path) -> list[str]:
-    """The command lines of all processes that have the folder in their environment."""
+    """The command lines of all processes whose environment contains this folder."""
     found = []
     for entry in Path("/proc").glob("[0-9]*"):
         try:
             if str(folder).encode() in (entry / "environ").read_bytes():
                 found.append((entry / "cmdline").read_bytes().replace(b"\0", b" ").decode())
-        except OSError:  # It has ended meanwhile, or is another user's.
+        except OSError:  # The process has exited, or belongs to another user.
             continue
     return found
 
 
-def wait_until_gone(folder: Path) -> None:
-    """Return when no process of that folder runs any more."""
+def wait_until_stopped(folder: Path) -> None:
+    """Return when no process of this folder is running."""
     give_up_at = time.monotonic() + 15
     while left := command_lines(folder):
         assert time.monotonic() < give_up_at, left

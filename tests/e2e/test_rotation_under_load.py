@@ -1,4 +1,4 @@
-"""A rotation under load: real gunicorn, real time, and the edge asked for every token twice."""
+"""A rotation under load: real gunicorn, real time, and two plays of every token at the edge."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from tests.e2e.processes import running
 from tests.support.local_ivs import LocalIvsServer
 
 TTL_SECONDS = 4
-# A drain of 2 s of view, 4 s of token and no skew (one machine, one clock): 6 s, by hand.
-QUICK = f"""
+# The drain: 2 s of view age, 4 s of token lifetime and no skew (one machine, one clock) are 6 s.
+SHORT_TIMES = f"""
 [playback]
 ttl_seconds = {TTL_SECONDS}
 max_ttl_seconds = {TTL_SECONDS}
@@ -35,14 +35,14 @@ state_refresh_seconds = 1
 workers = 2
 """
 DRAIN_SECONDS = 6
-MINTED_BEFORE, MINTED_IN_ALL = 70, 250
+ISSUED_BEFORE_ROTATION, ISSUED_IN_TOTAL = 70, 250
 JUST_BEFORE_EXP_SECONDS = 1.0
-LONGEST_SECONDS = 90
+TIMEOUT_SECONDS = 90
 
 
 @dataclass
-class Minted:
-    """A token that the service gave out, and what the edge said of it."""
+class IssuedToken:
+    """A token from the service, and the HTTP statuses of the edge's responses to it."""
 
     url: str
     token: str
@@ -51,14 +51,14 @@ class Minted:
     statuses: list[int] = field(default_factory=list)
 
     def play(self, pool: urllib3.PoolManager) -> None:
-        """Ask the edge, and keep its answer if it came while the token was alive."""
+        """Request the playlist, and record the status if the token has not expired by then."""
         status = pool.request("GET", self.url).status
         if time.time() < self.expires_at:
             self.statuses.append(status)
 
 
 class Load:
-    """Asks for tokens until it is stopped; has the edge play each at once and just before `exp`."""
+    """Requests tokens until it is stopped, and plays each one at once and just before `exp`."""
 
     def __init__(self, service_url: str, api_key: str, channel_arn: str) -> None:
         self._url = f"{service_url}/v1/playback-urls"
@@ -66,45 +66,47 @@ class Load:
         self._body = {"channel": channel_arn}
         self._pool = urllib3.PoolManager(maxsize=200, retries=urllib3.Retry(connect=20, other=0))
         self._stop = threading.Event()
-        self.minted: list[Minted] = []
+        self.issued: list[IssuedToken] = []
 
     def run(self, players: ThreadPoolExecutor) -> None:
-        """Ask one after another."""
+        """Request one token after another."""
         while not self._stop.is_set():
-            answer = self._pool.request("POST", self._url, json=self._body, headers=self._headers)
-            assert answer.status == 200, answer.data
-            told = json.loads(answer.data)
-            expires_at = datetime.fromisoformat(told["expires_at"]).timestamp()
-            minted = Minted(told["playback_url"], told["token"], told["key_id"], expires_at)
-            self.minted.append(minted)
-            players.submit(self._play_twice, minted)
+            response = self._pool.request("POST", self._url, json=self._body, headers=self._headers)
+            assert response.status == 200, response.data
+            content = json.loads(response.data)
+            expires_at = datetime.fromisoformat(content["expires_at"]).timestamp()
+            issued = IssuedToken(
+                content["playback_url"], content["token"], content["key_id"], expires_at
+            )
+            self.issued.append(issued)
+            players.submit(self._play_twice, issued)
             self._stop.wait(0.02)
 
     def wait_for(self, count: int) -> None:
-        """Return when that many tokens were given out."""
-        give_up_at = time.monotonic() + LONGEST_SECONDS
-        while len(self.minted) < count:
+        """Return when the service has issued that many tokens."""
+        give_up_at = time.monotonic() + TIMEOUT_SECONDS
+        while len(self.issued) < count:
             assert time.monotonic() < give_up_at
             time.sleep(0.05)
 
     def stop(self) -> None:
-        """Ask no more."""
+        """Request no more tokens."""
         self._stop.set()
 
-    def _play_twice(self, minted: Minted) -> None:
-        minted.play(self._pool)
-        wait = minted.expires_at - JUST_BEFORE_EXP_SECONDS - time.time()
+    def _play_twice(self, issued: IssuedToken) -> None:
+        issued.play(self._pool)
+        wait = issued.expires_at - JUST_BEFORE_EXP_SECONDS - time.time()
         time.sleep(max(0.0, wait))
-        minted.play(self._pool)
+        issued.play(self._pool)
 
 
-def test_every_token_plays_until_its_exp_and_the_right_key_signed_it(
+def test_every_token_plays_until_its_exp_during_a_rotation(
     ivs: LocalIvsServer, site: Site, tmp_path: Path
 ) -> None:
-    """Hundreds of tokens before, during and after; then the old key is gone, and none of them."""
-    site.configure(QUICK)
+    """No token is refused, the old and the new key signed, and the old key is deleted from IVS."""
+    site.configure(SHORT_TIMES)
     site.command("keys", "reconcile")
-    old, standby = _keys(site, "active"), _keys(site, "published")
+    old, standby = _key_id(site, "active"), _key_id(site, "published")
     key = site.command("api-keys", "create", "site", "--grant", "web")
     channel = ivs.client().create_channel(authorized=True)["channel"]["arn"]
     ivs.go_live(channel)
@@ -112,31 +114,31 @@ def test_every_token_plays_until_its_exp_and_the_right_key_signed_it(
     with (
         running(tmp_path / "out.txt", "serve", environment=environment) as server,
         ThreadPoolExecutor(200) as players,
-        ThreadPoolExecutor(1) as asking,
+        ThreadPoolExecutor(1) as requests,
     ):
         found = re.search(r"Listening at: (http://[0-9.:]+)", server.wait_for("Listening at"))
         assert found is not None
         load = Load(found[1], key, channel)
-        asked = asking.submit(load.run, players)
-        load.wait_for(MINTED_BEFORE)
+        finished = requests.submit(load.run, players)
+        load.wait_for(ISSUED_BEFORE_ROTATION)
         site.command("keys", "rotate")
         time.sleep(DRAIN_SECONDS)
-        load.wait_for(MINTED_IN_ALL)
+        load.wait_for(ISSUED_IN_TOTAL)
         site.command("keys", "reconcile")
         load.stop()
-        asked.result()
+        finished.result()
 
-    refused = [minted for minted in load.minted if set(minted.statuses) - {200}]
+    refused = [issued for issued in load.issued if set(issued.statuses) - {200}]
     assert refused == []
-    # A machine under load may answer after `exp`; nearly all are asked twice within their life.
-    assert sum(len(minted.statuses) for minted in load.minted) >= 1.8 * MINTED_IN_ALL
-    signed = Counter(minted.key_id for minted in load.minted)
+    # A machine under load may respond after `exp`, but nearly all tokens are played twice before.
+    assert sum(len(issued.statuses) for issued in load.issued) >= 1.8 * ISSUED_IN_TOTAL
+    signed = Counter(issued.key_id for issued in load.issued)
     assert set(signed) == {old, standby}
     assert min(signed.values()) >= 20
     public_keys = {key_id: _public_key(site, key_id) for key_id in signed}
-    for minted in load.minted:
+    for issued in load.issued:
         verified = jws.deserialize_compact(
-            minted.token, public_keys[minted.key_id], algorithms=["ES384"]
+            issued.token, public_keys[issued.key_id], algorithms=["ES384"]
         )
         assert verified.headers() == {"alg": "ES384", "typ": "JWT"}
     in_ivs = {pair["name"] for pair in ivs.client().list_playback_key_pairs()["keyPairs"]}
@@ -144,12 +146,12 @@ def test_every_token_plays_until_its_exp_and_the_right_key_signed_it(
     assert len(in_ivs) == 2
 
 
-def _keys(site: Site, state: str) -> str:
+def _key_id(site: Site, state: str) -> str:
     rows = json.loads(site.command("keys", "list", "--json"))
     (key_id,) = (row["key_id"] for row in rows if row["state"] == state)
     return str(key_id)
 
 
 def _public_key(site: Site, key_id: str) -> ECKey:
-    told = json.loads(site.command("keys", "show", key_id, "--json"))
-    return ECKey.import_key(told["public_key"])
+    key_pair = json.loads(site.command("keys", "show", key_id, "--json"))
+    return ECKey.import_key(key_pair["public_key"])

@@ -1,4 +1,4 @@
-"""`tokensvc serve`: the service under its gunicorn, as a process."""
+"""`tokensvc serve` and `tokensvc local-ivs` as real processes under gunicorn."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pathlib import Path
 import urllib3
 
 from tests.e2e.conftest import Site
-from tests.e2e.processes import LONGEST_SECONDS, Running, running
+from tests.e2e.processes import TIMEOUT_SECONDS, RunningCommand, running
 from tests.support.local_ivs import LocalIvsServer
 
 NO_DELAY = (
@@ -22,21 +22,21 @@ NO_DELAY = (
 )
 
 
-def address(server: Running) -> str:
-    """Where it listens: port 0 of the settings' gunicorn is any free one."""
+def address(server: RunningCommand) -> str:
+    """The address on which the server listens. With port 0 gunicorn chooses a free port."""
     found = re.search(r"Listening at: (http://[0-9.:]+)", server.wait_for("Listening at"))
     assert found is not None
     return found[1]
 
 
-def ask(url: str, key: str, channel: str) -> tuple[int, dict[str, object]]:
-    """The status and the document that a request for a URL is answered with."""
-    answer = urllib3.request(
+def request_url(url: str, key: str, channel: str) -> tuple[int, dict[str, object]]:
+    """The status and the body of the response to a request for a playback URL."""
+    response = urllib3.request(
         "POST",
         f"{url}/v1/playback-urls",
         json={"channel": channel},
         headers={"Authorization": f"Bearer {key}"},
-        # A worker that is being replaced, or an IVS that a busy machine made slow, asks for it.
+        # The service returns 503 while a worker is replaced, or if IVS is slow on a busy machine.
         retries=urllib3.Retry(
             20,
             status_forcelist=[503],
@@ -45,13 +45,23 @@ def ask(url: str, key: str, channel: str) -> tuple[int, dict[str, object]]:
             backoff_max=1.0,
         ),
     )
-    return answer.status, json.loads(answer.data)
+    return response.status, json.loads(response.data)
 
 
-def test_it_serves_follows_a_rotation_and_reads_settings_again(
+def log_messages(server: RunningCommand, logger: str, level: str) -> list[str]:
+    """The messages in the server's JSON log that have this logger and level."""
+    complete = re.findall(r"^\{.*\}$", server.printed, re.MULTILINE)
+    return [
+        line["message"]
+        for line in map(json.loads, complete)
+        if (line.get("logger"), line.get("level")) == (logger, level)
+    ]
+
+
+def test_the_service_applies_a_rotation_and_reloads_settings(
     ivs: LocalIvsServer, site: Site, tmp_path: Path
 ) -> None:
-    """A rotation reaches the workers by itself within seconds, new settings with SIGHUP."""
+    """Workers apply a rotation within seconds, and new settings at SIGHUP."""
     site.configure(NO_DELAY)
     site.command("keys", "reconcile")
     key = site.command("api-keys", "create", "site", "--grant", "web")
@@ -61,116 +71,136 @@ def test_it_serves_follows_a_rotation_and_reads_settings_again(
         output, "serve", environment=site.environment(GUNICORN_CMD_ARGS="--bind=127.0.0.1:0")
     ) as server:
         url = address(server)
-        status, first = ask(url, key, channel)
+        status, first = request_url(url, key, channel)
         assert (status, first["ttl_seconds"]) == (200, 300)
 
         site.command("keys", "rotate")
-        rotated = _until_changed(lambda: ask(url, key, channel)[1]["key_id"], first["key_id"])
+        rotated = _wait_until_changed(
+            lambda: request_url(url, key, channel)[1]["key_id"], first["key_id"]
+        )
         active = json.loads(site.command("keys", "list", "--json"))
         assert [row["key_id"] for row in active if row["state"] == "active"] == [rotated]
 
         config = tmp_path / "tokensvc.toml"
         config.write_text(config.read_text() + "[playback]\nttl_seconds = 120\n")
         server.process.send_signal(signal.SIGHUP)
-        assert _until_changed(lambda: ask(url, key, channel)[1]["ttl_seconds"], 300) == 120
+        assert (
+            _wait_until_changed(lambda: request_url(url, key, channel)[1]["ttl_seconds"], 300)
+            == 120
+        )
 
         server.process.send_signal(signal.SIGTERM)
-        assert server.ends() == 0
-        lines = [json.loads(line) for line in server.said.splitlines() if line.startswith("{")]
+        assert server.wait() == 0
+        lines = [json.loads(line) for line in server.printed.splitlines() if line.startswith("{")]
         granted = [line for line in lines if line.get("decision") == "granted"]
         assert {line["key_id"] for line in granted} == {first["key_id"], rotated}
         assert any(line.get("logger") == "gunicorn.access" for line in lines)
-        assert str(first["token"]) not in server.said
-        assert key not in server.said
-        assert "Traceback" not in server.said
+        assert str(first["token"]) not in server.printed
+        assert key not in server.printed
+        assert "Traceback" not in server.printed
 
 
-def test_wrong_settings_are_told_before_anything_starts(site: Site, tmp_path: Path) -> None:
-    """In plain words, and once."""
+def test_invalid_settings_are_reported_before_anything_starts(site: Site, tmp_path: Path) -> None:
+    """Each problem once, without a traceback."""
     (tmp_path / "tokensvc.toml").write_text("[ivs]\nregions = []\n")
     output = tmp_path / "out.txt"
     with running(output, "serve", environment=site.environment()) as server:
-        assert server.ends() == 1
-        assert server.said.count("ivs.account_id") == 1
-        assert "Traceback" not in server.said
-        assert "gunicorn" not in server.said
+        assert server.wait() == 1
+        assert server.printed.count("ivs.account_id") == 1
+        assert "Traceback" not in server.printed
+        assert "gunicorn" not in server.printed
 
 
-def test_wrong_settings_at_sighup_change_nothing(
+def test_invalid_settings_at_sighup_change_nothing(
     ivs: LocalIvsServer, site: Site, tmp_path: Path
 ) -> None:
-    """Nor does a worker that is lost meanwhile; once they are mended, SIGHUP reads them."""
+    """A replaced worker also keeps the old settings. SIGHUP reloads them once they are valid."""
     site.configure(NO_DELAY)
     site.command("keys", "reconcile")
     key = site.command("api-keys", "create", "site", "--grant", "web")
     channel = ivs.client().create_channel(authorized=True)["channel"]["arn"]
     config = tmp_path / "tokensvc.toml"
-    good = config.read_text()
+    valid = config.read_text()
     environment = site.environment(GUNICORN_CMD_ARGS="--bind=127.0.0.1:0")
     with running(tmp_path / "out.txt", "serve", environment=environment) as server:
         url = address(server)
-        assert ask(url, key, channel)[1]["ttl_seconds"] == 300
+        assert request_url(url, key, channel)[1]["ttl_seconds"] == 300
 
-        for wrong, told in {
-            good + "[playback]\nttl_seconds = 9999\n": "playback.ttl_seconds",
-            good.replace('"secret"', '"nowhere"'): "nowhere can't be read",
-            "[ivs": "is not TOML",
-        }.items():
-            config.write_text(wrong)
+        for count, (invalid, reported) in enumerate(
+            (
+                (valid + "[playback]\nttl_seconds = 9999\n", "playback.ttl_seconds"),
+                (valid.replace('"secret"', '"missing-secret"'), str(tmp_path / "missing-secret")),
+                ("[ivs", str(config)),
+            ),
+            start=1,
+        ):
+            config.write_text(invalid)
             server.process.send_signal(signal.SIGHUP)
-            assert "all goes on as before" in server.wait_for(told)
+            _wait_until(lambda: len(log_messages(server, "gunicorn.error", "error")), count)
+            assert reported in log_messages(server, "gunicorn.error", "error")[-1]
         os.kill(_worker_of(server), signal.SIGKILL)
-        server.wait_for("was sent SIGKILL")
-        status, answer = ask(url, key, channel)
-        assert (status, answer["ttl_seconds"]) == (200, 300)
+        server.wait_for("was sent SIGKILL")  # gunicorn's own message
+        status, content = request_url(url, key, channel)
+        assert (status, content["ttl_seconds"]) == (200, 300)
 
-        config.write_text(good + "[playback]\nttl_seconds = 120\n")
+        config.write_text(valid + "[playback]\nttl_seconds = 120\n")
         server.process.send_signal(signal.SIGHUP)
-        assert _until_changed(lambda: ask(url, key, channel)[1]["ttl_seconds"], 300) == 120
+        assert (
+            _wait_until_changed(lambda: request_url(url, key, channel)[1]["ttl_seconds"], 300)
+            == 120
+        )
         server.process.send_signal(signal.SIGTERM)
-        assert server.ends() == 0
-        assert "Traceback" not in server.said
+        assert server.wait() == 0
+        assert "Traceback" not in server.printed
 
 
-def test_a_damaged_state_ends_it_with_one_sentence(site: Site, tmp_path: Path) -> None:
-    """Not a worker that dies for ever, and no traceback."""
+def test_the_service_exits_if_its_state_is_damaged(site: Site, tmp_path: Path) -> None:
+    """With a message that names the file. Workers are not restarted again and again."""
     site.configure(NO_DELAY)
     (tmp_path / "keys").mkdir(mode=0o700)
     (tmp_path / "keys/state.sqlite3").write_bytes(b"garbage" * 1_000)
     output = tmp_path / "out.txt"
     bind = {"GUNICORN_CMD_ARGS": "--bind=127.0.0.1:0"}
     with running(output, "serve", environment=site.environment(**bind)) as server:
-        assert server.ends() == 3
-        assert "The service can't start: " in server.said
-        assert str(tmp_path / "keys/state.sqlite3") in server.said
-        assert "Traceback" not in server.said
+        assert server.wait() == 3
+        messages = log_messages(server, "gunicorn.error", "critical")
+        assert messages
+        assert str(tmp_path / "keys/state.sqlite3") in messages[0]
+        assert "Traceback" not in server.printed
 
 
-def test_local_ivs_runs_alone(tmp_path: Path) -> None:
-    """Any AWS SDK finds it by the variable that it prints."""
+def test_local_ivs_prints_the_variable_with_which_aws_sdks_use_it(tmp_path: Path) -> None:
+    """AWS_ENDPOINT_URL_IVS, with the address at which Local IVS responds."""
     output = tmp_path / "out.txt"
     arguments = ("local-ivs", "--data", str(tmp_path / "data"), "--port", str(_free_port()))
     with running(output, *arguments, environment={}) as server:
         url = address(server)
-        assert f"AWS_ENDPOINT_URL_IVS={url}" in server.said
+        assert f"AWS_ENDPOINT_URL_IVS={url}" in server.printed
         health = urllib3.request("GET", f"{url}/healthz", retries=urllib3.Retry(connect=20))
         assert health.status == 200
         server.process.send_signal(signal.SIGTERM)
-        assert server.ends() == 0
+        assert server.wait() == 0
 
 
-def _worker_of(server: Running) -> int:
+def _worker_of(server: RunningCommand) -> int:
     children = Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children")
     (worker,) = children.read_text().split()
     return int(worker)
 
 
-def _until_changed(look: Callable[[], object], before: object) -> object:
-    give_up_at = time.monotonic() + LONGEST_SECONDS
-    while (seen := look()) == before:
+def _wait_until_changed(read: Callable[[], object], before: object) -> object:
+    give_up_at = time.monotonic() + TIMEOUT_SECONDS
+    while (value := read()) == before:
         assert time.monotonic() < give_up_at
         time.sleep(0.1)
-    return seen
+    return value
+
+
+def _wait_until(read: Callable[[], object], expected: object) -> None:
+    give_up_at = time.monotonic() + TIMEOUT_SECONDS
+    while read() != expected:
+        assert time.monotonic() < give_up_at
+        time.sleep(0.1)
 
 
 def _free_port() -> int:

@@ -10,7 +10,7 @@ from tokensvc.errors import InvalidRequest, IvsRefused, NoSigningKey, Problem, T
 
 
 def all_errors(base: type[TokensvcError] = TokensvcError) -> Iterator[type[TokensvcError]]:
-    """Every refusal in the tree of `tokensvc.errors`."""
+    """Every error class in `tokensvc.errors`."""
     for error in base.__subclasses__():
         if error.__module__ == errors.__name__:
             yield error
@@ -19,54 +19,54 @@ def all_errors(base: type[TokensvcError] = TokensvcError) -> Iterator[type[Token
 
 ALL_ERRORS: list[type[TokensvcError]] = sorted(all_errors(), key=lambda error: error.code)
 
-# The codes are part of the HTTP interface: clients branch on them.
+# The codes are part of the HTTP API: clients branch on them.
 STATUS_OF_PUBLIC_CODE = {
     code: status for code, status in STATUS_OF_CODE.items() if code != TokensvcError.code
 }
 
 
-def test_every_refusal_has_a_code_of_its_own() -> None:
-    """Two refusals are never told apart by their words alone."""
+def test_every_error_has_its_own_code() -> None:
+    """No two errors differ only in their text."""
     codes = [error.code for error in ALL_ERRORS]
     assert len(codes) == len(set(codes))
     assert TokensvcError.code not in codes
 
 
-def test_the_codes_that_a_caller_meets_keep_their_status() -> None:
-    """A client that branches on them goes on working."""
+def test_the_codes_of_the_http_api_have_a_fixed_status() -> None:
+    """A client that branches on them continues to work."""
     statuses = {error.code: error.http_status for error in ALL_ERRORS}
     assert {code: statuses.get(code) for code in STATUS_OF_PUBLIC_CODE} == STATUS_OF_PUBLIC_CODE
 
 
 @pytest.mark.parametrize("error", ALL_ERRORS)
-def test_every_refusal_says_in_a_title_what_it_is(error: type[TokensvcError]) -> None:
-    """Its own, not its base's."""
+def test_every_error_has_its_own_title(error: type[TokensvcError]) -> None:
+    """The title is not inherited from the base class."""
     assert "title" in vars(error) or "code" not in vars(error)
     assert error.title
 
 
-def test_the_text_is_what_is_wrong_and_then_the_way_out() -> None:
-    """Either may stand alone."""
-    assert str(InvalidRequest("It is wrong.", hint="Mend it.")) == "It is wrong. Mend it."
+def test_the_text_of_an_error_is_its_detail_and_its_hint() -> None:
+    """Without a hint, it is the detail only."""
+    assert str(InvalidRequest("It is wrong.", hint="Fix it.")) == "It is wrong. Fix it."
     assert str(InvalidRequest("It is wrong.")) == "It is wrong."
 
 
-def test_a_refusal_carries_all_its_problems() -> None:
-    """One for each field and rule."""
+def test_an_error_has_all_its_problems() -> None:
+    """There is one problem for each field and rule."""
     problems = (Problem("a", "x", "A is wrong."), Problem("b", "y", "B is wrong."))
     assert InvalidRequest("Two.", problems=problems).problems == problems
     assert InvalidRequest("None.").problems == ()
 
 
-def test_what_passes_by_itself_always_says_when_to_ask_again() -> None:
-    """5 seconds unless better is known; what does not pass says nothing."""
+def test_only_temporary_errors_have_a_retry_after() -> None:
+    """The default is 5 seconds; other errors have none."""
     assert NoSigningKey("None.").retry_after_seconds == 5
     assert NoSigningKey("None.", retry_after_seconds=60).retry_after_seconds == 60
     assert InvalidRequest("Wrong.").retry_after_seconds is None
 
 
-def test_a_refusal_by_ivs_names_ivss_own_error() -> None:
-    """So that a caller may branch on it."""
+def test_a_refusal_by_ivs_has_the_name_of_ivss_error() -> None:
+    """Code can branch on it."""
     refusal = IvsRefused("Full.", aws_code="ServiceQuotaExceededException", hint="Delete one.")
     assert refusal.aws_code == "ServiceQuotaExceededException"
     assert str(refusal) == "Full. Delete one."

@@ -1,10 +1,10 @@
-"""A fleet in a virtual time: replicas and rotators with real rules, and all that can go wrong.
+"""A simulated fleet: replicas and rotators run the real rules in virtual time, with faults.
 
-The invariant: every token that a replica hands out plays at the edge at every moment of its life,
-from its handing out until its `exp` by IVS's clock, unless its key was declared stolen.
+The invariant: the edge accepts every token that a replica issues, from its issue until its `exp` by
+the clock of IVS, unless its key was marked compromised.
 
-Each operation is one step of a schedule. A schedule is drawn at random by `schedule`, by hypothesis
-in `test_fleet`, or written by hand.
+Each operation is one step of a schedule. `schedule` draws schedules at random, hypothesis does in
+`test_any_schedule`, and `test_schedules` has some that are written by hand.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Self
 
-from tests.fleet.cooperation import Actor
+from tests.fleet.cooperative_threads import Actor
 from tests.fleet.memory_custody import Vault
 from tests.fleet.memory_ivs import BrokenToken, MemoryIvs
 from tests.fleet.memory_state import MemoryState, MemoryStore
@@ -25,29 +25,29 @@ from tokensvc.errors import TokensvcError
 from tokensvc.keyring.model import KeyState, Ring
 from tokensvc.keyring.store import RingStore
 
-TO_THE_END = 10_000
-"""More points than any work has."""
+TO_COMPLETION = 10_000
+"""More yield points than any work has."""
 
 REAL_SKEW_SECONDS = 10
-"""The most by which any two clocks of the fleet differ, whatever the terms say."""
+"""The largest difference between any two clocks of the fleet, whatever the terms say."""
 
-STOLEN = "stolen"
-"""The reason that the fleet's operator gives in an emergency."""
+REVOKE_REASON = "compromised"
+"""The reason that the simulated operator gives in an emergency."""
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a run came to.
+    """The result of a run.
 
     Attributes:
-        seed: what the schedule was drawn from.
-        steps: how many operations were done.
-        tokens: how many were handed out.
-        switches: how many times another key began to sign what was handed out.
-        retirements: how many private halves were destroyed.
-        crashes: how many processes died.
-        refusals: how many pieces of work ended with an error of ours.
-        broken: the tokens that the edge refused before their time.
+        seed: the seed of the schedule.
+        steps: the number of operations.
+        tokens: the number of issued tokens.
+        switches: how many times another key began to sign issued tokens.
+        retirements: the number of destroyed private keys.
+        crashes: the number of killed processes.
+        refusals: the number of operations that raised a `TokensvcError`.
+        broken: the tokens that the edge refused before they expired.
     """
 
     seed: int
@@ -61,7 +61,7 @@ class Report:
 
 
 class Fleet:
-    """Replicas, hosts of rotators, one store, one vault, one IVS; a context that kills them all."""
+    """Replicas and rotator hosts on one store, vault and IVS. Leaving the context kills them."""
 
     def __init__(self, parts: Parts, *, replicas: int = 3, rotators: int = 2) -> None:
         self.parts = parts
@@ -91,13 +91,13 @@ class Fleet:
     def close(self) -> None:
         """Kill everything that is parked."""
         for process in self.processes:
-            process.die()
+            process.kill()
 
-    # --- Looking
+    # --- Queries
 
     @property
     def processes(self) -> list[Process]:
-        """All of them."""
+        """All replicas and rotator hosts."""
         return [*self.replicas, *self.rotators]
 
     @property
@@ -107,11 +107,11 @@ class Fleet:
         return None if stored is None else stored.ring
 
     def report(self, seed: int) -> Report:
-        """What the run came to so far."""
+        """The result of the run so far."""
         return Report(
             seed=seed,
             steps=self.steps,
-            tokens=self.ivs.tokens_handed_out,
+            tokens=self.ivs.tokens_issued,
             switches=max(0, len(self.ivs.signed_with) - 1),
             retirements=len(self._vault.destroyed),
             crashes=self.crashes,
@@ -122,77 +122,79 @@ class Fleet:
     # --- Time
 
     def advance(self, seconds: float) -> None:
-        """Let true time pass, with a judgement at each moment at which the edge forgets a key."""
+        """Advance the true time; check the tokens whenever the edge stops accepting a key."""
         until = self.time.now + seconds
-        while (loss := self.ivs.next_loss()) <= until:
-            self.time.now = loss
-            self._judge()
+        while (removed_at := self.ivs.next_key_removal()) <= until:
+            self.time.now = removed_at
+            self._collect_broken_tokens()
         self.time.now = until
         self._step_done()
 
-    # --- Work: a stretch of it; what does not end in that stretch stays parked
+    # --- Operations: each runs up to `points` yield points, and stays parked if it has not ended
 
-    def sign(self, replica: Replica, ttl_seconds: int, points: int = TO_THE_END) -> None:
-        """A request for a token of that life."""
-        self._begin(replica, lambda: replica.sign(ttl_seconds), points)
+    def sign(self, replica: Replica, ttl_seconds: int, points: int = TO_COMPLETION) -> None:
+        """Request a token with that lifetime."""
+        self._start_actor(replica, lambda: replica.sign(ttl_seconds), points)
 
-    def look(self, replica: Replica, points: int = TO_THE_END) -> None:
-        """The replica's follower reads the ring."""
-        self._begin(replica, replica.view.refresh, points)
+    def refresh_view(self, replica: Replica, points: int = TO_COMPLETION) -> None:
+        """Refresh the replica's view of the ring."""
+        self._start_actor(replica, replica.view.refresh, points)
 
-    def reconcile(self, host: RotatorHost, points: int = TO_THE_END) -> None:
-        """The scheduled job."""
-        self._begin(host, host.reconcile, points)
+    def reconcile(self, host: RotatorHost, points: int = TO_COMPLETION) -> None:
+        """Run the scheduled job."""
+        self._start_actor(host, host.reconcile, points)
 
-    def rotation_request(self, host: RotatorHost, *, force: bool, points: int = TO_THE_END) -> None:
-        """The operator asks for another key."""
-        self._begin(host, lambda: host.rotator().request_rotation("due", force=force), points)
+    def request_rotation(
+        self, host: RotatorHost, *, force: bool, points: int = TO_COMPLETION
+    ) -> None:
+        """Request a rotation, as the operator does."""
+        self._start_actor(host, lambda: host.rotator().request_rotation("due", force=force), points)
 
-    def revoke(self, host: RotatorHost, index: int, points: int = TO_THE_END) -> None:
-        """The operator declares one of the keys in use stolen."""
+    def revoke(self, host: RotatorHost, index: int, points: int = TO_COMPLETION) -> None:
+        """Mark one of the keys in use as compromised, as the operator does."""
         ring = self.ring
         in_use = [p.key_id for p in ring.pairs if p.state is not KeyState.RETIRED] if ring else []
         if in_use:
             key_id = in_use[index % len(in_use)]
-            self._begin(host, lambda: host.rotator().revoke([key_id], STOLEN), points)
+            self._start_actor(host, lambda: host.rotator().revoke([key_id], REVOKE_REASON), points)
 
-    def go_on(self, process: Process, index: int, points: int) -> None:
-        """Something parked in that process goes on."""
-        self._run(process, process.actors[index % len(process.actors)], points)
+    def resume(self, process: Process, index: int, points: int) -> None:
+        """Resume one of the parked operations of that process."""
+        self._resume_actor(process, process.actors[index % len(process.actors)], points)
 
     def crash(self, process: Process) -> None:
-        """The process dies where it is, and another takes its place."""
-        process.die()
+        """Kill the process where it is, and start a new one in its place."""
+        process.kill()
         if isinstance(process, Replica):
-            process.begin()
+            process.start()
         self.crashes += 1
         self._step_done()
 
-    def settle(self) -> None:
-        """Begin: one key signs, another stands by, and every replica has seen both."""
+    def create_active_and_standby(self) -> None:
+        """Create an active key and a standby, and let every replica read both."""
         for _ in range(2):
             self.reconcile(self.rotators[0])
             self.advance(self.parts.terms.publish_delay_seconds)
         for replica in self.replicas:
-            self.look(replica)
+            self.refresh_view(replica)
 
-    def reconcile_at_the_deadline(self, host: RotatorHost) -> None:
-        """The scheduled job, at the first moment at which that host's clock lets it go on."""
+    def reconcile_at_deadline(self, host: RotatorHost) -> None:
+        """Run the scheduled job as early as the clock of that host allows the next step."""
         self.reconcile(host)
         if host.waits_until is not None:
             self.advance(max(0, host.waits_until - host.clock.now()))
             self.reconcile(host)
 
-    # --- Strangers
+    # --- Foreign key pairs
 
-    def stranger_comes(self) -> None:
-        """Somebody else takes a slot, if one is free."""
+    def import_foreign_pair(self) -> None:
+        """Import a foreign key pair, if a slot is free."""
         if not self.ivs.is_full:
-            self.ivs.add(f"stranger {self.steps}", "stranger", {})
+            self.ivs.add(f"foreign {self.steps}", "foreign", {})
         self._step_done()
 
-    def slots_are_freed(self) -> None:
-        """A person deletes every pair that the ring does not need, as a refusal advises."""
+    def free_slots(self) -> None:
+        """Delete every key pair that the ring does not need, as the hint of a refusal says."""
         ring = self.ring
         needed = {
             pair.public_key.fingerprint
@@ -200,24 +202,24 @@ class Fleet:
             if pair.public_key is not None and pair.state is not KeyState.RETIRED
         }
         for pair in [pair for pair in self.ivs.held.values() if pair.fingerprint not in needed]:
-            self.ivs.drop(pair.arn)
+            self.ivs.delete(pair.arn)
         self._step_done()
 
-    # --- Inside
+    # --- Internals
 
-    def _begin(self, process: Process, work: Callable[[], object], points: int) -> None:
-        actor = Actor(lambda: self._done(work))
+    def _start_actor(self, process: Process, work: Callable[[], object], points: int) -> None:
+        actor = Actor(lambda: self._run_command(work))
         process.actors.append(actor)
-        self._run(process, actor, points)
+        self._resume_actor(process, actor, points)
 
-    def _run(self, process: Process, actor: Actor, points: int) -> None:
-        actor.go_on(points)
-        if actor.is_over:
+    def _resume_actor(self, process: Process, actor: Actor, points: int) -> None:
+        actor.resume(points)
+        if actor.is_finished:
             process.actors.remove(actor)
-        self._judge()
+        self._collect_broken_tokens()
         self._step_done()
 
-    def _done(self, work: Callable[[], object]) -> None:
+    def _run_command(self, work: Callable[[], object]) -> None:
         try:
             work()
         except TokensvcError:
@@ -228,18 +230,20 @@ class Fleet:
         if self.steps % 1_000 == 0:
             self.ivs.forget_expired()
 
-    def _judge(self) -> None:
-        for broken in self.ivs.judge():
-            if not self._is_price_of_emergency(broken):
+    def _collect_broken_tokens(self) -> None:
+        for broken in self.ivs.pop_broken_tokens():
+            if not self._is_expected_after_revocation(broken):
                 self.broken.append(broken)
 
-    def _is_price_of_emergency(self, broken: BrokenToken) -> bool:
-        """Whether rule 10 has told the operator that such tokens would be refused."""
+    def _is_expected_after_revocation(self, broken: BrokenToken) -> bool:
+        """Whether such tokens are refused by rule 10, as the operator accepted by revoking."""
         ring = self.ring
         if ring is None:
             return False
-        stolen = [pair.key_id for pair in ring.pairs if pair.is_compromised]
-        if broken.token.key_id in stolen:
+        compromised = [pair.key_id for pair in ring.pairs if pair.is_compromised]
+        if broken.token.key_id in compromised:
             return True
-        hurried = [line.key_id for line in ring.history if line.why.startswith(STOLEN)]
-        return broken.is_key_too_new and broken.token.key_id in hurried
+        urgent_key_ids = [
+            line.key_id for line in ring.history if line.why.startswith(REVOKE_REASON)
+        ]
+        return broken.is_key_too_new and broken.token.key_id in urgent_key_ids

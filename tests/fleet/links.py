@@ -1,4 +1,4 @@
-"""The way between a process and a service that it calls: slow, cut, or losing answers."""
+"""A simulated connection between a process and a service: up, slow, down, or losing answers."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
-from tests.fleet.cooperation import point
+from tests.fleet.cooperative_threads import yield_point
 
 
 class Condition(StrEnum):
-    """How a link is."""
+    """The condition of a link."""
 
     UP = "up"
     SLOW = "slow"
@@ -21,28 +21,28 @@ class Condition(StrEnum):
 
 @dataclass(slots=True)
 class Link:
-    """Carries calls; its caller can be stopped, or die, before and after the effect of each."""
+    """Carries calls. The caller can be parked or killed before and after the effect of each."""
 
     condition: Condition = Condition.UP
 
     @contextlib.contextmanager
     def call(self, failure: Callable[[str], Exception]) -> Iterator[None]:
-        """The effect belongs inside; `failure` makes the error of a call that did not come back."""
+        """Run the effect in this context; `failure` makes the error of a call that failed."""
         self.send(failure)
         yield
         self.receive(failure)
 
     def send(self, failure: Callable[[str], Exception]) -> None:
-        """Let the request travel."""
-        self._travel()
+        """Deliver the request."""
+        self._pass_link()
         if self.condition is Condition.DOWN:
             raise failure("The request did not arrive.")
 
     def receive(self, failure: Callable[[str], Exception]) -> None:
-        """Let the answer travel."""
-        self._travel()
+        """Deliver the answer."""
+        self._pass_link()
         if self.condition in (Condition.DOWN, Condition.LOSES_ANSWERS):
             raise failure("The answer was lost.")
 
-    def _travel(self) -> None:
-        point(must_park=self.condition is Condition.SLOW)
+    def _pass_link(self) -> None:
+        yield_point(must_park=self.condition is Condition.SLOW)

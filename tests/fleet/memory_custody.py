@@ -1,4 +1,4 @@
-"""A custody in memory: one vault, and for each process the custody as it reaches it."""
+"""A custody in memory: one vault that all processes share, and a custody object per process."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ _KEY_ID = re.compile(r"[a-z0-9-]{1,64}")
 
 @dataclass(slots=True)
 class Vault:
-    """The private halves that all processes share, and the IDs of those that were destroyed."""
+    """The private keys that all processes share, and the IDs of the destroyed ones."""
 
-    halves: dict[str, LocalSigner] = field(default_factory=dict)
+    private_keys: dict[str, LocalSigner] = field(default_factory=dict)
     destroyed: set[str] = field(default_factory=set)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -35,60 +35,62 @@ class MemoryCustody:
         self._link = link or Link()
 
     def create(self, key_id: str) -> PublicKey:
-        """The public half of that key pair, made now if there is none."""
+        """The public key of that key pair, which is created if there is none."""
         with self._link.call(CustodyUnavailable), self._vault.lock:
             _require_key_id(key_id)
-            if key_id not in self._vault.halves:
-                self._vault.halves[key_id] = LocalSigner.generate()
-            return self._vault.halves[key_id].public_key
+            if key_id not in self._vault.private_keys:
+                self._vault.private_keys[key_id] = LocalSigner.generate()
+            return self._vault.private_keys[key_id].public_key
 
     def adopt(self, key_id: str, private_key: ec.EllipticCurvePrivateKey) -> PublicKey:
-        """The public half, after the private one was taken in."""
+        """Store the private key, and return its public key."""
         public_key = PublicKey.of(private_key.public_key())
         with self._link.call(CustodyUnavailable), self._vault.lock:
             _require_key_id(key_id)
-            kept = self._vault.halves.setdefault(key_id, LocalSigner(private_key)).public_key
-            if kept != public_key:
-                raise _another(key_id, kept, public_key)
-            return kept
+            stored = self._vault.private_keys.setdefault(
+                key_id, LocalSigner(private_key)
+            ).public_key
+            if stored != public_key:
+                raise _wrong_key_error(key_id, stored, public_key)
+            return stored
 
     def signer(self, key_id: str, expected: PublicKey) -> Signer:
-        """A signer of that key pair."""
+        """A signer for that key pair."""
         with self._link.call(CustodyUnavailable):
             _require_key_id(key_id)
-            signer = self._vault.halves.get(key_id)
+            signer = self._vault.private_keys.get(key_id)
             if signer is None:
-                raise CustodyDamaged(f"The private half of {key_id} is missing.", hint=_HINT)
+                raise CustodyDamaged(f"The private key of {key_id} is missing.", hint=_HINT)
             if signer.public_key != expected:
-                raise _another(key_id, signer.public_key, expected)
+                raise _wrong_key_error(key_id, signer.public_key, expected)
             return signer
 
     def key_ids(self) -> Collection[str]:
-        """The IDs of all private halves, in order."""
+        """The IDs of all private keys, sorted."""
         with self._link.call(CustodyUnavailable):
-            return tuple(sorted(self._vault.halves))
+            return tuple(sorted(self._vault.private_keys))
 
     def destroy(self, key_id: str, *, compromised: bool) -> float:
-        """Now: the private half is gone."""
+        """Delete the private key at once, and return the current time."""
         del compromised
         with self._link.call(CustodyUnavailable):
             _require_key_id(key_id)
-            self._vault.halves.pop(key_id, None)
+            self._vault.private_keys.pop(key_id, None)
             self._vault.destroyed.add(key_id)
             return self._clock.now()
 
 
-_HINT = "Switch to another key pair."
+_HINT = "Run `tokensvc keys rotate`."
 
 
 def _require_key_id(key_id: str) -> None:
     if not _KEY_ID.fullmatch(key_id):
-        raise CustodyDamaged(f"{key_id!r} can't be the ID of a key pair.")
+        raise CustodyDamaged(f"{key_id!r} is not a valid key ID.")
 
 
-def _another(key_id: str, found: PublicKey, expected: PublicKey) -> CustodyDamaged:
+def _wrong_key_error(key_id: str, found: PublicKey, expected: PublicKey) -> CustodyDamaged:
     return CustodyDamaged(
-        f"The private half of {key_id} belongs to another public half: {found.fingerprint}, "
-        f"not {expected.fingerprint}.",
+        f"The private key of {key_id} has the public key fingerprint {found.fingerprint}, not "
+        f"{expected.fingerprint}.",
         hint=_HINT,
     )

@@ -1,4 +1,4 @@
-"""A state in memory: one store, and for each process the state as it reaches it over its link."""
+"""A state in memory: one store that all processes share, and a state object per process."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class _Saved:
 
 @dataclass(slots=True)
 class MemoryStore:
-    """What all processes share."""
+    """The stored documents and records that all processes share."""
 
     documents: dict[str, _Saved] = field(default_factory=dict)
     kinds: dict[str, dict[str, Record]] = field(default_factory=dict)
@@ -37,7 +37,7 @@ class MemoryStore:
         return NEW if saved is None else saved.document.version
 
     def save(self, name: str, document: Document, nonce: object) -> int:
-        """Compare and set, as one; a save that its writer tries again is recognised."""
+        """Compare and set atomically; a retry of the same save succeeds."""
         with self.lock:
             saved = self.documents.get(name)
             if saved is not None and saved.nonce is nonce:
@@ -49,7 +49,7 @@ class MemoryStore:
             return document.version
 
     def change(self, kind: str, record_id: str, record: Record | None) -> None:
-        """Put the record, or remove the one with that ID."""
+        """Put the record; remove the one with that ID when `record` is None."""
         with self.lock:
             records = self.kinds.setdefault(kind, {})
             if record is not None:
@@ -80,7 +80,7 @@ class MemoryState:
             return self._store.load(name)
 
     def save(self, name: str, body: str, *, replacing: int) -> int:
-        """The new version; the second try after a lost answer recognises the first (rule 7)."""
+        """The new version. After a lost answer, the retry recognizes its first try (rule 7)."""
         self._require_open()
         document, nonce = Document(body, replacing + 1), object()
         try:
@@ -119,7 +119,7 @@ class MemoryState:
             return self._store.changes.get(kind, 0)
 
     def close(self) -> None:
-        """Refuse from now on."""
+        """Refuse all later calls."""
         self._is_closed = True
 
     def _saved(self, name: str, document: Document, nonce: object) -> int:
@@ -128,4 +128,4 @@ class MemoryState:
 
     def _require_open(self) -> None:
         if self._is_closed:
-            raise StateUnavailable("This state was closed.")
+            raise StateUnavailable("This state is closed.")

@@ -1,10 +1,10 @@
-"""The processes of a fleet: replicas that sign from a real view, hosts that run a real rotator."""
+"""The processes of a fleet: replicas that sign from a real view; hosts that run a real rotator."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from tests.fleet.cooperation import Actor, CooperativeLock, point
+from tests.fleet.cooperative_threads import Actor, CooperativeLock, yield_point
 from tests.fleet.links import Link
 from tests.fleet.memory_custody import MemoryCustody, Vault
 from tests.fleet.memory_ivs import MemoryIvs, MemoryKeyPairs, Token
@@ -31,7 +31,7 @@ TERMS = Terms(
     clock_skew_seconds=10,
 )
 SLOWEST_IMPORT_SECONDS = 50
-"""The publish delay less the skew: other clocks may tell its end than told its begin."""
+"""The publish delay minus the skew: its begin and end may be read from different clocks."""
 
 RING = document_name(REGION)
 CHANNEL = ChannelArn.parse(f"arn:aws:ivs:{REGION}:{ACCOUNT_ID}:channel/abcdefgh")
@@ -39,14 +39,14 @@ CHANNEL = ChannelArn.parse(f"arn:aws:ivs:{REGION}:{ACCOUNT_ID}:channel/abcdefgh"
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What a fleet is built from; a test swaps one for another that leaves a rule out.
+    """What a fleet is built from; a test replaces one part to leave out a rule.
 
     Attributes:
-        terms: what the operator has set.
-        view: what replicas sign from.
-        steps: what rotators act with.
-        slowest_import_seconds: the longest that an import takes to show at the edge.
-        has_canary: whether the edge is asked before each switch.
+        terms: the terms in the operator's settings.
+        view: the class of the view that replicas sign from.
+        steps: the class that runs the rotators' steps.
+        slowest_import_seconds: the longest time until an import takes effect at the edge.
+        has_canary: whether the canary asks the edge before each switch.
     """
 
     terms: Terms = TERMS
@@ -58,7 +58,7 @@ class Parts:
 
 @dataclass(slots=True)
 class World:
-    """What all processes share: the store, the vault, and IVS."""
+    """Everything that the processes share: the store, the vault, and IVS."""
 
     parts: Parts
     store: MemoryStore
@@ -68,14 +68,14 @@ class World:
 
 @dataclass(slots=True)
 class Process:
-    """What dies at once: its clock may be set and its link to the state may fail.
+    """A process, with a clock of its own and a link to the state that may fail.
 
     Attributes:
-        name: what a report calls it.
-        world: what it shares with others.
-        clock: its own.
-        state_link: the way to the state.
-        actors: what runs in it, parked.
+        name: its name in reports.
+        world: what it shares with other processes.
+        clock: its own clock.
+        state_link: the link to the state.
+        actors: the parked work of this process.
     """
 
     name: str
@@ -91,41 +91,41 @@ class Process:
 
     @property
     def custody(self) -> MemoryCustody:
-        """The custody as this process reaches it: never failing, yet any call may be its last."""
+        """The custody as this process reaches it: its link never fails, but has yield points."""
         return MemoryCustody(self.world.vault, self.clock, Link())
 
-    def die(self) -> None:
-        """Kill everything in it."""
+    def kill(self) -> None:
+        """Kill all its actors."""
         for actor in self.actors:
-            actor.die()
+            actor.kill()
         self.actors.clear()
 
 
 @dataclass(slots=True)
 class Replica(Process):
-    """A web worker: answers requests, and looks at the ring from time to time."""
+    """A web worker: answers requests, and refreshes its view of the ring from time to time."""
 
     view: RingView = field(init=False)
 
     def __post_init__(self) -> None:
-        self.begin()
+        self.start()
 
-    def begin(self) -> None:
-        """Be a new process, that has not looked yet."""
+    def start(self) -> None:
+        """Start as a new process, which has not read the ring yet."""
         self.view = self.world.parts.view(
             REGION, self.state, self.custody, self.clock, refresh_seconds=5
         )
-        # The simulation's actors take the places of threads, the follower's own included.
-        self.view._followed._flight = CooperativeLock()  # type: ignore[assignment] # As said above.
+        # Actors run in place of all threads, so the lock must park actors, not block threads.
+        self.view._watched._refresh_lock = CooperativeLock()  # type: ignore[assignment] # See above.
 
     @property
     def is_behind(self) -> bool:
-        """Whether it has a ring, and there is a later one."""
+        """Whether its ring is older than the stored one."""
         seen = self._seen
         return seen is not None and seen.version != self.world.store.version(RING)
 
     def seconds_until_too_old(self) -> float:
-        """How long the ring that it has seen may still be signed from (rule 3)."""
+        """How long it may still sign from the ring that it has read (rule 3)."""
         seen = self._seen
         if seen is None or seen.value is None:
             return 0
@@ -134,31 +134,31 @@ class Replica(Process):
 
     @property
     def _seen(self) -> Reading[Ring | None] | None:
-        return self.view._followed._known
+        return self.view._watched._latest
 
     def sign(self, ttl_seconds: int) -> None:
-        """Answer a request as the issuer does, and hand the token out."""
+        """Answer a request as the service does, and record the issued token."""
         moment = Moment.of(self.clock)
-        point()
+        yield_point()
         key = self.view.active(moment)
-        point()
+        yield_point()
         granted = PlaybackOptions(ttl_seconds=min(ttl_seconds, key.longest_ttl_seconds))
         claims = PlaybackClaims.at(moment.now, CHANNEL, granted)
         fingerprint = key.signer.public_key.fingerprint
-        point()
-        handed_out_at = self.clock.time.now
-        token = Token(key.key_id, fingerprint, handed_out_at, claims.expires_at, self.name)
-        self.world.ivs.hand_out(token)
+        yield_point()
+        issued_at = self.clock.time.now
+        token = Token(key.key_id, fingerprint, issued_at, claims.expires_at, self.name)
+        self.world.ivs.add_token(token)
 
 
 @dataclass(slots=True)
 class RotatorHost(Process):
-    """Where an operator's commands and a scheduled job run.
+    """A host that runs an operator's commands and a scheduled job.
 
     Attributes:
-        terms: what its settings say.
-        ivs_link: the way to IVS's control plane.
-        waits_until: when its last reconcile said to come again, by its own clock.
+        terms: the terms in its settings.
+        ivs_link: the link to the control plane of IVS.
+        waits_until: when to run again, by its own clock, as its last reconcile returned it.
     """
 
     terms: Terms = TERMS
@@ -166,14 +166,14 @@ class RotatorHost(Process):
     waits_until: float | None = None
 
     def reconcile(self) -> None:
-        """What the scheduled job does."""
+        """Run the scheduled job."""
         self.waits_until = None
-        observation = self.rotator().reconcile(lambda _: None)
-        if isinstance(observation, WaitUntil):
-            self.waits_until = observation.at
+        result = self.rotator().reconcile(lambda _: None)
+        if isinstance(result, WaitUntil):
+            self.waits_until = result.at
 
     def rotator(self) -> Rotator:
-        """The rotator that a command of its own makes."""
+        """A new rotator, as each command makes one."""
         parts = self.world.parts
         steps = parts.steps(
             self.custody,
@@ -190,5 +190,5 @@ class RotatorHost(Process):
         )
 
     def _canary(self, signer: Signer) -> None:
-        if not self.world.ivs.takes(signer.public_key.fingerprint):
+        if not self.world.ivs.accepts(signer.public_key.fingerprint):
             raise RotationRefused("The edge answers 403.")

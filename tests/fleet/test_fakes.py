@@ -1,4 +1,4 @@
-"""The fleet's state and custody are held to the contracts that the real ones keep."""
+"""The state and custody of the fleet pass the same contract tests as the real ones."""
 
 from __future__ import annotations
 
@@ -20,39 +20,39 @@ class LosesFirstAnswer(Link):
 
     def __init__(self) -> None:
         super().__init__()
-        self.has_lost_it = False
+        self.has_lost_answer = False
 
     def receive(self, failure: Callable[[str], Exception]) -> None:
-        """Let the answer travel, unless it is the first."""
-        if not self.has_lost_it:
-            self.has_lost_it = True
+        """Deliver the answer, unless it is the first one."""
+        if not self.has_lost_answer:
+            self.has_lost_answer = True
             raise failure("The answer was lost.")
 
 
 class TestMemoryState(StateContract):
-    """The state in memory keeps the contract."""
+    """The state in memory passes the contract tests."""
 
     @pytest.fixture
     def store(self) -> MemoryStore:
-        """What the processes of one test share."""
+        """The store that the processes of one test share."""
         return MemoryStore()
 
     @pytest.fixture
     def open_state(self, store: MemoryStore) -> OpenState:
-        """Another state on the same store is what another process has."""
+        """Each state on the same store stands for a process."""
         return lambda: MemoryState(store)
 
     @pytest.fixture
-    def forgetful_state(self, store: MemoryStore) -> State:
-        """Its first save is stored, and the answer lost."""
+    def state_losing_acknowledgment(self, store: MemoryStore) -> State:
+        """Its first save is stored, but the answer is lost."""
         return MemoryState(store, LosesFirstAnswer())
 
 
 class TestMemoryCustody(CustodyContract):
-    """The custody in memory keeps the contract."""
+    """The custody in memory passes the contract tests."""
 
     @pytest.fixture
     def open_custody(self) -> OpenCustody:
-        """Another custody on the same vault is what another process has."""
+        """Each custody on the same vault stands for a process."""
         vault = Vault()
         return lambda: MemoryCustody(vault, ManualClock())

@@ -1,24 +1,24 @@
-"""No token that was handed out is refused because of a rotation, whatever else goes wrong."""
+"""No issued token is refused because of a rotation, even when other faults happen."""
 
 from __future__ import annotations
 
 import pytest
 
+from tests.fleet.mutants import MUTANTS, Mutant
 from tests.fleet.processes import Parts
-from tests.fleet.sabotage import LEAVES_OUT, Sabotage
 from tests.fleet.schedule import simulate
 
 STEPS_PER_SEED = 2_000
-MOST_SEEDS = 40
+MAX_SEEDS = 40
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3, 4, 5])
-def test_every_token_plays_for_all_its_life(seed: int) -> None:
-    """Five runs of 2,000 steps each, all rules at work."""
+def test_every_token_is_accepted_until_it_expires(seed: int) -> None:
+    """Five runs of 2,000 steps each, with all rules."""
     report = simulate(seed, STEPS_PER_SEED)
 
     assert report.broken == (), report
-    # A run in which nothing happens would show nothing.
+    # A run in which nothing happens would prove nothing.
     assert report.tokens >= 100
     assert report.switches >= 10
     assert report.retirements >= 10
@@ -26,8 +26,8 @@ def test_every_token_plays_for_all_its_life(seed: int) -> None:
     assert report.refusals >= 20
 
 
-def test_the_canary_holds_every_switch_back_until_the_edge_knows_the_key() -> None:
-    """Rule 2: imports take up to five minutes, and still no token is refused."""
+def test_the_canary_delays_every_switch_until_the_edge_accepts_the_key() -> None:
+    """Rule 2: imports take up to five minutes, and no token is refused."""
     report = simulate(6, STEPS_PER_SEED, Parts(slowest_import_seconds=300, has_canary=True))
 
     assert report.broken == (), report
@@ -35,15 +35,15 @@ def test_the_canary_holds_every_switch_back_until_the_edge_knows_the_key() -> No
 
 
 def test_the_same_seed_gives_the_same_run() -> None:
-    """What a run found can be looked at again."""
+    """A run that found a broken token can be repeated."""
     assert simulate(7, 300) == simulate(7, 300)
 
 
-@pytest.mark.parametrize("sabotage", LEAVES_OUT.values(), ids=list(LEAVES_OUT))
-def test_a_fleet_without_a_rule_breaks_a_token(sabotage: Sabotage) -> None:
-    """The model can fail: it finds the token that the rule is there for."""
-    seeds = range(sabotage.first_seed, sabotage.first_seed + MOST_SEEDS)
-    runs = (simulate(seed, STEPS_PER_SEED, sabotage.parts) for seed in seeds)
+@pytest.mark.parametrize("mutant", MUTANTS.values(), ids=list(MUTANTS))
+def test_a_fleet_with_one_rule_left_out_breaks_a_token(mutant: Mutant) -> None:
+    """The simulation finds a broken token that the rule would have prevented."""
+    seeds = range(mutant.first_seed, mutant.first_seed + MAX_SEEDS)
+    runs = (simulate(seed, STEPS_PER_SEED, mutant.parts) for seed in seeds)
     found = next((run for run in runs if run.broken), None)
 
     assert found is not None, f"No token broke with the seeds {seeds}."

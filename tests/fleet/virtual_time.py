@@ -1,4 +1,4 @@
-"""One time for a whole simulated world, and clocks that differ from it."""
+"""The simulated time of a fleet, and clocks that differ from it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(slots=True)
 class VirtualTime:
-    """The true time, Unix seconds; it passes when the simulation says so."""
+    """The true time in Unix seconds; only the simulation advances it."""
 
     now: float
 
@@ -16,7 +16,7 @@ class VirtualTime:
 class SkewedClock:
     """A process's clock: `ahead_seconds` ahead of the true time, or behind it when negative.
 
-    Its wall clock may be set; its monotonic one keeps the true pace.
+    The wall clock can be changed; the monotonic clock always follows the true time.
     """
 
     time: VirtualTime
@@ -27,9 +27,9 @@ class SkewedClock:
         return self.time.now + self.ahead_seconds
 
     def monotonic(self) -> float:
-        """Seconds since a fixed moment."""
+        """Seconds since a fixed time."""
         return self.time.now
 
     def sleep(self, seconds: float) -> None:
-        """Never asked for: nothing in a simulation waits by itself."""
+        """Not supported: the simulation never sleeps."""
         raise NotImplementedError

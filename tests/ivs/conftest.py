@@ -1,4 +1,4 @@
-"""An IVS on stage and a clock by hand, for the directory's tests."""
+"""A scripted IVS and a manual clock for the tests of the channel directory."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from tests.support.clock import ManualClock
 
 @pytest.fixture
 def ivs() -> StagedIvs:
-    """An IVS in good health."""
+    """An IVS without faults."""
     return StagedIvs()
 
 
 @pytest.fixture
 def clock() -> ManualClock:
-    """A clock that the test drives."""
+    """A clock that the test moves."""
     return ManualClock()

@@ -1,4 +1,4 @@
-"""An IVS that a test directs, for the rules of the directory."""
+"""An IVS that is scripted by a test, for the rules of the channel directory."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tokensvc.errors import ChannelNotFound, IvsRefused, IvsUnavailable
 from tokensvc.ivs.model import Channel
 
 WAIT_SECONDS = 10.0
-"""How long a test waits for a thread that must come before it fails."""
+"""How long a test waits for another thread before the test fails."""
 
 
 def arn_of(name: str) -> ChannelArn:
@@ -19,45 +19,45 @@ def arn_of(name: str) -> ChannelArn:
     return ChannelArn.parse(f"arn:aws:ivs:us-west-2:123456789012:channel/{name}")
 
 
-def dice(seed: int = 1) -> Random:
+def seeded_random(seed: int = 1) -> Random:
     """Repeatable jitter."""
-    return Random(seed)  # noqa: S311 - jitter is no secret.
+    return Random(seed)  # noqa: S311 - jitter is not a secret.
 
 
 STAGE = arn_of("stage")
-NOT_FOUND = ChannelNotFound("There is none.")
+NOT_FOUND = ChannelNotFound("The channel does not exist.")
 UNAVAILABLE = IvsUnavailable("The AWS credentials expired.")
 DENIED = IvsRefused("Denied.", aws_code="AccessDeniedException")
 
 
 class StagedIvs:
-    """An IVS that answers, fails, and can be held up, as the test says.
+    """An IVS that answers, fails and blocks as the test sets it up.
 
     Attributes:
-        asked: the ARNs that were asked for one by one, in order.
-        calls: the ARNs of each call for several.
-        error: what it raises instead of answering, if anything.
-        error_together: what it raises when it is asked for several, besides that.
-        absent: the channels that a call for several says not to exist.
-        unclear: the channels of which a call for several says nothing.
-        on_ask: called within each look-up.
+        lookups: the ARNs that were looked up separately, in order.
+        calls: the ARNs of each batch lookup.
+        error: the error that every lookup raises, if any.
+        batch_error: the error that only batch lookups raise, if any.
+        absent: the channels that do not exist, according to batch lookups.
+        unanswered: the channels that are missing from the answers of batch lookups.
+        on_lookup: called during each lookup.
     """
 
     def __init__(self) -> None:
-        self.asked: list[ChannelArn] = []
+        self.lookups: list[ChannelArn] = []
         self.calls: list[Sequence[ChannelArn]] = []
         self.error: Exception | None = None
-        self.error_together: Exception | None = None
+        self.batch_error: Exception | None = None
         self.absent: set[ChannelArn] = set()
-        self.unclear: set[ChannelArn] = set()
-        self.on_ask: Callable[[], object] = lambda: None
+        self.unanswered: set[ChannelArn] = set()
+        self.on_lookup: Callable[[], object] = lambda: None
 
     def get_channel(self, arn: ChannelArn) -> Channel:
-        """The channel, named by how many look-ups there were so far."""
-        self.asked.append(arn)
-        number = len(self.asked)
+        """The channel; its name has the number of separate lookups so far."""
+        self.lookups.append(arn)
+        number = len(self.lookups)
         error = self.error
-        self.on_ask()
+        self.on_lookup()
         if error is not None:
             raise error
         return Channel(
@@ -67,11 +67,11 @@ class StagedIvs:
     def get_channels(
         self, arns: Sequence[ChannelArn]
     ) -> Mapping[ChannelArn, Channel | ChannelNotFound]:
-        """The channels, named by how many calls for several there were so far."""
+        """The channels; their name has the number of batch lookups so far."""
         self.calls.append(tuple(arns))
         name = f"call {len(self.calls)}"
-        error = self.error_together or self.error
-        self.on_ask()
+        error = self.batch_error or self.error
+        self.on_lookup()
         if error is not None:
             raise error
         return {
@@ -79,18 +79,18 @@ class StagedIvs:
             if arn in self.absent
             else Channel(arn, name, is_private=True, playback_url="https://e.net/x.m3u8")
             for arn in arns
-            if arn not in self.unclear
+            if arn not in self.unanswered
         }
 
 
-class HeldUp:
-    """Holds a look-up up until the test lets it go on."""
+class BlockedLookup:
+    """Blocks a lookup until the test lets it proceed."""
 
     def __init__(self) -> None:
-        self.arrived = threading.Event()
-        self.go_on = threading.Event()
+        self.started = threading.Event()
+        self.proceed = threading.Event()
 
     def __call__(self) -> None:
-        """Say that the look-up has begun, and wait."""
-        self.arrived.set()
-        assert self.go_on.wait(WAIT_SECONDS)
+        """Report that the lookup has started, and wait."""
+        self.started.set()
+        assert self.proceed.wait(WAIT_SECONDS)

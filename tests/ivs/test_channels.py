@@ -24,7 +24,7 @@ PLAYBACK_URL = (
 
 @pytest.fixture
 def clients() -> Iterator[AwsClients]:
-    """Clients that try once and wait 0.3 s at most."""
+    """Clients that try once and wait at most 0.3 s."""
     clients = AwsClients(AwsTerms(read_timeout_seconds=0.3, max_attempts=1))
     yield clients
     clients.close()
@@ -33,16 +33,16 @@ def clients() -> Iterator[AwsClients]:
 def get_from(
     script: Answer | Fault, clients: AwsClients, monkeypatch: pytest.MonkeyPatch, folder: Path
 ) -> tuple[Channel, FaultyServer]:
-    """The channel that a server with that script tells of."""
+    """The channel from a server with that script."""
     with faulty_server(script) as server:
         set_aws_endpoint(monkeypatch, folder, server.url)
         return get_channel(clients, ARN), server
 
 
-def test_a_private_channel_is_told_with_its_own_playback_url(
+def test_a_private_channel_is_returned_with_its_playback_url(
     clients: AwsClients, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """`authorized` means private; the URL is taken as it is."""
+    """`authorized` means private; the URL is unchanged."""
     described = {
         "arn": str(ARN),
         "name": "keynote",
@@ -55,35 +55,35 @@ def test_a_private_channel_is_told_with_its_own_playback_url(
     assert server.requests[0].body == {"arn": str(ARN)}
 
 
-def test_a_channel_that_says_nothing_about_authorization_is_public(
+def test_a_channel_without_authorized_is_public(
     clients: AwsClients, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """IVS's default is public, and so nobody is told that a token protects it."""
+    """As IVS's default; tokensvc must not report that a token protects it."""
     answer = Answer(200, {"channel": {"arn": str(ARN), "playbackUrl": PLAYBACK_URL}})
     channel, _ = get_from(answer, clients, monkeypatch, tmp_path)
     assert channel == Channel(ARN, "", is_private=False, playback_url=PLAYBACK_URL)
 
 
-def test_a_channel_that_ivs_does_not_know_is_not_found(
+def test_a_channel_that_does_not_exist_in_ivs_is_not_found(
     clients: AwsClients, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """The error names the ARN that was asked for."""
+    """The error has the requested ARN."""
     with pytest.raises(ChannelNotFound, match="channel/abcdEFGHijkl"):
         get_from(refusal(404, "ResourceNotFoundException"), clients, monkeypatch, tmp_path)
 
 
-def test_a_channel_of_another_account_is_refused_with_the_action_and_the_reason(
+def test_a_channel_of_another_account_is_refused_with_the_iam_action(
     clients: AwsClients, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """AccessDenied: either the action is not allowed, or the account is another's."""
-    with pytest.raises(IvsRefused, match="another account") as caught:
+    """AccessDenied: the action is not allowed, or the channel belongs to another account."""
+    with pytest.raises(IvsRefused) as caught:
         get_from(refusal(403, "AccessDeniedException"), clients, monkeypatch, tmp_path)
     assert caught.value.aws_code == "AccessDeniedException"
     assert "ivs:GetChannel" in caught.value.hint
 
 
 @pytest.mark.parametrize(
-    "fault", [refusal(429, "ThrottlingException"), Fault.SILENCE, Fault.DROPPED_LINE]
+    "fault", [refusal(429, "ThrottlingException"), Fault.NO_RESPONSE, Fault.DROPPED_CONNECTION]
 )
 def test_a_failing_ivs_is_unavailable(
     fault: Answer | Fault,
@@ -91,25 +91,25 @@ def test_a_failing_ivs_is_unavailable(
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> None:
-    """GetChannel's model declares no throttling; it happens all the same."""
+    """GetChannel's model declares no throttling, but IVS throttles it."""
     with pytest.raises(IvsUnavailable):
         get_from(fault, clients, monkeypatch, tmp_path)
 
 
 @pytest.mark.parametrize("playback_url", ["", None])
-def test_a_channel_without_a_playback_url_is_no_answer_of_ivs(
+def test_a_channel_without_a_playback_url_is_not_an_answer_of_ivs(
     playback_url: str | None,
     clients: AwsClients,
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> None:
-    """Nothing that could be given to a viewer comes out of such an answer."""
+    """Such an answer has nothing that a viewer could use."""
     answer = Answer(200, {"channel": {"arn": str(ARN), "playbackUrl": playback_url}})
-    with pytest.raises(IvsUnavailable, match="not Amazon IVS"):
+    with pytest.raises(IvsUnavailable, match="AWS_ENDPOINT_URL_IVS"):
         get_from(answer, clients, monkeypatch, tmp_path)
 
 
-# --- Several at once
+# --- Several channels in one call
 
 OTHER = ChannelArn.parse("arn:aws:ivs:us-west-2:123456789012:channel/zyxwVUTSrqpo")
 
@@ -122,7 +122,7 @@ def described(arn: ChannelArn, **more: object) -> dict[str, object]:
 def get_both_from(
     script: Answer | Fault, clients: AwsClients, monkeypatch: pytest.MonkeyPatch, folder: Path
 ) -> Mapping[ChannelArn, Channel | ChannelNotFound]:
-    """What a server with that script tells of both channels, in one call."""
+    """Both channels from a server with that script, in one call."""
     with faulty_server(script) as server:
         set_aws_endpoint(monkeypatch, folder, server.url)
         try:
@@ -132,10 +132,10 @@ def get_both_from(
             assert server.requests[0].body == {"arns": [str(ARN), str(OTHER)]}
 
 
-def test_several_channels_are_told_by_one_call(
+def test_several_channels_are_returned_by_one_call(
     clients: AwsClients, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """Each under its own ARN, in whatever order IVS tells them; `errors` may be missing."""
+    """Each with its own ARN, in any order of IVS's answer; `errors` may be missing."""
     channels = [described(OTHER), described(ARN, name="keynote", authorized=True)]
     answer = Answer(200, {"channels": channels})
     assert get_both_from(answer, clients, monkeypatch, tmp_path) == {
@@ -145,19 +145,19 @@ def test_several_channels_are_told_by_one_call(
 
 
 @pytest.mark.parametrize("code", ["AccessDeniedException", "InternalServerException", None])
-def test_only_what_ivs_says_for_sure_is_told(
+def test_only_the_error_not_found_is_returned_for_a_channel(
     code: str | None, clients: AwsClients, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """A channel that failed otherwise than by being absent is left out, on a 200."""
+    """A channel with any other error is left out, although the status is HTTP 200."""
     errors = [
         {"arn": str(ARN), "code": "ResourceNotFoundException", "message": "No."},
         {"arn": str(OTHER), "code": code, "message": "No."},
     ]
     answer = Answer(200, {"channels": [], "errors": errors})
-    told = get_both_from(answer, clients, monkeypatch, tmp_path)
-    assert set(told) == {ARN}
-    assert str(ARN) in str(told[ARN])
-    assert isinstance(told[ARN], ChannelNotFound)
+    result = get_both_from(answer, clients, monkeypatch, tmp_path)
+    assert set(result) == {ARN}
+    assert str(ARN) in str(result[ARN])
+    assert isinstance(result[ARN], ChannelNotFound)
 
 
 @pytest.mark.parametrize(
@@ -168,7 +168,7 @@ def test_only_what_ivs_says_for_sure_is_told(
         (refusal(404, "ResourceNotFoundException"), NotFound),
         (refusal(429, "ThrottlingException"), IvsUnavailable),
         (refusal(503, "ServiceUnavailable"), IvsUnavailable),
-        (Fault.SILENCE, IvsUnavailable),
+        (Fault.NO_RESPONSE, IvsUnavailable),
         (Answer(200, {"channels": [described(ARN, playbackUrl="")]}), IvsUnavailable),
         (Answer(200, {"channels": [{"arn": "arn:of:another"}]}), IvsUnavailable),
         (Answer(200, {"errors": [{"code": "ResourceNotFoundException"}]}), IvsUnavailable),
@@ -181,23 +181,23 @@ def test_a_call_that_fails_as_a_whole_is_an_error(
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> None:
-    """Refused or unavailable, as for one channel; nothing is told of any."""
+    """Refused or unavailable, as for one channel; no channel is returned."""
     with pytest.raises(error):
         get_both_from(script, clients, monkeypatch, tmp_path)
 
 
 @pytest.mark.parametrize("body", [{}, b"<html>", {"errors": [{}]}])
-def test_an_answer_that_says_nothing_tells_of_no_channel(
+def test_an_answer_without_channels_returns_no_channel(
     body: object, clients: AwsClients, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """GetChannel, which must say something, finds out who it is that answers."""
+    """GetChannel, whose answer must have a channel, then detects a server that is not IVS."""
     assert get_both_from(Answer(200, body), clients, monkeypatch, tmp_path) == {}
 
 
 def test_a_denied_call_names_the_action_to_allow(
     clients: AwsClients, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """It is another one than for a single channel."""
+    """It differs from the action for a single channel."""
     with pytest.raises(IvsRefused) as caught:
         get_both_from(refusal(403, "AccessDeniedException"), clients, monkeypatch, tmp_path)
     assert "ivs:BatchGetChannel" in caught.value.hint

@@ -1,4 +1,4 @@
-"""How far off a clock is, by what IVS's answers are dated."""
+"""The offset of a clock from IVS's clock, by the dates of IVS's answers."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ OREGON = Region("us-west-2")
 
 @pytest.fixture
 def clients(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[AwsClients]:
-    """Clients of a Local IVS, whose answers are dated by this machine's clock."""
+    """Clients of a Local IVS, whose answers have dates from this machine's clock."""
     with LocalIvsServer(tmp_path) as server:
         set_aws_endpoint(monkeypatch, tmp_path, server.url)
         clients = AwsClients(AwsTerms())
@@ -32,17 +32,17 @@ def clients(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[AwsClie
     ("sent_at", "ivs_at", "received_at", "offset"),
     [
         (100.2, 100, 100.4, 0.0),
-        (100.9, 100, 101.9, 0.0),  # IVS answered at some time of the second 100.
+        (100.9, 100, 101.9, 0.0),  # IVS answered at some time in the second 100.
         (111.0, 100, 111.2, 10.0),  # At least 10 s ahead: 100 may be 100.99.
         (90.0, 100, 90.5, -9.5),
-        (90.0, 100, 105.0, 0.0),  # A slow answer tells nothing for certain.
+        (90.0, 100, 105.0, 0.0),  # A slow answer shows no certain offset.
     ],
     ids=["exact", "within the second", "ahead", "behind", "slow"],
 )
-def test_the_offset_is_the_least_that_explains_the_answer(
+def test_the_offset_is_the_smallest_that_explains_the_answer(
     sent_at: float, ivs_at: float, received_at: float, offset: float
 ) -> None:
-    """A Date has whole seconds, and the answer took its time."""
+    """A Date has whole seconds, and the call has a duration."""
     assert nearest_offset(sent_at, ivs_at, received_at) == pytest.approx(offset)
 
 
@@ -50,7 +50,7 @@ def test_the_offset_is_the_least_that_explains_the_answer(
 def test_a_clock_is_compared_with_the_date_of_a_real_answer(
     clients: AwsClients, off_seconds: int
 ) -> None:
-    """An hour behind, right, and an hour ahead."""
+    """An hour behind, correct, and an hour ahead."""
     clock = ManualClock(time.time() + off_seconds)
 
     assert clock_offset_seconds(clients, OREGON, clock) == pytest.approx(off_seconds, abs=60)

@@ -1,4 +1,4 @@
-"""The rules of the directory: by a hand-driven clock, with threads, and for any order of events."""
+"""The rules of the channel directory: with a manual clock, with threads, in any order of events."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from tests.ivs.staged_ivs import (
     STAGE,
     UNAVAILABLE,
     WAIT_SECONDS,
-    HeldUp,
+    BlockedLookup,
     StagedIvs,
     arn_of,
-    dice,
+    seeded_random,
 )
 from tests.support.clock import ManualClock
 from tokensvc.arns import ChannelArn
@@ -31,16 +31,20 @@ from tokensvc.ivs.model import Channel
 
 @pytest.fixture
 def directory(ivs: StagedIvs, clock: ManualClock) -> ChannelDirectory:
-    """Fresh for exactly 300 s, usable for 86,400 s, negative for 10 s; three channels at most."""
+    """Fresh for exactly 300 s, usable for 86,400 s, negative for 10 s; at most three channels."""
     return ChannelDirectory(
-        ivs.get_channel, ivs.get_channels, clock, DirectoryTerms(capacity=3, jitter=0.0), dice()
+        ivs.get_channel,
+        ivs.get_channels,
+        clock,
+        DirectoryTerms(capacity=3, jitter=0.0),
+        seeded_random(),
     )
 
 
-def test_a_fresh_answer_is_given_without_asking_again(
+def test_a_fresh_answer_is_returned_without_a_lookup(
     directory: ChannelDirectory, ivs: StagedIvs, clock: ManualClock
 ) -> None:
-    """Until 300 s after it was asked for, and at 300 s no more."""
+    """For 300 s after its lookup; at 300 s there is a new lookup."""
     assert directory.get(STAGE).name == "answer 1"
     clock.advance(299.9)
     assert directory.get(STAGE).name == "answer 1"
@@ -48,13 +52,13 @@ def test_a_fresh_answer_is_given_without_asking_again(
     assert directory.get(STAGE).name == "answer 2"
 
 
-def test_an_age_runs_from_when_the_look_up_was_sent(
+def test_the_age_of_an_answer_counts_from_when_the_lookup_was_sent(
     directory: ChannelDirectory, ivs: StagedIvs, clock: ManualClock
 ) -> None:
-    """A look-up of 8 s leaves 292 s."""
-    ivs.on_ask = lambda: clock.advance(8)
+    """After a lookup of 8 s, the answer is fresh for 292 s."""
+    ivs.on_lookup = lambda: clock.advance(8)
     assert directory.get(STAGE).name == "answer 1"
-    ivs.on_ask = lambda: None
+    ivs.on_lookup = lambda: None
     clock.advance(291.9)
     assert directory.get(STAGE).name == "answer 1"
     clock.advance(0.2)
@@ -62,10 +66,10 @@ def test_an_age_runs_from_when_the_look_up_was_sent(
 
 
 @pytest.mark.parametrize("error", [UNAVAILABLE, DENIED])
-def test_the_last_good_answer_serves_for_a_day_while_ivs_fails(
+def test_the_cached_answer_is_used_for_a_day_while_ivs_fails(
     error: Exception, directory: ChannelDirectory, ivs: StagedIvs, clock: ManualClock
 ) -> None:
-    """86,400 s after it was asked for is the last moment."""
+    """It expires 86,400 s after its lookup."""
     directory.get(STAGE)
     ivs.error = error
     clock.advance(86_400)
@@ -75,10 +79,10 @@ def test_the_last_good_answer_serves_for_a_day_while_ivs_fails(
         directory.get(STAGE)
 
 
-def test_a_failed_look_up_is_not_tried_again_for_ten_seconds(
+def test_a_failed_lookup_is_not_retried_for_ten_seconds(
     directory: ChannelDirectory, ivs: StagedIvs, clock: ManualClock
 ) -> None:
-    """Neither with a last good answer nor without; afterwards IVS is asked and believed."""
+    """Neither with a cached answer nor without; afterwards there is a new lookup."""
     directory.get(STAGE)
     ivs.error = UNAVAILABLE
     clock.advance(300)
@@ -86,46 +90,47 @@ def test_a_failed_look_up_is_not_tried_again_for_ten_seconds(
         assert directory.get(STAGE).name == "answer 1"
         with pytest.raises(IvsUnavailable):
             directory.get(arn_of("unheard-of"))
-    assert len(ivs.asked) == 3
+    assert len(ivs.lookups) == 3
     clock.advance(9.9)
     assert directory.get(STAGE).name == "answer 1"
-    assert len(ivs.asked) == 3
+    assert len(ivs.lookups) == 3
     ivs.error = None
     clock.advance(0.1)
     assert directory.get(STAGE).name == "answer 4"
     assert directory.get(arn_of("unheard-of")).name == "answer 5"
 
 
-def test_the_pause_after_a_failure_runs_from_its_end(
+def test_the_pause_after_a_failure_counts_from_the_end_of_the_lookup(
     directory: ChannelDirectory, ivs: StagedIvs, clock: ManualClock
 ) -> None:
-    """A look-up that hung for 15 s must not be followed by another at once."""
+    """A lookup that hung for 15 s must not be retried at once."""
     ivs.error = UNAVAILABLE
-    ivs.on_ask = lambda: clock.advance(15)
+    ivs.on_lookup = lambda: clock.advance(15)
     for _ in range(2):
         with pytest.raises(IvsUnavailable):
             directory.get(STAGE)
-    assert len(ivs.asked) == 1
+    assert len(ivs.lookups) == 1
 
 
 @pytest.mark.parametrize("error", [UNAVAILABLE, DENIED])
-def test_a_caller_reads_safe_words_and_the_operator_the_reason(
+def test_the_error_is_safe_for_callers_and_the_log_has_the_reason(
     error: Exception, directory: ChannelDirectory, ivs: StagedIvs, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """IVS's own reason stays in the log, even when it is a refusal of our credentials."""
+    """IVS's own reason is only in the log, for example that IVS rejects our credentials."""
     ivs.error = error
     with caplog.at_level(logging.WARNING), pytest.raises(IvsUnavailable) as caught:
         directory.get(STAGE)
-    assert str(caught.value) == (
-        "Amazon IVS can't be asked about this channel just now. Try again soon."
-    )
-    assert caplog.messages == [f"The channel {STAGE} could not be looked up: {error}"]
+    assert caught.value.code == "ivs_unavailable"
+    assert str(error) not in str(caught.value)
+    (message,) = caplog.messages
+    assert str(STAGE) in message
+    assert str(error) in message
 
 
-def test_that_there_is_no_such_channel_is_remembered_for_ten_seconds(
+def test_the_answer_not_found_is_cached_for_ten_seconds(
     directory: ChannelDirectory, ivs: StagedIvs, clock: ManualClock
 ) -> None:
-    """At exactly 10 s IVS is asked again, and a channel made meanwhile is found."""
+    """At exactly 10 s there is a new lookup, which finds a channel that was created meanwhile."""
     ivs.error = NOT_FOUND
     with pytest.raises(ChannelNotFound, match="channel/stage"):
         directory.get(STAGE)
@@ -137,10 +142,10 @@ def test_that_there_is_no_such_channel_is_remembered_for_ten_seconds(
     assert directory.get(STAGE).name == "answer 2"
 
 
-def test_a_channel_that_was_deleted_is_not_served_from_memory(
+def test_a_deleted_channel_is_not_returned_from_the_cache(
     directory: ChannelDirectory, ivs: StagedIvs, clock: ManualClock
 ) -> None:
-    """Absence replaces a good answer, and a later failure does not bring it back."""
+    """The answer "not found" replaces the good one, and a later failure does not restore it."""
     directory.get(STAGE)
     clock.advance(300)
     ivs.error = NOT_FOUND
@@ -152,28 +157,28 @@ def test_a_channel_that_was_deleted_is_not_served_from_memory(
         directory.get(STAGE)
 
 
-def test_the_channel_that_was_asked_for_longest_ago_gives_way(
+def test_the_least_recently_used_channel_is_evicted(
     directory: ChannelDirectory, ivs: StagedIvs
 ) -> None:
-    """Three places: the fourth channel takes that of the least recently used."""
+    """With a capacity of three, the fourth channel replaces it."""
     a, b, c, d = (arn_of(name) for name in "abcd")
     for arn in (a, b, c, a, d):
         directory.get(arn)
-    ivs.asked.clear()
+    ivs.lookups.clear()
     for arn in (a, c, d):
         directory.get(arn)
-    assert ivs.asked == []
+    assert ivs.lookups == []
     directory.get(b)
-    assert ivs.asked == [b]
+    assert ivs.lookups == [b]
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_jitter_shortens_freshness_by_a_tenth_at_most_and_never_lengthens_it(
+def test_jitter_shortens_freshness_by_at_most_a_tenth_and_never_lengthens_it(
     seed: int, ivs: StagedIvs, clock: ManualClock
 ) -> None:
-    """Fresh at 270 s, whatever the dice; not at 300 s."""
+    """Fresh at 270 s for every random seed; not at 300 s."""
     directory = ChannelDirectory(
-        ivs.get_channel, ivs.get_channels, clock, DirectoryTerms(), dice(seed)
+        ivs.get_channel, ivs.get_channels, clock, DirectoryTerms(), seeded_random(seed)
     )
     directory.get(STAGE)
     clock.advance(270)
@@ -182,37 +187,39 @@ def test_jitter_shortens_freshness_by_a_tenth_at_most_and_never_lengthens_it(
     assert directory.get(STAGE).name == "answer 2"
 
 
-def test_channels_learned_together_are_not_asked_for_again_together(
+def test_channels_that_were_looked_up_together_are_not_refreshed_together(
     ivs: StagedIvs, clock: ManualClock
 ) -> None:
-    """At 285 s, half of the jitter's span, some of 100 channels are due and some are not."""
-    directory = ChannelDirectory(ivs.get_channel, ivs.get_channels, clock, DirectoryTerms(), dice())
+    """At 285 s, in the middle of the jitter's range, some of 100 channels are due."""
+    directory = ChannelDirectory(
+        ivs.get_channel, ivs.get_channels, clock, DirectoryTerms(), seeded_random()
+    )
     arns = [arn_of(f"c{number}") for number in range(100)]
     for arn in arns:
         directory.get(arn)
     clock.advance(285)
-    ivs.asked.clear()
+    ivs.lookups.clear()
     for arn in arns:
         directory.get(arn)
-    assert 25 < len(ivs.asked) < 75
+    assert 25 < len(ivs.lookups) < 75
 
 
-def test_a_directory_without_grace_still_gives_what_it_has_just_learned(
+def test_a_directory_that_caches_nothing_still_returns_the_answer_of_its_lookup(
     ivs: StagedIvs, clock: ManualClock
 ) -> None:
-    """Terms of zero mean that each asker asks IVS, however long that takes."""
+    """With terms of zero, each call runs a lookup, even a slow one."""
     terms = DirectoryTerms(fresh_seconds=0, usable_while_failing_seconds=0, negative_seconds=0)
-    directory = ChannelDirectory(ivs.get_channel, ivs.get_channels, clock, terms, dice())
-    ivs.on_ask = lambda: clock.advance(1)
+    directory = ChannelDirectory(ivs.get_channel, ivs.get_channels, clock, terms, seeded_random())
+    ivs.on_lookup = lambda: clock.advance(1)
     assert [directory.get(STAGE).name for _ in range(2)] == ["answer 1", "answer 2"]
 
 
-def test_a_fresh_answer_serves_even_where_nothing_may_serve_once_ivs_fails(
+def test_an_answer_is_used_while_fresh_even_without_time_for_failures(
     ivs: StagedIvs, clock: ManualClock
 ) -> None:
-    """No grace for failures does not shorten freshness."""
+    """`usable_while_failing_seconds` of 0 does not shorten freshness."""
     terms = DirectoryTerms(usable_while_failing_seconds=0, jitter=0.0)
-    directory = ChannelDirectory(ivs.get_channel, ivs.get_channels, clock, terms, dice())
+    directory = ChannelDirectory(ivs.get_channel, ivs.get_channels, clock, terms, seeded_random())
     directory.get(STAGE)
     ivs.error = UNAVAILABLE
     clock.advance(299)
@@ -222,100 +229,100 @@ def test_a_fresh_answer_serves_even_where_nothing_may_serve_once_ivs_fails(
         directory.get(STAGE)
 
 
-def askers(
+def concurrent_calls(
     directory: ChannelDirectory, count: int, pool: ThreadPoolExecutor
 ) -> list[Future[Channel]]:
-    """That many threads, all of which have begun to ask."""
-    begun = threading.Barrier(count + 1)
+    """That many threads, all of which have started to call `get`."""
+    started = threading.Barrier(count + 1)
 
-    def ask() -> Channel:
-        begun.wait(WAIT_SECONDS)
+    def get() -> Channel:
+        started.wait(WAIT_SECONDS)
         return directory.get(STAGE)
 
-    asked = [pool.submit(ask) for _ in range(count)]
-    begun.wait(WAIT_SECONDS)
-    return asked
+    results = [pool.submit(get) for _ in range(count)]
+    started.wait(WAIT_SECONDS)
+    return results
 
 
-@pytest.mark.parametrize("error", [None, NOT_FOUND, UNAVAILABLE, RuntimeError("a fault of ours")])
-def test_all_who_ask_at_once_get_the_outcome_of_one_look_up(
+@pytest.mark.parametrize("error", [None, NOT_FOUND, UNAVAILABLE, RuntimeError("a bug")])
+def test_concurrent_calls_get_the_result_of_one_lookup(
     error: Exception | None, directory: ChannelDirectory, ivs: StagedIvs
 ) -> None:
-    """Sixteen threads, one look-up; its channel or its error reaches every one of them."""
-    held_up = ivs.on_ask = HeldUp()
+    """Sixteen threads wait for one lookup; each of them gets its channel or its error."""
+    blocked = ivs.on_lookup = BlockedLookup()
     ivs.error = error
     with ThreadPoolExecutor(17) as pool:
         first = pool.submit(directory.get, STAGE)
-        assert held_up.arrived.wait(WAIT_SECONDS)
-        others = askers(directory, 16, pool)
-        wait_until_all_wait_for_the_flight(directory, 16)
-        held_up.go_on.set()
-        outcomes = [asked.exception(WAIT_SECONDS) or asked.result() for asked in (first, *others)]
-    assert len(ivs.asked) == 1
+        assert blocked.started.wait(WAIT_SECONDS)
+        others = concurrent_calls(directory, 16, pool)
+        wait_until_all_wait_for_the_lookup(directory, 16)
+        blocked.proceed.set()
+        outcomes = [each.exception(WAIT_SECONDS) or each.result() for each in (first, *others)]
+    assert len(ivs.lookups) == 1
     if error is None:
         assert {getattr(outcome, "name", outcome) for outcome in outcomes} == {"answer 1"}
     else:
         assert {type(outcome) for outcome in outcomes} == {type(error)}
 
 
-def wait_until_all_wait_for_the_flight(directory: ChannelDirectory, count: int) -> None:
-    """Return when that many threads wait for the look-up that is under way."""
-    flight = directory._flights[STAGE]
-    condition = flight._condition
+def wait_until_all_wait_for_the_lookup(directory: ChannelDirectory, count: int) -> None:
+    """Return when that many threads wait for the lookup in flight."""
+    lookup = directory._in_flight[STAGE]
+    condition = lookup._condition
     deadline = threading.Event()
     for _ in range(1_000):
         with condition:
             if len(condition._waiters) >= count:  # type: ignore[attr-defined]  # not in the stubs
                 return
         deadline.wait(0.01)
-    pytest.fail("The threads do not wait for the look-up.")
+    pytest.fail("The threads do not wait for the lookup.")
 
 
-def test_after_a_fault_in_a_look_up_the_next_asker_looks_up_again(
+def test_after_a_bug_in_a_lookup_the_next_call_runs_a_new_lookup(
     directory: ChannelDirectory, ivs: StagedIvs
 ) -> None:
-    """A fault leaves no look-up behind that others would wait for."""
-    ivs.error = RuntimeError("a fault of ours")
+    """An unexpected exception leaves no lookup in flight for which others would wait."""
+    ivs.error = RuntimeError("a bug")
     with pytest.raises(RuntimeError):
         directory.get(STAGE)
     ivs.error = None
     assert directory.get(STAGE).name == "answer 2"
 
 
-def test_while_one_thread_looks_up_anew_the_others_get_the_last_good_answer_at_once(
+def test_during_a_refresh_other_threads_get_the_cached_answer_at_once(
     directory: ChannelDirectory, ivs: StagedIvs, clock: ManualClock
 ) -> None:
-    """They neither wait for the look-up nor begin one."""
+    """They neither wait for the lookup nor start one."""
     directory.get(STAGE)
     clock.advance(300)
-    held_up = ivs.on_ask = HeldUp()
+    blocked = ivs.on_lookup = BlockedLookup()
     with ThreadPoolExecutor(1) as pool:
         refresher = pool.submit(directory.get, STAGE)
-        assert held_up.arrived.wait(WAIT_SECONDS)
+        assert blocked.started.wait(WAIT_SECONDS)
         assert [directory.get(STAGE).name for _ in range(5)] == ["answer 1"] * 5
-        held_up.go_on.set()
+        blocked.proceed.set()
         assert refresher.result(WAIT_SECONDS).name == "answer 2"
     assert directory.get(STAGE).name == "answer 2"
-    assert len(ivs.asked) == 2
+    assert len(ivs.lookups) == 2
 
 
-def test_a_slow_channel_does_not_hold_up_another(
+def test_a_slow_lookup_does_not_delay_another_channel(
     directory: ChannelDirectory, ivs: StagedIvs
 ) -> None:
-    """Look-ups of different channels go on side by side."""
-    held_up = ivs.on_ask = HeldUp()
+    """Lookups of different channels run concurrently."""
+    blocked = ivs.on_lookup = BlockedLookup()
     with ThreadPoolExecutor(1) as pool:
         slow = pool.submit(directory.get, STAGE)
-        assert held_up.arrived.wait(WAIT_SECONDS)
-        ivs.on_ask = lambda: None
+        assert blocked.started.wait(WAIT_SECONDS)
+        ivs.on_lookup = lambda: None
         assert directory.get(arn_of("other")).name == "answer 2"
-        held_up.go_on.set()
+        blocked.proceed.set()
         assert slow.result(WAIT_SECONDS).name == "answer 1"
 
 
-def test_under_many_threads_no_channel_has_two_look_ups_at_once(clock: ManualClock) -> None:
+def test_with_many_threads_no_channel_has_two_lookups_in_flight(clock: ManualClock) -> None:
     """Answers that are never fresh, eight threads, three channels."""
-    under_way: dict[ChannelArn, int] = {}
+    in_flight: dict[ChannelArn, int] = {}
     most = 0
     lock = threading.Lock()
     pause = threading.Event()
@@ -323,25 +330,25 @@ def test_under_many_threads_no_channel_has_two_look_ups_at_once(clock: ManualClo
     def fetch(arn: ChannelArn) -> Channel:
         nonlocal most
         with lock:
-            under_way[arn] = under_way.get(arn, 0) + 1
-            most = max(most, under_way[arn])
+            in_flight[arn] = in_flight.get(arn, 0) + 1
+            most = max(most, in_flight[arn])
         pause.wait(0.001)
         with lock:
-            under_way[arn] -= 1
+            in_flight[arn] -= 1
         return Channel(arn, "", is_private=True, playback_url="https://e.net/x.m3u8")
 
     terms = DirectoryTerms(fresh_seconds=0, usable_while_failing_seconds=0, capacity=2)
-    directory = ChannelDirectory(fetch, lambda _: {}, clock, terms, dice())
+    directory = ChannelDirectory(fetch, lambda _: {}, clock, terms, seeded_random())
     with ThreadPoolExecutor(8) as pool:
-        asked = [pool.submit(directory.get, arn_of("abc"[number % 3])) for number in range(240)]
-        assert len([each.result(WAIT_SECONDS) for each in asked]) == 240
+        results = [pool.submit(directory.get, arn_of("abc"[number % 3])) for number in range(240)]
+        assert len([each.result(WAIT_SECONDS) for each in results]) == 240
     assert most == 1
 
 
 class AnyOrderOfEvents(RuleBasedStateMachine):
-    """Whatever happens in whatever order, the directory keeps to its rules.
+    """In any order of events, the directory follows its rules.
 
-    The model is kept apart from the directory: when IVS last said what, by the test's own notes.
+    The model is independent of the directory: it records IVS's answers and their times itself.
     """
 
     def __init__(self) -> None:
@@ -353,58 +360,58 @@ class AnyOrderOfEvents(RuleBasedStateMachine):
             self.ivs.get_channels,
             self.clock,
             DirectoryTerms(capacity=100),
-            dice(),
+            seeded_random(),
         )
         self.good: tuple[str, float] | None = None
-        self.asked_last = -1e9
+        self.last_lookup_at = -1e9
 
     @rule(seconds=st.sampled_from([0.1, 1.0, 9.9, 10.0, 100.0, 270.0, 300.0, 80_000.0]))
     def time_passes(self, seconds: float) -> None:
-        """The clock goes on."""
+        """The clock moves forward."""
         self.clock.advance(seconds)
 
     @rule(error=st.sampled_from([None, NOT_FOUND, UNAVAILABLE, DENIED]))
-    def the_health_of_ivs_changes(self, error: Exception | None) -> None:
-        """From now on IVS answers so."""
+    def ivs_fails_or_recovers(self, error: Exception | None) -> None:
+        """From now on, IVS raises that error, or answers."""
         self.ivs.error = error
 
     @rule()
-    def somebody_asks(self) -> None:
-        """The answer is one that the rules allow now."""
+    def a_caller_gets_the_channel(self) -> None:
+        """The answer is one that the rules allow at this time."""
         now = self.clock.monotonic()
-        before = len(self.ivs.asked)
+        before = len(self.ivs.lookups)
         try:
-            told: Channel | Exception = self.directory.get(STAGE)
+            answer: Channel | Exception = self.directory.get(STAGE)
         except (ChannelNotFound, IvsUnavailable) as exc:
-            told = exc
-        if len(self.ivs.asked) > before:
-            assert now - self.asked_last >= 10
-            self.asked_last = now
+            answer = exc
+        if len(self.ivs.lookups) > before:
+            assert now - self.last_lookup_at >= 10
+            self.last_lookup_at = now
             if self.ivs.error is None:
-                self.good = (f"answer {len(self.ivs.asked)}", now)
+                self.good = (f"answer {len(self.ivs.lookups)}", now)
             elif isinstance(self.ivs.error, ChannelNotFound):
                 self.good = None
         else:
-            assert now - self.asked_last < 300
-        if isinstance(told, Channel):
+            assert now - self.last_lookup_at < 300
+        if isinstance(answer, Channel):
             assert self.good is not None
-            assert told.name == self.good[0]
+            assert answer.name == self.good[0]
             assert now - self.good[1] <= 86_400
         else:
             assert self.good is None or now - self.good[1] > 86_400
 
     @precondition(lambda self: self.ivs.error is None)
     @rule()
-    def a_healthy_ivs_is_heard_within_the_negative_time(self) -> None:
-        """Ten seconds after the last look-up at most, a refusal is over."""
+    def a_recovered_ivs_is_used_within_the_negative_time(self) -> None:
+        """An error is cached for at most ten seconds after the last lookup."""
         self.clock.advance(10)
-        self.somebody_asks()
+        self.a_caller_gets_the_channel()
         assert self.good is not None
 
     @invariant()
-    def no_look_up_is_left_behind(self) -> None:
-        """Nobody can wait for a look-up that has ended."""
-        assert not self.directory._flights
+    def no_finished_lookup_is_in_flight(self) -> None:
+        """No thread can wait for a lookup that has ended."""
+        assert not self.directory._in_flight
 
 
 TestAnyOrderOfEvents = AnyOrderOfEvents.TestCase

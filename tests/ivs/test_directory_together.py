@@ -1,4 +1,4 @@
-"""Channels looked up together: the same rules as one by one, in fewer calls."""
+"""Batch lookups of channels: the same rules as for separate lookups, with fewer calls."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from tests.ivs.staged_ivs import (
     NOT_FOUND,
     UNAVAILABLE,
     WAIT_SECONDS,
-    HeldUp,
+    BlockedLookup,
     StagedIvs,
     arn_of,
-    dice,
+    seeded_random,
 )
 from tests.support.clock import ManualClock
 from tokensvc.arns import ChannelArn
@@ -29,39 +29,39 @@ from tokensvc.ivs.model import Channel
 
 A, B, C = (arn_of(name) for name in "abc")
 HUNDRED = [arn_of(f"c{number:02}") for number in range(100)]
-REFUSED_FOR_ONE = NotFound("Amazon IVS knows no such resource.")
+REFUSED_FOR_ONE = NotFound("The resource does not exist in Amazon IVS.")
 
 
 @pytest.fixture
 def directory(ivs: StagedIvs, clock: ManualClock) -> ChannelDirectory:
     """Fresh for exactly 300 s, usable for 86,400 s, negative for 10 s."""
     terms = DirectoryTerms(jitter=0.0)
-    return ChannelDirectory(ivs.get_channel, ivs.get_channels, clock, terms, dice())
+    return ChannelDirectory(ivs.get_channel, ivs.get_channels, clock, terms, seeded_random())
 
 
-def test_a_hundred_unknown_channels_are_two_calls(
+def test_a_hundred_unknown_channels_need_two_calls(
     directory: ChannelDirectory, ivs: StagedIvs
 ) -> None:
-    """Each channel in one of them, and none is asked for by itself afterwards."""
+    """Each channel is in one of them, and needs no separate lookup afterwards."""
     directory.warm(HUNDRED)
     assert [len(call) for call in ivs.calls] == [50, 50]
     assert {arn for call in ivs.calls for arn in call} == set(HUNDRED)
     assert [directory.get(arn).arn for arn in HUNDRED] == HUNDRED
-    assert ivs.asked == []
+    assert ivs.lookups == []
 
 
-def test_the_same_channel_many_times_is_asked_for_by_itself(
+def test_a_single_channel_is_looked_up_separately(
     directory: ChannelDirectory, ivs: StagedIvs
 ) -> None:
-    """One channel is no company: it needs no other permission than before."""
+    """Also when it is repeated: one channel must not need the permission for batch lookups."""
     directory.warm([A] * 100)
     assert ivs.calls == []
     directory.get(A)
-    assert ivs.asked == [A]
+    assert ivs.lookups == [A]
 
 
 def test_each_region_has_calls_of_its_own(directory: ChannelDirectory, ivs: StagedIvs) -> None:
-    """Whatever the order in which they are named."""
+    """In any order of the channels."""
     frankfurt = [
         ChannelArn.parse(f"arn:aws:ivs:eu-central-1:123456789012:channel/{name}") for name in "xy"
     ]
@@ -69,10 +69,10 @@ def test_each_region_has_calls_of_its_own(directory: ChannelDirectory, ivs: Stag
     assert [set(call) for call in ivs.calls] == [set(frankfurt), {A, B}]
 
 
-def test_what_is_fresh_is_not_asked_for_again(
+def test_a_channel_with_a_fresh_answer_is_left_out_of_the_batch(
     directory: ChannelDirectory, ivs: StagedIvs, clock: ManualClock
 ) -> None:
-    """Until 300 s after it was asked for, and at 300 s it is, with the others that are due."""
+    """For 300 s after its lookup; at 300 s it is in the batch with the others that are due."""
     directory.get(A)
     clock.advance(100)
     directory.warm([A, B, C])
@@ -86,23 +86,23 @@ def test_what_is_fresh_is_not_asked_for_again(
     assert directory.get(A).name == "call 2"
 
 
-def test_ages_run_from_when_the_call_was_sent(
+def test_ages_count_from_when_the_call_was_sent(
     directory: ChannelDirectory, ivs: StagedIvs, clock: ManualClock
 ) -> None:
-    """A call of 8 s leaves 292 s."""
-    ivs.on_ask = lambda: clock.advance(8)
+    """After a call of 8 s, the answers are fresh for 292 s."""
+    ivs.on_lookup = lambda: clock.advance(8)
     directory.warm([A, B])
-    ivs.on_ask = lambda: None
+    ivs.on_lookup = lambda: None
     clock.advance(291.9)
     assert directory.get(A).name == "call 1"
     clock.advance(0.1)
     assert directory.get(A).name == "answer 1"
 
 
-def test_that_a_channel_is_absent_is_learned_together_too(
+def test_the_answer_not_found_of_a_batch_is_cached_too(
     directory: ChannelDirectory, ivs: StagedIvs, clock: ManualClock
 ) -> None:
-    """For ten seconds, in place of a good answer; the others of the call are there."""
+    """For ten seconds, in place of a good answer; the other channels of the call are cached."""
     directory.get(A)
     clock.advance(300)
     ivs.absent = {A}
@@ -116,35 +116,34 @@ def test_that_a_channel_is_absent_is_learned_together_too(
     assert directory.get(A).name == "answer 2"
 
 
-def test_a_channel_of_which_a_call_says_nothing_is_asked_for_by_itself(
+def test_a_channel_without_an_answer_in_the_batch_is_looked_up_separately(
     directory: ChannelDirectory, ivs: StagedIvs
 ) -> None:
-    """As one of another account, which GetChannel denies."""
-    ivs.unclear = {A}
+    """For example a channel of another account, which GetChannel denies."""
+    ivs.unanswered = {A}
     directory.warm([A, B])
     assert directory.get(A).name == "answer 1"
     assert directory.get(B).name == "call 1"
 
 
 @pytest.mark.parametrize("error", [UNAVAILABLE, DENIED, REFUSED_FOR_ONE])
-def test_a_failed_call_leaves_every_channel_to_be_asked_for_by_itself(
+def test_after_a_failed_batch_every_channel_is_looked_up_separately(
     error: Exception,
     directory: ChannelDirectory,
     ivs: StagedIvs,
     clock: ManualClock,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """All hundred are told, with one line in the log; ten seconds later a call is tried again."""
-    ivs.error_together = error
+    """All hundred are found, with one line in the log; a batch is tried again after ten seconds."""
+    ivs.batch_error = error
     with caplog.at_level(logging.WARNING):
         directory.warm(HUNDRED)
         assert [directory.get(arn).arn for arn in HUNDRED] == HUNDRED
         directory.warm([A, B])
-    assert caplog.messages == [
-        f"Channels are looked up one by one, as together they can't be: {error}"
-    ]
+    (message,) = caplog.messages
+    assert str(error) in message
     assert len(ivs.calls) == 1
-    ivs.error_together = None
+    ivs.batch_error = None
     clock.advance(9.9)
     directory.warm([A, B])
     assert len(ivs.calls) == 1
@@ -153,10 +152,10 @@ def test_a_failed_call_leaves_every_channel_to_be_asked_for_by_itself(
     assert directory.get(A).name == "call 2"
 
 
-def test_the_last_good_answers_serve_while_ivs_fails(
+def test_cached_answers_are_used_while_ivs_fails(
     directory: ChannelDirectory, ivs: StagedIvs, clock: ManualClock
 ) -> None:
-    """A failed call takes nothing away."""
+    """A failed call removes nothing from the cache."""
     directory.warm([A, B])
     clock.advance(86_400)
     ivs.error = UNAVAILABLE
@@ -164,76 +163,76 @@ def test_the_last_good_answers_serve_while_ivs_fails(
     assert [directory.get(arn).name for arn in (A, B)] == ["call 1", "call 1"]
 
 
-def test_who_asks_during_a_call_waits_for_it_and_does_not_ask(
+def test_get_during_a_batch_waits_for_its_answer(
     directory: ChannelDirectory, ivs: StagedIvs
 ) -> None:
-    """One look-up at most is under way for a channel, together or alone."""
-    held_up = ivs.on_ask = HeldUp()
+    """At most one lookup for a channel is in flight, in a batch or separate."""
+    blocked = ivs.on_lookup = BlockedLookup()
     with ThreadPoolExecutor(3) as pool:
         warming = pool.submit(directory.warm, [A, B])
-        assert held_up.arrived.wait(WAIT_SECONDS)
-        asked = pool.submit(directory.get, A)
-        ivs.on_ask = lambda: None
+        assert blocked.started.wait(WAIT_SECONDS)
+        waiting = pool.submit(directory.get, A)
+        ivs.on_lookup = lambda: None
         directory.warm([A, B])
         assert directory.get(C).name == "answer 1"
-        held_up.go_on.set()
+        blocked.proceed.set()
         warming.result(WAIT_SECONDS)
-        assert asked.result(WAIT_SECONDS).name == "call 1"
+        assert waiting.result(WAIT_SECONDS).name == "call 1"
     assert len(ivs.calls) == 1
-    assert ivs.asked == [C]
+    assert ivs.lookups == [C]
 
 
-def test_who_waited_for_a_call_that_failed_asks_alone(
+def test_get_that_waited_for_a_failed_batch_looks_the_channel_up_separately(
     directory: ChannelDirectory, ivs: StagedIvs
 ) -> None:
-    """A call that fails costs no other request its answer."""
-    ivs.error_together = DENIED
-    held_up = ivs.on_ask = HeldUp()
+    """A failed batch fails no other request."""
+    ivs.batch_error = DENIED
+    blocked = ivs.on_lookup = BlockedLookup()
     with ThreadPoolExecutor(2) as pool:
         warming = pool.submit(directory.warm, [A, B])
-        assert held_up.arrived.wait(WAIT_SECONDS)
-        asked = pool.submit(directory.get, A)
-        held_up.go_on.set()
+        assert blocked.started.wait(WAIT_SECONDS)
+        waiting = pool.submit(directory.get, A)
+        blocked.proceed.set()
         warming.result(WAIT_SECONDS)
-        assert asked.result(WAIT_SECONDS).name == "answer 1"
+        assert waiting.result(WAIT_SECONDS).name == "answer 1"
 
 
-def test_after_a_fault_in_a_call_nobody_waits_for_it(
+def test_after_a_bug_in_a_batch_no_thread_waits_for_it(
     directory: ChannelDirectory, ivs: StagedIvs
 ) -> None:
-    """The fault is told, and the next asker asks."""
-    ivs.error_together = RuntimeError("a fault of ours")
+    """The unexpected exception is raised, and the next call runs a new lookup."""
+    ivs.batch_error = RuntimeError("a bug")
     with pytest.raises(RuntimeError):
         directory.warm([A, B])
     assert directory.get(A).name == "answer 1"
-    ivs.error_together = None
+    ivs.batch_error = None
     directory.warm([B, C])
     assert directory.get(B).name == "call 2"
 
 
-def test_under_many_threads_no_channel_has_two_look_ups_at_once(clock: ManualClock) -> None:
-    """Answers that are never fresh; eight threads that warm and ask, six channels."""
-    under_way: dict[ChannelArn, int] = {}
+def test_with_many_threads_no_channel_has_two_lookups_in_flight(clock: ManualClock) -> None:
+    """Answers that are never fresh; eight threads that call `warm` and `get`; six channels."""
+    in_flight: dict[ChannelArn, int] = {}
     most = 0
     lock = threading.Lock()
     pause = threading.Event()
     arns = [arn_of(name) for name in "abcdef"]
 
-    def get_channels(asked: list[ChannelArn]) -> dict[ChannelArn, Channel | ChannelNotFound]:
+    def get_channels(batch: list[ChannelArn]) -> dict[ChannelArn, Channel | ChannelNotFound]:
         nonlocal most
         with lock:
-            for arn in asked:
-                under_way[arn] = under_way.get(arn, 0) + 1
-            most = max(most, *under_way.values())
+            for arn in batch:
+                in_flight[arn] = in_flight.get(arn, 0) + 1
+            most = max(most, *in_flight.values())
         pause.wait(0.001)
         with lock:
-            for arn in asked:
-                under_way[arn] -= 1
-            if len(asked) > 1 and asked[0] == arns[0]:
+            for arn in batch:
+                in_flight[arn] -= 1
+            if len(batch) > 1 and batch[0] == arns[0]:
                 raise UNAVAILABLE
         return {
             arn: Channel(arn, "", is_private=True, playback_url="https://e.net/x.m3u8")
-            for arn in asked
+            for arn in batch
         }
 
     def get_channel(arn: ChannelArn) -> Channel:
@@ -243,93 +242,97 @@ def test_under_many_threads_no_channel_has_two_look_ups_at_once(clock: ManualClo
 
     terms = DirectoryTerms(fresh_seconds=0, usable_while_failing_seconds=0, negative_seconds=0)
     directory = ChannelDirectory(
-        get_channel, lambda asked: get_channels(list(asked)), clock, terms, dice()
+        get_channel, lambda batch: get_channels(list(batch)), clock, terms, seeded_random()
     )
 
-    def ask(number: int) -> Channel:
+    def warm_and_get(number: int) -> Channel:
         directory.warm(arns[number % 3 :])
         return directory.get(arns[number % 6])
 
     with ThreadPoolExecutor(8) as pool:
-        asked = [pool.submit(ask, number) for number in range(240)]
-        assert len([each.result(WAIT_SECONDS) for each in asked]) == 240
+        results = [pool.submit(warm_and_get, number) for number in range(240)]
+        assert len([each.result(WAIT_SECONDS) for each in results]) == 240
     assert most == 1
 
 
 class AnyOrderOfEvents(RuleBasedStateMachine):
-    """A directory that is warmed tells what one that never is may tell, whatever happens."""
+    """In any order of events, `warm` does not change which answers the rules allow."""
 
     def __init__(self) -> None:
         super().__init__()
         self.clock = ManualClock()
         self.ivs = StagedIvs()
         self.directory = ChannelDirectory(
-            self.ivs.get_channel, self.ivs.get_channels, self.clock, DirectoryTerms(), dice()
+            self.ivs.get_channel,
+            self.ivs.get_channels,
+            self.clock,
+            DirectoryTerms(),
+            seeded_random(),
         )
         self.good: dict[ChannelArn, float] = {}
 
     @rule(seconds=st.sampled_from([0.1, 9.9, 10.0, 270.0, 300.0, 80_000.0]))
     def time_passes(self, seconds: float) -> None:
-        """The clock goes on."""
+        """The clock moves forward."""
         self.clock.advance(seconds)
 
     @rule(
-        alone=st.sampled_from([None, NOT_FOUND, UNAVAILABLE, DENIED]),
-        together=st.sampled_from([None, UNAVAILABLE, DENIED]),
+        error=st.sampled_from([None, NOT_FOUND, UNAVAILABLE, DENIED]),
+        batch_error=st.sampled_from([None, UNAVAILABLE, DENIED]),
         absent=st.sets(st.sampled_from([A, B, C])),
-        unclear=st.sets(st.sampled_from([A, B, C])),
+        unanswered=st.sets(st.sampled_from([A, B, C])),
     )
-    def the_health_of_ivs_changes(
+    def ivs_fails_or_recovers(
         self,
-        alone: Exception | None,
-        together: Exception | None,
+        error: Exception | None,
+        batch_error: Exception | None,
         absent: set[ChannelArn],
-        unclear: set[ChannelArn],
+        unanswered: set[ChannelArn],
     ) -> None:
-        """From now on IVS answers so."""
-        self.ivs.error, self.ivs.error_together = alone, together
-        # A call for several never fails for want of one: that is told of the channel.
-        if isinstance(alone, ChannelNotFound):
-            self.ivs.error_together = together or UNAVAILABLE
-        self.ivs.absent, self.ivs.unclear = absent, unclear
+        """From now on, IVS raises these errors, or answers."""
+        self.ivs.error, self.ivs.batch_error = error, batch_error
+        # A missing channel never fails a whole batch call: the answer has an error for it.
+        if isinstance(error, ChannelNotFound):
+            self.ivs.batch_error = batch_error or UNAVAILABLE
+        self.ivs.absent, self.ivs.unanswered = absent, unanswered
 
     @rule(arns=st.lists(st.sampled_from([A, B, C])))
-    def a_batch_is_looked_ahead(self, arns: list[ChannelArn]) -> None:
-        """Never raises; what the call said is noted."""
+    def channels_are_warmed(self, arns: list[ChannelArn]) -> None:
+        """Never raises; the test records the answers of each call."""
         before = len(self.ivs.calls)
         now = self.clock.monotonic()
         self.directory.warm(arns)
         for call in self.ivs.calls[before:]:
             assert 1 < len(call) == len(set(call)) <= 50
-            if self.ivs.error or self.ivs.error_together:
+            if self.ivs.error or self.ivs.batch_error:
                 continue
-            for arn in set(call) - self.ivs.unclear:
+            for arn in set(call) - self.ivs.unanswered:
                 if arn in self.ivs.absent:
                     self.good.pop(arn, None)
                 else:
                     self.good[arn] = now
 
     @rule(arn=st.sampled_from([A, B, C]))
-    def somebody_asks(self, arn: ChannelArn) -> None:
-        """A good answer as long as one may serve, and otherwise a refusal."""
+    def a_caller_gets_a_channel(self, arn: ChannelArn) -> None:
+        """Returns the good answer until it expires, and raises an error afterwards."""
         now = self.clock.monotonic()
-        before = len(self.ivs.asked)
+        before = len(self.ivs.lookups)
         try:
-            told: Channel | None = self.directory.get(arn)
+            answer: Channel | None = self.directory.get(arn)
         except (ChannelNotFound, IvsUnavailable):
-            told = None
-        if len(self.ivs.asked) > before:
+            answer = None
+        if len(self.ivs.lookups) > before:
             if self.ivs.error is None:
                 self.good[arn] = now
             elif isinstance(self.ivs.error, ChannelNotFound):
                 self.good.pop(arn, None)
         is_usable = arn in self.good and now - self.good[arn] <= 86_400
-        assert (told is not None) == is_usable
+        assert (answer is not None) == is_usable
 
     @invariant()
-    def no_look_up_is_left_behind(self) -> None:
-        """Nobody can wait for a look-up that has ended."""
-        assert not self.directory._flights
+    def no_finished_lookup_is_in_flight(self) -> None:
+        """No thread can wait for a lookup that has ended."""
+        assert not self.directory._in_flight
 
 
 TestAnyOrderOfEvents = AnyOrderOfEvents.TestCase

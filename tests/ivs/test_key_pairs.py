@@ -1,4 +1,4 @@
-"""Playback key pairs where IVS fails midway; the plain way is tested against Local IVS."""
+"""Playback key pairs when IVS fails; test_against_local_ivs.py tests them without failures."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ FINGERPRINT = "98:0d:1a:a0:19:96:1e:ea:0a:0a:2c:9a:42:19:2b:e7"
 
 @pytest.fixture
 def key_pairs() -> Iterator[IvsKeyPairs]:
-    """The region's key pairs; one try a call, 0.3 s at most."""
+    """The region's key pairs; one attempt for each call, at most 0.3 s."""
     clients = AwsClients(AwsTerms(read_timeout_seconds=0.3, max_attempts=1))
     yield IvsKeyPairs(clients, Region("us-west-2"))
     clients.close()
@@ -31,7 +31,7 @@ def key_pairs() -> Iterator[IvsKeyPairs]:
 
 @pytest.fixture
 def serve(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Serve]:
-    """Starts a server with a script, where boto3 finds it."""
+    """Starts a server with a script, at the endpoint that boto3 uses."""
     started: list[FaultyServer] = []
 
     def start(*script: Answer | Fault) -> FaultyServer:
@@ -62,12 +62,14 @@ def described(arn: PlaybackKeyArn) -> Answer:
 
 
 def held(arn: PlaybackKeyArn) -> HeldKeyPair:
-    """What is made of `described`."""
+    """The key pair that `described` describes."""
     return HeldKeyPair(arn, "n", FINGERPRINT, {"team": "video"})
 
 
-def test_every_page_is_read_and_every_pair_asked_for(key_pairs: IvsKeyPairs, serve: Serve) -> None:
-    """Two pages, and a get for each pair since the list has no fingerprints."""
+def test_every_page_is_read_and_every_key_pair_is_fetched(
+    key_pairs: IvsKeyPairs, serve: Serve
+) -> None:
+    """Two pages, and one call for each key pair, because the list has no fingerprints."""
     server = serve(
         listed(FIRST, next_token="more"), listed(SECOND), described(FIRST), described(SECOND)
     )
@@ -81,27 +83,27 @@ def test_every_page_is_read_and_every_pair_asked_for(key_pairs: IvsKeyPairs, ser
     assert server.requests[1].body["nextToken"] == "more"
 
 
-def test_a_pair_that_vanishes_between_list_and_get_is_left_out(
+def test_a_key_pair_that_is_deleted_between_list_and_get_is_left_out(
     key_pairs: IvsKeyPairs, serve: Serve
 ) -> None:
-    """Another process deleted it meanwhile."""
+    """Another process has deleted it."""
     serve(listed(FIRST, SECOND), refusal(404, "ResourceNotFoundException"), described(SECOND))
     assert key_pairs.held() == (held(SECOND),)
 
 
-def test_a_get_that_fails_is_never_read_as_a_pair_that_is_gone(
+def test_a_failed_get_never_looks_like_a_deleted_key_pair(
     key_pairs: IvsKeyPairs, serve: Serve
 ) -> None:
-    """Throttled halfway, nothing is told rather than half of it."""
+    """If the second call is throttled, the whole listing fails: it is never incomplete."""
     serve(listed(FIRST, SECOND), described(FIRST), refusal(429, "ThrottlingException"))
-    with pytest.raises(IvsUnavailable, match="throttles GetPlaybackKeyPair"):
+    with pytest.raises(IvsUnavailable, match="GetPlaybackKeyPair"):
         key_pairs.held()
 
 
-def test_an_import_sends_the_public_half_as_pem_with_its_name_and_tags(
+def test_an_import_sends_the_public_key_as_pem_with_its_name_and_tags(
     key_pairs: IvsKeyPairs, serve: Serve
 ) -> None:
-    """And gives back what IVS made of it."""
+    """And returns the key pair that IVS created."""
     server = serve(described(FIRST))
     public_key = LocalSigner.generate().public_key
     pair = key_pairs.import_pair(public_key, name="spring", tags={"team": "video"})
@@ -126,7 +128,7 @@ def test_an_import_sends_the_public_half_as_pem_with_its_name_and_tags(
 def test_a_refused_import_keeps_the_code_of_ivs(
     status: int, code: str, key_pairs: IvsKeyPairs, serve: Serve
 ) -> None:
-    """The rotator decides by it."""
+    """The rotator's next step depends on it."""
     serve(refusal(status, code))
     with pytest.raises(IvsRefused) as caught:
         key_pairs.import_pair(LocalSigner.generate().public_key, name="", tags={})
@@ -136,14 +138,14 @@ def test_a_refused_import_keeps_the_code_of_ivs(
 def test_an_import_whose_answer_was_lost_is_unavailability(
     key_pairs: IvsKeyPairs, serve: Serve
 ) -> None:
-    """Whether IVS made the pair is not known."""
-    serve(Fault.DROPPED_LINE)
+    """It is unknown whether IVS created the key pair."""
+    serve(Fault.DROPPED_CONNECTION)
     with pytest.raises(IvsUnavailable):
         key_pairs.import_pair(LocalSigner.generate().public_key, name="", tags={})
 
 
-def test_a_delete_of_what_is_gone_already_is_done(key_pairs: IvsKeyPairs, serve: Serve) -> None:
-    """A delete that is run again succeeds."""
+def test_deleting_a_deleted_key_pair_succeeds(key_pairs: IvsKeyPairs, serve: Serve) -> None:
+    """A delete can be repeated."""
     server = serve(refusal(404, "ResourceNotFoundException"))
     key_pairs.delete(FIRST)
     assert server.requests[0].body == {"arn": str(FIRST)}
@@ -154,27 +156,29 @@ def test_a_delete_of_what_is_gone_already_is_done(key_pairs: IvsKeyPairs, serve:
     [
         (refusal(403, "AccessDeniedException"), IvsRefused),
         (refusal(429, "TooManyRequestsException"), IvsUnavailable),
-        (Fault.SILENCE, IvsUnavailable),
+        (Fault.NO_RESPONSE, IvsUnavailable),
     ],
 )
-def test_a_delete_that_ivs_did_not_confirm_is_never_taken_for_done(
+def test_a_delete_that_ivs_did_not_confirm_fails(
     fault: Answer | Fault, error: type[Exception], key_pairs: IvsKeyPairs, serve: Serve
 ) -> None:
-    """Rule 8: a private half is destroyed only after IVS has confirmed."""
+    """Rule 8: a private key is destroyed only after IVS has confirmed the delete."""
     serve(fault)
     with pytest.raises(error):
         key_pairs.delete(FIRST)
 
 
-def test_a_pair_that_ivs_does_not_hold_is_not_found(key_pairs: IvsKeyPairs, serve: Serve) -> None:
-    """The error comes from IVS's own 404."""
+def test_a_key_pair_that_ivs_does_not_hold_is_not_found(
+    key_pairs: IvsKeyPairs, serve: Serve
+) -> None:
+    """IVS answers 404."""
     serve(refusal(404, "ResourceNotFoundException"))
     with pytest.raises(NotFound):
         key_pairs.get(FIRST)
 
 
-def test_the_endpoint_is_where_this_region_is_asked(key_pairs: IvsKeyPairs, serve: Serve) -> None:
-    """A ring is bound to it."""
+def test_the_endpoint_is_the_url_of_the_calls(key_pairs: IvsKeyPairs, serve: Serve) -> None:
+    """The ring is bound to it."""
     server = serve(listed())
     assert key_pairs.endpoint == server.url
     assert key_pairs.held() == ()

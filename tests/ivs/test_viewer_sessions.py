@@ -1,4 +1,4 @@
-"""Sessions of viewers revoked in Local IVS, twenty a call, and what fails among them."""
+"""Viewer sessions are revoked in Local IVS, twenty viewers a call; failures are returned."""
 
 from __future__ import annotations
 
@@ -34,8 +34,10 @@ def _clients(ivs: LocalIvsServer) -> Iterator[AwsClients]:
     clients.close()
 
 
-def test_a_named_viewer_stops_and_others_go_on(ivs: LocalIvsServer, clients: AwsClients) -> None:
-    """The version goes with each viewer, so that sessions up to that second are hit."""
+def test_playback_stops_for_the_revoked_viewer_only(
+    ivs: LocalIvsServer, clients: AwsClients
+) -> None:
+    """Each viewer is sent with the version, so sessions up to that second are revoked."""
     account = Account(ivs, "123456789012")
     channel, pair = account.create_channel(), KeyPair()
     account.import_key(pair)
@@ -58,10 +60,10 @@ def test_a_named_viewer_stops_and_others_go_on(ivs: LocalIvsServer, clients: Aws
         player.watch(channel, token("alice", NOW + 1))
 
 
-def test_twenty_viewers_go_in_a_call_and_two_calls_in_a_second(
+def test_there_are_twenty_viewers_in_a_call_and_two_calls_a_second(
     ivs: LocalIvsServer, clients: AwsClients
 ) -> None:
-    """41 viewers are three calls, with half a second before the second and the third."""
+    """41 viewers need three calls, with 0.5 s before the second and the third."""
     arn = ChannelArn.parse(Account(ivs, "123456789012").create_channel().arn)
     viewers = [Viewer(arn, f"viewer-{n}") for n in range(41)]
     clock = ManualClock()
@@ -72,10 +74,8 @@ def test_twenty_viewers_go_in_a_call_and_two_calls_in_a_second(
     assert clock.sleeps == [0.5, 0.5]
 
 
-def test_what_fails_in_a_call_that_succeeds_is_told(
-    ivs: LocalIvsServer, clients: AwsClients
-) -> None:
-    """A partial failure rides on HTTP 200."""
+def test_a_partial_failure_is_returned(ivs: LocalIvsServer, clients: AwsClients) -> None:
+    """The call itself succeeds with HTTP 200."""
     arn = ChannelArn.parse(Account(ivs, "123456789012").create_channel().arn)
     lost = Viewer(MISSING, "bob")
 
@@ -86,6 +86,6 @@ def test_what_fails_in_a_call_that_succeeds_is_told(
     assert batch.failures == (NotRevoked(lost, "ResourceNotFoundException"),)
 
 
-def test_no_viewers_are_no_call(clients: AwsClients) -> None:
-    """IVS takes no empty batch."""
+def test_without_viewers_there_is_no_call(clients: AwsClients) -> None:
+    """IVS does not accept an empty batch."""
     assert list(revoke_sessions(clients, OREGON, [], ManualClock(), versions_up_to=NOW)) == []

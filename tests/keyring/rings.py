@@ -1,4 +1,4 @@
-"""Rings and pairs for the keyring's tests, by hand."""
+"""Example rings and key pairs for the tests of the keyring."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ TERMS = Terms(
     longest_ttl_seconds=3_600,
     clock_skew_seconds=10,
 )
-DRAIN_SECONDS = 3_740  # 120 + 3,600 + 2 times 10, by hand.
+DRAIN_SECONDS = 3_740  # 120 + 3,600 + 2 * 10, calculated by hand.
 
 
 @cache
 def public_key(key_id: str) -> PublicKey:
-    """A public half of that key pair's own."""
+    """A public key for that key ID, always the same one."""
     return LocalSigner.generate().public_key
 
 
 def arn(key_id: str) -> PlaybackKeyArn:
-    """The ARN that IVS gave the pair."""
+    """The ARN of that key pair in IVS."""
     return PlaybackKeyArn(REGION, ACCOUNT_ID, f"in-ivs-{key_id}")
 
 
 def pair(key_id: str, state: KeyState, **changes: object) -> KeyPair:
-    """A pair of that state, made long ago, with what the state implies."""
+    """A key pair in that state, created 90,000 s ago, with the fields that the state implies."""
     fields: dict[str, object] = {
         "key_id": key_id,
         "state": state,
@@ -47,19 +47,17 @@ def pair(key_id: str, state: KeyState, **changes: object) -> KeyPair:
         fields |= {"arn": arn(key_id), "published_at": EXAMPLE_NOW - 80_000}
     if state in (KeyState.ACTIVE, KeyState.RETIRING, KeyState.RETIRED):
         fields |= {"activated_at": EXAMPLE_NOW - 70_000}
-    return KeyPair(**fields | changes)  # type: ignore[arg-type] # Fields by name, checked at once.
+    return KeyPair(**fields | changes)  # type: ignore[arg-type] # Fields by name; the constructor checks them.
 
 
 def ring(*pairs: KeyPair, rotation_request: bool = False) -> Ring:
-    """A ring of those pairs."""
-    with_rotation_request = (
-        RotationRequest(EXAMPLE_NOW, "ann@desk", "monthly") if rotation_request else None
-    )
-    return Ring(REGION, ACCOUNT_ID, ENDPOINT, DEPLOYMENT, TERMS, pairs, with_rotation_request)
+    """A ring of those key pairs, with or without a rotation request."""
+    request = RotationRequest(EXAMPLE_NOW, "ann@desk", "monthly") if rotation_request else None
+    return Ring(REGION, ACCOUNT_ID, ENDPOINT, DEPLOYMENT, TERMS, pairs, request)
 
 
 def held(*key_ids: str, deployment: str | None = None) -> Sequence[HeldKeyPair]:
-    """Those pairs as IVS holds them, tagged with that deployment if one is given."""
+    """Those key pairs as IVS holds them, tagged with `deployment` if one is given."""
     tags = {"tokensvc:deployment": deployment} if deployment else {}
     return [
         HeldKeyPair(arn(key_id), f"tokensvc-{key_id}", public_key(key_id).fingerprint, tags)

@@ -1,4 +1,4 @@
-"""A region that the settings no longer name: its tokens play on, and nothing of it stays."""
+"""A region that was removed from the settings: its tokens stay valid, then its keys are removed."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ PENDING, PUBLISHED, ACTIVE, RETIRING, RETIRED = KeyState
 @pytest.fixture(name="world")
 def _world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     with world_in(tmp_path, monkeypatch) as world:
-        world.settle()
+        world.create_active_and_standby()
         yield world
 
 
-def test_a_region_is_left_after_the_drain_of_its_last_tokens(world: World) -> None:
-    """The standby goes at once, what signed 3,740 s later; IVS and custody are empty then."""
+def test_decommissioning_removes_every_key_after_the_drain(world: World) -> None:
+    """The standby is removed at once, the active key after 3,740 s, from IVS and custody."""
     old, standby = world.ring.pairs
 
     observation = world.reconcile(world.rotator(decommissioning=True))
@@ -42,8 +42,8 @@ def test_a_region_is_left_after_the_drain_of_its_last_tokens(world: World) -> No
     assert list(world.custody.key_ids()) == []
 
 
-def test_the_key_set_names_what_may_still_play_while_a_region_is_left(world: World) -> None:
-    """The withdrawn standby has signed nothing, and is not in it."""
+def test_the_key_set_keeps_the_draining_key_of_a_decommissioned_region(world: World) -> None:
+    """The withdrawn standby has signed nothing and is not in the key set."""
     old = world.ring.pairs[0]
     world.reconcile(world.rotator(decommissioning=True))
 
@@ -51,8 +51,8 @@ def test_the_key_set_names_what_may_still_play_while_a_region_is_left(world: Wor
         assert view.public_keys(world.moment()) == [old.public_key]
 
 
-def test_a_region_that_comes_back_gets_a_fresh_key(world: World) -> None:
-    """Adding it again is an ordinary reconcile; the old key drains on."""
+def test_a_region_that_is_added_again_gets_a_new_key(world: World) -> None:
+    """An ordinary reconcile creates the key; the old key continues to drain."""
     world.reconcile(world.rotator(decommissioning=True))
 
     world.reconcile()
@@ -62,11 +62,11 @@ def test_a_region_that_comes_back_gets_a_fresh_key(world: World) -> None:
     assert [pair.state for pair in world.ring.pairs] == [RETIRING, RETIRED, ACTIVE, PUBLISHED]
 
 
-def test_nothing_new_begins_in_a_region_that_is_left(world: World) -> None:
-    """Neither a pair nor a rotation; the refusal names the setting."""
-    leaving = world.rotator(decommissioning=True)
+def test_a_decommissioned_region_refuses_new_key_pairs_and_rotations(world: World) -> None:
+    """The refusal names the setting."""
+    rotator = world.rotator(decommissioning=True)
 
     with pytest.raises(RotationRefused, match=r"ivs\.regions"):
-        leaving.generate("one more")
+        rotator.generate("one more")
     with pytest.raises(RotationRefused, match=r"ivs\.regions"):
-        leaving.request_rotation("monthly")
+        rotator.request_rotation("monthly")

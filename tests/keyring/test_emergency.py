@@ -1,4 +1,4 @@
-"""Rule 10: a stolen key is dead in seconds, and viewers get tokens by another."""
+"""Rule 10: a compromised key is removed at once, and another key signs new tokens."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from tests.keyring.rings import TERMS
-from tests.keyring.world import LosesAnswers, World, world_in
+from tests.keyring.world import LossyKeyPairs, World, world_in
 from tokensvc.errors import IvsUnavailable, KeyNotFound, NoSigningKey, RotationRefused
 from tokensvc.keyring.model import Act, KeyState, Ring
 from tokensvc.keyring.rotation import Done
@@ -29,43 +29,43 @@ def states(ring: Ring) -> list[KeyState]:
     return [pair.state for pair in ring.pairs]
 
 
-def import_strangers(world: World, count: int) -> None:
-    """Take that many slots as somebody else."""
+def import_foreign_pairs(world: World, count: int) -> None:
+    """Occupy that many slots with foreign key pairs."""
     for _ in range(count):
         key = PublicKey.of(ec.generate_private_key(ec.SECP384R1()).public_key())
         world.ivs.client().import_playback_key_pair(publicKeyMaterial=key.pem)
 
 
 def held_fingerprints(world: World) -> list[str]:
-    """What IVS holds."""
+    """The fingerprints of the key pairs in IVS."""
     return [held.fingerprint for held in world.key_pairs.held()]
 
 
 def test_revoking_the_active_key_switches_to_the_standby_at_once(world: World) -> None:
-    """No drain: the stolen key is gone from IVS and custody in the same run."""
-    world.settle()
-    stolen, standby = world.ring.pairs
+    """No drain: the same run removes the compromised key from IVS and custody."""
+    world.create_active_and_standby()
+    compromised, standby = world.ring.pairs
 
-    world.rotator().revoke([stolen.key_id], "laptop lost")
+    world.rotator().revoke([compromised.key_id], "laptop lost")
     assert isinstance(world.reconcile(), Done)
 
     assert states(world.ring) == [RETIRED, ACTIVE, PUBLISHED]
     with world.view() as view:
         assert view.active(world.moment()).signer.public_key == standby.public_key
-    assert stolen.public_key is not None
-    assert stolen.public_key.fingerprint not in held_fingerprints(world)
-    assert stolen.key_id not in world.custody.key_ids()
+    assert compromised.public_key is not None
+    assert compromised.public_key.fingerprint not in held_fingerprints(world)
+    assert compromised.key_id not in world.custody.key_ids()
 
 
-def test_a_young_standby_signs_without_the_publish_delay(world: World) -> None:
-    """The delay of rule 2 protects viewers from a slow import; a thief is worse."""
+def test_an_emergency_switch_skips_the_publish_delay(world: World) -> None:
+    """The delay of rule 2 protects against a slow import; a compromised key is worse."""
     world.reconcile()
     world.clock.advance(TERMS.publish_delay_seconds)
     world.reconcile()
-    stolen, young = world.ring.pairs
+    compromised, young = world.ring.pairs
     assert young.published_at == world.clock.now()
 
-    world.rotator().revoke([stolen.key_id], "laptop lost")
+    world.rotator().revoke([compromised.key_id], "laptop lost")
     world.reconcile()
 
     assert world.ring.active is not None
@@ -73,11 +73,11 @@ def test_a_young_standby_signs_without_the_publish_delay(world: World) -> None:
 
 
 def test_revoking_the_standby_leaves_the_active_key_alone(world: World) -> None:
-    """What doesn't sign just goes, and the next standby is made."""
-    world.settle()
-    active, stolen = world.ring.pairs
+    """The standby is removed, and the next standby is created."""
+    world.create_active_and_standby()
+    active, compromised = world.ring.pairs
 
-    world.rotator().revoke([stolen.key_id], "laptop lost")
+    world.rotator().revoke([compromised.key_id], "laptop lost")
     world.reconcile()
 
     assert states(world.ring) == [ACTIVE, RETIRED, PUBLISHED]
@@ -85,110 +85,109 @@ def test_revoking_the_standby_leaves_the_active_key_alone(world: World) -> None:
     assert world.ring.active.key_id == active.key_id
 
 
-def test_revoking_all_ends_with_a_fresh_key_that_signs(world: World) -> None:
-    """What was in custody is treated as stolen: none of it is left anywhere."""
-    world.settle()
+def test_revoking_all_ends_with_a_new_active_key(world: World) -> None:
+    """Every key pair in the ring is treated as compromised; none is left in IVS or custody."""
+    world.create_active_and_standby()
     world.rotator().request_rotation("monthly")
     world.reconcile()
-    stolen = world.ring.pairs
+    compromised = world.ring.pairs
     assert states(world.ring) == [RETIRING, ACTIVE, PUBLISHED]
 
-    world.rotator().revoke([pair.key_id for pair in stolen], "custody read by a stranger")
+    world.rotator().revoke([pair.key_id for pair in compromised], "custody copied")
     assert isinstance(world.reconcile(), Done)
 
     assert states(world.ring) == [RETIRED, RETIRED, RETIRED, ACTIVE, PUBLISHED]
-    for pair in stolen:
+    for pair in compromised:
         assert pair.public_key is not None
         assert pair.public_key.fingerprint not in held_fingerprints(world)
         assert pair.key_id not in world.custody.key_ids()
 
 
-def test_the_key_that_signs_goes_last_while_there_is_a_slot_for_a_fresh_one(world: World) -> None:
-    """At no step is there no key that signs."""
-    world.settle()
+def test_the_active_key_is_removed_last_while_a_slot_for_a_new_key_is_free(world: World) -> None:
+    """A key is active before every step."""
+    world.create_active_and_standby()
     signing: list[bool] = []
 
-    world.rotator().revoke([pair.key_id for pair in world.ring.pairs], "custody read")
+    world.rotator().revoke([pair.key_id for pair in world.ring.pairs], "custody copied")
     world.rotator().reconcile(lambda _: signing.append(world.ring.active is not None))
 
     assert signing
     assert all(signing)
 
 
-def test_strangers_in_the_slots_do_not_save_a_stolen_key(world: World) -> None:
-    """With no slot for a fresh pair the stolen one goes first; nothing signs in between."""
+def test_foreign_pairs_in_the_slots_do_not_prevent_a_revocation(world: World) -> None:
+    """Without a slot for a new key pair the compromised one is removed first; then none signs."""
     world.reconcile()
     world.clock.advance(TERMS.publish_delay_seconds)
-    import_strangers(world, 2)
+    import_foreign_pairs(world, 2)
     world.reconcile()
     assert states(world.ring) == [ACTIVE]
-    stolen = world.ring.pairs[0]
+    compromised = world.ring.pairs[0]
 
-    world.rotator().revoke([stolen.key_id], "laptop lost")
+    world.rotator().revoke([compromised.key_id], "laptop lost")
     world.reconcile()
 
     assert states(world.ring) == [RETIRED, ACTIVE]
     assert len(held_fingerprints(world)) == 3
-    assert stolen.public_key is not None
-    assert stolen.public_key.fingerprint not in held_fingerprints(world)
+    assert compromised.public_key is not None
+    assert compromised.public_key.fingerprint not in held_fingerprints(world)
 
 
-def test_a_stolen_pair_whose_import_was_lost_leaves_ivs_too(world: World) -> None:
-    """Its ARN was never recorded, so the fingerprint finds it."""
+def test_revoking_deletes_a_pair_whose_import_answer_was_lost(world: World) -> None:
+    """Its ARN was never recorded, so it is found by its fingerprint."""
     key_id = world.rotator().generate("first").key_id
-    rotator = world.rotator(key_pairs=LosesAnswers(world.key_pairs, {"import"}))
+    rotator = world.rotator(key_pairs=LossyKeyPairs(world.key_pairs, {"import"}))
     with pytest.raises(IvsUnavailable):
         rotator.import_pair(key_id, "first")
-    stolen = world.ring.pair(key_id).public_key
-    assert stolen is not None
-    assert stolen.fingerprint in held_fingerprints(world)
+    compromised = world.ring.pair(key_id).public_key
+    assert compromised is not None
+    assert compromised.fingerprint in held_fingerprints(world)
 
     world.rotator().revoke([key_id], "laptop lost")
     world.reconcile()
 
     assert world.ring.pair(key_id).state is RETIRED
-    assert stolen.fingerprint not in held_fingerprints(world)
+    assert compromised.fingerprint not in held_fingerprints(world)
 
 
-def test_the_private_half_goes_at_once_even_when_ivs_does_not_answer(world: World) -> None:
-    """Rule 8; it is not called retired until IVS confirms, and a warning says so."""
-    world.settle()
-    active, stolen = world.ring.pairs
-    lossy = LosesAnswers(world.key_pairs, {"delete"})
+def test_a_revoked_private_key_is_destroyed_at_once_when_ivs_does_not_answer(world: World) -> None:
+    """Rule 8: the key is not retired until IVS confirms the delete, and a warning names it."""
+    world.create_active_and_standby()
+    active, compromised = world.ring.pairs
+    lossy = LossyKeyPairs(world.key_pairs, {"delete"})
 
-    world.rotator().revoke([stolen.key_id], "laptop lost")
+    world.rotator().revoke([compromised.key_id], "laptop lost")
     with pytest.raises(IvsUnavailable):
         world.reconcile(world.rotator(key_pairs=lossy))
 
-    assert stolen.key_id not in world.custody.key_ids()
-    assert world.ring.pair(stolen.key_id).state is RETIRING
+    assert compromised.key_id not in world.custody.key_ids()
+    assert world.ring.pair(compromised.key_id).state is RETIRING
     with world.view() as view:
-        assert view.warnings(world.moment()) == [
-            f"{stolen.key_id} was declared stolen, and IVS has not yet confirmed that it is gone."
-        ]
+        (warning,) = view.warnings(world.moment())
+        assert compromised.key_id in warning
     world.reconcile()
-    assert world.ring.pair(stolen.key_id).state is RETIRED
+    assert world.ring.pair(compromised.key_id).state is RETIRED
     assert world.ring.active is not None
     assert world.ring.active.key_id == active.key_id
 
 
-def test_a_stolen_half_is_destroyed_while_ivs_can_not_be_reached_at_all(world: World) -> None:
-    """Rule 8: at once means before anything is asked of IVS."""
-    world.settle()
-    stolen = world.ring.pairs[1]
-    unreachable = LosesAnswers(world.key_pairs, {"held"})
+def test_a_revoked_private_key_is_destroyed_before_the_first_call_to_ivs(world: World) -> None:
+    """Rule 8: it is destroyed even if IVS can't be reached at all."""
+    world.create_active_and_standby()
+    compromised = world.ring.pairs[1]
+    unreachable = LossyKeyPairs(world.key_pairs, {"held"})
 
-    world.rotator().revoke([stolen.key_id], "laptop lost")
+    world.rotator().revoke([compromised.key_id], "laptop lost")
     with pytest.raises(IvsUnavailable):
         world.reconcile(world.rotator(key_pairs=unreachable))
 
-    assert stolen.key_id not in world.custody.key_ids()
-    assert world.ring.pair(stolen.key_id).state is RETIRING
+    assert compromised.key_id not in world.custody.key_ids()
+    assert world.ring.pair(compromised.key_id).state is RETIRING
 
 
-def test_a_forced_rotation_during_a_drain_spends_the_standby(world: World) -> None:
-    """Rule 9: two keys drain, the standby signs, and the next one waits for a slot."""
-    world.settle()
+def test_a_forced_rotation_during_a_drain_uses_the_standby(world: World) -> None:
+    """Rule 9: two keys drain, the standby signs, and the next standby waits for a slot."""
+    world.create_active_and_standby()
     world.rotator().request_rotation("monthly")
     world.reconcile()
     world.clock.advance(TERMS.publish_delay_seconds)
@@ -197,13 +196,14 @@ def test_a_forced_rotation_during_a_drain_spends_the_standby(world: World) -> No
     world.reconcile()
 
     assert states(world.ring) == [RETIRING, RETIRING, ACTIVE]
-    with pytest.raises(RotationRefused, match="no standby to rotate to"):
+    with pytest.raises(RotationRefused) as refusal:
         world.rotator().request_rotation("and again", force=True)
+    assert "--force" not in refusal.value.hint
 
 
-def test_revoking_an_unknown_key_declares_nothing(world: World) -> None:
-    """A slip in one ID must not leave half of an order carried out."""
-    world.settle()
+def test_revoking_an_unknown_key_marks_no_key_compromised(world: World) -> None:
+    """One mistyped ID must not leave the command partly carried out."""
+    world.create_active_and_standby()
     known = world.ring.pairs[0].key_id
 
     with pytest.raises(KeyNotFound):
@@ -212,23 +212,23 @@ def test_revoking_an_unknown_key_declares_nothing(world: World) -> None:
     assert not any(pair.is_compromised for pair in world.ring.pairs)
 
 
-def test_a_region_without_an_active_key_signs_nothing(world: World) -> None:
-    """The refusal names the command that brings one."""
+def test_a_region_without_an_active_key_has_no_signing_key(world: World) -> None:
+    """The error names the command that activates one."""
     world.rotator().generate("first")
 
     with world.view() as view, pytest.raises(NoSigningKey, match="keys reconcile"):
         view.active(world.moment())
 
 
-def test_the_canary_does_not_keep_a_stolen_key_at_work(world: World) -> None:
-    """The edge may not know the fresh key yet; the history says what was done without."""
-    world.settle()
-    stolen = world.ring.pairs[0]
+def test_an_emergency_switch_skips_the_canary(world: World) -> None:
+    """The edge may not know the new key yet. The history records the urgent switch."""
+    world.create_active_and_standby()
+    compromised = world.ring.pairs[0]
 
     def never(signer: Signer) -> None:
-        raise RotationRefused("The edge answers 403.")
+        raise RotationRefused("The edge answered 403.")
 
-    world.rotator().revoke([stolen.key_id], "laptop lost")
+    world.rotator().revoke([compromised.key_id], "laptop lost")
     world.reconcile(world.rotator(canary=never))
 
     assert states(world.ring) == [RETIRED, ACTIVE, PUBLISHED]
@@ -236,8 +236,8 @@ def test_the_canary_does_not_keep_a_stolen_key_at_work(world: World) -> None:
     assert switch.why == "laptop lost (urgent: no publish delay)"
 
 
-def test_a_stolen_pair_whose_half_was_never_made_goes_too(world: World) -> None:
-    """A crash between the record and the making; the folder of custody is not even there."""
+def test_revoking_removes_a_pair_whose_private_key_was_never_generated(world: World) -> None:
+    """A crash after the record was saved: not even the folder of the custody exists."""
     world.rotator().ring()
     stored = world.store.load()
     assert stored is not None

@@ -1,4 +1,4 @@
-"""The plan of a rotation: its steps, its times and its slots, with nothing done."""
+"""The plan of a rotation: steps, times and occupied slots."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from tokensvc.keyring.rotation import Action
 PENDING, PUBLISHED, ACTIVE, RETIRING, RETIRED = KeyState
 
 
-def test_a_rotation_with_a_standby_is_planned_to_its_end() -> None:
-    """Switch and next standby now, the old key's end 3,740 s later; never more than three slots."""
-    with_rotation_request = ring(pair("a", ACTIVE), pair("b", PUBLISHED), rotation_request=True)
+def test_a_plan_with_a_standby_contains_every_step() -> None:
+    """Switch and new standby now, the old key is deleted after 3,740 s, at most three slots."""
+    requested = ring(pair("a", ACTIVE), pair("b", PUBLISHED), rotation_request=True)
 
-    steps = list(plan(with_rotation_request, held("a", "b"), EXAMPLE_NOW))
+    steps = list(plan(requested, held("a", "b"), EXAMPLE_NOW))
 
     assert [(s.step.action, s.at - EXAMPLE_NOW, s.slots_taken) for s in steps] == [
         (Action.SWITCH, 0, 2),
@@ -30,18 +30,18 @@ def test_a_rotation_with_a_standby_is_planned_to_its_end() -> None:
     assert [steps[n].step.key_id for n in (0, 5, 6, 7)] == ["b", "a", "a", "a"]
 
 
-def test_a_rotation_without_a_standby_waits_for_the_publish_delay() -> None:
+def test_a_plan_without_a_standby_waits_for_the_publish_delay() -> None:
     """60 s from the import to the switch."""
-    with_rotation_request = ring(pair("a", ACTIVE), rotation_request=True)
+    requested = ring(pair("a", ACTIVE), rotation_request=True)
 
-    steps = list(plan(with_rotation_request, held("a"), EXAMPLE_NOW, keep_standby=False))
+    steps = list(plan(requested, held("a"), EXAMPLE_NOW, keep_standby=False))
 
     switch = next(s for s in steps if s.step.action is Action.SWITCH)
     assert switch.at == EXAMPLE_NOW + 60
 
 
-def test_a_settled_ring_has_an_empty_plan() -> None:
-    """Nothing to do is said as nothing."""
-    settled = ring(pair("a", ACTIVE), pair("b", PUBLISHED))
+def test_a_ring_with_nothing_to_do_has_an_empty_plan() -> None:
+    """An active key and a standby, and no rotation request."""
+    complete = ring(pair("a", ACTIVE), pair("b", PUBLISHED))
 
-    assert list(plan(settled, held("a", "b"), EXAMPLE_NOW)) == []
+    assert list(plan(complete, held("a", "b"), EXAMPLE_NOW)) == []

@@ -1,4 +1,4 @@
-"""A state that is not this region's latest: an old copy, or an empty one beside others' pairs."""
+"""A state that is not the latest: an old copy, or an empty one beside another deployment."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def _world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
 
 @pytest.fixture(name="laptop")
 def _laptop(world: World, tmp_path: Path) -> Iterator[Rotator]:
-    """A rotator with a state and a custody of its own, and the same AWS credentials."""
+    """A rotator with its own state and custody, and the same AWS credentials."""
     state = SqliteState(tmp_path / "laptop" / "state.sqlite3", world.clock)
     custody = FileCustody(tmp_path / "laptop" / "keys", bytes(32), world.clock)
     yield Rotator(
@@ -39,8 +39,8 @@ def _laptop(world: World, tmp_path: Path) -> Iterator[Rotator]:
     state.close()
 
 
-def rotate_to_the_end(world: World) -> None:
-    """One whole rotation, the old key gone."""
+def complete_rotation(world: World) -> None:
+    """Do a whole rotation, including the removal of the old key."""
     world.rotator().request_rotation("monthly")
     world.reconcile()
     world.clock.advance(DRAIN_SECONDS)
@@ -48,33 +48,35 @@ def rotate_to_the_end(world: World) -> None:
 
 
 def restore(world: World, copy: Ring) -> None:
-    """Put that ring in the place of the present one."""
+    """Replace the current ring with that copy."""
     stored = world.store.load()
     assert stored is not None
     world.store.save(copy, replacing=stored.version)
 
 
-def test_a_state_from_before_two_rotations_touches_nothing(world: World) -> None:
-    """The refusal says that the key is not in IVS, and what to do; IVS and custody stay."""
-    world.settle()
+def test_a_state_from_before_two_rotations_changes_nothing(world: World) -> None:
+    """The refusal names the active key that IVS does not hold. IVS and custody are unchanged."""
+    world.create_active_and_standby()
     copy = world.ring
-    rotate_to_the_end(world)
-    rotate_to_the_end(world)
+    complete_rotation(world)
+    complete_rotation(world)
     in_ivs, in_custody = world.key_pairs.held(), world.custody.key_ids()
     restore(world, copy)
 
-    with pytest.raises(RotationRefused, match="this state is older") as refusal:
+    with pytest.raises(RotationRefused) as refusal:
         world.reconcile()
 
-    assert "restore the newest one" in refusal.value.hint
+    active = copy.require_active()
+    assert str(active.arn) in refusal.value.detail
+    assert f"tokensvc keys revoke {active.key_id}" in refusal.value.hint
     assert world.key_pairs.held() == in_ivs
     assert world.custody.key_ids() == in_custody
     assert world.ring == copy
 
 
-def test_a_state_from_before_one_rotation_touches_nothing(world: World) -> None:
-    """Its standby is the true active key: nothing may come between, though IVS holds its pairs."""
-    world.settle()
+def test_a_state_from_before_one_rotation_changes_nothing(world: World) -> None:
+    """Its standby is the real active key: no step is done, although IVS holds its key pairs."""
+    world.create_active_and_standby()
     copy = world.ring
     world.rotator().request_rotation("monthly")
     world.reconcile()
@@ -82,25 +84,28 @@ def test_a_state_from_before_one_rotation_touches_nothing(world: World) -> None:
     restore(world, copy)
     world.rotator().request_rotation("by the old state")
 
-    with pytest.raises(RotationRefused, match="older than what IVS holds"):
+    (unrecorded,) = {held.arn for held in in_ivs} - {pair.arn for pair in copy.pairs}
+    with pytest.raises(RotationRefused, match=str(unrecorded)):
         world.reconcile()
 
     assert world.key_pairs.held() == in_ivs
     assert world.ring.active == copy.active
 
 
-def test_a_lost_state_begins_again_by_revoking_all(world: World) -> None:
-    """The operator's word lets a fresh key sign; the unrecorded pairs are still only named."""
-    world.settle()
+def test_a_lost_state_is_replaced_by_revoking_all(world: World) -> None:
+    """The operator's command activates a new key; the unrecorded key pairs are only reported."""
+    world.create_active_and_standby()
     copy = world.ring
-    rotate_to_the_end(world)
-    rotate_to_the_end(world)
+    complete_rotation(world)
+    complete_rotation(world)
     unrecorded = {held.arn for held in world.key_pairs.held()}
     restore(world, copy)
 
     world.rotator().revoke([pair.key_id for pair in copy.pairs], "newest state lost")
-    with pytest.raises(RotationRefused, match="2 of this deployment's key pairs"):
+    with pytest.raises(RotationRefused) as refusal:
         world.reconcile()
+    assert len(unrecorded) == 2
+    assert all(str(arn) in refusal.value.detail for arn in unrecorded)
 
     active = world.ring.active
     assert active is not None
@@ -111,31 +116,31 @@ def test_a_lost_state_begins_again_by_revoking_all(world: World) -> None:
     assert unrecorded < {held.arn for held in in_ivs}
 
 
-def test_an_active_pair_deleted_by_hand_gives_way_to_the_standby_when_revoked(
+def test_revoking_an_active_pair_that_was_deleted_manually_switches_to_the_standby(
     world: World,
 ) -> None:
-    """What the refusal names as the way out is the way out."""
-    world.settle()
+    """The command in the hint works."""
+    world.create_active_and_standby()
     deleted, standby = world.ring.pairs
     world.ivs.client().delete_playback_key_pair(arn=str(deleted.arn))
-    with pytest.raises(RotationRefused, match="IVS does not hold"):
+    with pytest.raises(RotationRefused, match=f"tokensvc keys revoke {deleted.key_id}"):
         world.reconcile()
 
-    world.rotator().revoke([deleted.key_id], "deleted by hand")
+    world.rotator().revoke([deleted.key_id], "deleted manually")
     assert isinstance(world.reconcile(), Done)
 
     assert world.ring.active is not None
     assert world.ring.active.key_id == standby.key_id
 
 
-def test_a_laptop_with_production_credentials_makes_and_deletes_nothing(
+def test_an_empty_state_with_production_credentials_changes_nothing(
     world: World, laptop: Rotator
 ) -> None:
     """Its ring is empty, and IVS holds the pairs of another deployment."""
-    world.settle()
+    world.create_active_and_standby()
     in_ivs = world.key_pairs.held()
 
-    with pytest.raises(RotationRefused, match="of another deployment") as refusal:
+    with pytest.raises(RotationRefused, match="tokensvc keys generate") as refusal:
         laptop.reconcile(print)
 
     assert all(str(held.arn) in refusal.value.detail for held in in_ivs)
@@ -143,9 +148,11 @@ def test_a_laptop_with_production_credentials_makes_and_deletes_nothing(
     assert laptop.ring().pairs == ()
 
 
-def test_a_laptop_that_asks_for_a_pair_of_its_own_gets_one(world: World, laptop: Rotator) -> None:
-    """`keys generate` is a person's word; the other deployment's pairs stay as they are."""
-    world.settle()
+def test_generating_a_pair_starts_a_new_deployment_beside_another(
+    world: World, laptop: Rotator
+) -> None:
+    """`keys generate` is a decision by the operator. The other deployment is unchanged."""
+    world.create_active_and_standby()
     in_ivs = world.key_pairs.held()
 
     laptop.generate("a deployment beside the other")
@@ -157,9 +164,9 @@ def test_a_laptop_that_asks_for_a_pair_of_its_own_gets_one(world: World, laptop:
     assert {held.arn for held in in_ivs} < {held.arn for held in world.key_pairs.held()}
 
 
-def test_planning_a_rotation_does_and_saves_nothing(world: World) -> None:
-    """Steps, times and slots come out; the state, IVS and custody stay as they are."""
-    world.settle()
+def test_planning_a_rotation_changes_nothing(world: World) -> None:
+    """It returns steps, times and slots. The state, IVS and custody are unchanged."""
+    world.create_active_and_standby()
     before = world.store.load()
     in_ivs = world.key_pairs.held()
 
@@ -173,8 +180,8 @@ def test_planning_a_rotation_does_and_saves_nothing(world: World) -> None:
     assert len(world.custody.key_ids()) == 2
 
 
-def test_planning_the_first_rotation_of_a_region_does_not_make_its_ring(world: World) -> None:
-    """A plan is only read."""
+def test_planning_the_first_rotation_of_a_region_does_not_create_its_ring(world: World) -> None:
+    """Nothing is saved."""
     planned = world.rotator().plan_rotation()
 
     assert [one.step.action for one in planned][:2] == [Action.NEW_PAIR, Action.MAKE]

@@ -1,4 +1,4 @@
-"""The rules of rotation as a table: a ring, what IVS holds and a time give the next step."""
+"""The rules of rotation as a table: a ring, the key pairs in IVS and a time give the next step."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ NOW = EXAMPLE_NOW
 
 @dataclass(frozen=True)
 class Case:
-    """A ring at NOW, the pairs that IVS holds, and what is next."""
+    """A ring at NOW, the key pairs that IVS holds, and the expected next step."""
 
     ring: Ring
     held: tuple[str, ...]
@@ -38,46 +38,46 @@ class Case:
 
 
 CASES = {
-    "an empty ring records its first pair": Case(ring(), (), Step(Action.NEW_PAIR)),
-    "a recorded pair without a public half is made": Case(
+    "an empty ring records its first key pair": Case(ring(), (), Step(Action.NEW_PAIR)),
+    "a recorded key pair gets its private key generated": Case(
         ring(pair("a", PENDING, public_key=None)), (), Step(Action.MAKE, "a")
     ),
-    "a made pair is imported": Case(ring(pair("a", PENDING)), (), Step(Action.IMPORT, "a")),
+    "a pending key pair is imported": Case(ring(pair("a", PENDING)), (), Step(Action.IMPORT, "a")),
     "an import whose answer was lost is recorded, not repeated": Case(
         ring(pair("a", PENDING)), ("a",), Step(Action.RECORD_IMPORT, "a")
     ),
-    "rule 2: the first pair does not sign 1 s before the publish delay is over": Case(
+    "rule 2: no switch 1 s before the end of the publish delay": Case(
         ring(pair("a", PUBLISHED, published_at=NOW - 59)), ("a",), NOW + 1
     ),
-    "rule 2: the first pair signs when the publish delay is over": Case(
+    "rule 2: a switch at the end of the publish delay": Case(
         ring(pair("a", PUBLISHED, published_at=NOW - 60)), ("a",), Step(Action.SWITCH, "a")
     ),
-    "rule 9: an active pair without a standby gets one": Case(
+    "rule 9: a standby is created for an active key": Case(
         ring(pair("a", ACTIVE)), ("a",), Step(Action.NEW_PAIR)
     ),
-    "rule 9: no standby when the setting is off": Case(
+    "rule 9: no standby is created when the setting is off": Case(
         ring(pair("a", ACTIVE)), ("a",), Done(), keep_standby=False
     ),
-    "rule 9: no standby when strangers hold the slots, and no refusal either": Case(
-        ring(pair("a", ACTIVE)), ("a", "stranger", "other"), Done()
+    "rule 9: foreign key pairs in the slots prevent a standby, without an error": Case(
+        ring(pair("a", ACTIVE)), ("a", "foreign", "other"), Done()
     ),
-    "an active pair and a standby are settled": Case(
+    "nothing is left to do with an active key and a standby": Case(
         ring(pair("a", ACTIVE), pair("b", PUBLISHED)), ("a", "b"), Done()
     ),
-    "a wish switches to the standby": Case(
+    "a rotation request switches to the standby": Case(
         ring(pair("a", ACTIVE), pair("b", PUBLISHED), rotation_request=True),
         ("a", "b"),
         Step(Action.SWITCH, "b"),
     ),
-    "a wish waits for a young standby": Case(
+    "a rotation request waits for the publish delay of the standby": Case(
         ring(pair("a", ACTIVE), pair("b", PUBLISHED, published_at=NOW - 20), rotation_request=True),
         ("a", "b"),
         NOW + 40,
     ),
-    "a wish without a standby makes a pair": Case(
+    "a rotation request without a standby creates a key pair": Case(
         ring(pair("a", ACTIVE), rotation_request=True), ("a",), Step(Action.NEW_PAIR)
     ),
-    "the pair that was published first signs next": Case(
+    "of two standbys, the one published first becomes active": Case(
         ring(
             pair("a", ACTIVE),
             pair("b", PUBLISHED, published_at=NOW - 100),
@@ -87,17 +87,17 @@ CASES = {
         ("a", "b", "c"),
         Step(Action.SWITCH, "c"),
     ),
-    "rule 4: after a switch the end of signing is recorded before anything else": Case(
+    "rule 4: the end of signing is recorded first after a switch": Case(
         ring(pair("a", RETIRING), pair("b", ACTIVE)),
         ("a", "b"),
         Step(Action.RECORD_SIGNING_END, "a"),
     ),
-    "rule 9: the next standby is made while the old key drains": Case(
+    "rule 9: the next standby is created while the old key drains": Case(
         ring(pair("a", RETIRING, signing_ended_at=NOW - 5), pair("b", ACTIVE)),
         ("a", "b"),
         Step(Action.NEW_PAIR),
     ),
-    "rule 4: nothing is deleted 1 s before the drain is over": Case(
+    "rule 4: nothing is deleted 1 s before the end of the drain": Case(
         ring(
             pair("a", RETIRING, signing_ended_at=NOW - DRAIN_SECONDS + 1),
             pair("b", ACTIVE),
@@ -106,7 +106,7 @@ CASES = {
         ("a", "b", "c"),
         NOW + 1,
     ),
-    "rule 6: when the drain is over, the delete is decided before it is done": Case(
+    "rule 6: at the end of the drain the intent to delete is saved first": Case(
         ring(
             pair("a", RETIRING, signing_ended_at=NOW - DRAIN_SECONDS),
             pair("b", ACTIVE),
@@ -115,7 +115,7 @@ CASES = {
         ("a", "b", "c"),
         Step(Action.INTEND_DELETE, "a"),
     ),
-    "a decided delete is done": Case(
+    "a saved intent to delete is carried out": Case(
         ring(pair("a", RETIRING, signing_ended_at=NOW - 9_000, delete_intended_at=NOW)),
         ("a",),
         Step(Action.DELETE, "a"),
@@ -125,46 +125,46 @@ CASES = {
         (),
         Step(Action.RECORD_DELETE, "a"),
     ),
-    "rule 8: what IVS let go is destroyed": Case(
+    "rule 8: the private key is destroyed after the delete is confirmed": Case(
         ring(pair("a", RETIRED), pair("b", ACTIVE), pair("c", PUBLISHED)),
         ("b", "c"),
         Step(Action.DESTROY, "a"),
     ),
-    "what was destroyed stays a record": Case(
+    "a destroyed key pair needs no more steps": Case(
         ring(pair("a", RETIRED, destroyed_on=NOW - 1), pair("b", ACTIVE), pair("c", PUBLISHED)),
         ("b", "c"),
         Done(),
     ),
-    "rule 10: a stolen key that signs goes first when strangers fill the slots": Case(
+    "rule 10: a compromised active key is removed when no slot is free": Case(
         ring(pair("a", ACTIVE, compromised_at=NOW), pair("b", PENDING), rotation_request=True),
-        ("a", "stranger", "other"),
+        ("a", "foreign", "other"),
         Step(Action.WITHDRAW, "a"),
     ),
-    "a region that is left withdraws its standby, which has signed nothing": Case(
+    "decommissioning: the standby is withdrawn first, it signed nothing": Case(
         ring(pair("a", ACTIVE), pair("b", PUBLISHED)),
         ("a", "b"),
         Step(Action.WITHDRAW, "b"),
         decommissioning=True,
     ),
-    "a region that is left stops signing, and nothing takes over": Case(
+    "decommissioning: the active key stops signing without a successor": Case(
         ring(pair("a", ACTIVE)), ("a",), Step(Action.STOP, "a"), decommissioning=True
     ),
-    "a region that is left drains what signed": Case(
+    "decommissioning: the last active key drains": Case(
         ring(pair("a", RETIRING, signing_ended_at=NOW - 40)),
         ("a",),
         NOW + 3_700,
         decommissioning=True,
     ),
-    "a region that was left is settled": Case(
+    "decommissioning: nothing is left to do after the last key is destroyed": Case(
         ring(pair("a", RETIRED, destroyed_on=NOW)), (), Done(), decommissioning=True
     ),
-    "rule 5: a full region waits for its own drain before it imports": Case(
+    "rule 5: an import waits for the end of a drain when no slot is free": Case(
         ring(
             pair("a", RETIRING, signing_ended_at=NOW - 40),
             pair("b", ACTIVE),
             pair("c", PENDING),
         ),
-        ("a", "b", "stranger"),
+        ("a", "b", "foreign"),
         NOW + 3_700,
     ),
 }
@@ -172,7 +172,7 @@ CASES = {
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
 def test_next_step(case: Case) -> None:
-    """The next step is the one that the rules ask for."""
+    """The rules give the expected next step."""
     found = next_step(
         case.ring,
         held(*case.held),
@@ -187,8 +187,8 @@ def test_next_step(case: Case) -> None:
         assert found == case.expected
 
 
-def test_a_full_region_of_strangers_is_a_refusal_that_names_them() -> None:
-    """Rule 5: the refusal lists who sits where, and the call that would free a slot."""
+def test_foreign_pairs_in_every_slot_are_listed() -> None:
+    """Rule 5: the refusal lists each key pair, with the command that deletes it."""
     with pytest.raises(RotationRefused) as refusal:
         next_step(ring(pair("a", PENDING)), held("x", "y", "z"), NOW)
 
@@ -198,74 +198,82 @@ def test_a_full_region_of_strangers_is_a_refusal_that_names_them() -> None:
     assert text.count("aws ivs delete-playback-key-pair --region us-west-2") == 3
 
 
-def test_the_refusal_tells_ours_from_strangers() -> None:
-    """Rule 5: no call to delete a pair of ours is suggested."""
+def test_no_command_to_delete_our_own_pair_is_suggested() -> None:
+    """Rule 5: the line of our own key pair has its ID, its state and its age instead."""
     with pytest.raises(RotationRefused) as refusal:
         next_step(ring(pair("a", ACTIVE), rotation_request=True), held("a", "y", "z"), NOW)
 
     lines = refusal.value.detail.splitlines()
-    assert "in-ivs-a is ours: a, active (made 2027-01-14T07:00:00Z)." in lines[1]
+    for data in ("/in-ivs-a ", " a ", "active", "2027-01-14T07:00:00Z"):
+        assert data in lines[1]
     assert "delete" not in lines[1]
 
 
 @dataclass(frozen=True)
 class Contradiction:
-    """A ring at NOW, what IVS holds, and the words of the refusal, or the step where none is due.
+    """A ring at NOW, the key pairs in IVS, and the expected refusal or step.
 
-    Where a refusal names the way out, those are words of it.
+    Attributes:
+        ring: the ring.
+        held: the key pairs that IVS holds.
+        expected: data that the refusal must contain, or the step when nothing is refused.
+        hint: the command that the hint must contain.
     """
 
     ring: Ring
     held: tuple[HeldKeyPair, ...]
-    expected: str | Step
+    expected: tuple[str, ...] | Step
     hint: str = ""
 
 
 OTHER = "fedcba9876543210"
-SETTLED = ring(pair("a", ACTIVE), pair("b", PUBLISHED))
+COMPLETE = ring(pair("a", ACTIVE), pair("b", PUBLISHED))
+NOT_HELD = (str(held("a")[0].arn),)
+UNRECORDED = (" 1 ", str(held("c")[0].arn))
 CONTRADICTIONS = {
-    "an empty ring does not begin beside another deployment's pairs": Contradiction(
+    "an empty ring beside another deployment's key pairs": Contradiction(
         ring(),
         (*held("x", deployment=OTHER),),
-        f"tagged by another deployment ({OTHER})",
+        (OTHER, str(held("x")[0].arn)),
         "tokensvc keys generate --region us-west-2",
     ),
-    "an empty ring begins beside strangers": Contradiction(
+    "an empty ring beside foreign key pairs is allowed": Contradiction(
         ring(), (*held("x"),), Step(Action.NEW_PAIR)
     ),
-    "a recorded pair goes on beside another deployment's: it was asked for": Contradiction(
+    "a key pair recorded by `keys generate` beside another deployment is imported": Contradiction(
         ring(pair("a", PENDING)), (*held("x", deployment=OTHER),), Step(Action.IMPORT, "a")
     ),
-    "a ring whose active pair IVS does not hold is an old copy, or the pair was deleted": (
-        Contradiction(SETTLED, (*held("b"),), "IVS does not hold a (", "tokensvc keys revoke a")
+    "IVS does not hold the active key pair": Contradiction(
+        COMPLETE, (*held("b"),), NOT_HELD, "tokensvc keys revoke a"
     ),
-    "an active pair's ARN with another fingerprint is not that pair": Contradiction(
-        SETTLED,
+    "IVS has another fingerprint under the ARN of the active key pair": Contradiction(
+        COMPLETE,
         (
             HeldKeyPair(held("a")[0].arn, "tokensvc-a", held("x")[0].fingerprint, {}),
             *held("b"),
         ),
-        "IVS does not hold a (",
+        NOT_HELD,
+        "tokensvc keys revoke a",
     ),
-    "a stolen active pair that IVS no longer holds gives way": Contradiction(
+    "a compromised active key pair that IVS does not hold is replaced": Contradiction(
         ring(pair("a", ACTIVE, compromised_at=NOW), pair("b", PUBLISHED)).with_rotation_request(
             RotationRequest(NOW, "ann@desk", "laptop lost", is_urgent=True)
         ),
         (*held("b"),),
         Step(Action.SWITCH, "b"),
     ),
-    "a pair of this deployment without a record means that the state is old": Contradiction(
-        SETTLED,
+    "IVS holds a key pair of this deployment that has no record": Contradiction(
+        COMPLETE,
         (*held("a", "b", "c", deployment=DEPLOYMENT),),
-        "1 of this deployment's key pairs",
-        "Restore the newest state",
+        UNRECORDED,
+        "tokensvc keys reconcile",
     ),
-    "nothing drained is deleted while the state may be old": Contradiction(
+    "no drained key pair is deleted while the state may be an old copy": Contradiction(
         ring(pair("z", RETIRING, signing_ended_at=NOW - 9_000), pair("a", ACTIVE)),
         (*held("z", "a", "c", deployment=DEPLOYMENT),),
-        "1 of this deployment's key pairs",
+        UNRECORDED,
     ),
-    "what is stolen goes all the same": Contradiction(
+    "a compromised standby is withdrawn although the state may be an old copy": Contradiction(
         ring(pair("a", ACTIVE), pair("b", PUBLISHED, compromised_at=NOW)),
         (*held("a", "b", "c", deployment=DEPLOYMENT),),
         Step(Action.WITHDRAW, "b"),
@@ -274,15 +282,16 @@ CONTRADICTIONS = {
 
 
 @pytest.mark.parametrize("case", CONTRADICTIONS.values(), ids=CONTRADICTIONS.keys())
-def test_a_ring_that_ivs_contradicts_takes_a_person(case: Contradiction) -> None:
-    """Rule 5: nothing is made, signs or goes by a state that may not be this region's latest."""
+def test_a_ring_that_ivs_contradicts_needs_a_decision(case: Contradiction) -> None:
+    """Rule 5: no key pair is created, activated or deleted when the state may be an old copy."""
     if isinstance(case.expected, Step):
         assert next_step(case.ring, case.held, NOW) == case.expected
         return
     with pytest.raises(RotationRefused) as refusal:
         next_step(case.ring, case.held, NOW)
 
-    assert case.expected in refusal.value.detail
+    for data in case.expected:
+        assert data in refusal.value.detail
     assert case.hint in refusal.value.hint
 
 
@@ -303,12 +312,12 @@ def test_a_ring_that_ivs_contradicts_takes_a_person(case: Contradiction) -> None
         (ring(pair("a", PUBLISHED)), False),
         (ring(), False),
     ],
-    ids=["30 days", "1 s less", "wished already", "draining", "stolen", "none active", "empty"],
+    ids=["30 days", "1 s less", "requested", "draining", "compromised", "none active", "empty"],
 )
-def test_a_scheduled_rotation_is_due_by_how_long_the_active_key_has_signed(
+def test_a_scheduled_rotation_depends_on_how_long_the_active_key_has_signed(
     of_ring: Ring, *, is_due: bool
 ) -> None:
-    """Not by its making: a standby may be old on the day on which it begins to sign."""
+    """It doesn't depend on the key's creation: a standby may be old when it becomes active."""
     assert rotation_is_due(of_ring, 30 * 86_400, NOW) is is_due
 
 
@@ -328,49 +337,49 @@ def test_a_scheduled_rotation_is_due_by_how_long_the_active_key_has_signed(
         (ring(pair("a", ACTIVE, compromised_at=NOW), pair("b", PUBLISHED)), None),
         (ring(pair("a", RETIRING), pair("b", ACTIVE)), None),
     ],
-    ids=["withdrawn", "destroyed", "its end decided", "IVS's turn", "signs", "not stolen"],
+    ids=["published", "retiring", "destroyed", "needs IVS", "active", "not compromised"],
 )
-def test_a_stolen_pair_that_does_not_sign_goes_as_far_as_it_can_without_ivs(
-    of_ring: Ring, expected: Step | None
-) -> None:
-    """Rule 8: its private half is not kept for as long as IVS gives no answer."""
+def test_steps_for_a_compromised_key_that_need_no_ivs(of_ring: Ring, expected: Step | None) -> None:
+    """Rule 8: the private key is destroyed even while IVS does not answer."""
     assert step_without_ivs(of_ring) == expected
 
 
-def test_a_retired_key_that_is_in_ivs_again_is_named_with_the_call_that_frees_its_slot() -> None:
-    """A command that slept through its retirement imported it: nothing signs with it any more."""
-    slept = ring(pair("a", RETIRED, destroyed_on=NOW), pair("b", ACTIVE), rotation_request=True)
+def test_a_retired_key_that_is_in_ivs_again_is_listed_with_the_command_that_deletes_it() -> None:
+    """A command that was suspended during the retirement has imported it again."""
+    retired = pair("a", RETIRED, destroyed_on=NOW)
+    imported_again = ring(retired, pair("b", ACTIVE), rotation_request=True)
 
     with pytest.raises(RotationRefused) as refusal:
-        next_step(slept, held("a", "b", "x"), NOW)
+        next_step(imported_again, held("a", "b", "x"), NOW)
 
     line = refusal.value.detail.splitlines()[1]
-    assert "is ours: a, retired, and in IVS again" in line
+    assert " a " in line
+    assert "retired" in line
     assert line.endswith("--arn arn:aws:ivs:us-west-2:123456789012:playback-key/in-ivs-a")
 
 
 def test_the_drain_is_the_sum_of_rule_4() -> None:
-    """120 s of view, 3,600 s of token, twice 10 s of skew: 3,740 s."""
+    """120 s of view age + 3,600 s of token lifetime + 2 * 10 s of clock skew = 3,740 s."""
     assert TERMS.drain_seconds == 3_740
 
 
 def test_a_second_rotation_during_a_drain_is_refused_with_the_time_left() -> None:
-    """Rule 9: the refusal says until when, and how long that is."""
+    """Rule 9: the refusal contains the key, the end of the drain, and the remaining seconds."""
     draining = ring(pair("a", RETIRING, signing_ended_at=NOW - 740), pair("b", ACTIVE))
 
-    assert rotation_refusal(draining, NOW) == (
-        "Tokens signed by a may play until 2027-01-15T08:50:00Z, 3000 s from now."
-    )
+    refusal = rotation_refusal(draining, NOW)
+    for data in (" a ", "2027-01-15T08:50:00Z", "3000 s"):
+        assert data in refusal
 
 
-def test_a_rotation_after_a_drain_that_nobody_has_ended_is_told_what_to_run_first() -> None:
-    """There is nothing left to wait for."""
+def test_a_rotation_before_the_drained_key_is_deleted_is_refused_with_the_command() -> None:
+    """The drain is over, so only `keys reconcile` is missing."""
     drained = ring(pair("a", RETIRING, signing_ended_at=NOW - DRAIN_SECONDS), pair("b", ACTIVE))
-    assert rotation_refusal(drained, NOW) == (
-        "a has drained; `tokensvc keys reconcile` lets it go now."
-    )
+    refusal = rotation_refusal(drained, NOW)
+    assert refusal.startswith("a ")
+    assert "`tokensvc keys reconcile`" in refusal
 
 
-def test_a_rotation_may_begin_when_nothing_drains() -> None:
-    """A retired pair is no reason to wait."""
+def test_a_rotation_is_allowed_when_no_key_drains() -> None:
+    """A retired key pair does not prevent a rotation."""
     assert rotation_refusal(ring(pair("a", RETIRED), pair("b", ACTIVE)), NOW) == ""

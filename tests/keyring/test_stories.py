@@ -1,6 +1,6 @@
-"""Stories of a region as a table: what happens, what the last of it is refused with, what is left.
+"""Scenarios of a region as a table: events, the error of the last event, and the final states.
 
-Each is told with real parts, and goes on after a refusal to show that nothing was lost by it.
+Each runs with real components. After an error it continues, to show that nothing was lost.
 """
 
 from __future__ import annotations
@@ -21,37 +21,37 @@ from tokensvc.p384 import PublicKey
 from tokensvc.state.sqlite import SqliteState
 
 PENDING, PUBLISHED, ACTIVE, RETIRING, RETIRED = KeyState
-STRANGER = "someone-else"
+FOREIGN_NAME = "someone-else"
 
-Happening = Callable[[World], object]
+Event = Callable[[World], object]
 
 
 class FullDisk(sqlite3.Connection):
-    """Has no room for any commit."""
+    """A connection to a database on a full disk: every commit fails."""
 
     def execute(self, sql: str, parameters: object = (), /) -> sqlite3.Cursor:
-        """Execute anything but a commit."""
+        """Fail a commit; execute anything else."""
         if sql == "COMMIT":
             error = sqlite3.OperationalError("database or disk is full")
             error.sqlite_errorname = "SQLITE_FULL"
             raise error
-        return super().execute(sql, parameters)  # type: ignore[arg-type] # Passed on as it came.
+        return super().execute(sql, parameters)  # type: ignore[arg-type] # Passed on unchanged.
 
 
 class ReadOnly(sqlite3.Connection):
-    """Is refused every write by SQLite itself."""
+    """A connection on which SQLite refuses every write."""
 
     def __init__(self, *args: object, **kwargs: object) -> None:
-        super().__init__(*args, **kwargs)  # type: ignore[arg-type] # Passed on as they came.
+        super().__init__(*args, **kwargs)  # type: ignore[arg-type] # Passed on unchanged.
         self.executescript("PRAGMA query_only = ON")
 
 
-# --- What happens
+# --- Events
 
 
-def settle(world: World) -> None:
-    """A key signs, and a standby has waited for long enough."""
-    world.settle()
+def keys_ready(world: World) -> None:
+    """A key is active, and a standby is ready to sign."""
+    world.create_active_and_standby()
 
 
 def reconcile(world: World) -> None:
@@ -59,68 +59,68 @@ def reconcile(world: World) -> None:
     world.reconcile()
 
 
-def rotation_request(world: World) -> None:
-    """The operator wishes another key."""
+def request(world: World) -> None:
+    """The operator requests a rotation."""
     world.rotator().request_rotation("monthly")
 
 
 def force(world: World) -> None:
-    """The operator insists."""
+    """The operator forces a rotation."""
     world.rotator().request_rotation("monthly", force=True)
 
 
 def revoke_active(world: World) -> None:
-    """The key that signs is stolen."""
+    """The active key is compromised."""
     active = world.ring.active
     assert active is not None
     world.rotator().revoke([active.key_id], "laptop lost")
 
 
 def revoke_standby(world: World) -> None:
-    """The key that would sign next is stolen."""
+    """The standby is compromised."""
     standby = world.ring.standby
     assert standby is not None
     world.rotator().revoke([standby.key_id], "laptop lost")
 
 
-def wait(seconds: int) -> Happening:
+def wait(seconds: int) -> Event:
     """Time passes."""
     return lambda world: world.clock.advance(seconds)
 
 
-def stranger(world: World) -> None:
-    """Somebody else takes a slot."""
+def foreign_import(world: World) -> None:
+    """A foreign key pair is imported and occupies a slot."""
     key = PublicKey.of(ec.generate_private_key(ec.SECP384R1()).public_key())
-    world.key_pairs.import_pair(key, name=STRANGER, tags={})
+    world.key_pairs.import_pair(key, name=FOREIGN_NAME, tags={})
 
 
-def stranger_goes(world: World) -> None:
-    """A person frees a slot, by the call that the refusal names."""
-    held = next(held for held in world.key_pairs.held() if held.name == STRANGER)
+def foreign_delete(world: World) -> None:
+    """The operator deletes a foreign key pair and so frees its slot."""
+    held = next(held for held in world.key_pairs.held() if held.name == FOREIGN_NAME)
     world.key_pairs.delete(held.arn)
 
 
-def another_acts_first(world: World) -> None:
-    """Two rotators at once: the other does all that is due while this one makes its first step."""
-    begun: list[object] = []
+def concurrent_reconcile(world: World) -> None:
+    """Two rotators at once: the other one reconciles while this one does its first step."""
+    started: list[object] = []
 
-    def told(step: object) -> None:
-        if not begun:
-            begun.append(step)
+    def on_step(step: object) -> None:
+        if not started:
+            started.append(step)
             world.reconcile()
 
-    world.rotator().reconcile(told)
+    world.rotator().reconcile(on_step)
 
 
-def state_on(connection_class: type[sqlite3.Connection]) -> Happening:
-    """From now on, processes meet the state file through such connections."""
+def state_on(connection_class: type[sqlite3.Connection]) -> Event:
+    """From now on, processes open the state file with such connections."""
 
-    def happen(world: World) -> None:
+    def event(world: World) -> None:
         path = world.folder / "state.sqlite3"
         world.state.close()
         world.state = SqliteState(path, world.clock, connection_class=connection_class)
 
-    return happen
+    return event
 
 
 full_disk, read_only = state_on(FullDisk), state_on(ReadOnly)
@@ -128,128 +128,142 @@ writable_again = state_on(sqlite3.Connection)
 
 
 @dataclass(frozen=True)
-class Story:
-    """What happens in an empty region, and what comes of it.
+class Error:
+    """An error, data that its text must contain, and the error of SQLite that caused it."""
+
+    error_class: type[TokensvcError]
+    data: str
+    sqlite_error: str | None = None
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """Events in an empty region, and their result.
 
     Attributes:
-        happens: in order.
-        states: the states of the pairs at the end, oldest first.
-        refused: what the last of `happens` is refused with, and words of it.
-        afterwards: what happens after the refusal.
+        events: in order.
+        states: the states of the key pairs at the end, oldest first.
+        error: the error of the last of `events`, if any.
+        afterwards: the events after the error.
     """
 
-    happens: tuple[Happening, ...]
+    events: tuple[Event, ...]
     states: list[KeyState]
-    refused: tuple[type[TokensvcError], str] | None = None
-    afterwards: tuple[Happening, ...] = ()
+    error: Error | None = None
+    afterwards: tuple[Event, ...] = ()
 
 
-NO_ROOM = (StateUnavailable, "There is no room left to write the state file")
-NOT_WRITTEN = (StateUnavailable, "can't be opened, read or written")
+DISK_FULL = Error(StateUnavailable, "state.sqlite3", "SQLITE_FULL")
+READ_ONLY = Error(StateUnavailable, "state.sqlite3", "SQLITE_READONLY")
 ROTATED = [RETIRING, ACTIVE, PUBLISHED]
-ENDED = [RETIRED, ACTIVE, PUBLISHED]
+COMPLETED = [RETIRED, ACTIVE, PUBLISHED]
 
-STORIES = {
-    "the first day": Story((reconcile, wait(60), reconcile), [ACTIVE, PUBLISHED]),
-    "the first day, a second too early": Story((reconcile, wait(59), reconcile), [PUBLISHED]),
-    "a rotation": Story((settle, rotation_request, reconcile), ROTATED),
-    "a rotation, a second before its end": Story(
-        (settle, rotation_request, reconcile, wait(DRAIN_SECONDS - 1), reconcile), ROTATED
-    ),
-    "a rotation to its end": Story(
-        (settle, rotation_request, reconcile, wait(DRAIN_SECONDS), reconcile), ENDED
-    ),
-    "a rotation wished twice": Story(
-        (settle, rotation_request, rotation_request),
+SCENARIOS = {
+    "the first day": Scenario((reconcile, wait(60), reconcile), [ACTIVE, PUBLISHED]),
+    "the first day, 1 s too early": Scenario((reconcile, wait(59), reconcile), [PUBLISHED]),
+    "a rotation": Scenario((keys_ready, request, reconcile), ROTATED),
+    "a rotation, 1 s before the end of the drain": Scenario(
+        (keys_ready, request, reconcile, wait(DRAIN_SECONDS - 1), reconcile),
         ROTATED,
-        (RotationRefused, "already in progress"),
+    ),
+    "a rotation, at the end of the drain": Scenario(
+        (keys_ready, request, reconcile, wait(DRAIN_SECONDS), reconcile),
+        COMPLETED,
+    ),
+    "a second request before the switch": Scenario(
+        (keys_ready, request, request),
+        ROTATED,
+        Error(RotationRefused, "ann@desk"),
         (reconcile,),
     ),
-    "rule 9: a rotation during a drain": Story(
-        (settle, rotation_request, reconcile, wait(40), rotation_request),
-        ENDED,
-        (RotationRefused, "3700 s from now"),
+    "rule 9: a rotation during a drain": Scenario(
+        (keys_ready, request, reconcile, wait(40), request),
+        COMPLETED,
+        Error(RotationRefused, "3700 s"),
         (wait(3_700), reconcile),
     ),
-    "rule 9: a rotation forced during a drain": Story(
-        (settle, rotation_request, reconcile, wait(60), force, reconcile),
+    "rule 9: a rotation forced during a drain": Scenario(
+        (keys_ready, request, reconcile, wait(60), force, reconcile),
         [RETIRING, RETIRING, ACTIVE],
     ),
-    "rule 9: a rotation forced once too often": Story(
-        (settle, rotation_request, reconcile, wait(60), force, reconcile, force),
+    "rule 9: a second forced rotation without a standby": Scenario(
+        (keys_ready, request, reconcile, wait(60), force, reconcile, force),
         [RETIRED, RETIRING, ACTIVE, PUBLISHED],
-        (RotationRefused, "There is no standby"),
+        Error(RotationRefused, "3680 s"),
         (wait(3_680), reconcile),
     ),
-    "rule 5: a stranger in the middle of a rotation": Story(
-        (settle, rotation_request, stranger, reconcile), [RETIRING, ACTIVE]
+    "rule 5: a foreign import in the middle of a rotation": Scenario(
+        (keys_ready, request, foreign_import, reconcile), [RETIRING, ACTIVE]
     ),
-    "rule 5: the next standby takes the slot of the key that drained": Story(
-        (settle, rotation_request, stranger, reconcile, wait(DRAIN_SECONDS), reconcile), ENDED
+    "rule 5: the next standby takes the slot of the drained key": Scenario(
+        (keys_ready, request, foreign_import, reconcile, wait(DRAIN_SECONDS), reconcile),
+        COMPLETED,
     ),
-    "rule 5: strangers in every slot": Story(
-        (stranger, stranger, stranger, reconcile),
+    "rule 5: foreign key pairs in every slot": Scenario(
+        (foreign_import, foreign_import, foreign_import, reconcile),
         [PUBLISHED],
-        (RotationRefused, "someone-else"),
-        (stranger_goes, reconcile),
+        Error(RotationRefused, FOREIGN_NAME),
+        (foreign_delete, reconcile),
     ),
-    "rule 10: the key that signs is stolen": Story((settle, revoke_active, reconcile), ENDED),
-    "rule 10: the standby is stolen during a drain": Story(
-        (settle, rotation_request, reconcile, revoke_standby, reconcile),
+    "rule 10: the active key is compromised": Scenario(
+        (keys_ready, revoke_active, reconcile), COMPLETED
+    ),
+    "rule 10: the standby is compromised during a drain": Scenario(
+        (keys_ready, request, reconcile, revoke_standby, reconcile),
         [RETIRING, ACTIVE, RETIRED, PUBLISHED],
     ),
-    "rule 7: another rotator is first": Story(
-        (settle, rotation_request, another_acts_first),
+    "rule 7: another rotator saves first": Scenario(
+        (keys_ready, request, concurrent_reconcile),
         ROTATED,
-        (StateConflict, "Another process moved the ring of us-west-2 on just now"),
+        Error(StateConflict, "us-west-2"),
         (reconcile,),
     ),
-    "a full disk at the first command": Story(
+    "a full disk at the first command": Scenario(
         (reconcile, full_disk, wait(60), reconcile),
         [ACTIVE, PUBLISHED],
-        NO_ROOM,
+        DISK_FULL,
         (writable_again, reconcile),
     ),
-    "a full disk at the wish": Story(
-        (settle, full_disk, rotation_request),
+    "a full disk at the rotation request": Scenario(
+        (keys_ready, full_disk, request),
         [ACTIVE, PUBLISHED],
-        NO_ROOM,
+        DISK_FULL,
         (writable_again, reconcile),
     ),
-    "a full disk at the switch": Story(
-        (settle, rotation_request, full_disk, reconcile),
+    "a full disk at the switch": Scenario(
+        (keys_ready, request, full_disk, reconcile),
         ROTATED,
-        NO_ROOM,
+        DISK_FULL,
         (writable_again, reconcile),
     ),
-    "a full disk at the end of the drain": Story(
-        (settle, rotation_request, reconcile, wait(DRAIN_SECONDS), full_disk, reconcile),
-        ENDED,
-        NO_ROOM,
+    "a full disk at the end of the drain": Scenario(
+        (keys_ready, request, reconcile, wait(DRAIN_SECONDS), full_disk, reconcile),
+        COMPLETED,
+        DISK_FULL,
         (writable_again, reconcile),
     ),
-    "a full disk in an emergency": Story(
-        (settle, full_disk, revoke_active),
-        ENDED,
-        NO_ROOM,
+    "a full disk in an emergency": Scenario(
+        (keys_ready, full_disk, revoke_active),
+        COMPLETED,
+        DISK_FULL,
         (writable_again, revoke_active, reconcile),
     ),
-    "a state file that can't be written, at the wish": Story(
-        (settle, read_only, rotation_request),
+    "a state file that can't be written, at the rotation request": Scenario(
+        (keys_ready, read_only, request),
         ROTATED,
-        NOT_WRITTEN,
-        (writable_again, rotation_request, reconcile),
+        READ_ONLY,
+        (writable_again, request, reconcile),
     ),
-    "a state file that can't be written, at the switch": Story(
-        (settle, rotation_request, read_only, reconcile),
+    "a state file that can't be written, at the switch": Scenario(
+        (keys_ready, request, read_only, reconcile),
         ROTATED,
-        NOT_WRITTEN,
+        READ_ONLY,
         (writable_again, reconcile),
     ),
-    "a state file that can't be written, at the end of the drain": Story(
-        (settle, rotation_request, reconcile, wait(DRAIN_SECONDS), read_only, reconcile),
-        ENDED,
-        NOT_WRITTEN,
+    "a state file that can't be written, at the end of the drain": Scenario(
+        (keys_ready, request, reconcile, wait(DRAIN_SECONDS), read_only, reconcile),
+        COMPLETED,
+        READ_ONLY,
         (writable_again, reconcile),
     ),
 }
@@ -262,28 +276,29 @@ def _world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
         world.state.close()
 
 
-@pytest.mark.parametrize("story", STORIES.values(), ids=STORIES.keys())
-def test_story(story: Story, world: World) -> None:
-    """It ends in those states, with as many pairs in IVS and private halves as they call for."""
-    *before, last = story.happens
-    for happening in before:
-        happening(world)
-    if story.refused is None:
+@pytest.mark.parametrize("scenario", SCENARIOS.values(), ids=SCENARIOS.keys())
+def test_scenario(scenario: Scenario, world: World) -> None:
+    """It ends in those states, with the key pairs in IVS and private keys that they require."""
+    *before, last = scenario.events
+    for event in before:
+        event(world)
+    if scenario.error is None:
         last(world)
     else:
-        kind, words = story.refused
-        with pytest.raises(kind) as refusal:
+        with pytest.raises(scenario.error.error_class) as refusal:
             last(world)
-        assert words in str(refusal.value)
+        assert scenario.error.data in refusal.value.detail
         assert refusal.value.hint
-    for happening in story.afterwards:
-        happening(world)
+        cause = getattr(refusal.value.__cause__, "sqlite_errorname", None)
+        assert cause == scenario.error.sqlite_error
+    for event in scenario.afterwards:
+        event(world)
 
     ring = world.ring
-    assert [pair.state for pair in ring.pairs] == story.states
+    assert [pair.state for pair in ring.pairs] == scenario.states
     in_ivs = ring.in_state(PUBLISHED, ACTIVE, RETIRING)
     held = world.key_pairs.held()
-    assert {one.arn for one in held if one.name != STRANGER} == {pair.arn for pair in in_ivs}
+    assert {one.arn for one in held if one.name != FOREIGN_NAME} == {pair.arn for pair in in_ivs}
     assert set(world.custody.key_ids()) == {pair.key_id for pair in in_ivs}
     for pair in ring.in_state(ACTIVE):
         with world.view() as view:

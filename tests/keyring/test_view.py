@@ -1,4 +1,4 @@
-"""What a worker signs from: fresh, followed without a restart, probed before a switch."""
+"""A worker's view of the ring: its age, changes without a restart, tests before a switch."""
 
 from __future__ import annotations
 
@@ -21,30 +21,30 @@ from tokensvc.state.sqlite import SqliteState
 @pytest.fixture(name="world")
 def _world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     with world_in(tmp_path, monkeypatch) as world:
-        world.settle()
+        world.create_active_and_standby()
         yield world
 
 
 class CountedState(SqliteState):
-    """The real state, which counts looks and fails while it is told to."""
+    """The real state, which counts its reads and fails while `is_unavailable` is set."""
 
-    looks = 0
-    is_away = False
+    reads = 0
+    is_unavailable = False
 
     def version(self, name: str) -> int:
-        """Count the look, or fail."""
-        self._look()
+        """Count the read, or fail."""
+        self._count_read()
         return super().version(name)
 
     def load(self, name: str) -> Document | None:
-        """Count the look, or fail."""
-        self._look()
+        """Count the read, or fail."""
+        self._count_read()
         return super().load(name)
 
-    def _look(self) -> None:
-        if self.is_away:
-            raise StateUnavailable("The state is away.")
-        self.looks += 1
+    def _count_read(self) -> None:
+        if self.is_unavailable:
+            raise StateUnavailable("The state is unavailable.")
+        self.reads += 1
 
 
 @pytest.fixture(name="state")
@@ -62,35 +62,35 @@ def _view(world: World, state: CountedState) -> Iterator[RingView]:
     view.close()
 
 
-def test_a_view_of_120_s_signs_without_a_look(
+def test_a_view_of_120_s_signs_without_a_read(
     world: World, state: CountedState, view: RingView
 ) -> None:
     """Rule 3: `view_max_age_seconds` is inclusive."""
-    looks = state.looks
+    reads = state.reads
     world.clock.advance(120)
 
     view.active(world.moment())
 
-    assert state.looks == looks
+    assert state.reads == reads
 
 
-def test_an_older_view_looks_anew_before_it_signs(
+def test_an_older_view_reads_the_ring_again_before_it_signs(
     world: World, state: CountedState, view: RingView
 ) -> None:
-    """Rule 3: 1 ms more, and the request itself reads."""
-    looks = state.looks
+    """Rule 3: at 1 ms more, the request itself reads the ring."""
+    reads = state.reads
     world.clock.advance(120.001)
 
     view.active(world.moment())
 
-    assert state.looks == looks + 1
+    assert state.reads == reads + 1
 
 
-def test_an_older_view_refuses_when_the_state_is_away_and_signs_again_after(
+def test_an_older_view_does_not_sign_while_the_state_is_unavailable(
     world: World, state: CountedState, view: RingView
 ) -> None:
-    """Rule 3: refused only if the look fails; the state's return is enough."""
-    state.is_away = True
+    """Rule 3: it refuses only if the read fails, and signs again once the state is available."""
+    state.is_unavailable = True
     world.clock.advance(120)
     view.active(world.moment())
     world.clock.advance(1)
@@ -98,39 +98,39 @@ def test_an_older_view_refuses_when_the_state_is_away_and_signs_again_after(
     with pytest.raises(StateUnavailable):
         view.active(world.moment())
 
-    state.is_away = False
+    state.is_unavailable = False
     assert view.active(world.moment()).key_id == world.ring.pairs[0].key_id
 
 
 def test_a_wall_clock_set_back_does_not_make_a_view_younger(
     world: World, state: CountedState, view: RingView
 ) -> None:
-    """Rule 3: the larger of both clocks counts."""
-    looks = state.looks
+    """Rule 3: the age is the larger one of both clocks."""
+    reads = state.reads
     world.clock.advance(121)
     world.clock.jump_wall(-3_600)
 
     view.active(world.moment())
 
-    assert state.looks == looks + 1
+    assert state.reads == reads + 1
 
 
-def test_a_machine_that_slept_does_not_trust_its_old_view(
+def test_a_machine_that_was_suspended_reads_the_ring_again(
     world: World, state: CountedState, view: RingView
 ) -> None:
-    """Rule 3: the wall clock shows a sleep that the other one may not."""
-    looks = state.looks
+    """Rule 3: the wall clock includes the suspension; the monotonic clock may not."""
+    reads = state.reads
     world.clock.jump_wall(121)
 
     view.active(world.moment())
 
-    assert state.looks == looks + 1
+    assert state.reads == reads + 1
 
 
-def test_a_switch_during_an_old_view_is_seen_by_the_request_that_looks(
+def test_an_older_view_signs_with_the_key_of_a_switch_that_it_missed(
     world: World, view: RingView
 ) -> None:
-    """The request signs with the new key, at the moment that it read before the look."""
+    """The request that reads the ring again signs with the new key."""
     standby = world.ring.pairs[1]
     world.rotator().request_rotation("monthly")
     world.reconcile()
@@ -141,24 +141,23 @@ def test_a_switch_during_an_old_view_is_seen_by_the_request_that_looks(
     assert view.active(world.moment()).signer.public_key == standby.public_key
 
 
-def test_a_standby_that_can_not_sign_shows_before_the_switch(world: World) -> None:
-    """Rule 2: the worker probes it when it first sees it, says so, and goes on signing."""
+def test_an_unusable_standby_is_reported_before_the_switch(world: World) -> None:
+    """Rule 2: the worker tests a standby when it first sees it; the active key still signs."""
     active, standby = world.ring.pairs
     (world.folder / "keys" / f"{standby.key_id}.pem").unlink()
     with world.view() as view:
-        assert view.warnings(world.moment()) == [
-            f"The private half of the standby {standby.key_id} can't be used here."
-        ]
+        (warning,) = view.warnings(world.moment())
+        assert standby.key_id in warning
         assert view.active(world.moment()).key_id == active.key_id
 
 
-def test_there_are_no_warnings_when_all_is_well(world: World, view: RingView) -> None:
-    """Nothing to say is nothing said."""
+def test_there_are_no_warnings_without_a_problem(world: World, view: RingView) -> None:
+    """The list is empty."""
     assert view.warnings(world.moment()) == []
 
 
-def test_a_private_half_that_is_mended_is_loaded_once_and_kept(world: World) -> None:
-    """Without a change of the ring: by the first request, and the others need no custody."""
+def test_a_repaired_private_key_is_loaded_once_and_cached(world: World) -> None:
+    """The first request loads it, without a change of the ring; later ones need no custody."""
     active = world.ring.pairs[0]
     file = world.folder / "keys" / f"{active.key_id}.pem"
     content = file.read_bytes()
@@ -170,16 +169,16 @@ def test_a_private_half_that_is_mended_is_loaded_once_and_kept(world: World) -> 
         assert view.active(world.moment()).signer.public_key == active.public_key
 
 
-def test_an_active_key_that_can_not_sign_is_an_error_of_custody(world: World) -> None:
-    """Never another key in its place: the region's tokens wait for an operator."""
+def test_an_unusable_active_key_is_not_replaced_by_another(world: World) -> None:
+    """The error is `CustodyDamaged`: the operator must decide."""
     (world.folder / "keys" / f"{world.ring.pairs[0].key_id}.pem").write_bytes(b"damaged")
 
     with world.view() as view, pytest.raises(CustodyDamaged):
         view.active(world.moment())
 
 
-def test_the_key_set_has_the_active_and_the_retiring_public_halves(world: World) -> None:
-    """A standby has signed nothing yet, and a retired key's tokens are over."""
+def test_the_key_set_has_the_active_and_the_retiring_public_keys(world: World) -> None:
+    """A standby has signed nothing yet, and the tokens of a retired key have expired."""
     old, standby = world.ring.pairs
     with world.view() as view:
         assert view.public_keys(world.moment()) == [old.public_key]
@@ -191,10 +190,10 @@ def test_the_key_set_has_the_active_and_the_retiring_public_halves(world: World)
         assert view.public_keys(world.moment()) == [old.public_key, standby.public_key]
 
 
-def test_the_key_set_has_no_stolen_public_half(world: World, view: RingView) -> None:
-    """From when it is declared: a verifier of its own must not believe the thief any longer."""
+def test_the_key_set_has_no_compromised_public_key(world: World, view: RingView) -> None:
+    """A verifier that uses the key set must no longer accept an attacker's tokens."""
     old, standby = world.ring.pairs
-    world.rotator().revoke([old.key_id], "stolen")
+    world.rotator().revoke([old.key_id], "laptop lost")
     view.refresh()
     assert view.public_keys(world.moment()) == []
 
@@ -204,8 +203,8 @@ def test_the_key_set_has_no_stolen_public_half(world: World, view: RingView) -> 
     assert view.public_keys(world.moment()) == [standby.public_key]
 
 
-def test_a_region_without_a_ring_says_how_to_make_one(tmp_path: Path) -> None:
-    """The refusal names the command."""
+def test_a_region_without_a_ring_has_no_signing_key(tmp_path: Path) -> None:
+    """The error names the command that creates the first key pair."""
     clock = ManualClock()
     state = SqliteState(tmp_path / "empty.sqlite3", clock)
     custody = FileCustody(tmp_path / "keys", SECRET, clock)
@@ -220,7 +219,7 @@ def test_a_region_without_a_ring_says_how_to_make_one(tmp_path: Path) -> None:
 
 
 def test_workers_follow_a_switch_within_seconds_and_without_a_restart(world: World) -> None:
-    """The reader's own thread sees it, by the real clock, every 20 ms here."""
+    """The background thread reads the ring every 20 ms here, by the real clock."""
     standby = world.ring.pairs[1]
     clock = SystemClock()
     view = RingView(REGION, world.state, world.custody, clock, refresh_seconds=0.02)

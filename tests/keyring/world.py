@@ -1,4 +1,4 @@
-"""One region with real parts: SQLite state, file custody, and boto3 over HTTP to Local IVS."""
+"""One region with real components: SQLite state, file custody, boto3 over HTTP to Local IVS."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ SECRET = bytes(range(32))
 
 @dataclass
 class World:
-    """A deployment in a folder, its time, and its IVS."""
+    """A deployment in a folder, with its own clock and Local IVS."""
 
     folder: Path
     clock: ManualClock
@@ -45,17 +45,17 @@ class World:
 
     @property
     def custody(self) -> FileCustody:
-        """The custody, as a new process sees it."""
+        """The custody, opened again as by a new process."""
         return FileCustody(self.folder / "keys", SECRET, self.clock)
 
     @property
     def store(self) -> RingStore:
-        """The ring's document."""
+        """The store of the ring."""
         return RingStore(self.state, REGION)
 
     @property
     def ring(self) -> Ring:
-        """The ring as it is stored."""
+        """The stored ring."""
         stored = self.store.load()
         assert stored is not None
         return stored.ring
@@ -70,7 +70,7 @@ class World:
         keep_standby: bool = True,
         decommissioning: bool = False,
     ) -> Rotator:
-        """A rotator of its own, as each command makes one."""
+        """A new rotator, as each command creates one."""
         steps = Steps(self.custody, key_pairs or self.key_pairs, self.clock, "ann@desk", canary)
         binding = Binding(REGION, account_id, self.ivs.url)
         return Rotator(
@@ -83,23 +83,23 @@ class World:
         )
 
     def reconcile(self, rotator: Rotator | None = None) -> object:
-        """What a reconcile ends with."""
+        """Reconcile with a new rotator or the given one. Returns the result."""
         return (rotator or self.rotator()).reconcile(self.steps_reported.append)
 
-    def settle(self) -> None:
-        """Two signing-ready pairs: one active, one standby, nothing left to do."""
+    def create_active_and_standby(self) -> None:
+        """Create an active key pair and a standby that is ready to sign; nothing is left to do."""
         self.reconcile()
         self.clock.advance(TERMS.publish_delay_seconds)
         self.reconcile()
         self.clock.advance(TERMS.publish_delay_seconds)
 
     def moment(self) -> Moment:
-        """Now, by both clocks."""
+        """The current time of both clocks."""
         return Moment.of(self.clock)
 
     @contextlib.contextmanager
     def view(self) -> Iterator[RingView]:
-        """A worker's view, started, that reads only when it is asked to."""
+        """A started view of a worker, which reads the ring only on request."""
         view = RingView(REGION, self.state, self.custody, self.clock, refresh_seconds=3_600)
         view.start()
         yield view
@@ -114,7 +114,7 @@ def world_in(
     effect_delay_seconds: float = 0.0,
     max_attempts: int = 3,
 ) -> Iterator[World]:
-    """A world that begins with nothing in IVS; boto3 makes so many attempts."""
+    """A world with nothing in IVS. boto3 makes `max_attempts` attempts for each call."""
     clock = ManualClock()
     with LocalIvsServer(folder / "ivs", clock, effect_delay_seconds=effect_delay_seconds) as ivs:
         set_aws_endpoint(monkeypatch, folder, ivs.url)
@@ -126,8 +126,8 @@ def world_in(
 
 
 @dataclass
-class LosesAnswers:
-    """IVS with answers that get lost after the effect, for as many calls as are in `lost`."""
+class LossyKeyPairs:
+    """IVS whose answer is lost after the effect, once for each call named in `lost`."""
 
     inner: KeyPairsInIvs
     lost: set[str]
@@ -141,13 +141,13 @@ class LosesAnswers:
         return held
 
     def held(self) -> tuple[HeldKeyPair, ...]:
-        """What IVS holds, or a lost answer once."""
+        """List the key pairs, and lose the answer once."""
         held = self.inner.held()
         self._lose("held")
         return held
 
     def get(self, arn: PlaybackKeyArn) -> HeldKeyPair:
-        """One pair."""
+        """Return one key pair."""
         return self.inner.get(arn)
 
     def delete(self, arn: PlaybackKeyArn) -> None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def clock() -> ManualClock:
-    """The server's time."""
+    """The server's clock."""
     return ManualClock()
 
 
@@ -31,7 +31,7 @@ def server(tmp_path: Path, clock: ManualClock) -> Iterator[LocalIvsServer]:
 
 @pytest.fixture
 def ivs(server: LocalIvsServer) -> IVSClient:
-    """A client of account 123456789012 in us-west-2."""
+    """A client for account 123456789012 in us-west-2."""
     return server.client()
 
 
@@ -43,7 +43,7 @@ def channel_arn(ivs: IVSClient) -> str:
 
 @pytest.fixture(scope="session")
 def new_public_key() -> Callable[[], str]:
-    """Makes public keys that IVS takes, each another one."""
+    """Returns a different public key that IVS accepts, for each call."""
 
     def make() -> str:
         key = ec.generate_private_key(ec.SECP384R1()).public_key()

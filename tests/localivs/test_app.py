@@ -1,4 +1,4 @@
-"""The application around the API: its failures and its limits."""
+"""The application around the API: failures and limits."""
 
 from __future__ import annotations
 
@@ -15,36 +15,36 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def test_a_damaged_state_file_is_told_to_every_caller(tmp_path: Path) -> None:
-    """500 InternalServerException with the file and the way out; nothing is written to it."""
-    (tmp_path / "local-ivs.sqlite3").write_bytes(b"damaged" * 1000)
+def test_every_caller_gets_an_error_that_names_the_damaged_state_file(tmp_path: Path) -> None:
+    """500 InternalServerException; nothing is written to the file."""
+    state = tmp_path / "local-ivs.sqlite3"
+    state.write_bytes(b"damaged" * 1000)
     with LocalIvsServer(tmp_path) as server:
         response = urllib3.request("GET", f"{server.url}/healthz", retries=False)
         assert response.status == 500
         assert response.headers["x-amzn-ErrorType"] == "InternalServerException"
-        assert "move the file away" in response.json()["exceptionMessage"]
+        assert str(state) in response.json()["exceptionMessage"]
         playing = urllib3.request(
             "GET", f"{server.url}/api/video/v1/us-west-2.123456789012.channel.x.m3u8"
         )
         assert playing.status == 500
-        assert "move the file away" in playing.json()["exceptionMessage"]
-    assert (tmp_path / "local-ivs.sqlite3").read_bytes() == b"damaged" * 1000
+        assert str(state) in playing.json()["exceptionMessage"]
+    assert state.read_bytes() == b"damaged" * 1000
 
 
-def test_a_damaged_state_file_is_told_to_who_runs_local_ivs(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    """In one line of the log: the clients of AWS show no text of such an error."""
-    (tmp_path / "local-ivs.sqlite3").write_bytes(b"damaged" * 1000)
+def test_a_damaged_state_file_is_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """One line without a traceback: AWS's clients don't show the text of such an error."""
+    state = tmp_path / "local-ivs.sqlite3"
+    state.write_bytes(b"damaged" * 1000)
     with caplog.at_level(logging.ERROR), LocalIvsServer(tmp_path) as server:
         urllib3.request("GET", f"{server.url}/healthz", retries=False)
     (record,) = caplog.records
-    assert "move the file away" in record.message
+    assert str(state) in record.message
     assert record.exc_info is None
 
 
-def test_a_state_file_that_is_mended_is_used_without_a_restart(tmp_path: Path) -> None:
-    """The path after the failure."""
+def test_a_replaced_state_file_is_used_without_a_restart(tmp_path: Path) -> None:
+    """Requests succeed again after the damaged file is deleted."""
     state = tmp_path / "local-ivs.sqlite3"
     state.write_bytes(b"damaged" * 1000)
     with LocalIvsServer(tmp_path) as server:
@@ -53,10 +53,10 @@ def test_a_state_file_that_is_mended_is_used_without_a_restart(tmp_path: Path) -
         assert urllib3.request("GET", f"{server.url}/healthz").status == 200
 
 
-def test_an_unforeseen_failure_is_a_server_error_of_the_api(
+def test_an_unexpected_exception_is_a_server_error_of_the_api(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """An SDK sees a 500 that it knows; the log, and not the answer, says what happened."""
+    """An SDK gets a modeled 500; the log contains the exception, the response doesn't."""
     server = LocalIvsServer(tmp_path)
 
     def fail() -> str:
@@ -71,15 +71,15 @@ def test_an_unforeseen_failure_is_a_server_error_of_the_api(
     assert "inner secret" in caplog.text
 
 
-def test_other_methods_on_the_routes_beside_the_api_are_no_operations(tmp_path: Path) -> None:
-    """POST /healthz is unknown to IVS."""
+def test_other_methods_on_the_routes_beside_the_api_are_unknown_operations(tmp_path: Path) -> None:
+    """POST /healthz is not an operation of IVS."""
     with LocalIvsServer(tmp_path) as server:
         response = urllib3.request("POST", f"{server.url}/healthz", retries=False)
         assert response.headers["x-amzn-ErrorType"] == "UnknownOperationException"
 
 
 def test_clients_see_failures_as_client_errors(tmp_path: Path) -> None:
-    """boto3 reads the error's name from a failure of Local IVS itself."""
+    """boto3 reads the error name of a failure of Local IVS itself."""
     (tmp_path / "local-ivs.sqlite3").write_bytes(b"damaged" * 1000)
     with LocalIvsServer(tmp_path) as server:
         ivs = server.client()

@@ -1,4 +1,4 @@
-"""Local IVS through the `aws` command, which nobody here wrote; it brings its own botocore."""
+"""Local IVS through the `aws` command, which has its own botocore."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ if TYPE_CHECKING:
     from tests.support.local_ivs import LocalIvsServer
 
 AWS = Path(__file__).parents[2] / ".venv-awscli" / "bin" / "aws"
-ERROR_STATUS = 255  # What version 1 of the command ends with after any error.
+ERROR_STATUS = 255  # The exit status of version 1 of the command after any error.
 
 
 @dataclass(frozen=True)
 class AwsCli:
-    """`aws ivs ...` as processes of an empty home; `called` has the operations that succeeded."""
+    """Runs `aws ivs ...` with an empty home folder; `called` has the successful operations."""
 
     home: Path
     url: str
     called: list[str] = field(default_factory=list)
 
     def run(self, operation: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """The process of one command, after its end."""
+        """Run one command; return its completed process."""
         environment = {
             "PATH": os.defpath,
             "HOME": str(self.home),
@@ -53,7 +53,7 @@ class AwsCli:
         )
 
     def __call__(self, operation: str, *arguments: str) -> Any:
-        """What a command prints, which has to succeed; None for nothing."""
+        """Run a command that must succeed; return its JSON output, or None if it prints nothing."""
         done = self.run(operation, *arguments)
         assert (done.returncode, done.stderr) == (0, "")
         self.called.append(operation)
@@ -62,17 +62,17 @@ class AwsCli:
 
 @pytest.fixture
 def aws(server: LocalIvsServer, tmp_path: Path) -> AwsCli:
-    """The real command; without it the test is skipped, and under CI it fails."""
+    """The real command. If it isn't installed, the test is skipped; under CI it fails."""
     if not AWS.exists():
-        message = "The aws command isn't installed, so this test did not run: `make test` does it."
+        message = "The aws command isn't installed, so this test did not run. Run `make test`."
         if os.environ.get("CI"):
             pytest.fail(message)
         pytest.skip(message)
     return AwsCli(tmp_path, server.url)
 
 
-def test_the_aws_command_does_each_operation(server: LocalIvsServer, aws: AwsCli) -> None:
-    """All 24, once each, by one person who makes a channel, streams, and cleans up."""
+def test_the_aws_command_can_call_each_operation(server: LocalIvsServer, aws: AwsCli) -> None:
+    """All 24 operations once: create resources, stream, and delete everything."""
     made = aws("create-channel", "--name", "cli", "--authorized", "--tags", "team=video")
     channel, stream_key = made["channel"]["arn"], made["streamKey"]["arn"]
     assert made["channel"]["authorized"] is True
@@ -81,9 +81,9 @@ def test_the_aws_command_does_each_operation(server: LocalIvsServer, aws: AwsCli
     updated = aws("update-channel", "--arn", channel, "--latency-mode", "NORMAL")
     assert updated["channel"]["latencyMode"] == "NORMAL"
     assert aws("get-channel", "--arn", channel)["channel"]["name"] == "cli"
-    some = aws("batch-get-channel", "--arns", channel, channel + "x")
-    assert [each["arn"] for each in some["channels"]] == [channel]
-    assert [each["code"] for each in some["errors"]] == ["ResourceNotFoundException"]
+    batch = aws("batch-get-channel", "--arns", channel, channel + "x")
+    assert [each["arn"] for each in batch["channels"]] == [channel]
+    assert [each["code"] for each in batch["errors"]] == ["ResourceNotFoundException"]
     listed = aws("list-channels", "--filter-by-name", "cli")["channels"]
     assert [each["arn"] for each in listed] == [channel]
 
@@ -91,8 +91,8 @@ def test_the_aws_command_does_each_operation(server: LocalIvsServer, aws: AwsCli
     assert [each["arn"] for each in keys] == [stream_key]
     value = aws("get-stream-key", "--arn", stream_key)["streamKey"]["value"]
     assert value == made["streamKey"]["value"]
-    some = aws("batch-get-stream-key", "--arns", stream_key)["streamKeys"]
-    assert [each["value"] for each in some] == [value]
+    batch = aws("batch-get-stream-key", "--arns", stream_key)["streamKeys"]
+    assert [each["value"] for each in batch] == [value]
     aws("delete-stream-key", "--arn", stream_key)
     new_key = aws("create-stream-key", "--channel-arn", channel)["streamKey"]
     assert new_key["value"] != value
@@ -127,8 +127,8 @@ def test_the_aws_command_does_each_operation(server: LocalIvsServer, aws: AwsCli
     assert len(served) == 24
 
 
-def test_the_aws_command_tells_a_refusal_by_its_name(aws: AwsCli) -> None:
-    """With the operation; the text stays away, as on AWS, whose model has no `message` for it."""
+def test_the_aws_command_prints_the_name_of_an_error(aws: AwsCli) -> None:
+    """And the operation, but no text: as on AWS, the model has no `message` for it."""
     missing = "arn:aws:ivs:us-west-2:123456789012:channel/doesNotExist"
     refused = aws.run("get-channel", "--arn", missing)
     assert refused.returncode == ERROR_STATUS

@@ -1,4 +1,4 @@
-"""Every operation that Local IVS serves, once each, through one client's life."""
+"""Every operation that Local IVS serves, called once by one client."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     from tests.support.local_ivs import LocalIvsServer
 
 
-def test_every_operation_answers_in_the_models_shape(
+def test_every_operation_responds_in_the_shape_of_the_model(
     server: LocalIvsServer, ivs: IVSClient
 ) -> None:
-    """The clients hold each answer against the model; all 24 operations answer with success."""
+    """The client validates every response against the model; all 24 operations succeed."""
     channel = ivs.create_channel(name="example", type="ADVANCED_HD", tags={"a": "b"})["channel"]
     arn = channel["arn"]
     ivs.update_channel(arn=arn, authorized=True)
@@ -50,17 +50,17 @@ def test_every_operation_answers_in_the_models_shape(
     )
     ivs.stop_stream(channelArn=arn)
     ivs.delete_channel(arn=arn)
-    assert server.answered == set(READING) | set(WRITING)
-    assert len(server.answered) == 24
+    assert server.succeeded_operations == set(READING) | set(WRITING)
+    assert len(server.succeeded_operations) == 24
 
 
-def test_error_names_and_statuses_are_the_models() -> None:
-    """Each error class of Local IVS that the model has, with the model's status."""
-    modelled = {
+def test_error_names_and_statuses_match_the_model() -> None:
+    """Local IVS has every error of the model, with its status, plus the unmodeled ones."""
+    modeled = {
         name: shape["error"]["httpStatusCode"]
         for name, shape in shape_validator.model()["shapes"].items()
         if shape.get("exception")
     }
     ours = {name: kind.http_status for name, kind in api_errors().items()}
-    assert {name: ours.get(name) for name in modelled} == modelled
-    assert set(ours) - set(modelled) == shape_validator.UNMODELLED_ERRORS
+    assert {name: ours.get(name) for name in modeled} == modeled
+    assert set(ours) - set(modeled) == shape_validator.UNMODELED_ERRORS

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
     from tests.support.clock import ManualClock
 
-# Made with `openssl ecparam -name secp384r1 -genkey`; the fingerprint is what `openssl pkey -pubin
-# -outform DER | md5sum` says of it.
+# Made with `openssl ecparam -name secp384r1 -genkey`. The fingerprint is the output of
+# `openssl pkey -pubin -outform DER | md5sum`.
 PUBLIC_KEY = """-----BEGIN PUBLIC KEY-----
 MHYwEAYHKoZIzj0CAQYFK4EEACIDYgAEelzDCjd/rC01DKnF9rU27p5/nAY3r0be
 pO8XSJUKRGBYR1ALIBzUJHIKfcRoUK4qWRpZChMjSgLIOdhPIYx+COsY3LMM3Cw3
@@ -36,7 +36,7 @@ FINGERPRINT = "ad:f9:92:89:b4:aa:d9:8a:92:83:9e:73:4a:3c:e0:3b"
 
 
 def pem(key: ec.EllipticCurvePublicKey | rsa.RSAPublicKey) -> str:
-    """The key as a PEM text."""
+    """The key in PEM."""
     return key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
 
 
@@ -52,8 +52,8 @@ def edge_keys(server: LocalIvsServer, clock: ManualClock) -> tuple[str, ...]:
     return reader.public_keys("us-west-2", "123456789012", clock.now())
 
 
-def test_an_imported_key_is_named_by_the_md5_of_its_der(ivs: IVSClient) -> None:
-    """The answer has ARN, name, fingerprint and tags, and not the key."""
+def test_the_fingerprint_is_the_md5_of_the_der(ivs: IVSClient) -> None:
+    """The response has ARN, name, fingerprint and tags, but not the key."""
     key_pair = ivs.import_playback_key_pair(
         publicKeyMaterial=PUBLIC_KEY, name="first", tags={"team": "video"}
     )["keyPair"]
@@ -77,8 +77,8 @@ def test_an_imported_key_is_named_by_the_md5_of_its_der(ivs: IVSClient) -> None:
     ],
     ids=["no last newline", "CRLF", "blank lines around"],
 )
-def test_line_ends_do_not_matter(ivs: IVSClient, text: str) -> None:
-    """The same key with other line ends is the same key."""
+def test_line_endings_do_not_matter(ivs: IVSClient, text: str) -> None:
+    """The same key with other line endings has the same fingerprint."""
     key_pair = ivs.import_playback_key_pair(publicKeyMaterial=text)["keyPair"]
     assert key_pair["fingerprint"] == FINGERPRINT
 
@@ -107,7 +107,7 @@ BODY = "".join(PUBLIC_KEY.splitlines()[1:-1])
     ids=[
         "empty",
         "text",
-        "base64 without armour",
+        "base64 without PEM lines",
         "junk after",
         "junk before",
         "two keys",
@@ -121,16 +121,16 @@ BODY = "".join(PUBLIC_KEY.splitlines()[1:-1])
         "RSA",
     ],
 )
-def test_anything_but_one_p384_public_key_is_refused(ivs: IVSClient, material: str) -> None:
-    """ValidationException, nothing is imported, and a good key is taken right after."""
+def test_only_one_p384_public_key_is_accepted(ivs: IVSClient, material: str) -> None:
+    """Otherwise ValidationException, and nothing is imported; a valid key is accepted next."""
     with pytest.raises(ivs.exceptions.ValidationException):
         ivs.import_playback_key_pair(publicKeyMaterial=material)
     assert ivs.list_playback_key_pairs()["keyPairs"] == []
     assert ivs.import_playback_key_pair(publicKeyMaterial=PUBLIC_KEY)["keyPair"]["arn"]
 
 
-def test_the_same_key_twice_is_a_conflict(ivs: IVSClient) -> None:
-    """In one account and region, under any name."""
+def test_importing_a_duplicate_key_is_a_conflict(ivs: IVSClient) -> None:
+    """In the same account and region, under any name."""
     ivs.import_playback_key_pair(publicKeyMaterial=PUBLIC_KEY, name="a")
     with pytest.raises(ivs.exceptions.ConflictException) as caught:
         ivs.import_playback_key_pair(publicKeyMaterial=PUBLIC_KEY, name="b")
@@ -138,16 +138,16 @@ def test_the_same_key_twice_is_a_conflict(ivs: IVSClient) -> None:
     assert len(ivs.list_playback_key_pairs()["keyPairs"]) == 1
 
 
-def test_the_same_key_again_after_its_delete_is_a_new_pair(ivs: IVSClient) -> None:
-    """Conflict is about the pairs that are there."""
+def test_a_deleted_key_can_be_imported_again_as_a_new_pair(ivs: IVSClient) -> None:
+    """Only existing key pairs conflict."""
     first = ivs.import_playback_key_pair(publicKeyMaterial=PUBLIC_KEY)["keyPair"]["arn"]
     ivs.delete_playback_key_pair(arn=first)
     second = ivs.import_playback_key_pair(publicKeyMaterial=PUBLIC_KEY)["keyPair"]["arn"]
     assert first != second
 
 
-def test_a_fourth_pair_is_over_the_quota(ivs: IVSClient, new_public_key: Callable[[], str]) -> None:
-    """402 with three pairs; after a delete there is room again."""
+def test_a_fourth_pair_exceeds_the_quota(ivs: IVSClient, new_public_key: Callable[[], str]) -> None:
+    """402 with three pairs; after a delete, the import succeeds."""
     arns = [
         ivs.import_playback_key_pair(publicKeyMaterial=new_public_key())["keyPair"]["arn"]
         for _ in range(3)
@@ -162,14 +162,14 @@ def test_a_fourth_pair_is_over_the_quota(ivs: IVSClient, new_public_key: Callabl
 
 
 def test_regions_and_accounts_do_not_share_pairs(server: LocalIvsServer) -> None:
-    """The same key elsewhere is another pair, invisible from here."""
+    """The same key in another region or account is another pair, which is invisible here."""
     here = server.client("us-west-2", "123456789012")
-    elsewhere = [
+    others = [
         server.client("eu-west-1", "123456789012"),
         server.client("us-west-2", "210987654321"),
     ]
     arn = here.import_playback_key_pair(publicKeyMaterial=PUBLIC_KEY)["keyPair"]["arn"]
-    for client in elsewhere:
+    for client in others:
         with pytest.raises(client.exceptions.ResourceNotFoundException):
             client.get_playback_key_pair(arn=arn)
         with pytest.raises(client.exceptions.ResourceNotFoundException):
@@ -179,10 +179,10 @@ def test_regions_and_accounts_do_not_share_pairs(server: LocalIvsServer) -> None
     assert [pair["arn"] for pair in here.list_playback_key_pairs()["keyPairs"]] == [arn]
 
 
-def test_listings_have_no_fingerprints_and_come_in_pages(
+def test_listings_have_no_fingerprints_and_are_paged(
     ivs: IVSClient, new_public_key: Callable[[], str]
 ) -> None:
-    """Pages of one give each pair once, in order of import."""
+    """Pages of one contain each pair once, in order of import."""
     arns = [
         ivs.import_playback_key_pair(publicKeyMaterial=new_public_key(), name=name)["keyPair"][
             "arn"
@@ -200,10 +200,10 @@ def test_listings_have_no_fingerprints_and_come_in_pages(
     assert "nextToken" not in third
 
 
-def test_deletes_between_pages_lose_nothing(
+def test_deletes_between_pages_skip_no_pair(
     ivs: IVSClient, new_public_key: Callable[[], str]
 ) -> None:
-    """A page begins after the last one's end, even where that pair is gone."""
+    """The next page starts after the last listed pair, even if that pair was deleted."""
     arns = [
         ivs.import_playback_key_pair(publicKeyMaterial=new_public_key())["keyPair"]["arn"]
         for _ in range(3)
@@ -214,8 +214,8 @@ def test_deletes_between_pages_lose_nothing(
     assert [pair["arn"] for pair in rest] == arns[1:]
 
 
-def test_a_deleted_pair_is_gone(ivs: IVSClient) -> None:
-    """Get and a second delete answer 404."""
+def test_a_deleted_pair_is_not_found(ivs: IVSClient) -> None:
+    """Get and a second delete return 404."""
     arn = ivs.import_playback_key_pair(publicKeyMaterial=PUBLIC_KEY)["keyPair"]["arn"]
     ivs.delete_playback_key_pair(arn=arn)
     with pytest.raises(ivs.exceptions.ResourceNotFoundException):
@@ -227,17 +227,17 @@ def test_a_deleted_pair_is_gone(ivs: IVSClient) -> None:
 def test_import_and_delete_reach_the_edge_at_once_by_default(
     server: LocalIvsServer, ivs: IVSClient, clock: ManualClock
 ) -> None:
-    """The edge's keys are the imported ones."""
+    """The edge accepts exactly the imported keys."""
     arn = ivs.import_playback_key_pair(publicKeyMaterial=PUBLIC_KEY)["keyPair"]["arn"]
     assert edge_keys(server, clock) == (PUBLIC_KEY,)
     ivs.delete_playback_key_pair(arn=arn)
     assert edge_keys(server, clock) == ()
 
 
-def test_what_is_at_the_edge_at_once_is_there_by_a_clock_that_is_moved_back_too(
+def test_without_delay_moving_the_clock_back_does_not_change_the_keys_of_the_edge(
     server: LocalIvsServer, ivs: IVSClient, clock: ManualClock
 ) -> None:
-    """An hour back: the imported key is still accepted, and the deleted one is not again."""
+    """One hour back: the imported key is still accepted, and the deleted one still isn't."""
     arn = ivs.import_playback_key_pair(publicKeyMaterial=PUBLIC_KEY)["keyPair"]["arn"]
     clock.jump_wall(-3600)
     assert edge_keys(server, clock) == (PUBLIC_KEY,)
@@ -249,7 +249,7 @@ def test_what_is_at_the_edge_at_once_is_there_by_a_clock_that_is_moved_back_too(
 def test_import_and_delete_reach_the_edge_after_the_configured_delay(
     tmp_path: Path, clock: ManualClock
 ) -> None:
-    """30 s late, while the API tells the new state at once."""
+    """After 30 s; the API returns the new state at once."""
     with LocalIvsServer(tmp_path, clock, effect_delay_seconds=30) as server:
         ivs = server.client()
         arn = ivs.import_playback_key_pair(publicKeyMaterial=PUBLIC_KEY)["keyPair"]["arn"]

@@ -1,4 +1,4 @@
-"""The page at `/` and what it reads."""
+"""The overview page at `/` and its data."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 
 
 def overview(server: LocalIvsServer) -> dict[str, Any]:
-    """What the page reads."""
+    """The data of the page."""
     document: dict[str, Any] = urllib3.request("GET", f"{server.url}/_local/overview").json()
     return document
 
 
-def test_an_empty_account_is_an_empty_overview(server: LocalIvsServer) -> None:
-    """Every list is there, and empty."""
+def test_the_overview_of_an_empty_account_is_empty(server: LocalIvsServer) -> None:
+    """All lists are present and empty."""
     assert overview(server) == {
         "now": "2027-01-15T08:00:00.000Z",
         "offset_seconds": 0.0,
@@ -38,10 +38,10 @@ def test_an_empty_account_is_an_empty_overview(server: LocalIvsServer) -> None:
     }
 
 
-def test_the_overview_tells_the_state_and_no_secret(
+def test_the_overview_shows_the_state_and_no_secret(
     server: LocalIvsServer, ivs: IVSClient, clock: ManualClock
 ) -> None:
-    """Channels, streams, key pairs, sessions, revocations; no session ID, stream key or token."""
+    """Channels, streams, key pairs, sessions, revocations. No session ID, stream key or token."""
     account = Account(server, "123456789012")
     pair, channel = KeyPair(), account.create_channel()
     key_arn = account.import_key(pair)
@@ -97,8 +97,8 @@ def test_the_overview_tells_the_state_and_no_secret(
         assert secret not in text
 
 
-def test_the_page_and_its_files_come_from_here_alone(server: LocalIvsServer) -> None:
-    """HTML, style, script and icon, under a policy that allows no other origin."""
+def test_the_page_loads_files_from_local_ivs_only(server: LocalIvsServer) -> None:
+    """HTML, style, script and icon, with a content security policy for its own origin only."""
     for path, kind in (
         ("/", "text/html"),
         ("/_local/pages/page.css", "text/css"),
@@ -113,19 +113,19 @@ def test_the_page_and_its_files_come_from_here_alone(server: LocalIvsServer) -> 
 
 
 @pytest.mark.browser
-def test_the_page_shows_the_state_and_takes_a_channel_live(
+def test_the_page_shows_the_state_and_sets_a_channel_live(
     server: LocalIvsServer, ivs: IVSClient, page: Page
 ) -> None:
-    """In Chromium: the channel appears without a reload, its button takes it live and offline."""
+    """In Chromium: a new channel appears without a reload. Its button sets it live or offline."""
     problems: list[str] = []
     page.on("console", lambda message: problems.append(message.text))
     page.on("pageerror", lambda error: problems.append(str(error)))
     page.goto(server.url)
-    page.get_by_text("None yet: CreateChannel makes one.").wait_for()
+    page.locator("#channels .empty", has_text="CreateChannel").wait_for()
     arn = ivs.create_channel(name="news")["channel"]["arn"]
     page.get_by_role("cell", name="news", exact=True).wait_for()
     page.get_by_role("button", name="Go live").click()
-    page.get_by_text("live since 08:00:00").wait_for()
+    page.locator("#channels td.good", has_text="08:00:00").wait_for()
     assert ivs.get_stream(channelArn=arn)["stream"]["state"] == "LIVE"
     page.get_by_role("button", name="Take offline").click()
     page.get_by_role("cell", name="offline", exact=True).wait_for()

@@ -1,4 +1,4 @@
-"""Each operation's documented rate over HTTP, by a hand-driven clock that stands still."""
+"""Each operation's documented rate over HTTP, with a manual clock."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 
     from tests.support.clock import ManualClock
 
-# None of these exists: a call that is not found counts as any other.
+# None of these exists: a call that returns "not found" is counted like any other.
 CHANNEL = "arn:aws:ivs:us-west-2:123456789012:channel/doesNotExist"
 STREAM_KEY = "arn:aws:ivs:us-west-2:123456789012:stream-key/doesNotExist"
 KEY_PAIR = "arn:aws:ivs:us-west-2:123456789012:playback-key/doesNotExist"
 VIEWER = {"channelArn": CHANNEL, "viewerId": "alice"}
 
-# Calls a second, by AWS's page "Service Quotas", and a request that is accepted.
+# Calls per second, from AWS's page "Service Quotas", and a request that the service model allows.
 RATES: list[tuple[int, str, dict[str, Any]]] = [
     (5, "CreateChannel", {}),
     (5, "GetChannel", {"arn": CHANNEL}),
@@ -62,17 +62,17 @@ def server(tmp_path: Path, clock: ManualClock) -> Iterator[LocalIvsServer]:
 def test_each_operation_is_throttled_above_its_documented_rate(
     server: LocalIvsServer, clock: ManualClock
 ) -> None:
-    """All 24 within one second: so many calls are answered, the next is 429, a second later not."""
+    """For all 24 operations: the first call above the rate gets 429; one second later none does."""
     with urllib3.PoolManager(headers={"Authorization": SIGNED}) as pool:
 
         def throttled(call: str, body: dict[str, Any]) -> bool:
             method, _, path = call.rpartition(" ")
             url, data = f"{server.url}/{path}", json.dumps(body)
-            answer = pool.request(method or "POST", url, body=data, retries=False)
-            error = answer.headers.get("x-amzn-ErrorType")
-            assert (answer.status == 429) == (error == "ThrottlingException")
-            assert answer.status < 500
-            return answer.status == 429
+            response = pool.request(method or "POST", url, body=data, retries=False)
+            error = response.headers.get("x-amzn-ErrorType")
+            assert (response.status == 429) == (error == "ThrottlingException")
+            assert response.status < 500
+            return response.status == 429
 
         allowed = {call: 0 for _, call, _ in RATES}
         for _, call, body in RATES:

@@ -1,4 +1,4 @@
-"""Requests against the model's shapes, held to botocore's own validator."""
+"""Validation by the model's shapes, compared with botocore's own validator."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tests.support import shape_validator
 from tokensvc.localivs.errors import SerializationError, ValidationError
-from tokensvc.localivs.shapes import accept, present, python_pattern
+from tokensvc.localivs.shapes import python_pattern, serialize, validate
 
 MODEL = ServiceModel(Loader().load_service_model("ivs", "service-2"), "ivs")
 OPERATIONS = ["CreateChannel", "ListChannels", "BatchGetChannel", "PutMetadata", "ListStreams"]
@@ -29,7 +29,7 @@ LEAVES: st.SearchStrategy[Any] = st.one_of(
 
 
 def values(names: list[str]) -> st.SearchStrategy[Any]:
-    """JSON values whose objects have these members, among others."""
+    """JSON values whose objects have these and other members."""
     return st.recursive(
         LEAVES,
         lambda inner: st.one_of(
@@ -42,7 +42,7 @@ def values(names: list[str]) -> st.SearchStrategy[Any]:
 
 @st.composite
 def requests(draw: st.DrawFn) -> tuple[str, Any]:
-    """An operation and a document for it: often right, often not."""
+    """An operation and a document for it, often valid and often not."""
     name = draw(st.sampled_from(OPERATIONS))
     members = MODEL.operation_model(name).input_shape
     assert members is not None
@@ -55,18 +55,18 @@ def requests(draw: st.DrawFn) -> tuple[str, Any]:
 
 @settings(max_examples=300, deadline=None)
 @given(requests())
-def test_what_is_accepted_botocore_would_have_sent(request_: tuple[str, Any]) -> None:
-    """Accepted members pass botocore's own validator; everything else is one of two refusals."""
+def test_botocore_accepts_every_validated_request(request_: tuple[str, Any]) -> None:
+    """Validated members pass botocore's validator; all others raise one of two errors."""
     name, document = request_
     shape = MODEL.operation_model(name).input_shape
     assert shape is not None
     try:
-        accepted = accept(shape, document)
+        validated = validate(shape, document)
     except (SerializationError, ValidationError):
         return
-    report = ParamValidator().validate(accepted, shape)
+    report = ParamValidator().validate(validated, shape)
     assert not report.has_errors(), report.generate_report()
-    assert accept(shape, accepted) == accepted
+    assert validate(shape, validated) == validated
 
 
 @pytest.mark.parametrize(
@@ -79,8 +79,8 @@ def test_what_is_accepted_botocore_would_have_sent(request_: tuple[str, Any]) ->
         }
     ),
 )
-def test_every_pattern_of_the_model_can_be_used(pattern: str) -> None:
-    """None needs what Python's `re` lacks."""
+def test_every_pattern_of_the_model_works_in_python(pattern: str) -> None:
+    """No converted pattern contains a Unicode category, which Python's `re` doesn't have."""
     assert "p{" not in python_pattern(pattern).pattern
 
 
@@ -88,21 +88,21 @@ def test_every_pattern_of_the_model_can_be_used(pattern: str) -> None:
     ("key", "matches"),
     [("Ä b", True), ("键:1", True), ("a_b.c/d=e+f-g@h", True), ("²", True), ("a*", False)],
 )
-def test_unicode_categories_of_tag_keys_are_known(key: str, matches: bool) -> None:  # noqa: FBT001 - a column of the table
-    """Letters, separators and numbers of any script; other signs only those that are listed."""
+def test_unicode_categories_of_tag_keys_are_converted(key: str, matches: bool) -> None:  # noqa: FBT001 - a column of the table
+    """Letters, separators and numbers of any script; only the listed other characters."""
     pattern = shape_validator.model()["shapes"]["TagKey"]["pattern"]
     assert bool(python_pattern(pattern).fullmatch(key)) is matches
 
 
-def test_an_answer_has_only_the_members_of_its_shape() -> None:
-    """Whatever an operation returns, a summary shows no fingerprint; times become RFC 3339."""
+def test_a_response_has_only_the_members_of_its_shape() -> None:
+    """A summary has no fingerprint, even if the operation returns it; times become RFC 3339."""
     pairs = MODEL.operation_model("ListPlaybackKeyPairs").output_shape
     assert pairs is not None
     pair = {"arn": "a", "fingerprint": "00:11", "name": None}
-    assert present(pairs, {"keyPairs": [pair], "other": 1}) == {"keyPairs": [{"arn": "a"}]}
+    assert serialize(pairs, {"keyPairs": [pair], "other": 1}) == {"keyPairs": [{"arn": "a"}]}
     stream = MODEL.operation_model("GetStream").output_shape
     assert stream is not None
     started = {"stream": {"startTime": 1_800_000_000.9, "viewerCount": 0}}
-    assert present(stream, started) == {
+    assert serialize(stream, started) == {
         "stream": {"startTime": "2027-01-15T08:00:00Z", "viewerCount": 0}
     }

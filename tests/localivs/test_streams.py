@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def test_a_live_channel_has_a_stream(
     server: LocalIvsServer, ivs: IVSClient, channel_arn: str
 ) -> None:
-    """LIVE and HEALTHY since it went live, with the channel's playback URL."""
+    """It is LIVE and HEALTHY, and has its start time and the channel's playback URL."""
     server.go_live(channel_arn)
     stream = ivs.get_stream(channelArn=channel_arn)["stream"]
     assert stream["streamId"].startswith("st-")
@@ -49,7 +49,7 @@ def test_viewers_of_a_stream_are_counted(
 def test_a_channel_that_is_offline_has_no_stream(
     server: LocalIvsServer, ivs: IVSClient, channel_arn: str
 ) -> None:
-    """ChannelNotBroadcasting 404 before, and after StopStream; not found for no channel."""
+    """404: ChannelNotBroadcasting, or ResourceNotFoundException if the channel doesn't exist."""
     with pytest.raises(ivs.exceptions.ChannelNotBroadcasting) as caught:
         ivs.get_stream(channelArn=channel_arn)
     assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == 404
@@ -63,7 +63,7 @@ def test_a_channel_that_is_offline_has_no_stream(
         ivs.get_stream(channelArn=channel_arn + "x")
 
 
-def test_going_live_again_is_another_stream(
+def test_going_live_again_starts_another_stream(
     server: LocalIvsServer, ivs: IVSClient, channel_arn: str
 ) -> None:
     """Each broadcast has its own stream ID."""
@@ -74,10 +74,10 @@ def test_going_live_again_is_another_stream(
     assert ivs.get_stream(channelArn=channel_arn)["stream"]["streamId"] != first
 
 
-def test_a_channel_that_is_live_already_goes_on_with_its_stream(
+def test_taking_a_live_channel_live_keeps_its_stream(
     server: LocalIvsServer, ivs: IVSClient, channel_arn: str, clock: ManualClock
 ) -> None:
-    """A second go-live begins none."""
+    """The second request starts no other stream."""
     server.go_live(channel_arn)
     first = ivs.get_stream(channelArn=channel_arn)["stream"]
     clock.advance(5)
@@ -86,7 +86,7 @@ def test_a_channel_that_is_live_already_goes_on_with_its_stream(
 
 
 def test_streams_are_listed_by_health_and_in_pages(server: LocalIvsServer) -> None:
-    """Live channels of the account and region only."""
+    """Only live channels of the account and region are listed."""
     ivs = server.client()
     arns = [ivs.create_channel()["channel"]["arn"] for _ in range(4)]
     for arn in arns[:3]:
@@ -104,10 +104,10 @@ def test_streams_are_listed_by_health_and_in_pages(server: LocalIvsServer) -> No
 def test_metadata_reaches_the_edge_with_its_time(
     server: LocalIvsServer, ivs: IVSClient, channel_arn: str, clock: ManualClock
 ) -> None:
-    """204; the edge reads texts in order, from a moment on."""
+    """204; the edge reads the texts in order, starting at a given time."""
     server.go_live(channel_arn)
-    answer = ivs.put_metadata(channelArn=channel_arn, metadata='{"question": 1}')
-    assert answer["ResponseMetadata"]["HTTPStatusCode"] == 204
+    response = ivs.put_metadata(channelArn=channel_arn, metadata='{"question": 1}')
+    assert response["ResponseMetadata"]["HTTPStatusCode"] == 204
     clock.advance(2)
     ivs.put_metadata(channelArn=channel_arn, metadata="zwei: ü")
     edge = EdgeReader(server.app.extensions["local_ivs_database"])
@@ -123,7 +123,7 @@ def test_metadata_reaches_the_edge_with_its_time(
 def test_metadata_has_at_most_1024_bytes(
     server: LocalIvsServer, ivs: IVSClient, channel_arn: str
 ) -> None:
-    """Bytes of UTF-8, not characters; and at least one character."""
+    """The limit is in bytes of UTF-8, not in characters."""
     server.go_live(channel_arn)
     ivs.put_metadata(channelArn=channel_arn, metadata="ü" * 512)
     for metadata in ("ü" * 512 + "a", "a" * 1025):
@@ -131,10 +131,10 @@ def test_metadata_has_at_most_1024_bytes(
             ivs.put_metadata(channelArn=channel_arn, metadata=metadata)
 
 
-def test_metadata_needs_a_live_channel_and_ends_with_its_stream(
+def test_metadata_requires_a_live_channel_and_is_deleted_with_its_stream(
     server: LocalIvsServer, ivs: IVSClient, channel_arn: str
 ) -> None:
-    """404 offline; the next stream begins without the last one's metadata."""
+    """404 while offline; the next stream doesn't have the metadata of the last one."""
     with pytest.raises(ivs.exceptions.ChannelNotBroadcasting):
         ivs.put_metadata(channelArn=channel_arn, metadata="a")
     server.go_live(channel_arn)
@@ -156,10 +156,10 @@ def test_metadata_needs_a_live_channel_and_ends_with_its_stream(
         (["not", "an", "object"], 400),
     ],
 )
-def test_the_control_api_says_what_is_wrong_with_a_request(
+def test_an_invalid_request_to_the_control_api_gets_an_error(
     server: LocalIvsServer, document: object, status: int
 ) -> None:
-    """A JSON error with the way out; nothing goes live."""
+    """A JSON document with `error`; no channel goes live."""
     response = urllib3.request("PUT", f"{server.url}/_local/streams", json=document)
     assert response.status == status
     assert response.json()["error"]

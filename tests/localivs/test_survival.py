@@ -1,4 +1,4 @@
-"""Local IVS as `tokensvc local-ivs` runs it: what a sudden end leaves, and its settings."""
+"""Local IVS as `tokensvc local-ivs` runs it: state after kill -9, and settings."""
 
 from __future__ import annotations
 
@@ -30,24 +30,24 @@ if TYPE_CHECKING:
 
     from mypy_boto3_ivs import IVSClient
 
-    from tests.e2e.processes import Running
+    from tests.e2e.processes import RunningCommand
 
 ROUNDS = 3
 
 
 @pytest.fixture
 def port() -> int:
-    """A port that nobody listens on."""
+    """A free port."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         found: int = listener.getsockname()[1]
         return found
 
 
 @contextmanager
-def local_ivs(folder: Path, port: int, *options: str) -> Iterator[tuple[Running, str]]:
-    """`tokensvc local-ivs` with its state in that folder, once it answers, and its URL.
+def local_ivs(folder: Path, port: int, *options: str) -> Iterator[tuple[RunningCommand, str]]:
+    """Start `tokensvc local-ivs` with its state in that folder; yield it and its URL when ready.
 
-    On leaving its process group is killed, so that the port is free for the next one.
+    At the end, its process group is killed, so that the port is free for the next one.
     """
     arguments = ("--data", str(folder / "data"), "--port", str(port), *options)
     url = f"http://127.0.0.1:{port}"
@@ -60,7 +60,7 @@ def local_ivs(folder: Path, port: int, *options: str) -> Iterator[tuple[Running,
 
 
 def wait_until_healthy(url: str) -> None:
-    """Return when `/healthz` answers 200."""
+    """Return when `/healthz` returns 200."""
     give_up_at = time.monotonic() + 30
     while time.monotonic() < give_up_at:
         try:
@@ -68,12 +68,12 @@ def wait_until_healthy(url: str) -> None:
                 return
         except urllib3.exceptions.HTTPError:
             time.sleep(0.05)
-    pytest.fail("Local IVS doesn't answer")
+    pytest.fail("Local IVS doesn't respond")
 
 
 @contextmanager
 def client_of(url: str) -> Iterator[IVSClient]:
-    """A client that doesn't retry."""
+    """A client without retries."""
     client = boto3.client(
         "ivs",
         region_name="us-west-2",
@@ -98,12 +98,12 @@ def live_channel(ivs: IVSClient, url: str) -> Channel:
 
 @dataclass
 class Writers:
-    """Write until Local IVS is gone, and remember what it has confirmed.
+    """Writes until Local IVS is killed, and records the confirmed writes.
 
     Attributes:
         channels: The ARNs of created channels.
         starts: The single-use tokens that started playback, each with its session's playlist.
-        line: The highest version up to which the viewer was revoked.
+        revoked_up_to: The highest version up to which the viewer was revoked.
     """
 
     ivs: IVSClient
@@ -112,97 +112,101 @@ class Writers:
     pair: KeyPair
     channels: list[str] = field(default_factory=list)
     starts: list[tuple[str, str]] = field(default_factory=list)
-    line: int = 0
+    revoked_up_to: int = 0
 
     def create_channel(self) -> None:
-        """A channel with its stream key and a tag: four rows of one transaction."""
-        answer = self.ivs.create_channel(tags={"kept": "whole"})
-        self.channels.append(answer["channel"]["arn"])
+        """Create a channel with its stream key and a tag: four rows in one transaction."""
+        response = self.ivs.create_channel(tags={"state": "complete"})
+        self.channels.append(response["channel"]["arn"])
 
     def start_playback(self) -> None:
-        """A session, and its token used up: one transaction of the edge."""
+        """Start a session and use up its token: one transaction of the edge."""
         token = self.single_use_token()
-        answer = self.player.start(self.channel, token)
-        assert answer.status == 200, answer.data
-        self.starts.append((token, urls_in(answer)[-1]))
+        response = self.player.start(self.channel, token)
+        assert response.status == 200, response.data
+        self.starts.append((token, urls_in(response)[-1]))
 
     def single_use_token(self) -> str:
-        """A token that plays once."""
+        """A token that can start playback once."""
         now = int(time.time())
         return self.pair.token(claims(self.channel.arn, now, single_use_uuid=str(uuid4())))
 
     def revoke_one_more_version(self) -> None:
-        """The viewer's line, one up."""
+        """Revoke the viewer up to the next version."""
         self.ivs.start_viewer_session_revocation(
             channelArn=self.channel.arn,
             viewerId="alice",
-            viewerSessionVersionsLessThanOrEqualTo=self.line + 1,
+            viewerSessionVersionsLessThanOrEqualTo=self.revoked_up_to + 1,
         )
-        self.line += 1
+        self.revoked_up_to += 1
 
     def import_and_delete_a_key(self) -> None:
-        """A key pair that comes and goes."""
+        """Import a key pair and delete it."""
         material = KeyPair().public_pem
         arn = self.ivs.import_playback_key_pair(publicKeyMaterial=material)["keyPair"]["arn"]
         self.ivs.delete_playback_key_pair(arn=arn)
 
-    def write_until(self, end: Callable[[], None]) -> None:
-        """Do all of it at once, in a thread each, and let `end` happen in the middle."""
-        acts = (
+    def write_until(self, kill: Callable[[], None]) -> None:
+        """Run all kinds of writes at once, one thread each, and call `kill` in the middle."""
+        actions = (
             self.create_channel,
             self.start_playback,
             self.revoke_one_more_version,
             self.import_and_delete_a_key,
         )
-        with ThreadPoolExecutor(len(acts)) as threads:
-            writing = [threads.submit(_repeat_until_dead, act) for act in acts]
-            enough = [count + 10 for count in self.counts()]
-            while any(count < least for count, least in zip(self.counts(), enough, strict=True)):
-                if any(each.done() for each in writing):
+        with ThreadPoolExecutor(len(actions)) as threads:
+            futures = [threads.submit(_repeat_until_killed, action) for action in actions]
+            targets = [count + 10 for count in self.counts()]
+            while any(count < least for count, least in zip(self.counts(), targets, strict=True)):
+                if any(each.done() for each in futures):
                     break
                 time.sleep(0.01)
-            too_early = [act for act, each in zip(acts, writing, strict=True) if each.done()]
-            end()
-        for each in writing:
+            ended_early = [
+                action for action, each in zip(actions, futures, strict=True) if each.done()
+            ]
+            kill()
+        for each in futures:
             each.result()
-        assert too_early == []
+        assert ended_early == []
 
     def counts(self) -> tuple[int, int, int]:
-        """How much has been confirmed of each kind that lasts."""
-        return len(self.channels), len(self.starts), self.line
+        """The number of confirmed writes of each kind that is still in the state."""
+        return len(self.channels), len(self.starts), self.revoked_up_to
 
 
-def _repeat_until_dead(act: Callable[[], None]) -> None:
-    # botocore doesn't hold an answer to its Content-Length: one that is cut off after its headers
-    # is a success without members.
+def _repeat_until_killed(action: Callable[[], None]) -> None:
+    # botocore doesn't check the Content-Length: a response that is cut off after its headers is a
+    # success without members.
     with suppress(BotoCoreError, urllib3.exceptions.HTTPError, KeyError):
         while True:
-            act()
+            action()
 
 
-def assert_whole(writers: Writers, url: str, kills: int) -> None:
-    """What was confirmed is there; of what wasn't, all or nothing, and at most one an act."""
+def assert_consistent(writers: Writers, url: str, kills: int) -> None:
+    """Every confirmed write is present; an unconfirmed one (one per action) is whole or absent."""
     pages = writers.ivs.get_paginator("list_channels").paginate()
     found = {each["arn"]: each["tags"] for page in pages for each in page["channels"]}
     del found[writers.channel.arn]
     assert set(writers.channels) <= set(found)
     assert len(found) <= len(writers.channels) + kills
     for arn, tags in found.items():
-        assert tags == {"kept": "whole"}
+        assert tags == {"state": "complete"}
         assert len(writers.ivs.list_stream_keys(channelArn=arn)["streamKeys"]) == 1
     for token, playlist in writers.starts:
         assert writers.player.get(playlist).status == 200
-        assert "single use" in refusal_in(writers.player.start(writers.channel, token))[1]
+        error_code, _ = refusal_in(writers.player.start(writers.channel, token))
+        assert error_code == "playback_auth_error"
     (revocation,) = urllib3.request("GET", f"{url}/_local/overview").json()["revocations"]
-    assert writers.line <= revocation["versions_up_to"] <= writers.line + 1
+    confirmed = writers.revoked_up_to
+    assert confirmed <= revocation["versions_up_to"] <= confirmed + 1
     key_pairs = writers.ivs.list_playback_key_pairs()["keyPairs"]
     assert len(key_pairs) in {1, 2}
     for pair in key_pairs[1:]:
         writers.ivs.delete_playback_key_pair(arn=pair["arn"])
 
 
-def test_what_was_confirmed_survives_kill_9_during_writes(tmp_path: Path, port: int) -> None:
-    """Four kinds of writes at once, killed in the middle three times, at one port and folder."""
+def test_confirmed_writes_survive_kill_9(tmp_path: Path, port: int) -> None:
+    """Four kinds of writes at once, killed in the middle three times, on one port and folder."""
     pair = KeyPair()
     url = f"http://127.0.0.1:{port}"
     with client_of(url) as ivs, urllib3.PoolManager() as pool:
@@ -212,32 +216,30 @@ def test_what_was_confirmed_survives_kill_9_during_writes(tmp_path: Path, port: 
             writers.revoke_one_more_version()
         for kills in range(ROUNDS):
             with local_ivs(tmp_path, port, "--no-throttle") as (server, _):
-                assert_whole(writers, url, kills)
+                assert_consistent(writers, url, kills)
                 writers.write_until(lambda: os.killpg(server.process.pid, signal.SIGKILL))
         with local_ivs(tmp_path, port, "--no-throttle"):
-            assert_whole(writers, url, ROUNDS)
+            assert_consistent(writers, url, ROUNDS)
     with closing(sqlite3.connect(tmp_path / "data" / "local-ivs.sqlite3")) as connection:
         assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
         assert connection.execute("PRAGMA foreign_key_check").fetchall() == []
 
 
-def test_kill_9_of_the_one_process_that_a_person_sees_frees_the_port(
-    tmp_path: Path, port: int
-) -> None:
-    """Its worker ends by itself; the next start takes port and state over."""
+def test_kill_9_of_the_main_process_frees_the_port(tmp_path: Path, port: int) -> None:
+    """Its worker ends by itself; the next start uses the same port and state."""
     with client_of(f"http://127.0.0.1:{port}") as ivs:
         with local_ivs(tmp_path, port) as (server, _):
             arn = ivs.create_channel()["channel"]["arn"]
             server.process.kill()
-            assert server.ends() == -signal.SIGKILL
+            assert server.wait() == -signal.SIGKILL
         with local_ivs(tmp_path, port):
             assert [each["arn"] for each in ivs.list_channels()["channels"]] == [arn]
 
 
-def test_sigterm_lets_the_answer_under_way_out_and_ends_with_status_0(
+def test_sigterm_finishes_running_requests_and_exits_with_status_0(
     tmp_path: Path, port: int
 ) -> None:
-    """A call that takes another second is answered; then the port is free."""
+    """A call that takes another second gets its response; then the port is free."""
     with local_ivs(tmp_path, port) as (server, url), client_of(url) as ivs:
         fault = {"operation": "CreateChannel", "kind": "slow", "seconds": 1}
         assert urllib3.request("POST", f"{url}/_local/faults", json=fault).status == 201
@@ -247,13 +249,13 @@ def test_sigterm_lets_the_answer_under_way_out_and_ends_with_status_0(
                 time.sleep(0.01)
             server.process.send_signal(signal.SIGTERM)
             assert slow.result()["channel"]["arn"]
-        assert server.ends() == 0
+        assert server.wait() == 0
         with pytest.raises(EndpointConnectionError):
             ivs.list_channels()
 
 
-def test_the_rates_of_aws_hold_unless_they_are_switched_off(tmp_path: Path, port: int) -> None:
-    """Of 12 calls in far less than 2 s some are refused; with --no-throttle none is."""
+def test_the_rates_of_aws_apply_unless_they_are_switched_off(tmp_path: Path, port: int) -> None:
+    """12 calls in much less than 2 s: some are throttled; with --no-throttle, none is."""
     refused: dict[str, int] = {}
     for option in ("--throttle", "--no-throttle"):
         with local_ivs(tmp_path, port, option) as (_, url), client_of(url) as ivs:
@@ -268,7 +270,7 @@ def test_the_rates_of_aws_hold_unless_they_are_switched_off(tmp_path: Path, port
 
 
 def test_a_planned_drop_closes_the_connection_under_gunicorn_too(tmp_path: Path, port: int) -> None:
-    """No answer, no effect; the next call is served."""
+    """No response, no effect; the next call succeeds."""
     with local_ivs(tmp_path, port) as (_, url), client_of(url) as ivs:
         fault = {"operation": "CreateChannel", "kind": "drop"}
         assert urllib3.request("POST", f"{url}/_local/faults", json=fault).status == 201
@@ -277,16 +279,17 @@ def test_a_planned_drop_closes_the_connection_under_gunicorn_too(tmp_path: Path,
         assert ivs.list_channels()["channels"] == []
 
 
-def test_a_wrong_setting_is_one_line_before_anything_is_served(tmp_path: Path, port: int) -> None:
-    """What it takes, status 1, and no traceback; nobody is left to serve."""
+def test_an_invalid_setting_prints_one_error_line_and_exits(tmp_path: Path, port: int) -> None:
+    """The line names the variable and its limit; status 1 and no traceback."""
     arguments = ("local-ivs", "--data", str(tmp_path / "data"), "--port", str(port))
-    wrong = {"LOCAL_IVS_EFFECT_DELAY_SECONDS": "abc"}
-    with running(tmp_path / "out.txt", *arguments, environment=wrong) as server:
-        assert server.ends() == 1
-        last_line = server.said.splitlines()[-1]
-        expected = "Error: LOCAL_IVS_EFFECT_DELAY_SECONDS must be a number of seconds, 0 to 3600."
-        assert last_line == expected
-        assert "Traceback" not in server.said
+    invalid = {"LOCAL_IVS_EFFECT_DELAY_SECONDS": "abc"}
+    with running(tmp_path / "out.txt", *arguments, environment=invalid) as server:
+        assert server.wait() == 1
+        last_line = server.printed.splitlines()[-1]
+        assert last_line.startswith("Error: ")
+        assert "LOCAL_IVS_EFFECT_DELAY_SECONDS" in last_line
+        assert "3600" in last_line
+        assert "Traceback" not in server.printed
 
 
 def test_settings_come_from_the_environment(tmp_path: Path) -> None:
@@ -302,8 +305,8 @@ def test_settings_come_from_the_environment(tmp_path: Path) -> None:
     assert only_data == LocalIvsConfig(tmp_path, throttle=True, effect_delay_seconds=0.0)
 
 
-def test_all_wrong_settings_are_told_at_once() -> None:
-    """Each variable is named with what it takes."""
+def test_all_invalid_settings_are_reported_at_once() -> None:
+    """The message names each variable."""
     environment = {"LOCAL_IVS_THROTTLE": "maybe", "LOCAL_IVS_EFFECT_DELAY_SECONDS": "nan"}
     with pytest.raises(ConfigError) as caught:
         LocalIvsConfig.from_environment(environment)

@@ -1,4 +1,4 @@
-"""Tags over boto3: AWS's rules, on every kind of resource that Local IVS has."""
+"""Tags over boto3: AWS's rules, for every type of resource in Local IVS."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 @pytest.fixture(params=["channel", "stream-key", "playback-key"])
 def resource_arn(request: pytest.FixtureRequest, ivs: IVSClient) -> str:
-    """A resource of each kind, made with one tag."""
-    tags = {"made": "here"}
+    """A resource of each type, created with one tag."""
+    tags = {"owner": "first"}
     match request.param:
         case "channel":
             return ivs.create_channel(tags=tags)["channel"]["arn"]
@@ -35,26 +35,26 @@ def resource_arn(request: pytest.FixtureRequest, ivs: IVSClient) -> str:
 
 
 def test_tags_are_added_changed_and_removed(ivs: IVSClient, resource_arn: str) -> None:
-    """Keys are case-sensitive; removing what isn't there is no error."""
-    ivs.tag_resource(resourceArn=resource_arn, tags={"Made": "there", "made": "anew", "ü/1 +": ""})
+    """Keys are case-sensitive; removing a key that doesn't exist is not an error."""
+    ivs.tag_resource(resourceArn=resource_arn, tags={"Owner": "other", "owner": "new", "ü/1 +": ""})
     assert ivs.list_tags_for_resource(resourceArn=resource_arn)["tags"] == {
-        "Made": "there",
-        "made": "anew",
+        "Owner": "other",
+        "owner": "new",
         "ü/1 +": "",
     }
-    ivs.untag_resource(resourceArn=resource_arn, tagKeys=["made", "ü/1 +", "never there"])
-    assert ivs.list_tags_for_resource(resourceArn=resource_arn)["tags"] == {"Made": "there"}
+    ivs.untag_resource(resourceArn=resource_arn, tagKeys=["owner", "ü/1 +", "missing"])
+    assert ivs.list_tags_for_resource(resourceArn=resource_arn)["tags"] == {"Owner": "other"}
 
 
-def test_the_resource_itself_tells_its_tags(ivs: IVSClient, channel_arn: str) -> None:
-    """In get and in listings."""
+def test_a_resource_includes_its_tags(ivs: IVSClient, channel_arn: str) -> None:
+    """In GetChannel and in listings."""
     ivs.tag_resource(resourceArn=channel_arn, tags={"a": "1"})
     assert ivs.get_channel(arn=channel_arn)["channel"]["tags"] == {"a": "1"}
     assert ivs.list_channels()["channels"][0]["tags"] == {"a": "1"}
 
 
 def test_a_resource_has_at_most_fifty_tags(ivs: IVSClient, resource_arn: str) -> None:
-    """One more is refused whole, and a new value for an old key isn't one more."""
+    """A request above the limit changes nothing; replacing a value adds no tag."""
     ivs.tag_resource(resourceArn=resource_arn, tags={f"k{n}": "" for n in range(49)})
     with pytest.raises(ivs.exceptions.ValidationException):
         ivs.tag_resource(resourceArn=resource_arn, tags={"k0": "changed", "one more": ""})
@@ -67,13 +67,13 @@ def test_a_resource_has_at_most_fifty_tags(ivs: IVSClient, resource_arn: str) ->
 
 @pytest.mark.parametrize("key", ["aws:x", "AWS:x", "Aws:", "a*b", "k" * 129])
 def test_keys_that_aws_refuses_are_refused(ivs: IVSClient, channel_arn: str, key: str) -> None:
-    """The reserved prefix in any case, other characters, more than 128."""
+    """The reserved prefix in any case, other characters, and more than 128 characters."""
     with pytest.raises(ivs.exceptions.ValidationException):
         ivs.tag_resource(resourceArn=channel_arn, tags={"good": "", key: "v"})
     assert ivs.list_tags_for_resource(resourceArn=channel_arn)["tags"] == {}
 
 
-def test_tags_die_with_their_resource(ivs: IVSClient, channel_arn: str) -> None:
+def test_tags_are_deleted_with_their_resource(ivs: IVSClient, channel_arn: str) -> None:
     """A deleted channel has no tags to list."""
     ivs.tag_resource(resourceArn=channel_arn, tags={"a": "1"})
     ivs.delete_channel(arn=channel_arn)
@@ -92,8 +92,10 @@ def test_tags_die_with_their_resource(ivs: IVSClient, channel_arn: str) -> None:
         ("nonsense", "ValidationException"),
     ],
 )
-def test_what_is_no_resource_here_has_no_tags(ivs: IVSClient, arn: str, error: str) -> None:
-    """Not found, or not an ARN of anything that Local IVS has; for all three operations."""
+def test_tags_of_missing_or_unsupported_resources_are_refused(
+    ivs: IVSClient, arn: str, error: str
+) -> None:
+    """For all three operations: not found, or not the ARN of a type that Local IVS has."""
     attempts: list[Callable[[], object]] = [
         lambda: ivs.list_tags_for_resource(resourceArn=arn),
         lambda: ivs.tag_resource(resourceArn=arn, tags={"a": "1"}),

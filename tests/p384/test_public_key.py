@@ -10,7 +10,7 @@ from tests.p384.openssl import openssl, private_key_pem, public_key_pem
 from tokensvc.errors import InvalidKeyMaterial
 from tokensvc.p384 import LocalSigner, PublicKey
 
-# RFC 7515 has no P-384 key: this one is the first of the Wycheproof vectors, as they print it.
+# RFC 7515 has no P-384 key. This is the first key of the Wycheproof vectors, as printed there.
 VECTOR_PEM = """\
 -----BEGIN PUBLIC KEY-----
 MHYwEAYHKoZIzj0CAQYFK4EEACIDYgAELaV92hCJJ2pUP5/9rAv/DZdsrXHrcoDn
@@ -22,8 +22,8 @@ VECTOR_X = "LaV92hCJJ2pUP5_9rAv_DZdsrXHrcoDn2b_Z_uS9svIPR_-IgnQ4l3LZjMV1ITiq"
 VECTOR_Y = "S20FTWnc8-JexJ34cHFeNIg7GDYZfXb4rZYuePZXG7x0B7DWCR-eTYjwFCdEBhdP"
 
 
-def test_a_pem_comes_back_as_it_was_with_120_bytes_of_der() -> None:
-    """PEM in, PEM out, byte for byte as OpenSSL writes it."""
+def test_a_pem_is_returned_unchanged_and_has_120_bytes_of_der() -> None:
+    """The PEM is the same byte for byte as OpenSSL writes it."""
     public_key = PublicKey.from_pem(VECTOR_PEM)
     assert public_key.pem == VECTOR_PEM
     assert len(public_key.spki_der) == 120
@@ -31,7 +31,7 @@ def test_a_pem_comes_back_as_it_was_with_120_bytes_of_der() -> None:
 
 
 def test_the_jwk_has_the_points_coordinates_and_the_thumbprint_as_kid() -> None:
-    """The JWK holds what the vectors say, and nothing private."""
+    """The JWK has the values from the vectors, and nothing private."""
     public_key = PublicKey.from_pem(VECTOR_PEM)
     assert public_key.jwk() == {
         "kty": "EC",
@@ -44,8 +44,8 @@ def test_the_jwk_has_the_points_coordinates_and_the_thumbprint_as_kid() -> None:
     }
 
 
-def test_the_thumbprint_is_the_one_that_another_library_computes() -> None:
-    """RFC 7638: joserfc finds the same 43 characters from the same PEM."""
+def test_another_library_computes_the_same_thumbprint() -> None:
+    """RFC 7638: joserfc computes the same 43 characters from the same PEM."""
     for pem in (VECTOR_PEM, *(LocalSigner.generate().public_key.pem for _ in range(20))):
         thumbprint = PublicKey.from_pem(pem).thumbprint
         assert thumbprint == ECKey.import_key(pem).thumbprint()
@@ -53,7 +53,7 @@ def test_the_thumbprint_is_the_one_that_another_library_computes() -> None:
 
 
 def test_the_fingerprint_is_openssls_md5_of_the_der(tmp_path: Path) -> None:
-    """IVS's fingerprint is what `openssl pkey -outform DER | openssl md5 -c` prints."""
+    """IVS's fingerprint is the output of `openssl pkey -outform DER | openssl md5 -c`."""
     pem_file = tmp_path / "public.pem"
     pem_file.write_text(VECTOR_PEM)
     der = openssl("pkey", "-pubin", "-in", str(pem_file), "-outform", "DER")
@@ -69,7 +69,7 @@ def test_the_fingerprint_is_openssls_md5_of_the_der(tmp_path: Path) -> None:
 
 
 def test_a_compressed_point_equals_the_same_point_uncompressed(tmp_path: Path) -> None:
-    """A key is equal to itself however it was written, so that it can be a dictionary's key."""
+    """The same key is equal in both encodings, so that it can be used as a dictionary key."""
     private = private_key_pem(tmp_path, "secp384r1")
     plain = PublicKey.from_pem(public_key_pem(private))
     compressed = PublicKey.from_pem(public_key_pem(private, "-conv_form", "compressed"))
@@ -79,14 +79,14 @@ def test_a_compressed_point_equals_the_same_point_uncompressed(tmp_path: Path) -
 
 @pytest.mark.parametrize("curve", ["prime256v1", "brainpoolP384r1", "secp112r1", "sect283k1"])
 def test_a_public_key_of_another_curve_is_refused(tmp_path: Path, curve: str) -> None:
-    """P-256, and curves that the library has never heard of, are refused with the way out."""
+    """P-256, and curves that the library does not know, are refused with a hint."""
     pem = public_key_pem(private_key_pem(tmp_path, curve))
     with pytest.raises(InvalidKeyMaterial, match=r"P-384.*secp384r1"):
         PublicKey.from_pem(pem)
 
 
 def test_an_rsa_public_key_is_refused(tmp_path: Path) -> None:
-    """A key that is on no curve is refused."""
+    """A key that is not on a curve is refused."""
     private = tmp_path / "rsa.pem"
     private.write_bytes(openssl("genrsa", "2048"))
     with pytest.raises(InvalidKeyMaterial, match="P-384"):
@@ -96,14 +96,14 @@ def test_an_rsa_public_key_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "text", ["", "no key", VECTOR_PEM.replace("MHYw", "MHYx"), VECTOR_PEM[:150], "\ud800"]
 )
-def test_what_is_no_public_key_is_refused_as_pem(text: str) -> None:
-    """Garbage, a damaged and a cut PEM all say that they are no public key."""
+def test_a_text_that_is_not_a_public_key_is_refused(text: str) -> None:
+    """Garbage, a damaged PEM and a cut PEM are refused."""
     with pytest.raises(InvalidKeyMaterial):
         PublicKey.from_pem(text)
 
 
 def test_a_point_off_the_curve_is_refused() -> None:
-    """A changed coordinate is not a key."""
+    """A key with a changed coordinate is refused."""
     der = bytearray(PublicKey.from_pem(VECTOR_PEM).spki_der)
     der[-1] ^= 1
     with pytest.raises(InvalidKeyMaterial):
@@ -111,14 +111,14 @@ def test_a_point_off_the_curve_is_refused() -> None:
 
 
 @pytest.mark.parametrize("der", [b"", b"\x30\x00", bytes(120)])
-def test_what_is_no_public_key_is_refused_as_der(der: bytes) -> None:
-    """Bytes that are no SubjectPublicKeyInfo are refused."""
+def test_bytes_that_are_not_a_public_key_are_refused(der: bytes) -> None:
+    """Bytes that are not a SubjectPublicKeyInfo are refused."""
     with pytest.raises(InvalidKeyMaterial):
         PublicKey.from_der(der)
 
 
-def test_a_private_key_is_not_taken_for_a_public_one(tmp_path: Path) -> None:
-    """Whoever gives the wrong file is told, and the file's text is not repeated."""
+def test_a_private_key_is_not_accepted_as_a_public_key(tmp_path: Path) -> None:
+    """The error does not repeat the text of the private key."""
     private = private_key_pem(tmp_path, "secp384r1").read_text()
     with pytest.raises(InvalidKeyMaterial) as refusal:
         PublicKey.from_pem(private)

@@ -34,8 +34,8 @@ for _ in range(2):
 """
 
 
-def holds(public_key: PublicKey, signature: bytes, message: bytes) -> bool:
-    """Whether the key says that it made the signature."""
+def verifies(public_key: PublicKey, signature: bytes, message: bytes) -> bool:
+    """Whether the key verifies the signature."""
     try:
         public_key.verify(signature, message)
     except InvalidSignature:
@@ -46,16 +46,16 @@ def holds(public_key: PublicKey, signature: bytes, message: bytes) -> bool:
 def vector_groups() -> list[dict[str, Any]]:
     """The groups of Wycheproof's ES384 vectors, each with one key."""
     if not VECTORS.exists() and not os.environ.get("CI"):
-        pytest.skip(f"the signature vectors are not there: put them into {VECTORS.parent}")
+        pytest.skip(f"the signature vectors are missing: put them into {VECTORS.parent}")
     groups: list[dict[str, Any]] = json.loads(VECTORS.read_bytes())["testGroups"]
     return groups
 
 
-def test_all_280_hostile_and_valid_signatures_are_judged_right() -> None:
-    """Wycheproof: what is valid verifies, what is not does not, none raises anything else."""
-    verdicts = {
+def test_all_280_vectors_are_verified_correctly() -> None:
+    """Wycheproof: valid signatures verify, hostile ones don't, and none raises another error."""
+    results = {
         case["tcId"]: (
-            holds(
+            verifies(
                 PublicKey.from_pem(group["publicKeyPem"]),
                 bytes.fromhex(case["sig"]),
                 bytes.fromhex(case["msg"]),
@@ -65,33 +65,33 @@ def test_all_280_hostile_and_valid_signatures_are_judged_right() -> None:
         for group in vector_groups()
         for case in group["tests"]
     }
-    assert len(verdicts) == 280
-    assert [case for case, (ours, theirs) in verdicts.items() if ours != theirs] == []
+    assert len(results) == 280
+    assert [case for case, (verified, valid) in results.items() if verified != valid] == []
 
 
-def test_a_signature_holds_for_its_message_and_its_key_alone() -> None:
-    """96 bytes, which another message and another key refuse."""
+def test_a_signature_verifies_only_with_its_message_and_its_key() -> None:
+    """It has 96 bytes; another message or another key does not verify it."""
     signer = LocalSigner.generate()
     signature = signer.sign(MESSAGE)
     assert len(signature) == 96
-    assert holds(signer.public_key, signature, MESSAGE)
-    assert not holds(signer.public_key, signature, MESSAGE + b"x")
-    assert not holds(LocalSigner.generate().public_key, signature, MESSAGE)
+    assert verifies(signer.public_key, signature, MESSAGE)
+    assert not verifies(signer.public_key, signature, MESSAGE + b"x")
+    assert not verifies(LocalSigner.generate().public_key, signature, MESSAGE)
 
 
 @pytest.mark.parametrize("signature", [b"", bytes(95), bytes(96), bytes(97), b"\xff" * 96])
-def test_a_signature_of_the_wrong_form_is_refused_and_never_an_error(signature: bytes) -> None:
-    """Wrong lengths, zeros, and numbers above the curve's order are just not signatures."""
-    assert not holds(LocalSigner.generate().public_key, signature, MESSAGE)
+def test_a_signature_of_the_wrong_form_does_not_verify(signature: bytes) -> None:
+    """Wrong lengths, zeros, and numbers above the order of the curve raise no other error."""
+    assert not verifies(LocalSigner.generate().public_key, signature, MESSAGE)
 
 
-def test_a_der_signature_is_refused_until_converted() -> None:
-    """DER, as OpenSSL and KMS give it, is no ES384 signature; r‖s is."""
+def test_a_der_signature_does_not_verify_until_it_is_converted() -> None:
+    """DER, as OpenSSL and KMS return it, is not an ES384 signature; r‖s is."""
     signer = LocalSigner.generate()
     raw = signer.sign(MESSAGE)
     der = encode_dss_signature(int.from_bytes(raw[:48]), int.from_bytes(raw[48:]))
-    assert not holds(signer.public_key, der, MESSAGE)
-    assert holds(signer.public_key, der_to_raw(der), MESSAGE)
+    assert not verifies(signer.public_key, der, MESSAGE)
+    assert verifies(signer.public_key, der_to_raw(der), MESSAGE)
 
 
 @pytest.mark.parametrize(
@@ -103,14 +103,14 @@ def test_a_der_signature_is_refused_until_converted() -> None:
         (2**384 - 1, 1, b"\xff" * 48 + bytes(47) + b"\x01"),
     ],
 )
-def test_halves_are_padded_with_zeros_to_48_bytes(r: int, s: int, raw: bytes) -> None:
-    """Leading zeros that DER drops come back, and DER's own sign byte goes."""
+def test_r_and_s_are_padded_with_zeros_to_48_bytes(r: int, s: int, raw: bytes) -> None:
+    """Leading zeros that DER omits are added, and the sign byte of DER is removed."""
     assert der_to_raw(encode_dss_signature(r, s)) == raw
 
 
 @given(r=st.integers(0, 2**384 - 1), s=st.integers(0, 2**384 - 1))
-def test_der_to_raw_keeps_both_numbers(r: int, s: int) -> None:
-    """Whatever the numbers, both come back from their 48 bytes."""
+def test_der_to_raw_preserves_both_numbers(r: int, s: int) -> None:
+    """Any two numbers can be read back from their 48 bytes."""
     raw = der_to_raw(encode_dss_signature(r, s))
     assert (int.from_bytes(raw[:48]), int.from_bytes(raw[48:]), len(raw)) == (r, s, 96)
 
@@ -126,23 +126,23 @@ def test_der_to_raw_keeps_both_numbers(r: int, s: int) -> None:
         encode_dss_signature(1, 1) + b"\x00",
     ],
 )
-def test_what_is_no_der_signature_of_the_curve_is_refused(der: bytes) -> None:
-    """Garbage, numbers too long or negative, and trailing bytes are refused."""
+def test_bytes_that_are_not_a_der_signature_of_the_curve_are_refused(der: bytes) -> None:
+    """Garbage, numbers that are too long or negative, and trailing bytes are refused."""
     with pytest.raises(InvalidSignature):
         der_to_raw(der)
 
 
-def test_two_forked_workers_never_use_one_nonce() -> None:
-    """The first half of the same message's signature differs in each child of a fork.
+def test_two_forked_workers_never_use_the_same_nonce() -> None:
+    """The number r in the signature of the same message differs in each child of a fork.
 
-    ECDSA with one nonce twice gives the private key away, and gunicorn forks.
+    A repeated ECDSA nonce reveals the private key, and gunicorn forks.
     """
-    halves = subprocess.run(
+    signatures = subprocess.run(
         [sys.executable, "-c", SIGN_THE_SAME_IN_TWO_CHILDREN],
         cwd=PROJECT,
         capture_output=True,
         check=True,
         timeout=30,
     ).stdout.split()
-    assert len(halves) == 2
-    assert halves[0][:96] != halves[1][:96]
+    assert len(signatures) == 2
+    assert signatures[0][:96] != signatures[1][:96]

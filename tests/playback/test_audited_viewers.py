@@ -1,4 +1,4 @@
-"""What an audit log tells of the viewers of a stolen key's tokens."""
+"""The viewers of a compromised key pair's tokens, found in an audit log."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LOBBY = "arn:aws:ivs:us-west-2:123456789012:channel/lobby"
 
 
 def line(**changes: Any) -> str:
-    """A line as the audit writes it."""
+    """A line as the audit writes it, with changes."""
     members: dict[str, Any] = {
         "at": 1_800_000_000.0,
         "decision": "granted",
@@ -34,8 +34,8 @@ def line(**changes: Any) -> str:
     return stream.getvalue()
 
 
-def test_viewers_of_the_keys_are_named_once_for_each_channel() -> None:
-    """Other keys' viewers and refusals are left out."""
+def test_each_viewer_is_listed_once_for_each_channel() -> None:
+    """Viewers of other keys and refused requests are left out."""
     lines = [
         line(),
         line(),
@@ -51,23 +51,28 @@ def test_viewers_of_the_keys_are_named_once_for_each_channel() -> None:
             Viewer(ChannelArn.parse(DEMO), "bob"),
             Viewer(ChannelArn.parse(LOBBY), "alice"),
         ),
-        nameless=0,
-        unread=0,
+        tokens_without_viewer_id=0,
+        unreadable_lines=0,
     )
 
 
 def test_tokens_without_a_viewer_are_counted() -> None:
-    """Nobody can be named for them."""
-    assert audited_viewers([line(viewer_id=None), line(viewer_id=None)], {"k1"}).nameless == 2
+    """Their viewers can't be identified."""
+    assert (
+        audited_viewers(
+            [line(viewer_id=None), line(viewer_id=None)], {"k1"}
+        ).tokens_without_viewer_id
+        == 2
+    )
 
 
-def test_a_plain_url_of_a_public_channel_is_no_token() -> None:
-    """It was granted and no key signed."""
+def test_a_plain_url_of_a_public_channel_is_not_counted() -> None:
+    """It was granted without a token, so no key pair signed it."""
     assert audited_viewers([line(key_id=None)], {"k1"}) == AuditedViewers((), 0, 0)
 
 
-def test_other_lines_are_counted_and_passed_over() -> None:
-    """Log lines in between, half a line at the end, and lines that could be no audit's."""
+def test_other_lines_are_counted_and_skipped() -> None:
+    """Log lines, a truncated last line, and JSON lines that the audit never writes."""
     lines = [
         "Starting gunicorn\n",
         '{"level": "info"}\n',
@@ -81,10 +86,10 @@ def test_other_lines_are_counted_and_passed_over() -> None:
 
     found = audited_viewers(lines, {"k1"})
 
-    assert (len(found.viewers), found.unread) == (1, 7)
+    assert (len(found.viewers), found.unreadable_lines) == (1, 7)
 
 
 @given(st.lists(st.text()))
-def test_no_text_makes_it_fail(lines: list[str]) -> None:
-    """An audit log may have been damaged in a hurry, too."""
-    assert audited_viewers(lines, {"k1"}).unread == len(lines)
+def test_any_text_is_counted_and_never_raises(lines: list[str]) -> None:
+    """An audit log may be damaged too."""
+    assert audited_viewers(lines, {"k1"}).unreadable_lines == len(lines)

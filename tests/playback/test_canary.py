@@ -1,4 +1,4 @@
-"""The canary asks the real edge of Local IVS with a really signed token."""
+"""The canary sends a signed token to the edge of Local IVS."""
 
 from __future__ import annotations
 
@@ -38,61 +38,65 @@ def _clients(ivs: LocalIvsServer) -> Iterator[AwsClients]:
 
 
 def canary(ivs: LocalIvsServer, clients: AwsClients, *, private: bool = True) -> EdgeCanary:
-    """A canary of a channel of its own, which is offline."""
+    """A canary with a new channel, which is offline."""
     channel = ivs.client().create_channel(name="canary", authorized=private)["channel"]
     arn = ChannelArn.parse(channel["arn"])
     return EdgeCanary(arn, partial(get_channel, clients), ManualClock())
 
 
-def test_a_key_that_the_edge_knows_passes_on_an_offline_channel(
+def test_an_imported_key_passes_with_an_offline_channel(
     ivs: LocalIvsServer, clients: AwsClients
 ) -> None:
-    """404 is an answer to the token: the channel is offline, the key is known."""
+    """404 means that the edge accepted the token and that the channel is offline."""
     signer = LocalSigner.generate()
     IvsKeyPairs(clients, REGION).import_pair(signer.public_key, name="new", tags={})
 
     canary(ivs, clients)(signer)
 
 
-def test_a_key_that_the_edge_knows_passes_on_a_live_channel(
+def test_an_imported_key_passes_with_a_live_channel(
     ivs: LocalIvsServer, clients: AwsClients
 ) -> None:
-    """200 is an answer too."""
+    """200 means that the edge accepted the token."""
     signer = LocalSigner.generate()
     IvsKeyPairs(clients, REGION).import_pair(signer.public_key, name="new", tags={})
-    asked = canary(ivs, clients)
-    ivs.go_live(str(asked.channel_arn))
+    edge_canary = canary(ivs, clients)
+    ivs.go_live(str(edge_canary.channel_arn))
 
-    asked(signer)
+    edge_canary(signer)
 
 
-def test_a_key_that_the_edge_does_not_know_is_held_back(
+def test_a_key_that_is_not_imported_is_refused(ivs: LocalIvsServer, clients: AwsClients) -> None:
+    """403 means that the import has not reached the edge."""
+    edge_canary = canary(ivs, clients)
+
+    with pytest.raises(RotationRefused) as refusal:
+        edge_canary(LocalSigner.generate())
+
+    assert str(edge_canary.channel_arn) in refusal.value.detail
+    assert "403" in refusal.value.detail
+    assert "`tokensvc keys reconcile`" in refusal.value.hint
+
+
+def test_a_public_channel_can_not_be_a_canary(ivs: LocalIvsServer, clients: AwsClients) -> None:
+    """It accepts any token, so its answer proves nothing."""
+    edge_canary = canary(ivs, clients, private=False)
+
+    with pytest.raises(ChannelNotPrivate) as refusal:
+        edge_canary(LocalSigner.generate())
+
+    assert "`rotation.canary_channels`" in refusal.value.hint
+
+
+def test_the_error_for_an_unreachable_edge_does_not_contain_the_token(
     ivs: LocalIvsServer, clients: AwsClients
 ) -> None:
-    """403: the import has not reached the edge."""
-    asked = canary(ivs, clients)
-
-    with pytest.raises(RotationRefused, match="answers 403"):
-        asked(LocalSigner.generate())
-
-
-def test_a_public_channel_is_no_canary(ivs: LocalIvsServer, clients: AwsClients) -> None:
-    """It would take any token, and so prove nothing."""
-    asked = canary(ivs, clients, private=False)
-
-    with pytest.raises(ChannelNotPrivate, match="canary_channels"):
-        asked(LocalSigner.generate())
-
-
-def test_an_edge_out_of_reach_is_told_without_the_token(
-    ivs: LocalIvsServer, clients: AwsClients
-) -> None:
-    """No cause is chained: its text would hold the URL, and the URL the token."""
-    asked = canary(ivs, clients)
+    """No cause is chained, because its text would contain the URL with the token."""
+    edge_canary = canary(ivs, clients)
     channel = dataclasses.replace(
-        get_channel(clients, asked.channel_arn), playback_url="http://127.0.0.1:9/x.m3u8"
+        get_channel(clients, edge_canary.channel_arn), playback_url="http://127.0.0.1:9/x.m3u8"
     )
-    unreachable = dataclasses.replace(asked, get_channel=lambda _: channel)
+    unreachable = dataclasses.replace(edge_canary, get_channel=lambda _: channel)
 
     with pytest.raises(IvsUnavailable) as refusal:
         unreachable(LocalSigner.generate())
@@ -101,19 +105,19 @@ def test_an_edge_out_of_reach_is_told_without_the_token(
     assert refusal.value.__cause__ is None
 
 
-def test_the_edge_is_asked_through_the_proxy_of_the_environment(
+def test_the_canary_uses_the_proxy_of_the_environment(
     ivs: LocalIvsServer, clients: AwsClients, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As boto3 asks IVS: here Local IVS stands in for the proxy, and answers 404."""
-    asked = canary(ivs, clients)
+    """As boto3 does. Here Local IVS stands in for the proxy and answers 404."""
+    edge_canary = canary(ivs, clients)
     channel = dataclasses.replace(
-        get_channel(clients, asked.channel_arn), playback_url="http://edge.invalid/x.m3u8"
+        get_channel(clients, edge_canary.channel_arn), playback_url="http://edge.invalid/x.m3u8"
     )
-    behind_a_proxy = dataclasses.replace(asked, get_channel=lambda _: channel)
+    proxied = dataclasses.replace(edge_canary, get_channel=lambda _: channel)
     with pytest.raises(IvsUnavailable):
-        behind_a_proxy(LocalSigner.generate())
+        proxied(LocalSigner.generate())
 
     monkeypatch.setenv("HTTP_PROXY", ivs.url)
     monkeypatch.setenv("http_proxy", ivs.url)
 
-    behind_a_proxy(LocalSigner.generate())
+    proxied(LocalSigner.generate())

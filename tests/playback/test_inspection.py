@@ -16,39 +16,41 @@ NOW = 1_800_000_000.25
 CHANNEL = ChannelArn.parse("arn:aws:ivs:us-west-2:123456789012:channel/abcdEFGHijkl")
 OTHER_CHANNEL = ChannelArn.parse("arn:aws:ivs:us-west-2:123456789012:channel/another12345")
 URL = "https://a1b2.us-west-2.playback.live-video.net/api/video/v1/us-west-2.1.channel.a.m3u8"
-ACTIVE, RETIRING, STRANGER = (LocalSigner.generate() for _ in range(3))
+ACTIVE, RETIRING, FOREIGN = (LocalSigner.generate() for _ in range(3))
 NAMES = {ACTIVE.public_key: "2027-01-active", RETIRING.public_key: "2026-12-retiring"}
 CLAIMS = PlaybackClaims.at(NOW, CHANNEL, PlaybackOptions(300), "viewer-1")
 TOKEN = sign(CLAIMS, ACTIVE)
 
 
 def base64url(data: bytes) -> str:
-    """Unpadded, as a JWS has it."""
+    """Unpadded base64url, as in a JWS."""
     return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
 
 
 def signed(payload: dict[str, object], signer: LocalSigner = ACTIVE, alg: str = "ES384") -> str:
-    """A token of these claims, whatever rules they break."""
+    """A token with these claims, which may break rules."""
     header = json.dumps({"alg": alg, "typ": "JWT"}).encode()
     signing_input = f"{base64url(header)}.{base64url(json.dumps(payload).encode())}"
     return f"{signing_input}.{base64url(signer.sign(signing_input.encode()))}"
 
 
-def look_at(text: str, *, now: float = NOW, channel_arn: ChannelArn | None = None) -> Inspection:
-    """The inspection, by the two known keys."""
+def inspect_token(
+    text: str, *, now: float = NOW, channel_arn: ChannelArn | None = None
+) -> Inspection:
+    """The inspection with the two known key pairs."""
     return inspect(text, now=now, public_keys=NAMES, channel_arn=channel_arn)
 
 
 def rules(inspection: Inspection) -> list[str]:
-    """The names of the rules that are broken, in order."""
+    """The identifiers of the broken rules, in order."""
     return [finding.rule for finding in inspection.findings]
 
 
-def test_a_good_token_has_no_findings_and_tells_who_signed_and_how_long_it_lives() -> None:
-    """All there is to know about a token that plays."""
-    inspection = look_at(TOKEN, channel_arn=CHANNEL)
+def test_a_valid_token_has_no_findings() -> None:
+    """The inspection has its claims, the key pair that signed and the seconds left."""
+    inspection = inspect_token(TOKEN, channel_arn=CHANNEL)
     assert inspection == Inspection(
-        ivs_takes_it=True,
+        accepted_by_ivs=True,
         findings=(),
         header={"alg": "ES384", "typ": "JWT"},
         payload={
@@ -62,11 +64,11 @@ def test_a_good_token_has_no_findings_and_tells_who_signed_and_how_long_it_lives
     )
 
 
-def test_the_retiring_key_is_named_when_it_signed() -> None:
-    """During a rotation both keys play."""
-    inspection = look_at(sign(CLAIMS, RETIRING))
+def test_a_token_of_a_retiring_key_is_accepted() -> None:
+    """During a rotation IVS accepts tokens of both key pairs."""
+    inspection = inspect_token(sign(CLAIMS, RETIRING))
     assert inspection.signed_by == "2026-12-retiring"
-    assert inspection.ivs_takes_it
+    assert inspection.accepted_by_ivs
 
 
 @pytest.mark.parametrize(
@@ -81,9 +83,9 @@ def test_the_retiring_key_is_named_when_it_signed() -> None:
         f"?token={TOKEN}",
     ],
 )
-def test_a_whole_playback_url_may_be_given(url: str) -> None:
-    """The token is taken out of its query, whatever a player added."""
-    assert look_at(url) == look_at(TOKEN)
+def test_a_playback_url_can_be_inspected(url: str) -> None:
+    """The token is read from the query; parameters that a player added are ignored."""
+    assert inspect_token(url) == inspect_token(TOKEN)
 
 
 @pytest.mark.parametrize(
@@ -100,10 +102,10 @@ def test_a_whole_playback_url_may_be_given(url: str) -> None:
     ],
 )
 def test_a_url_without_one_well_formed_token_is_a_finding(url: str, rule: str) -> None:
-    """None, two, an empty one, and the doubled one of a well-known sample."""
-    inspection = look_at(url)
+    """No token, two, an empty one, and the duplicated one of a well-known sample."""
+    inspection = inspect_token(url)
     assert rules(inspection) == [rule]
-    assert not inspection.ivs_takes_it
+    assert not inspection.accepted_by_ivs
     assert (inspection.header, inspection.payload, inspection.signed_by) == ({}, {}, None)
 
 
@@ -118,65 +120,65 @@ def test_a_url_without_one_well_formed_token_is_a_finding(url: str, rule: str) -
         ("x" * 65_537, "token_size"),
     ],
 )
-def test_what_is_no_token_is_a_finding_and_never_an_error(text: str, rule: str) -> None:
-    """The finding says what to do about it."""
-    inspection = look_at(text)
+def test_a_malformed_token_is_a_finding_and_not_an_error(text: str, rule: str) -> None:
+    """With the identifier of the broken rule."""
+    inspection = inspect_token(text)
     assert rules(inspection) == [rule]
-    assert not inspection.ivs_takes_it
+    assert not inspection.accepted_by_ivs
 
 
 def test_a_token_that_is_too_long_is_still_read() -> None:
-    """So that the reader sees which claim made it so long, and what else is wrong."""
+    """So that the operator sees which claim is so long, and all other findings."""
     origins = ",".join(f"https://{n}.example" for n in range(200))
     payload = {
         "aws:channel-arn": str(CHANNEL),
         "exp": 1,
         "aws:access-control-allow-origin": origins,
     }
-    inspection = look_at(signed(payload))
+    inspection = inspect_token(signed(payload))
     assert rules(inspection) == ["token_size", "exp_in_future"]
     assert inspection.payload == payload
     assert inspection.signed_by == "2027-01-active"
 
 
-def test_a_strangers_signature_is_told_with_the_number_of_keys_that_were_tried() -> None:
-    """Nobody known signed it, so IVS, which holds the known keys, refuses."""
-    inspection = look_at(sign(CLAIMS, STRANGER))
+def test_a_token_of_a_foreign_key_pair_is_refused() -> None:
+    """The finding has the number of key pairs that were tried."""
+    inspection = inspect_token(sign(CLAIMS, FOREIGN))
     assert rules(inspection) == ["signature_key"]
-    assert "None of the 2 key pairs" in inspection.findings[0].message
+    assert "2 key pairs" in inspection.findings[0].message
     assert inspection.signed_by is None
-    assert not inspection.ivs_takes_it
+    assert not inspection.accepted_by_ivs
 
 
-def test_a_der_signature_is_called_der() -> None:
-    """The usual mistake with OpenSSL and KMS."""
+def test_a_der_signature_is_recognized() -> None:
+    """A common mistake with OpenSSL and KMS."""
     signing_input, _, signature = TOKEN.rpartition(".")
     raw = base64.urlsafe_b64decode(signature)
     der = encode_dss_signature(int.from_bytes(raw[:48]), int.from_bytes(raw[48:]))
-    inspection = look_at(f"{signing_input}.{base64url(der)}")
+    inspection = inspect_token(f"{signing_input}.{base64url(der)}")
     assert rules(inspection) == ["signature_form"]
     assert "DER" in inspection.findings[0].message
-    assert not inspection.ivs_takes_it
+    assert not inspection.accepted_by_ivs
 
 
 def test_an_unsecured_token_is_refused_for_its_algorithm_and_its_signature() -> None:
-    """`alg: none` with an empty signature is read, and never taken."""
+    """`alg: none` with an empty signature can be read and is never accepted."""
     header = base64url(b'{"alg":"none"}')
-    inspection = look_at(f"{header}.{TOKEN.split('.')[1]}.")
+    inspection = inspect_token(f"{header}.{TOKEN.split('.')[1]}.")
     assert rules(inspection) == ["alg_es384", "signature_form"]
     assert "DER" not in inspection.findings[1].message
-    assert not inspection.ivs_takes_it
+    assert not inspection.accepted_by_ivs
 
 
-def test_every_finding_is_told_at_once() -> None:
-    """Header, claims and the channel asked for, each with its own sentence."""
+def test_all_findings_are_reported_at_once() -> None:
+    """About the header, the claims and the requested channel."""
     payload: dict[str, object] = {
         "aws:channel-arn": str(CHANNEL),
         "exp": 1_800_000_601,
         "aws:viewer-id": "ann@example.com",
         "nbf": 1,
     }
-    inspection = look_at(signed(payload, alg="ES256"), channel_arn=OTHER_CHANNEL)
+    inspection = inspect_token(signed(payload, alg="ES256"), channel_arn=OTHER_CHANNEL)
     assert [(finding.rule, finding.enforced_by_ivs) for finding in inspection.findings] == [
         ("alg_es384", True),
         ("ten_minute_rule", True),
@@ -187,11 +189,11 @@ def test_every_finding_is_told_at_once() -> None:
     assert str(OTHER_CHANNEL) in inspection.findings[-1].message
 
 
-def test_a_rule_of_this_house_alone_does_not_make_ivs_refuse() -> None:
-    """AWS's own sample writes milliseconds: it plays, and the finding says what is wrong."""
-    inspection = look_at(signed({"aws:channel-arn": str(CHANNEL), "exp": 1_800_000_300_000}))
+def test_a_rule_of_this_service_does_not_mean_that_ivs_refuses() -> None:
+    """AWS's own sample writes `exp` in milliseconds: the token plays and gets a finding."""
+    inspection = inspect_token(signed({"aws:channel-arn": str(CHANNEL), "exp": 1_800_000_300_000}))
     assert rules(inspection) == ["exp_in_seconds"]
-    assert inspection.ivs_takes_it
+    assert inspection.accepted_by_ivs
     assert inspection.seconds_left == 1_798_200_300_000
 
 
@@ -205,30 +207,28 @@ def test_a_rule_of_this_house_alone_does_not_make_ivs_refuse() -> None:
         (True, None),
     ],
 )
-def test_the_time_left_is_whole_seconds_and_negative_when_it_is_over(
-    exp: object, seconds_left: int | None
-) -> None:
-    """There is none where `exp` is no integer."""
-    inspection = look_at(signed({"aws:channel-arn": str(CHANNEL), "exp": exp}))
+def test_the_seconds_left_are_negative_after_exp(exp: object, seconds_left: int | None) -> None:
+    """None when `exp` is not an integer."""
+    inspection = inspect_token(signed({"aws:channel-arn": str(CHANNEL), "exp": exp}))
     assert inspection.seconds_left == seconds_left
-    assert inspection.ivs_takes_it == (seconds_left == 1)
+    assert inspection.accepted_by_ivs == (seconds_left == 1)
 
 
-def test_the_second_of_exp_decides() -> None:
-    """A blink before it the token plays, at it no more."""
-    assert look_at(TOKEN, now=1_800_000_299.999).ivs_takes_it
-    assert not look_at(TOKEN, now=1_800_000_300.0).ivs_takes_it
+def test_a_token_expires_at_the_second_of_exp() -> None:
+    """It plays until just before that time, and no longer at that time."""
+    assert inspect_token(TOKEN, now=1_800_000_299.999).accepted_by_ivs
+    assert not inspect_token(TOKEN, now=1_800_000_300.0).accepted_by_ivs
 
 
-def test_another_channel_than_the_one_asked_for_is_a_finding() -> None:
-    """Only where the one asked for is known."""
-    assert rules(look_at(TOKEN, channel_arn=OTHER_CHANNEL)) == ["channel_arn_asked_for"]
-    assert rules(look_at(TOKEN)) == []
+def test_a_token_for_another_channel_is_a_finding() -> None:
+    """Only if the requested channel is known."""
+    assert rules(inspect_token(TOKEN, channel_arn=OTHER_CHANNEL)) == ["channel_arn_asked_for"]
+    assert rules(inspect_token(TOKEN)) == []
 
 
 @given(cut=st.integers(0, len(TOKEN)), junk=st.text(max_size=5))
-def test_the_signature_is_never_repeated(cut: int, junk: str) -> None:
-    """Whatever is pasted, what is shown can't be played."""
+def test_the_signature_is_never_shown(cut: int, junk: str) -> None:
+    """For any input, so that the output can't be played."""
     signature = TOKEN.rpartition(".")[2]
     for text in (TOKEN[:cut] + junk + TOKEN[cut:], f"{URL}?{junk}token={TOKEN}", TOKEN[:cut]):
-        assert signature[:16] not in repr(look_at(text))
+        assert signature[:16] not in repr(inspect_token(text))

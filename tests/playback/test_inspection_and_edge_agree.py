@@ -20,7 +20,7 @@ from tokensvc.p384 import LocalSigner
 from tokensvc.playback.inspection import Inspection, inspect
 
 NOW = EXAMPLE_NOW + 0.5
-FIRST, SECOND, DELETED, STRANGER = (LocalSigner.generate() for _ in range(4))
+FIRST, SECOND, DELETED, FOREIGN = (LocalSigner.generate() for _ in range(4))
 KNOWN = {FIRST.public_key: "first", SECOND.public_key: "second"}
 THIS_CHANNEL = "<the channel's ARN>"
 FRESH_UUID = "<a UUID never used before>"
@@ -28,14 +28,14 @@ FRESH_UUID = "<a UUID never used before>"
 
 @dataclass(frozen=True)
 class Stage:
-    """A private, live channel at Local IVS, whose account holds FIRST and SECOND."""
+    """A private, live channel of Local IVS, in an account with the key pairs FIRST and SECOND."""
 
     edge: FlaskClient
     channel_arn: ChannelArn
     playback_path: str
 
     def plays(self, token: str, origin: str | None) -> bool:
-        """Whether the edge answers with a playlist; anything but that and a 403 is a failure."""
+        """Whether the edge answers with a playlist; any status except 200 and 403 is a failure."""
         headers = {} if origin is None else {"Origin": origin}
         response = self.edge.get(
             self.playback_path, query_string=urlencode({"token": token}), headers=headers
@@ -44,7 +44,7 @@ class Stage:
         return response.status_code == 200
 
     def inspection(self, token: str) -> Inspection:
-        """What inspection finds in the playback URL at the same moment."""
+        """The inspection of the playback URL at the same time."""
         return inspect(
             f"https://edge.example{self.playback_path}?{urlencode({'token': token})}",
             now=NOW,
@@ -55,13 +55,13 @@ class Stage:
 
 @pytest.fixture(scope="module")
 def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    """The edge, asked directly, with time standing still at NOW."""
+    """The edge, called directly, with a clock that always shows NOW."""
     with LocalIvsServer(tmp_path_factory.mktemp("local-ivs"), ManualClock(NOW)) as server:
         ivs = server.client()
         for signer in (FIRST, SECOND):
             ivs.import_playback_key_pair(publicKeyMaterial=signer.public_key.pem)
-        gone = ivs.import_playback_key_pair(publicKeyMaterial=DELETED.public_key.pem)
-        ivs.delete_playback_key_pair(arn=gone["keyPair"]["arn"])
+        deleted = ivs.import_playback_key_pair(publicKeyMaterial=DELETED.public_key.pem)
+        ivs.delete_playback_key_pair(arn=deleted["keyPair"]["arn"])
         channel = ivs.create_channel(name="private", authorized=True)["channel"]
         server.go_live(channel["arn"])
         yield Stage(
@@ -72,11 +72,11 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
 
 
 def base64url(data: bytes) -> str:
-    """Unpadded, as a JWS has it."""
+    """Unpadded base64url, as in a JWS."""
     return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
 
 
-# --- Tokens, good ones and ones with a fault planted in them
+# --- Valid tokens, and tokens with a planted fault
 
 ORIGIN_OF_GOOD_ITEM = {
     "*": "https://anywhere.example",
@@ -85,9 +85,9 @@ ORIGIN_OF_GOOD_ITEM = {
     "http://localhost:3000": "http://localhost:3000",
     "https://[::1]:8443": "https://[::1]:8443",
 }
-"""Items of the origin claim, each with an Origin header that it stands for."""
+"""Items of the origin claim, each with an Origin header that it matches."""
 
-# Six origins are fine, and one too many where they are strict.
+# Six origins are valid, but one too many with strict origin enforcement.
 good_payloads = st.fixed_dictionaries(
     {"aws:channel-arn": st.just(THIS_CHANNEL), "exp": st.integers(1, 600).map(int(NOW).__add__)},
     optional={
@@ -144,12 +144,12 @@ any_json = st.one_of(
 
 @st.composite
 def payload_texts(draw: st.DrawFn) -> str:
-    """The payload's JSON: good, or with up to two claims changed or lost."""
+    """The JSON of the payload: valid, or with up to two claims changed or missing."""
     payload: dict[str, object] = dict(draw(good_payloads))
     for _ in range(draw(st.sampled_from([0, 0, 1, 1, 2]))):
         claim = draw(st.sampled_from([*other_values]))
-        fault = draw(st.sampled_from(["other value", "other type", "lost"]))
-        if fault == "lost":
+        fault = draw(st.sampled_from(["other value", "other type", "missing"]))
+        if fault == "missing":
             payload.pop(claim, None)
         else:
             payload[claim] = draw(other_values[claim] if fault == "other value" else any_json)
@@ -194,11 +194,11 @@ other_payload_texts = [
     r'{"\ud800":1}',
     '{"a":' + "[" * 600 + "]" * 600 + "}",
 ]
-SIGNERS = {"first": FIRST, "second": SECOND, "deleted": DELETED, "stranger": STRANGER}
+SIGNERS = {"first": FIRST, "second": SECOND, "deleted": DELETED, "foreign": FOREIGN}
 
 
 def as_der(signature: bytes) -> bytes:
-    """The same signature as OpenSSL and KMS give it."""
+    """The same signature in DER, the format of OpenSSL and KMS."""
     return encode_dss_signature(int.from_bytes(signature[:48]), int.from_bytes(signature[48:]))
 
 
@@ -227,7 +227,7 @@ form_faults: dict[str, Callable[[str], str]] = {
 
 @dataclass(frozen=True)
 class Recipe:
-    """How to make one token, so that a failure can be read."""
+    """The parts and faults of one token, so that a failing example is readable."""
 
     header: str
     payload: str
@@ -236,7 +236,7 @@ class Recipe:
     form_fault: str
 
     def token(self, channel_arn: ChannelArn) -> str:
-        """The token, for this channel."""
+        """The token for this channel."""
         payload = self.payload.replace(THIS_CHANNEL, str(channel_arn))
         payload = payload.replace(FRESH_UUID, str(uuid.uuid4()))
         header_and_payload = (
@@ -251,7 +251,7 @@ class Recipe:
 
 
 def mostly(good: st.SearchStrategy[str], other: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
-    """Three times in four a good one, so that many tokens have one fault alone, or none."""
+    """A good value with 75 % probability, so that many tokens have at most one fault."""
     return st.sampled_from([good, good, good, other]).flatmap(lambda strategy: strategy)
 
 
@@ -266,9 +266,9 @@ recipes = st.builds(
 
 
 def origin_for(inspection: Inspection) -> str | None:
-    """An Origin header that the token allows, where it asks for one on every request.
+    """An Origin header that the token allows, if it enforces origins on every request; else None.
 
-    A token that asks and names none to send is left out: then it is not the token that decides.
+    A token that enforces origins but has no usable origin is skipped: the request would decide.
     """
     payload = inspection.payload
     origins = payload.get("aws:access-control-allow-origin")
@@ -281,25 +281,25 @@ def origin_for(inspection: Inspection) -> str | None:
 
 @settings(max_examples=400, deadline=None)
 @given(recipe=recipes)
-def test_inspection_says_that_ivs_takes_a_token_exactly_when_the_edge_plays_it(
+def test_inspection_accepts_a_token_exactly_when_the_edge_plays_it(
     stage: Stage, recipe: Recipe
 ) -> None:
-    """Two judges that share no code and no JOSE library give the same verdict on any token."""
+    """Two implementations that share no code and no JOSE library agree on every token."""
     token = recipe.token(stage.channel_arn)
     inspection = stage.inspection(token)
     plays = stage.plays(token, origin_for(inspection))
     event("plays" if plays else "is refused")
-    assert inspection.ivs_takes_it == plays, inspection.findings
+    assert inspection.accepted_by_ivs == plays, inspection.findings
     if plays:
         assert inspection.signed_by == recipe.signed_by
 
 
 def test_the_recipes_make_tokens_that_play_and_tokens_that_are_refused(stage: Stage) -> None:
-    """The property above is not about refusals alone."""
+    """So the property above covers both results."""
     payload = json.dumps({"aws:channel-arn": THIS_CHANNEL, "exp": int(NOW) + 300})
     good = Recipe(good_headers[0], payload, "second", "", "")
     assert stage.plays(good.token(stage.channel_arn), None)
     assert stage.inspection(good.token(stage.channel_arn)).signed_by == "second"
     deleted = Recipe(good_headers[0], payload, "deleted", "", "")
     assert not stage.plays(deleted.token(stage.channel_arn), None)
-    assert not stage.inspection(deleted.token(stage.channel_arn)).ivs_takes_it
+    assert not stage.inspection(deleted.token(stage.channel_arn)).accepted_by_ivs

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from tests.support.clock import EXAMPLE_NOW
 from tests.support.deployment import (
-    ELSEWHERE,
     OPEN,
+    OTHER_REGION,
     WEBSITE,
     Deployment,
     MemoryAudit,
@@ -37,32 +37,32 @@ from tokensvc.errors import (
 from tokensvc.ivs.model import Channel
 from tokensvc.keyring.view import RingView
 from tokensvc.playback.issuance import (
-    Circumstances,
     PlaybackIssuer,
     PlaybackLimits,
     PlaybackRequest,
     PlaybackUrl,
+    RequestContext,
     with_token,
 )
 from tokensvc.tokens import verify
 
-ELSEWHERE_REGION = parse_region("us-east-1")
-HERE = Circumstances(request_id="request-1")
+REGION_WITHOUT_RING = parse_region("us-east-1")
+CONTEXT = RequestContext(request_id="request-1")
 NOW = int(EXAMPLE_NOW) + 120  # The ring's two publish delays of 60 s have passed.
 
 
 def status_at_edge(playback_url: str) -> int:
-    """The HTTP status with which the edge answers a player."""
+    """The HTTP status that the edge answers to a player."""
     return urllib3.request("GET", playback_url, retries=False).status
 
 
 def private_channel(arn: ChannelArn) -> Channel:
-    """What IVS would say of a private channel of that ARN."""
+    """A private channel with that ARN, as IVS would describe it."""
     return Channel(arn, "", is_private=True, playback_url="https://example.com/a.m3u8")
 
 
 def payload(url: PlaybackUrl) -> dict[str, object]:
-    """The token's claims, read without the code under test."""
+    """The claims of the token, decoded without the code under test."""
     assert url.token
     segment = url.token.split(".")[1]
     claims = json.loads(base64.urlsafe_b64decode(segment + "=="))
@@ -71,7 +71,7 @@ def payload(url: PlaybackUrl) -> dict[str, object]:
 
 
 def signed_by(deployment: Deployment, url: PlaybackUrl) -> str:
-    """The ID of the key pair whose public half verifies the token."""
+    """The ID of the key pair whose public key verifies the token."""
     assert url.token
     key = verify(url.token, deployment.public_keys.values())
     (key_id,) = (name for name, public in deployment.public_keys.items() if public == key)
@@ -85,30 +85,30 @@ def signed_by(deployment: Deployment, url: PlaybackUrl) -> str:
 def test_a_private_channel_is_answered_with_a_url_that_plays(
     deployment: Deployment, *, by_name: bool
 ) -> None:
-    """By its configured name and by its ARN; without the token the edge refuses."""
+    """By its configured name and by its ARN. Without the token the edge refuses."""
     channel = "demo" if by_name else str(deployment.channel)
-    url = deployment.issuer.issue(OPEN, PlaybackRequest(channel=channel), HERE)
+    url = deployment.issuer.issue(OPEN, PlaybackRequest(channel=channel), CONTEXT)
     assert status_at_edge(url.playback_url) == 200
     assert status_at_edge(url.playback_url.partition("?")[0]) == 403
     assert url.channel_arn == deployment.channel
 
 
 def test_the_active_key_signs(deployment: Deployment) -> None:
-    """The one that the ring has active, and the answer names it."""
-    url = deployment.issuer.issue(OPEN, PlaybackRequest(channel="demo"), HERE)
+    """The key pair that is active in the ring; the result has its ID."""
+    url = deployment.issuer.issue(OPEN, PlaybackRequest(channel="demo"), CONTEXT)
     assert signed_by(deployment, url) == url.key_id == deployment.active_key_id
 
 
-def test_nothing_asked_gives_300_seconds_and_two_claims(deployment: Deployment) -> None:
-    """The token claims the channel and `exp`; a client comes back after 240 s."""
-    url = deployment.issuer.issue(OPEN, PlaybackRequest(channel="demo"), HERE)
+def test_a_request_without_options_gets_300_seconds_and_two_claims(deployment: Deployment) -> None:
+    """The token has the channel and `exp`; the client should refresh after 240 s."""
+    url = deployment.issuer.issue(OPEN, PlaybackRequest(channel="demo"), CONTEXT)
     assert payload(url) == {"aws:channel-arn": str(deployment.channel), "exp": NOW + 300}
     assert (url.expires_at, url.ttl_seconds, url.refresh_after_seconds) == (NOW + 300, 300, 240)
     assert url.viewer_id is None
 
 
-def test_what_is_asked_is_claimed_within_the_grant(deployment: Deployment) -> None:
-    """Every option, capped by the grant `website`: 120 s and HD at most."""
+def test_the_claims_are_the_requested_options_within_the_grant(deployment: Deployment) -> None:
+    """Every option, under the grant `website`: at most 120 s and HD."""
     request = PlaybackRequest(
         channel="demo",
         viewer_id="viewer-1",
@@ -118,7 +118,7 @@ def test_what_is_asked_is_claimed_within_the_grant(deployment: Deployment) -> No
         single_use=True,
         maximum_resolution=Resolution.FULL_HD,
     )
-    url = deployment.issuer.issue(WEBSITE, request, HERE)
+    url = deployment.issuer.issue(WEBSITE, request, CONTEXT)
     claims = payload(url)
     assert claims.pop("aws:single-use-uuid")
     assert claims == {
@@ -134,50 +134,49 @@ def test_what_is_asked_is_claimed_within_the_grant(deployment: Deployment) -> No
 
 
 def test_no_token_outlives_what_the_ring_allows(deployment: Deployment) -> None:
-    """The ring's terms say 3,600 s; a setting that was raised without the ring does not count."""
+    """The ring's terms say 3,600 s. A setting raised without the ring has no effect."""
     issuer = deployment.issuer_with(limits=PlaybackLimits(max_ttl_seconds=7_200))
-    url = issuer.issue(OPEN, PlaybackRequest(channel="demo", ttl_seconds=7_200), HERE)
+    url = issuer.issue(OPEN, PlaybackRequest(channel="demo", ttl_seconds=7_200), CONTEXT)
     assert url.ttl_seconds == 3_600
     assert payload(url)["exp"] == NOW + 3_600
 
 
-def test_a_token_of_one_second_is_renewed_after_one(deployment: Deployment) -> None:
-    """A client is never told to come back at once."""
-    url = deployment.issuer.issue(OPEN, PlaybackRequest(channel="demo", ttl_seconds=1), HERE)
+def test_a_token_of_one_second_is_refreshed_after_one_second(deployment: Deployment) -> None:
+    """`refresh_after_seconds` is never 0."""
+    url = deployment.issuer.issue(OPEN, PlaybackRequest(channel="demo", ttl_seconds=1), CONTEXT)
     assert (url.ttl_seconds, url.refresh_after_seconds) == (1, 1)
 
 
 def test_after_a_rotation_the_new_key_signs(own_deployment: Deployment) -> None:
-    """Without a restart, and what the old one signed still plays."""
-    before = own_deployment.issuer.issue(OPEN, PlaybackRequest(channel="demo"), HERE)
+    """Without a restart. Tokens of the old key still play."""
+    before = own_deployment.issuer.issue(OPEN, PlaybackRequest(channel="demo"), CONTEXT)
     old_key_id = own_deployment.active_key_id
     rotator = own_deployment.world.rotator()
     rotator.request_rotation("monthly")
     own_deployment.world.reconcile(rotator)
     assert own_deployment.active_key_id != old_key_id
-    own_deployment.world.clock.advance(
-        121
-    )  # The view is older than its terms allow: it is read anew.
-    after = own_deployment.issuer.issue(OPEN, PlaybackRequest(channel="demo"), HERE)
+    # Now the view is older than its terms allow, so the ring is read again.
+    own_deployment.world.clock.advance(121)
+    after = own_deployment.issuer.issue(OPEN, PlaybackRequest(channel="demo"), CONTEXT)
     assert signed_by(own_deployment, before) == old_key_id
     assert signed_by(own_deployment, after) == own_deployment.active_key_id
     assert status_at_edge(before.playback_url) == 200
     assert status_at_edge(after.playback_url) == 200
 
 
-def test_a_public_channel_is_answered_plainly_where_that_is_allowed(
+def test_a_public_channel_gets_a_plain_url_if_the_settings_allow_it(
     deployment: Deployment,
 ) -> None:
-    """With IVS's own URL and nothing that speaks of a token."""
+    """IVS's own URL, and no member about a token."""
     issuer = deployment.issuer_with(limits=PlaybackLimits(allow_plain_urls=True))
-    url = issuer.issue(OPEN, PlaybackRequest(channel="lobby"), HERE)
+    url = issuer.issue(OPEN, PlaybackRequest(channel="lobby"), CONTEXT)
     assert "token" not in url.playback_url
     assert url == PlaybackUrl(playback_url=url.playback_url, channel_arn=deployment.public_channel)
 
 
 def test_a_url_does_not_show_its_token(deployment: Deployment) -> None:
-    """Neither the URL nor the token is in the text form that a log would get."""
-    url = deployment.issuer.issue(OPEN, PlaybackRequest(channel="demo"), HERE)
+    """Its `repr` contains neither the URL nor the token, so that no log gets them."""
+    url = deployment.issuer.issue(OPEN, PlaybackRequest(channel="demo"), CONTEXT)
     assert url.token
     assert url.token.rpartition(".")[2] not in repr(url)
     assert "token=" not in repr(url)
@@ -186,7 +185,7 @@ def test_a_url_does_not_show_its_token(deployment: Deployment) -> None:
 # --- Refused
 
 
-OTHERS = [
+REFUSED_CHANNELS = [
     ("no-such-name", ChannelNotFound),
     ("arn:aws:ivs:us-west-2:123456789012:channel/gone", ChannelNotFound),
     ("arn:aws:ivs:us-west-2:210987654321:channel/demo", NotEntitled),
@@ -197,87 +196,89 @@ OTHERS = [
 ]
 
 
-@pytest.mark.parametrize(("channel", "refusal"), OTHERS)
-def test_a_channel_that_can_not_be_given_is_refused(
+@pytest.mark.parametrize(("channel", "refusal"), REFUSED_CHANNELS)
+def test_a_channel_that_can_not_be_granted_is_refused(
     deployment: Deployment, channel: str, refusal: type[TokensvcError]
 ) -> None:
-    """Each with its own code and a way out, and the next request is answered."""
+    """Each with its own code and a hint. The next request succeeds."""
     with pytest.raises(refusal) as caught:
-        deployment.issuer.issue(OPEN, PlaybackRequest(channel=channel), HERE)
+        deployment.issuer.issue(OPEN, PlaybackRequest(channel=channel), CONTEXT)
     assert caught.value.hint
-    assert deployment.issuer.issue(OPEN, PlaybackRequest(channel="demo"), HERE).token
+    assert deployment.issuer.issue(OPEN, PlaybackRequest(channel="demo"), CONTEXT).token
 
 
-def test_a_region_without_a_ring_is_refused_with_those_that_have_one(
+def test_a_region_without_a_ring_is_refused(
     deployment: Deployment,
 ) -> None:
-    """A grant alone does not make the service serve a region."""
+    """Even if a grant covers it. The error names the region, and the hint the configured ones."""
     channel = "arn:aws:ivs:us-east-1:123456789012:channel/demo"
-    with pytest.raises(ChannelNotFound, match="no key pairs in us-east-1") as refusal:
-        deployment.issuer.issue(ELSEWHERE, PlaybackRequest(channel=channel), HERE)
-    assert refusal.value.hint.startswith("It serves us-west-2;")
+    with pytest.raises(ChannelNotFound) as refusal:
+        deployment.issuer.issue(OTHER_REGION, PlaybackRequest(channel=channel), CONTEXT)
+    assert "us-east-1" in refusal.value.detail
+    assert "us-west-2" in refusal.value.hint
+    assert "`ivs.regions`" in refusal.value.hint
 
 
-def test_ivs_is_not_asked_about_a_channel_that_no_grant_covers(deployment: Deployment) -> None:
-    """A stranger's ARNs cost none of the account's five GetChannel a second."""
-    asked: list[ChannelArn] = []
+def test_a_channel_that_no_grant_covers_is_not_looked_up(deployment: Deployment) -> None:
+    """So that its requests use none of the account's five GetChannel calls per second."""
+    looked_up: list[ChannelArn] = []
 
     def fetch(arn: ChannelArn) -> Channel:
-        asked.append(arn)
+        looked_up.append(arn)
         return private_channel(arn)
 
     directory = directory_over(fetch, deployment.world.clock)
     issuer = deployment.issuer_with(directory=directory)
-    for caller in (ELSEWHERE, Caller("00000000000d", "nobody", ())):
+    for caller in (OTHER_REGION, Caller("00000000000d", "no grants", ())):
         with pytest.raises(NotEntitled):
-            issuer.issue(caller, PlaybackRequest(channel="demo"), HERE)
-    assert asked == []
-    issuer.issue(OPEN, PlaybackRequest(channel="demo"), HERE)
-    assert asked == [deployment.channel]
+            issuer.issue(caller, PlaybackRequest(channel="demo"), CONTEXT)
+    assert looked_up == []
+    issuer.issue(OPEN, PlaybackRequest(channel="demo"), CONTEXT)
+    assert looked_up == [deployment.channel]
 
 
-def test_all_broken_claim_rules_are_told_at_once(deployment: Deployment) -> None:
-    """By the names of the request's fields."""
+def test_all_broken_claim_rules_are_reported_at_once(deployment: Deployment) -> None:
+    """Under the names of the request's fields."""
     request = PlaybackRequest(
         channel="demo",
         viewer_id="someone@example.com",
         allowed_origins=("https://example.com/path",),
     )
     with pytest.raises(InvalidRequest) as refusal:
-        deployment.issuer.issue(OPEN, request, HERE)
+        deployment.issuer.issue(OPEN, request, CONTEXT)
     fields = {problem.field for problem in refusal.value.problems}
     assert fields == {"viewer_id", "allowed_origins"}
 
 
-def test_a_needed_viewer_id_is_asked_for(deployment: Deployment) -> None:
-    """The grant `website` wants to know who watches."""
+def test_a_required_viewer_id_must_be_sent(deployment: Deployment) -> None:
+    """The grant `website` requires a viewer ID."""
     with pytest.raises(InvalidRequest) as refusal:
-        deployment.issuer.issue(WEBSITE, PlaybackRequest(channel="demo"), HERE)
+        deployment.issuer.issue(WEBSITE, PlaybackRequest(channel="demo"), CONTEXT)
     assert [problem.rule for problem in refusal.value.problems] == ["viewer_id_required"]
 
 
-def test_ivs_out_of_reach_is_told_and_passes(own_deployment: Deployment) -> None:
-    """An unknown channel can't be looked up; when IVS is back, the same request is answered."""
+def test_a_request_fails_only_while_ivs_is_unavailable(own_deployment: Deployment) -> None:
+    """An unknown channel can't be looked up. When IVS is back, the same request succeeds."""
     is_down = True
 
     def fetch(arn: ChannelArn) -> Channel:
         if is_down:
-            raise IvsUnavailable("Amazon IVS does not answer.")
+            raise IvsUnavailable("No answer.")
         return private_channel(arn)
 
     clock = own_deployment.world.clock
     issuer = own_deployment.issuer_with(directory=directory_over(fetch, clock))
     with pytest.raises(IvsUnavailable):
-        issuer.issue(OPEN, PlaybackRequest(channel="demo"), HERE)
+        issuer.issue(OPEN, PlaybackRequest(channel="demo"), CONTEXT)
     is_down = False
     clock.advance(10)
-    assert issuer.issue(OPEN, PlaybackRequest(channel="demo"), HERE).token
+    assert issuer.issue(OPEN, PlaybackRequest(channel="demo"), CONTEXT).token
 
 
 def test_a_region_without_an_active_key_is_refused(deployment: Deployment) -> None:
-    """A ring that was never made signs nothing."""
+    """A region whose ring was never created; the error names the region."""
     world = deployment.world
-    region = ELSEWHERE_REGION
+    region = REGION_WITHOUT_RING
     view = RingView(region, world.state, world.custody, world.clock, refresh_seconds=3_600)
     view.start()
     issuer = deployment.issuer_with(
@@ -288,34 +289,35 @@ def test_a_region_without_an_active_key_is_refused(deployment: Deployment) -> No
         ),
     )
     channel = f"arn:aws:ivs:{region}:123456789012:channel/demo"
-    with pytest.raises(NoSigningKey, match="us-east-1"):
-        issuer.issue(ELSEWHERE, PlaybackRequest(channel=channel), HERE)
+    with pytest.raises(NoSigningKey) as refusal:
+        issuer.issue(OTHER_REGION, PlaybackRequest(channel=channel), CONTEXT)
+    assert "us-east-1" in str(refusal.value)
     view.close()
 
 
-def test_nothing_is_signed_from_a_view_that_is_too_old(
+def test_nothing_is_signed_from_an_outdated_view(
     own_deployment: Deployment, tmp_path: Path
 ) -> None:
-    """121 s after the last good read, with the state away; when it is back, signing goes on."""
+    """121 s after the last read, without the state; signing continues when it is back."""
     state_file, moved = tmp_path / "state.sqlite3", tmp_path / "moved.sqlite3"
     request = PlaybackRequest(channel="demo")
     state_file.rename(moved)
     own_deployment.world.clock.advance(120)
-    assert own_deployment.issuer.issue(OPEN, request, HERE).token
+    assert own_deployment.issuer.issue(OPEN, request, CONTEXT).token
     own_deployment.world.clock.advance(1)
     with pytest.raises(StateUnavailable):
-        own_deployment.issuer.issue(OPEN, request, HERE)
+        own_deployment.issuer.issue(OPEN, request, CONTEXT)
     moved.rename(state_file)
-    assert own_deployment.issuer.issue(OPEN, request, HERE).token
+    assert own_deployment.issuer.issue(OPEN, request, CONTEXT).token
 
 
 # --- Audited
 
 
-def test_a_grant_leaves_one_line(deployment: Deployment) -> None:
-    """With all that finds the token again, and not the token."""
+def test_a_granted_request_writes_one_audit_line(deployment: Deployment) -> None:
+    """With everything that identifies the token, but without the token."""
     request = PlaybackRequest(channel="demo", viewer_id="viewer-1")
-    url = deployment.issuer.issue(WEBSITE, request, HERE)
+    url = deployment.issuer.issue(WEBSITE, request, CONTEXT)
     assert url.token
     assert deployment.audit.events == [
         AuditEvent(
@@ -335,24 +337,24 @@ def test_a_grant_leaves_one_line(deployment: Deployment) -> None:
     ]
 
 
-@pytest.mark.parametrize(("channel", "refusal"), OTHERS)
-def test_a_refusal_leaves_one_line(
+@pytest.mark.parametrize(("channel", "refusal"), REFUSED_CHANNELS)
+def test_a_refused_request_writes_one_audit_line(
     deployment: Deployment, channel: str, refusal: type[TokensvcError]
 ) -> None:
-    """With the channel as it was asked for, and the code."""
+    """With the channel as it was requested, and the code of the error."""
     with pytest.raises(refusal):
-        deployment.issuer.issue(OPEN, PlaybackRequest(channel=channel), HERE)
+        deployment.issuer.issue(OPEN, PlaybackRequest(channel=channel), CONTEXT)
     (event,) = deployment.audit.events
     assert (event.decision, event.code, event.channel) == ("refused", refusal.code, channel)
     assert (event.caller_id, event.request_id) == ("00000000000a", "request-1")
     assert event.token_sha256 is None
 
 
-def test_a_refusal_tells_how_far_it_came(deployment: Deployment) -> None:
-    """The ARN and the grant are in the line as soon as they are known."""
+def test_the_audit_line_of_a_refusal_has_all_known_values(deployment: Deployment) -> None:
+    """The ARN and the grant, if the request was refused after they were found."""
     for channel in ("no-such-name", "lobby"):
         with pytest.raises(TokensvcError):
-            deployment.issuer.issue(OPEN, PlaybackRequest(channel=channel), HERE)
+            deployment.issuer.issue(OPEN, PlaybackRequest(channel=channel), CONTEXT)
     first, second = deployment.audit.events
     assert (first.channel_arn, first.grant) == (None, None)
     assert (second.channel_arn, second.grant) == (str(deployment.public_channel), "open")
@@ -361,27 +363,29 @@ def test_a_refusal_tells_how_far_it_came(deployment: Deployment) -> None:
 @pytest.mark.parametrize(
     ("viewer_id", "written"), [("viewer-1", "viewer-1"), ("a@b.example", None)]
 )
-def test_an_e_mail_address_is_not_written_down(
+def test_an_e_mail_address_is_not_audited(
     deployment: Deployment, viewer_id: str, written: str | None
 ) -> None:
-    """A refused request's viewer ID is in the line only when it could be in a token."""
+    """The viewer ID of a refused request is audited only if it breaks no rule."""
     with pytest.raises(ChannelNotPrivate):
-        deployment.issuer.issue(OPEN, PlaybackRequest(channel="lobby", viewer_id=viewer_id), HERE)
+        deployment.issuer.issue(
+            OPEN, PlaybackRequest(channel="lobby", viewer_id=viewer_id), CONTEXT
+        )
     assert [event.viewer_id for event in deployment.audit.events] == [written]
 
 
-def test_what_can_not_be_written_down_is_not_granted(deployment: Deployment) -> None:
-    """A full disk under the audit stops the URL; when there is room again, it is given."""
+def test_nothing_is_granted_while_the_audit_can_not_be_written(deployment: Deployment) -> None:
+    """For example on a full disk. When the disk has space again, the URL is granted."""
     deployment.audit.fails = True
     with pytest.raises(OSError, match="No space left"):
-        deployment.issuer.issue(OPEN, PlaybackRequest(channel="demo"), HERE)
+        deployment.issuer.issue(OPEN, PlaybackRequest(channel="demo"), CONTEXT)
     deployment.audit.fails = False
-    assert deployment.issuer.issue(OPEN, PlaybackRequest(channel="demo"), HERE).token
+    assert deployment.issuer.issue(OPEN, PlaybackRequest(channel="demo"), CONTEXT).token
     assert [event.decision for event in deployment.audit.events] == ["granted"]
 
 
-def test_a_fault_of_our_own_is_audited_as_such(deployment: Deployment) -> None:
-    """An exception that nobody foresaw leaves a line too, and goes on its way."""
+def test_an_unexpected_exception_is_audited_as_an_internal_error(deployment: Deployment) -> None:
+    """It is raised again after the audit line is written."""
 
     def fetch(arn: ChannelArn) -> Channel:
         raise ZeroDivisionError
@@ -390,7 +394,7 @@ def test_a_fault_of_our_own_is_audited_as_such(deployment: Deployment) -> None:
     audit = MemoryAudit()
     issuer: PlaybackIssuer = deployment.issuer_with(directory=directory, audit=audit)
     with pytest.raises(ZeroDivisionError):
-        issuer.issue(OPEN, PlaybackRequest(channel="demo"), HERE)
+        issuer.issue(OPEN, PlaybackRequest(channel="demo"), CONTEXT)
     assert [(event.decision, event.code) for event in audit.events] == [
         ("refused", "internal_error")
     ]
@@ -400,7 +404,7 @@ def test_a_fault_of_our_own_is_audited_as_such(deployment: Deployment) -> None:
 
 
 @pytest.mark.parametrize(
-    ("url", "with_it"),
+    ("url", "expected"),
     [
         ("https://a.example/b.m3u8", "https://a.example/b.m3u8?token=x.y.z"),
         ("https://a.example/b.m3u8?", "https://a.example/b.m3u8?token=x.y.z"),
@@ -414,17 +418,17 @@ def test_a_fault_of_our_own_is_audited_as_such(deployment: Deployment) -> None:
         ("https://a.example/b.m3u8#t", "https://a.example/b.m3u8?token=x.y.z#t"),
     ],
 )
-def test_the_url_is_ivss_own_with_one_token(url: str, with_it: str) -> None:
-    """All else that IVS put there stays."""
-    assert with_token(url, "x.y.z") == with_it
+def test_the_url_gets_exactly_one_token(url: str, expected: str) -> None:
+    """The rest of IVS's URL does not change."""
+    assert with_token(url, "x.y.z") == expected
 
 
 @given(query=st.lists(st.tuples(st.text(min_size=1), st.text()), max_size=4))
-def test_any_query_is_kept_beside_the_token(query: list[tuple[str, str]]) -> None:
-    """Names and values come out as they went in, the token once and last."""
+def test_the_rest_of_the_query_does_not_change(query: list[tuple[str, str]]) -> None:
+    """Names and values stay the same; the token is there once, at the end."""
     encoded = "&".join(f"{quote(name, safe='')}={quote(value, safe='')}" for name, value in query)
-    made = urlsplit(with_token(f"https://a.example/b.m3u8?{encoded}", "x.y.z"))
-    assert parse_qs(made.query)["token"] == ["x.y.z"]
-    kept = [pair for pair in query if pair[0] != "token"]
-    assert parse_qsl(made.query, keep_blank_values=True) == [*kept, ("token", "x.y.z")]
-    assert (made.netloc, made.path) == ("a.example", "/b.m3u8")
+    result = urlsplit(with_token(f"https://a.example/b.m3u8?{encoded}", "x.y.z"))
+    assert parse_qs(result.query)["token"] == ["x.y.z"]
+    others = [pair for pair in query if pair[0] != "token"]
+    assert parse_qsl(result.query, keep_blank_values=True) == [*others, ("token", "x.y.z")]
+    assert (result.netloc, result.path) == ("a.example", "/b.m3u8")

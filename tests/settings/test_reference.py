@@ -1,4 +1,4 @@
-"""The settings file that `tokensvc init` writes and the page of the documentation."""
+"""The settings file that `tokensvc init` writes, and the documentation page."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from tokensvc.settings.model import Settings, section_model
 from tokensvc.settings.reference import settings_file, settings_page
 
 DOCS_PAGE = Path(__file__).parents[2] / "docs/settings.md"
-NOT_IN_A_FILE = {"custody.key_encryption_secret", "custody.previous_key_encryption_secret"}
+ENVIRONMENT_ONLY = {"custody.key_encryption_secret", "custody.previous_key_encryption_secret"}
 
 
 def model_keys() -> dict[str, set[str]]:
-    """Every section of the model with its fields."""
+    """The fields of every section of the model."""
     return {
         name: set(model.model_fields) if (model := section_model(name)) else set()
         for name in Settings.model_fields
@@ -25,31 +25,31 @@ def model_keys() -> dict[str, set[str]]:
 
 
 @pytest.fixture
-def written() -> str:
+def new_file() -> str:
     """The text that `tokensvc init` writes."""
     return settings_file(account_id="123456789012", regions=("us-west-2", "eu-west-1"))
 
 
-def test_a_new_file_shows_every_setting_and_no_other(written: str) -> None:
-    """Uncommented, it has exactly the model's keys."""
-    uncommented = re.sub(r"^#(?=[a-z\[])", "", written, flags=re.MULTILINE)
+def test_a_new_file_shows_exactly_the_settings_that_exist(new_file: str) -> None:
+    """Uncommented, it has the keys of the model and no others."""
+    uncommented = re.sub(r"^#(?=[a-z\[])", "", new_file, flags=re.MULTILINE)
     document = tomllib.loads(uncommented)
     assert set(document["channels"]) == {"demo"}
     shown = {name: set(section) for name, section in document.items()}
     shown |= {"grants": set(document["grants"]["example"]), "channels": set()}
     missing = {f"{name}.{key}" for name, keys in model_keys().items() for key in keys - shown[name]}
-    assert missing == NOT_IN_A_FILE
+    assert missing == ENVIRONMENT_ONLY
     assert {name: keys - model_keys()[name] for name, keys in shown.items() if keys} == {
         name: set() for name, keys in shown.items() if keys
     }
 
 
-def test_a_new_file_loads_with_what_was_given_and_the_defaults(
-    written: str, tmp_path: Path
+def test_a_new_file_loads_with_the_given_values_and_the_defaults(
+    new_file: str, tmp_path: Path
 ) -> None:
-    """What is shown as a default is the default: commented or not, the settings are the same."""
+    """The defaults shown are correct: commented or not, the settings are the same."""
     path = tmp_path / "tokensvc.toml"
-    path.write_text(written)
+    path.write_text(new_file)
     settings = load_settings(path, {})
     assert settings.ivs.regions == ("us-west-2", "eu-west-1")
     sections = "state|custody|playback|rotation|directory|service"
@@ -58,7 +58,7 @@ def test_a_new_file_loads_with_what_was_given_and_the_defaults(
         lambda section: re.sub(
             r"(?<!\(not set\)\n)^#(?=[a-z])", "", section[0], flags=re.MULTILINE
         ),
-        written,
+        new_file,
         flags=re.MULTILINE | re.DOTALL,
     )
     assert uncommented.count("#ttl_seconds") == 0
@@ -66,14 +66,14 @@ def test_a_new_file_loads_with_what_was_given_and_the_defaults(
     assert load_settings(path, {}) == settings
 
 
-def test_every_setting_has_a_help_line(written: str) -> None:
-    """The line above each key is its help, a sentence."""
-    lines = written.splitlines()
+def test_every_setting_has_a_help_line(new_file: str) -> None:
+    """The line above each key is a sentence."""
+    lines = new_file.splitlines()
     for number, line in enumerate(lines):
         if re.match(r"#?[a-z_]+ = ", line) and not line.startswith("#demo ="):
             assert re.match(r"# \S.*(\.|\(not set\))$", lines[number - 1]), line
 
 
 def test_the_page_in_docs_is_current() -> None:
-    """It is made from the model: `python -m tokensvc.settings.reference > docs/settings.md`."""
+    """Regenerate it with `python -m tokensvc.settings.reference > docs/settings.md`."""
     assert DOCS_PAGE.read_text() == settings_page()

@@ -1,7 +1,7 @@
-"""Programs that use a SQLite state from processes of their own.
+"""Programs that use a SQLite state in separate processes.
 
-`python -m tests.state.sqlite_process PROGRAM PATH ...`. Each prints what it found, one line a fact,
-for the test that started it.
+`python -m tests.state.sqlite_process PROGRAM PATH ...`. Each prints its results, one per line, for
+the test that started it.
 """
 
 from __future__ import annotations
@@ -19,56 +19,56 @@ from tokensvc.state.sqlite import SqliteState
 
 
 def race(state: SqliteState, writer: str, versions: str) -> None:
-    """Try to be first at each of the versions; print those that were won."""
+    """Try to be the first to save each version, and print the versions that were saved."""
     for version in range(int(versions)):
         while state.version("ring") < version:
             pass
         try:
-            say("won", state.save("ring", f"by {writer}", replacing=version))
+            report("saved", state.save("ring", f"by {writer}", replacing=version))
         except StateConflict:
             continue
 
 
-def write_on(state: SqliteState) -> None:
-    """Save version after version, and say which one was acknowledged, until killed."""
+def write_until_killed(state: SqliteState) -> None:
+    """Save one version after another, and print each that was acknowledged, until killed."""
     version = NEW
     while True:
         version = state.save("ring", f"body of {version + 1}" + "x" * 5_000, replacing=version)
         state.put("ban", Record(str(version), "x", 4e9))
-        say("acknowledged", version)
+        report("acknowledged", version)
 
 
 def fork(state: SqliteState) -> None:
-    """Use the state in a parent, then in its child, then in the parent again."""
+    """Use the state in a parent process, then in its child, then in the parent again."""
     version = state.save("ring", "by the parent", replacing=NEW)
     child = os.fork()
     if child == 0:
         state.save("ring", "by the child", replacing=version)
         os._exit(0)
     _, status = os.waitpid(child, 0)
-    say("child ended with", os.waitstatus_to_exitcode(status))
-    say("parent saved", state.save("ring", "by the parent again", replacing=version + 1))
+    report("child exited with", os.waitstatus_to_exitcode(status))
+    report("parent saved", state.save("ring", "by the parent again", replacing=version + 1))
 
 
-def touch(state: SqliteState) -> None:
-    """As an ordinary user, read, then write; print the code of each refusal."""
+def read_and_write(state: SqliteState) -> None:
+    """As an unprivileged user, read, then write, and print the code of each error."""
     become_unprivileged()
     attempt("read", lambda: state.version("ring"))
     attempt("write", lambda: state.put("ban", Record("a", "x", 4e9)))
 
 
 def attempt(name: str, operation: Callable[[], object]) -> None:
-    """Say how the operation ended."""
+    """Print the result of the operation."""
     try:
         operation()
     except TokensvcError as exc:
-        say(name, "refused:", exc.code)
+        report(name, "failed:", exc.code)
     else:
-        say(name, "done")
+        report(name, "done")
 
 
-def say(*words: object) -> None:
-    """Print at once: the reader may kill this process right after."""
+def report(*words: object) -> None:
+    """Print and flush a line: the reader may kill this process right after it."""
     sys.stdout.write(" ".join(map(str, words)) + "\n")
     sys.stdout.flush()
 
@@ -79,11 +79,11 @@ if __name__ == "__main__":
     match program:
         case "race":
             race(state, *arguments)
-        case "write_on":
-            write_on(state)
+        case "write_until_killed":
+            write_until_killed(state)
         case "fork":
             fork(state)
-        case "touch":
-            touch(state)
+        case "read_and_write":
+            read_and_write(state)
         case _:
-            sys.exit(f"No such program: {program}")
+            sys.exit(f"Unknown program: {program}")

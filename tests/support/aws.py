@@ -1,4 +1,4 @@
-"""An AWS environment of a test's own: nothing of the machine's accounts, roles or proxies."""
+"""An isolated AWS environment for a test, without the machine's accounts, roles or proxies."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy
 
 
 def set_aws_environment(monkeypatch: pytest.MonkeyPatch, folder: Path, **variables: str) -> None:
-    """Leave nothing of AWS in the environment but empty files in `folder` and `variables`."""
+    """Remove all AWS settings from the environment, then set `variables`.
+
+    The AWS configuration files are set to files in `folder` that don't exist.
+    """
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         monkeypatch.delenv(name)
     for name in _PROXIES:
@@ -27,7 +30,7 @@ def set_aws_environment(monkeypatch: pytest.MonkeyPatch, folder: Path, **variabl
 
 
 def set_aws_endpoint(monkeypatch: pytest.MonkeyPatch, folder: Path, endpoint_url: str) -> None:
-    """Example credentials, and IVS at that endpoint."""
+    """Set example credentials and the endpoint of IVS."""
     set_aws_environment(
         monkeypatch,
         folder,

@@ -1,7 +1,7 @@
-"""A real Chromium for the tests, started once for each test process.
+"""A real Chromium for the tests, started once in each test process.
 
-Playwright drives it; the browser itself is the system's (Debian: ``apt install chromium``), because
-only a browser with proprietary codecs plays an IVS stream.
+Playwright controls it. The browser is the operating system's (Debian: ``apt install chromium``),
+because only a browser with proprietary codecs plays an IVS stream.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 NAMES_ON_PATH = ("chromium", "chromium-browser", "google-chrome")
 ARGUMENTS = (
-    "--no-sandbox",  # Chromium refuses to run its sandbox as root, which CI containers are.
+    "--no-sandbox",  # Chromium can't run its sandbox as root, the user in CI containers.
     "--disable-gpu",
     "--disable-quic",
     "--no-first-run",
@@ -32,18 +32,18 @@ ARGUMENTS = (
 
 
 def find_chromium() -> str | None:
-    """The path of Chromium: the variable ``CHROMIUM`` first, then the usual names on PATH."""
+    """The path of Chromium: from the variable ``CHROMIUM``, or by its usual names on PATH."""
     return os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, NAMES_ON_PATH)), None)
 
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
-    """A headless Chromium; without one the test is skipped, and under CI it fails."""
+    """A headless Chromium. If it is not installed, the test is skipped, or under CI it fails."""
     executable = find_chromium()
     if executable is None:
         message = (
             "Chromium was not found, so this test did not run. Install it (Debian: "
-            "apt install chromium) or name it in the environment variable CHROMIUM."
+            "`apt install chromium`), or set the environment variable CHROMIUM to its path."
         )
         if os.environ.get("CI"):
             pytest.fail(message)
@@ -58,7 +58,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def page(browser: Browser) -> Iterator[Page]:
-    """A page in a browser context of its own: no cookies, cache or storage of another test."""
+    """A page in a new browser context, without the cookies, cache and storage of other tests."""
     context = browser.new_context()
     yield context.new_page()
     context.close()

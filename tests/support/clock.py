@@ -1,18 +1,18 @@
-"""A clock that a test drives by hand."""
+"""A clock that a test controls."""
 
 from __future__ import annotations
 
 import threading
 
 EXAMPLE_NOW = 1_800_000_000.0
-"""2027-01-15T08:00:00Z: where a test's time starts unless it says otherwise."""
+"""2027-01-15T08:00:00Z, the default time at which a test starts."""
 
 
 class ManualClock:
-    """Time passes when a test says so; may be shared by threads.
+    """A clock that only advances when a test advances it. Threads may share it.
 
     Attributes:
-        sleeps: how long each `sleep` was to take, in seconds, in order.
+        sleeps: the arguments of all calls of `sleep`, in seconds.
     """
 
     def __init__(self, now: float = EXAMPLE_NOW, *, monotonic: float = 1_000.0) -> None:
@@ -26,23 +26,23 @@ class ManualClock:
         return self._now
 
     def monotonic(self) -> float:
-        """Seconds since a fixed moment; a jump of the wall clock leaves them alone."""
+        """Seconds since a fixed time; not changed by a jump of the wall clock."""
         return self._monotonic
 
     def sleep(self, seconds: float) -> None:
-        """Return at once, `seconds` later by both clocks."""
+        """Advance both clocks by `seconds` and return immediately."""
         self.sleeps.append(seconds)
         self.advance(seconds)
 
     def advance(self, seconds: float) -> None:
-        """Let `seconds` pass by both clocks."""
+        """Advance both clocks by `seconds`."""
         if seconds < 0:
-            raise ValueError("Time does not pass backwards; jump_wall sets the wall clock.")
+            raise ValueError("Time can't go backwards. Use jump_wall to set the wall clock back.")
         with self._lock:
             self._now += seconds
             self._monotonic += seconds
 
     def jump_wall(self, seconds: float) -> None:
-        """Set the wall clock forward, or back for negative `seconds`; no time passes."""
+        """Set the wall clock forward, or back for negative `seconds`. No time passes."""
         with self._lock:
             self._now += seconds

@@ -1,4 +1,4 @@
-"""A whole deployment of real parts, up to the Flask app: its ring, channels, grants and API key."""
+"""A complete deployment with real parts, from the ring and an API key to the Flask app."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from tokensvc.aws import AwsClients, AwsTerms
 from tokensvc.claims import Resolution
 from tokensvc.clock import Clock
 from tokensvc.ivs.channels import get_channel, get_channels
-from tokensvc.ivs.directory import ChannelDirectory, DirectoryTerms, FetchTogether
+from tokensvc.ivs.directory import ChannelDirectory, DirectoryTerms, FetchBatch
 from tokensvc.ivs.model import Channel
 from tokensvc.keyring.model import KeyState
 from tokensvc.keyring.view import RingView
@@ -48,22 +48,22 @@ GRANTS = {
         maximum_resolution=Resolution.HD,
         viewer_id="required",
     ),
-    "elsewhere": Grant("elsewhere", ("arn:aws:ivs:us-east-1:123456789012:channel/*",)),
+    "other-region": Grant("other-region", ("arn:aws:ivs:us-east-1:123456789012:channel/*",)),
 }
 OPEN = Caller("00000000000a", "open backend", ("open",))
 WEBSITE = Caller("00000000000b", "website", ("website",))
-ELSEWHERE = Caller("00000000000c", "elsewhere", ("elsewhere",))
+OTHER_REGION = Caller("00000000000c", "other region", ("other-region",))
 
 
 @dataclass
 class MemoryAudit:
-    """Keeps every line; `fails` makes it fail as a full disk does."""
+    """An audit log in memory. With `fails`, it raises the error of a full disk."""
 
     events: list[AuditEvent] = field(default_factory=list)
     fails: bool = False
 
     def write(self, event: AuditEvent) -> None:
-        """Keep the event."""
+        """Append the event to `events`."""
         if self.fails:
             raise OSError("No space left on device")
         self.events.append(event)
@@ -71,7 +71,7 @@ class MemoryAudit:
 
 @dataclass(frozen=True)
 class Service:
-    """What the web answers from."""
+    """The objects with which the web app serves requests."""
 
     issuer: PlaybackIssuer
     api_keys: Watched[ApiKeys]
@@ -82,16 +82,16 @@ class Service:
 
 @dataclass
 class Deployment:
-    """One worker's parts, in a world of their own.
+    """The parts of one worker.
 
     Attributes:
-        world: state, custody, ring, time and Local IVS.
-        channel: a private channel, named `demo`.
-        public_channel: one that anyone may watch, named `lobby`.
-        audit: every decision.
-        directory: what IVS says about channels, remembered.
-        service: what the routes are served from, started.
-        key: the text of an API key that holds the grant `open`.
+        world: the state, the custody, the ring, the clock and Local IVS.
+        channel: a private channel with the name `demo`.
+        public_channel: a public channel with the name `lobby`.
+        audit: the audit log.
+        directory: the cache of IVS's answers about channels.
+        service: the started service.
+        key: the text of an API key with the grant `open`.
     """
 
     world: World
@@ -109,14 +109,14 @@ class Deployment:
 
     @property
     def active_key_id(self) -> str:
-        """The ID of the key pair that signs by the stored ring."""
+        """The ID of the active key pair of the stored ring."""
         active = self.world.ring.active
         assert active is not None
         return active.key_id
 
     @property
     def public_keys(self) -> dict[str, PublicKey]:
-        """The public halves of all pairs in IVS, by key ID."""
+        """The public keys of all key pairs in IVS, by key ID."""
         pairs = self.world.ring.in_state(KeyState.PUBLISHED, KeyState.ACTIVE, KeyState.RETIRING)
         return {pair.key_id: pair.public_key for pair in pairs if pair.public_key}
 
@@ -125,7 +125,7 @@ class Deployment:
         return create_app(self.service)
 
     def client(self) -> FlaskClient:
-        """A client of that app, without credentials."""
+        """A client of the app, without credentials."""
         return self.app().test_client()
 
     def client_of(self, service: Service) -> FlaskClient:
@@ -133,16 +133,16 @@ class Deployment:
         return create_app(service).test_client()
 
     def client_with_fetch(self, fetch: Callable[[ChannelArn], Channel]) -> FlaskClient:
-        """A client of an app that learns of channels by `fetch`, without credentials."""
+        """A client, without credentials, of an app that looks up channels with `fetch`."""
         directory = directory_over(fetch, self.world.clock)
         return self.client_of(self.service_with(issuer=self.issuer_with(directory=directory)))
 
     def service_with(self, **changes: Any) -> Service:
-        """The service, but for some parts."""
+        """The service with some parts replaced."""
         return dataclasses.replace(self.service, **changes)
 
     def issuer_with(self, **changes: Any) -> PlaybackIssuer:
-        """An issuer over the same parts, but for some."""
+        """An issuer with the same parts, some of them replaced."""
         parts: dict[str, Any] = {
             "channel_names": {"demo": self.channel, "lobby": self.public_channel},
             "grants": GRANTS,
@@ -163,9 +163,9 @@ class Deployment:
 
 @contextlib.contextmanager
 def deployment_in(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Deployment]:
-    """A deployment whose ring has an active key pair and a standby, and whose channel is live."""
+    """A deployment with an active key pair, a standby and a live channel."""
     with world_in(folder, monkeypatch) as world:
-        world.settle()
+        world.create_active_and_standby()
         ivs = world.ivs.client()
         channel = ivs.create_channel(name="demo", authorized=True)["channel"]["arn"]
         lobby = ivs.create_channel(name="lobby", authorized=False)["channel"]["arn"]
@@ -175,7 +175,7 @@ def deployment_in(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Dep
         names = {"demo": ChannelArn.parse(channel), "lobby": ChannelArn.parse(lobby)}
         with contextlib.ExitStack() as started:
             rings = {REGION: started.enter_context(world.view())}
-            keys = _followed_keys(world)
+            keys = _watched_keys(world)
             keys.start()
             started.callback(keys.close)
             clients = AwsClients(AwsTerms())
@@ -199,10 +199,10 @@ def deployment_in(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Dep
 def directory_over(
     fetch: Callable[[ChannelArn], Channel],
     clock: Clock,
-    fetch_together: FetchTogether = lambda _: {},
+    fetch_batch: FetchBatch = lambda _: {},
 ) -> ChannelDirectory:
-    """A directory with the default terms, which learns nothing together unless a test says how."""
-    return ChannelDirectory(fetch, fetch_together, clock, DirectoryTerms(), SystemRandom())
+    """A directory with the default terms. By default, fetching a batch returns nothing."""
+    return ChannelDirectory(fetch, fetch_batch, clock, DirectoryTerms(), SystemRandom())
 
 
 def _saved_key(world: World, name: str, grants: tuple[str, ...]) -> str:
@@ -215,7 +215,7 @@ def _saved_key(world: World, name: str, grants: tuple[str, ...]) -> str:
     return text
 
 
-def _followed_keys(world: World) -> Watched[ApiKeys]:
+def _watched_keys(world: World) -> Watched[ApiKeys]:
     return Watched(
         world.state,
         api_keys.DOCUMENT_NAME,

@@ -1,4 +1,4 @@
-"""Deployments as fixtures: one to share, and one of one's own to break."""
+"""Fixtures: a deployment that tests share, and one for a single test."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.support.deployment import Deployment, deployment_in
 
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
-    """Real parts, with an active key pair, a standby and a live private channel."""
+    """A deployment with an active key pair, a standby and a live private channel."""
     with (
         pytest.MonkeyPatch.context() as monkeypatch,
         deployment_in(tmp_path_factory.mktemp("shared"), monkeypatch) as deployment,
@@ -22,13 +22,13 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
 
 @pytest.fixture
 def deployment(shared: Deployment) -> Deployment:
-    """Those parts, for a test that changes nothing but the audit, which begins empty."""
+    """The shared deployment, for a test that changes only the audit log, which is emptied."""
     shared.audit.events.clear()
     return shared
 
 
 @pytest.fixture
 def own_deployment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Deployment]:
-    """Parts of its own, for a test that moves the clock or breaks something."""
+    """A separate deployment, for a test that moves the clock or breaks something."""
     with deployment_in(tmp_path, monkeypatch) as deployment:
         yield deployment

@@ -1,6 +1,6 @@
-"""A server that answers as a script says: AWS's refusals, nonsense, silence, a dropped line.
+"""A server with scripted responses: AWS errors, invalid content, no response, closed connections.
 
-For faults that no honest IVS shows at will. What is real is the HTTP: boto3 talks to it as to IVS.
+For faults that IVS and Local IVS can't produce on request. boto3 calls it over real HTTP, like IVS.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from enum import Enum, auto
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-_LONGEST_SILENCE_SECONDS = 30.0
+_MAX_WAIT_SECONDS = 30.0
 
 
 @dataclass(frozen=True)
 class Answer:
-    """An HTTP answer; `error_type` goes into `x-amzn-ErrorType`, a mapping is sent as JSON."""
+    """An HTTP response. `error_type` is the header `x-amzn-ErrorType`. A dict is sent as JSON."""
 
     status: int
     body: object = field(default_factory=dict)
@@ -33,15 +33,15 @@ class Answer:
 
 
 class Fault(Enum):
-    """What is worse than an answer."""
+    """A fault instead of a response."""
 
-    SILENCE = auto()
-    DROPPED_LINE = auto()
+    NO_RESPONSE = auto()
+    DROPPED_CONNECTION = auto()
 
 
 @dataclass(frozen=True)
 class Request:
-    """A request as it came: `POST /GetChannel` and its JSON."""
+    """A received request, such as `POST /GetChannel`, and its JSON body."""
 
     path: str
     body: dict[str, Any]
@@ -49,16 +49,16 @@ class Request:
 
 
 def refusal(status: int, error_type: str, text: str = "No.") -> Answer:
-    """An error as IVS answers it: the type in a header, the sentence in `exceptionMessage`."""
+    """An error in IVS's format: the type in a header, the message in `exceptionMessage`."""
     return Answer(status, {"exceptionMessage": text}, error_type)
 
 
 class FaultyServer:
-    """Gives the script's items one after another, and the last for ever.
+    """Responds with the script's items in order, and repeats the last one.
 
     Attributes:
-        url: where it listens.
-        requests: what was asked, in order.
+        url: the base URL.
+        requests: the received requests, in order.
     """
 
     def __init__(self, script: Sequence[Answer | Fault]) -> None:
@@ -72,11 +72,11 @@ class FaultyServer:
         self.url = f"http://127.0.0.1:{self._server.server_port}"
 
     def start(self) -> None:
-        """Listen."""
+        """Start to listen."""
         self._thread.start()
 
     def close(self) -> None:
-        """Let go of the port and of everybody kept waiting."""
+        """Stop listening, and close the connections of waiting clients."""
         self._closing.set()
         self._server.shutdown()
         self._thread.join()
@@ -84,7 +84,7 @@ class FaultyServer:
 
     @property
     def operations(self) -> list[str]:
-        """The names of the operations that were asked for, in order."""
+        """The names of the requested operations, in order."""
         return [request.path.removeprefix("/") for request in self.requests]
 
     def _next(self, request: Request) -> Answer | Fault:
@@ -95,10 +95,10 @@ class FaultyServer:
         server = self
 
         class Handler(BaseHTTPRequestHandler):
-            """Reads one request, answers as the script says, and closes."""
+            """Reads one request, sends the script's next item, and closes the connection."""
 
             def do_POST(self) -> None:
-                """Answer."""
+                """Respond."""
                 body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
                 user_agent = self.headers.get("User-Agent", "")
                 item = server._next(Request(self.path, json.loads(body or b"{}"), user_agent))
@@ -111,19 +111,19 @@ class FaultyServer:
                     self.end_headers()
                     self.wfile.write(item.content)
                     return
-                if item is Fault.SILENCE:
-                    server._closing.wait(_LONGEST_SILENCE_SECONDS)
+                if item is Fault.NO_RESPONSE:
+                    server._closing.wait(_MAX_WAIT_SECONDS)
                 self.connection.shutdown(socket.SHUT_RDWR)
 
             def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base's name.
-                """Say nothing: the tests read `requests`."""
+                """Log nothing. The tests read `requests`."""
 
         return Handler
 
 
 @contextlib.contextmanager
 def faulty_server(*script: Answer | Fault) -> Iterator[FaultyServer]:
-    """A started server with that script, closed at the end."""
+    """Run a server with this script, and close it when the block ends."""
     server = FaultyServer(script)
     server.start()
     try:

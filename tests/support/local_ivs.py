@@ -1,4 +1,4 @@
-"""The real Local IVS over real HTTP, for any test that needs an Amazon IVS."""
+"""Runs Local IVS over real HTTP, for tests that need Amazon IVS."""
 
 from __future__ import annotations
 
@@ -27,25 +27,25 @@ if TYPE_CHECKING:
 
 EXAMPLE_REGION = "us-west-2"
 EXAMPLE_ACCOUNT = "123456789012"
-POLL_SECONDS = 0.01  # How soon the server notices that it is to stop.
+POLL_SECONDS = 0.01  # How often the server checks whether it must stop.
 
 
 class _QuietHandler(WSGIRequestHandler):
-    """Logs no request: playback URLs carry tokens."""
+    """Doesn't log requests, because playback URLs contain tokens."""
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 class LocalIvsServer:
-    """Local IVS in a thread on a free port, with its state in `data_path`; use it in a `with`.
+    """Local IVS in a thread on a free port, with its state in `data_path`; a context manager.
 
-    The rates of AWS are off unless a test asks for them. Clients are closed with the server, and
-    hold each answer against the service model: one that breaks it is an AssertionError.
+    Throttling is off by default. The server closes its clients. Each client validates every
+    response against the service model and raises AssertionError if it doesn't conform.
 
     Attributes:
         app: The Flask application.
-        answered: The operations that its clients have called with success.
+        succeeded_operations: The operations that its clients have called successfully.
     """
 
     def __init__(
@@ -67,15 +67,15 @@ class LocalIvsServer:
             target=self._server.serve_forever, args=(POLL_SECONDS,), daemon=True
         )
         self._clients: list[IVSClient] = []
-        self.answered: set[str] = set()
+        self.succeeded_operations: set[str] = set()
 
     @property
     def url(self) -> str:
-        """`http://127.0.0.1:port`, without a slash at its end."""
+        """`http://127.0.0.1:port`, without a trailing slash."""
         return f"http://127.0.0.1:{self._server.port}"
 
     def client(self, region: str = EXAMPLE_REGION, account: str = EXAMPLE_ACCOUNT) -> IVSClient:
-        """A boto3 client of that region and account, which doesn't retry."""
+        """A boto3 client for that region and account, without retries."""
         client = boto3.client(
             "ivs",
             region_name=region,
@@ -84,15 +84,17 @@ class LocalIvsServer:
             aws_secret_access_key="secret",
             config=Config(retries={"total_max_attempts": 1}, connect_timeout=5, read_timeout=20),
         )
-        client.meta.events.register("after-call.ivs", self._judge)
+        client.meta.events.register("after-call.ivs", self._validate_response)
         self._clients.append(client)
         return client
 
-    def _judge(self, http_response: AWSResponse, model: OperationModel, **_others: object) -> None:
+    def _validate_response(
+        self, http_response: AWSResponse, model: OperationModel, **_others: object
+    ) -> None:
         status, headers = http_response.status_code, http_response.headers
         document: Any = json.loads(http_response.content or b"{}")
         if status < 300:
-            self.answered.add(model.name)
+            self.succeeded_operations.add(model.name)
             problems = shape_validator.problems_of_success(model.name, status, document)
         else:
             error_type = headers["x-amzn-ErrorType"]
@@ -101,11 +103,11 @@ class LocalIvsServer:
         assert headers["x-amzn-RequestId"]
 
     def go_live(self, channel_arn: str) -> None:
-        """Begin a stream on the channel."""
+        """Start a stream on the channel."""
         self._put("/_local/streams", {"channel_arn": channel_arn, "live": True})
 
     def go_offline(self, channel_arn: str) -> None:
-        """End the channel's stream."""
+        """Stop the channel's stream."""
         self._put("/_local/streams", {"channel_arn": channel_arn, "live": False})
 
     def _put(self, path: str, document: dict[str, object]) -> None:

@@ -1,7 +1,7 @@
-"""Judges answers of an IVS server by AWS's service model alone.
+"""Validates responses of an IVS server against AWS's service model.
 
-Reads the model's own JSON and nothing of Local IVS: a shape that both sides misread would have to
-be misread twice, differently written.
+It reads the model's JSON itself and uses no code of Local IVS, so that a mistake in Local IVS can't
+hide here.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from botocore.loaders import Loader
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-UNMODELLED_ERRORS = frozenset(
+UNMODELED_ERRORS = frozenset(
     {
         "MissingAuthenticationTokenException",
         "NotImplementedException",
@@ -25,7 +25,7 @@ UNMODELLED_ERRORS = frozenset(
         "UnknownOperationException",
     }
 )
-# Any operation may be throttled or fail, though the model declares these for few of them.
+# Any operation can be throttled or fail, but the model declares these errors for few operations.
 ERRORS_OF_ANY_OPERATION = frozenset(
     {"InternalServerException", "ServiceUnavailable", "ThrottlingException"}
 )
@@ -39,7 +39,7 @@ def model() -> dict[str, Any]:
 
 
 def problems_of_success(operation: str, status: int, document: Any) -> list[str]:
-    """What in a successful answer the operation's output shape doesn't allow."""
+    """How a successful response violates the operation's output shape."""
     description = model()["operations"][operation]
     found = []
     if status != description["http"]["responseCode"]:
@@ -50,11 +50,11 @@ def problems_of_success(operation: str, status: int, document: Any) -> list[str]
 
 
 def problems_of_error(operation: str, status: int, error_type: str, document: Any) -> list[str]:
-    """What in an error's answer the model doesn't allow."""
+    """How an error response violates the model."""
     found = []
     if set(document) - {"exceptionMessage", "message"} or "exceptionMessage" not in document:
         found.append(f"body {document}")
-    if error_type in UNMODELLED_ERRORS:
+    if error_type in UNMODELED_ERRORS:
         return found
     declared = [each["shape"] for each in model()["operations"][operation]["errors"]]
     if error_type not in ERRORS_OF_ANY_OPERATION.union(declared):
@@ -129,7 +129,7 @@ def _problems_of_string(shape_name: str, value: str, where: str) -> Iterator[str
     without_preset = shape_name == "TranscodePreset" and not value
     if "enum" in shape and value not in shape["enum"] and not without_preset:
         yield f"{where} is {value}"
-    # The pattern of ResourceArn lacks a `+` and matches no ARN of AWS's own.
+    # The pattern of ResourceArn lacks a `+`, so it doesn't match any real ARN.
     pattern = shape.get("pattern", "")
     testable = shape_name != "ResourceArn" and r"\p{" not in pattern
     if pattern and testable and re.fullmatch(pattern, value) is None:

@@ -1,4 +1,4 @@
-"""Connections of SQLite with one fault each, for `SqliteState(connection_class=...)`."""
+"""SQLite connections that inject one fault each, for `SqliteState(connection_class=...)`."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from typing import Any, ClassVar, Self
 
 
 class LosesAcknowledgement(sqlite3.Connection):
-    """Commits, then says that the disk failed: once for the class that `once` gives."""
+    """Commits, then raises a disk error. Use the class that `once` returns."""
 
-    _left: ClassVar[list[str]] = []
+    _remaining_faults: ClassVar[list[str]] = []
 
     @classmethod
     def once(cls) -> type[Self]:
-        """A class of connections of which one, once, fails after a commit."""
-        return type("LosesOneAcknowledgement", (cls,), {"_left": ["one"]})
+        """A class of connections that fails once after a commit."""
+        return type("LosesOneAcknowledgement", (cls,), {"_remaining_faults": ["one"]})
 
     def execute(self, sql: str, parameters: Any = (), /) -> sqlite3.Cursor:
-        """Execute, and fail after a commit if that is still to happen."""
+        """Execute the statement, and fail after the first commit."""
         cursor = super().execute(sql, parameters)
-        if sql == "COMMIT" and self._left:
-            self._left.pop()
+        if sql == "COMMIT" and self._remaining_faults:
+            self._remaining_faults.pop()
             error = sqlite3.OperationalError("disk I/O error")
             error.sqlite_errorname = "SQLITE_IOERR_FSYNC"
             raise error
@@ -28,10 +28,10 @@ class LosesAcknowledgement(sqlite3.Connection):
 
 
 class FailsBeforeCommit(sqlite3.Connection):
-    """Never commits: the disk fails first."""
+    """Raises a disk error instead of each commit."""
 
     def execute(self, sql: str, parameters: Any = (), /) -> sqlite3.Cursor:
-        """Execute anything but a commit."""
+        """Execute every statement except a commit."""
         if sql == "COMMIT":
             error = sqlite3.OperationalError("disk I/O error")
             error.sqlite_errorname = "SQLITE_IOERR_WRITE"
@@ -39,8 +39,8 @@ class FailsBeforeCommit(sqlite3.Connection):
         return super().execute(sql, parameters)
 
 
-class HasLittleRoom(sqlite3.Connection):
-    """Finds the disk full when the file would grow by more than a few pages."""
+class FailsWhenTheFileGrows(sqlite3.Connection):
+    """Reports a full disk when the file would grow by more than a few pages."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

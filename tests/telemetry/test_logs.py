@@ -1,4 +1,4 @@
-"""Lines for machines and for people, and no secret in either."""
+"""Log lines for programs and for people contain no secrets."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tokensvc.telemetry.logs import configure_logging, redacted
+from tokensvc.telemetry.logs import configure_logging, redact
 
 JWT = "eyJhbGciOiJFUzM4NCIsInR5cCI6IkpXVCJ9.eyJleHAiOjE4MDAwMDAwMDB9.c2lnbmF0dXJl-_"
 API_KEY = "tsk_k1_9f8Zq-_secretsecret"
@@ -20,8 +20,8 @@ PRIVATE_PEM = "-----BEGIN PRIVATE KEY-----\nMIG2AgEAMBAG\n-----END PRIVATE KEY--
 
 
 @pytest.fixture(autouse=True)
-def _root_logger_as_it_was() -> Iterator[None]:
-    """Put back what `configure_logging` changes."""
+def _restore_loggers() -> Iterator[None]:
+    """Restore what `configure_logging` changes."""
     loggers = [logging.getLogger(name) for name in (None, "botocore", "boto3", "urllib3")]
     levels = [logger.level for logger in loggers]
     handlers = list(logging.getLogger().handlers)
@@ -32,7 +32,7 @@ def _root_logger_as_it_was() -> Iterator[None]:
 
 
 def json_line_of(act: Callable[[logging.Logger], None]) -> dict[str, Any]:
-    """What is logged when a logger is used so."""
+    """The members of the line that `act` logs."""
     stream = io.StringIO()
     configure_logging("INFO", stream, json=True)
     act(logging.getLogger("tokensvc.example"))
@@ -42,15 +42,15 @@ def json_line_of(act: Callable[[logging.Logger], None]) -> dict[str, Any]:
 
 
 def fail(logger: logging.Logger, text: str) -> None:
-    """Log an exception whose text is that."""
+    """Log an exception with this text."""
     try:
-        raise RuntimeError(text)  # noqa: TRY301 - a traceback is what is wanted.
+        raise RuntimeError(text)  # noqa: TRY301 - the test needs a traceback.
     except RuntimeError:
         logger.exception("It failed")
 
 
-def test_a_json_line_says_when_who_and_what_with_its_fields() -> None:
-    """Fields given by `extra` are members; numbers stay numbers."""
+def test_a_json_line_has_time_level_logger_message_and_extra_members() -> None:
+    """The values in `extra` are members, and numbers stay numbers."""
     line = json_line_of(
         lambda logger: logger.warning("No %s", "answer", extra={"region": "us-west-2", "tries": 3})
     )
@@ -66,22 +66,22 @@ def test_a_json_line_says_when_who_and_what_with_its_fields() -> None:
     assert len(at) == len("2027-01-15T08:00:00.000Z")
 
 
-def test_an_exception_stays_on_one_line() -> None:
+def test_an_exception_is_logged_on_one_line() -> None:
     """The traceback is a member."""
     line = json_line_of(lambda logger: fail(logger, "first\nsecond"))
     assert line["message"] == "It failed"
     assert line["exception"].endswith("RuntimeError: first\nsecond")
 
 
-def test_an_extra_field_cannot_stand_in_for_the_line_s_own() -> None:
-    """The level and the logger are the record's."""
+def test_an_extra_value_cannot_replace_a_standard_member() -> None:
+    """The level and the time are those of the record."""
     line = json_line_of(lambda logger: logger.error("x", extra={"level": "info", "at": "never"}))
     assert line["level"] == "error"
     assert line["at"] != "never"
 
 
-def test_a_line_for_a_person_begins_with_the_level() -> None:
-    """And says nothing else but the message."""
+def test_a_plain_line_is_the_level_and_the_message() -> None:
+    """It contains nothing else."""
     stream = io.StringIO()
     configure_logging("INFO", stream, json=False)
     logging.getLogger("tokensvc.example").warning("The key pair %s waits.", "k1")
@@ -102,16 +102,16 @@ def test_a_line_for_a_person_begins_with_the_level() -> None:
         f"read {PRIVATE_PEM[:40]}",
     ],
 )
-def test_no_secret_is_logged_whichever_way_it_comes(
+def test_no_secret_is_logged(
     secret: str,
     json_lines: bool,  # noqa: FBT001 - pytest passes it by name.
 ) -> None:
-    """In the message, its arguments, an extra field or an exception's text."""
+    """Not in the message, its arguments, an extra value or the text of an exception."""
     stream = io.StringIO()
     configure_logging("INFO", stream, json=json_lines)
     logger = logging.getLogger("tokensvc.example")
     logger.info("before %s after", secret, extra={"url": secret})
-    logger.info(f"before {secret} after")  # noqa: G004 - the careless way is what is tested.
+    logger.info(f"before {secret} after")  # noqa: G004 - the test is about careless code.
     fail(logger, secret)
     written = stream.getvalue()
     assert written.count("before ") == 2
@@ -124,9 +124,9 @@ def test_no_secret_is_logged_whichever_way_it_comes(
     before=st.text(alphabet="ab &?\"'\n", max_size=20),
     after=st.text(alphabet=" &\"'\n<", min_size=1, max_size=20),
 )
-def test_redaction_finds_a_token_anywhere_and_leaves_the_rest(before: str, after: str) -> None:
-    """Only the token goes."""
-    assert redacted(f"{before}{JWT}{after}") == f"{before}[redacted]{after}"
+def test_redact_replaces_a_token_anywhere_and_nothing_else(before: str, after: str) -> None:
+    """The text around the token is unchanged."""
+    assert redact(f"{before}{JWT}{after}") == f"{before}[redacted]{after}"
 
 
 @pytest.mark.parametrize(
@@ -139,16 +139,16 @@ def test_redaction_finds_a_token_anywhere_and_leaves_the_rest(before: str, after
         "no token was sent",
     ],
 )
-def test_what_is_no_secret_is_left_as_it_is(text: str) -> None:
+def test_text_without_a_secret_is_not_changed(text: str) -> None:
     """An operator needs ARNs, fingerprints and sentences."""
-    assert redacted(text) == text
+    assert redact(text) == text
 
 
-def test_a_second_configuration_replaces_the_first_and_leaves_other_handlers() -> None:
+def test_a_second_configuration_replaces_the_first_but_not_other_handlers() -> None:
     """No line is written twice."""
     first, second, others = io.StringIO(), io.StringIO(), io.StringIO()
-    foreign = logging.StreamHandler(others)
-    logging.getLogger().addHandler(foreign)
+    other_handler = logging.StreamHandler(others)
+    logging.getLogger().addHandler(other_handler)
     configure_logging("INFO", first, json=True)
     configure_logging("INFO", second, json=False)
     logging.getLogger("tokensvc.example").info("once")
@@ -157,7 +157,7 @@ def test_a_second_configuration_replaces_the_first_and_leaves_other_handlers() -
 
 
 def test_records_below_the_level_are_not_written() -> None:
-    """The level is the whole program's."""
+    """The level applies to all loggers."""
     stream = io.StringIO()
     configure_logging("WARNING", stream, json=False)
     logging.getLogger("tokensvc.example").info("quiet")
@@ -165,8 +165,8 @@ def test_records_below_the_level_are_not_written() -> None:
     assert stream.getvalue() == ""
 
 
-def test_botocore_is_never_heard_at_debug() -> None:
-    """At DEBUG it prints signed requests; our own loggers still speak."""
+def test_botocore_never_logs_at_debug() -> None:
+    """At DEBUG it logs signed requests; the loggers of tokensvc still log."""
     stream = io.StringIO()
     configure_logging("DEBUG", stream, json=False)
     logging.getLogger("botocore.auth").debug("the signature")
@@ -175,6 +175,6 @@ def test_botocore_is_never_heard_at_debug() -> None:
 
 
 def test_an_unknown_level_is_refused() -> None:
-    """Settings turn this into their own words."""
+    """The settings check the level before."""
     with pytest.raises(ValueError, match="LOUD"):
         configure_logging("LOUD", io.StringIO(), json=True)

@@ -18,18 +18,18 @@ HEADER, PAYLOAD, SIGNATURE = TOKEN.split(".")
 
 
 def base64url(data: bytes) -> str:
-    """Unpadded, as a JWS has it."""
+    """Base64url without padding, as in a JWS."""
     return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
 
 
 def signed(header: bytes, payload: bytes) -> str:
-    """A token of these bytes, really signed by SIGNER."""
+    """A token of these bytes with a valid signature of SIGNER."""
     signing_input = f"{base64url(header)}.{base64url(payload)}"
     return f"{signing_input}.{base64url(SIGNER.sign(signing_input.encode()))}"
 
 
-def refused_for(token: str) -> str:
-    """The rule for which `read` and `verify` refuse the token."""
+def broken_rule(token: str) -> str:
+    """The rule in the refusal of `read` and `verify`, which must be the same."""
     rules = []
     for refuse in (read, lambda text: verify(text, [SIGNER.public_key])):
         with pytest.raises(InvalidRequest) as refusal:
@@ -43,7 +43,7 @@ def refused_for(token: str) -> str:
 
 
 def test_a_token_is_read_into_its_parts() -> None:
-    """The header, the claims, and the bytes that are signed."""
+    """The header, the claims, and the signed bytes."""
     token = read(TOKEN)
     assert token.header == {"alg": "ES384", "typ": "JWT"}
     assert token.payload == {"aws:channel-arn": str(CHANNEL), "exp": 1_800_000_300}
@@ -51,8 +51,8 @@ def test_a_token_is_read_into_its_parts() -> None:
     assert len(token.signature) == 96
 
 
-def test_a_token_does_not_show_its_signature_when_printed() -> None:
-    """Whoever logs an unverified token logs nothing that plays."""
+def test_the_signature_is_not_in_the_repr_of_a_token() -> None:
+    """A log of unverified tokens contains nothing that starts playback."""
     assert SIGNATURE not in repr(read(TOKEN))
     assert repr(read(TOKEN).signature) not in repr(read(TOKEN))
 
@@ -61,9 +61,9 @@ def test_a_token_does_not_show_its_signature_when_printed() -> None:
     "token",
     ["", "demo", f"{HEADER}.{PAYLOAD}", f"{TOKEN}.", f"{TOKEN}.{SIGNATURE}", f".{TOKEN}"],
 )
-def test_a_token_has_three_segments(token: str) -> None:
-    """Neither fewer, as when a part was lost, nor more, as in an encrypted JWT."""
-    assert refused_for(token) == "token_segments"
+def test_a_token_must_have_three_segments(token: str) -> None:
+    """Neither fewer, such as a cut token, nor more, such as an encrypted JWT."""
+    assert broken_rule(token) == "token_segments"
 
 
 @pytest.mark.parametrize(
@@ -82,9 +82,9 @@ def test_a_token_has_three_segments(token: str) -> None:
         f"{HEADER}.{base64url(b'{}')[:-1]}1.{SIGNATURE}",
     ],
 )
-def test_a_segment_is_unpadded_base64url_in_its_one_spelling(token: str) -> None:
-    """Padding, foreign characters, cut ends and stray last bits are refused."""
-    assert refused_for(token) == "token_base64url"
+def test_a_segment_must_be_canonical_unpadded_base64url(token: str) -> None:
+    """Padding, other characters, cut ends and stray last bits are refused."""
+    assert broken_rule(token) == "token_base64url"
 
 
 GOOD_HEADER = b'{"alg":"ES384","typ":"JWT"}'
@@ -111,8 +111,8 @@ GOOD_HEADER = b'{"alg":"ES384","typ":"JWT"}'
         '{"exp":1}'.encode("utf-16"),
     ],
 )
-def test_header_and_payload_are_json_objects_with_each_name_once(json_text: bytes) -> None:
-    """Signed or not, what two JSON readers may see differently is refused."""
+def test_header_and_payload_must_be_json_objects_with_unique_names(json_text: bytes) -> None:
+    """JSON that two parsers could read differently is refused, even with a valid signature."""
     longest = 100_000
     for token in (signed(json_text, b"{}"), signed(GOOD_HEADER, json_text)):
         with pytest.raises(InvalidRequest) as refusal:
@@ -121,7 +121,7 @@ def test_header_and_payload_are_json_objects_with_each_name_once(json_text: byte
 
 
 def test_a_token_of_2048_bytes_is_read_and_one_of_2049_is_not() -> None:
-    """The limit is for the whole token; whoever inspects may look at longer ones.
+    """The limit applies to the whole token; an inspection may read longer ones.
 
     2,048 = 36 (header) + 1 + 1,882 (base64url of 1,411 bytes) + 1 + 128 (signature).
     """
@@ -129,7 +129,7 @@ def test_a_token_of_2048_bytes_is_read_and_one_of_2049_is_not() -> None:
     too_long = signed(GOOD_HEADER, b'{"aws:other":"' + b"x" * (1_412 - 16) + b'"}')
     assert (len(longest), len(too_long)) == (2_048, 2_049)
     assert verify(longest, [SIGNER.public_key]) == SIGNER.public_key
-    assert refused_for(too_long) == "token_size"
+    assert broken_rule(too_long) == "token_size"
     assert read(too_long, longest_bytes=2_049).header == {"alg": "ES384", "typ": "JWT"}
 
 
@@ -156,7 +156,7 @@ def test_a_token_of_2048_bytes_is_read_and_one_of_2049_is_not() -> None:
     ],
 )
 def test_a_header_breaks_these_rules(header: dict[str, object], rules: list[str]) -> None:
-    """Every rule at once; `verify` refuses what breaks one, though the signature holds."""
+    """All rules are reported at once; `verify` refuses the token despite a valid signature."""
     assert [broken.rule for broken in broken_header_rules(header)] == rules
     assert all(broken.enforced_by_ivs for broken in broken_header_rules(header))
     token = signed(json.dumps(header).encode(), b"{}")
@@ -169,40 +169,40 @@ def test_a_header_breaks_these_rules(header: dict[str, object], rules: list[str]
 
 
 def test_a_token_that_no_known_key_signed_is_refused() -> None:
-    """Another key, a changed claim, or no key at all; the order of the keys is no difference."""
+    """Another key, a changed claim, or no key at all; the order of the keys does not matter."""
     other = LocalSigner.generate().public_key
     forged = f"{HEADER}.{base64url(b'{}')}.{SIGNATURE}"
     for token, keys in ((TOKEN, [other]), (TOKEN, []), (forged, [SIGNER.public_key])):
-        with pytest.raises(InvalidSignature, match="None of the public keys"):
+        with pytest.raises(InvalidSignature):
             verify(token, keys)
     assert verify(TOKEN, [other, SIGNER.public_key]) == SIGNER.public_key
     assert verify(TOKEN, [SIGNER.public_key, other]) == SIGNER.public_key
 
 
 @pytest.mark.parametrize("signature", [b"", b"\x30", bytes(96), bytes(102)])
-def test_a_signature_of_any_form_is_judged_and_never_an_error(signature: bytes) -> None:
-    """An unsecured token's empty signature too."""
+def test_a_signature_of_any_form_is_refused_as_invalid(signature: bytes) -> None:
+    """Also the empty signature of an unsecured token."""
     with pytest.raises(InvalidSignature):
         verify(f"{HEADER}.{PAYLOAD}.{base64url(signature)}", [SIGNER.public_key])
 
 
 @given(st.text() | st.text("abcXYZ019-_.=", max_size=60) | st.from_regex(r"([\w-]+\.){2}[\w-]+"))
 def test_any_text_is_read_or_refused_with_a_rule(text: str) -> None:
-    """Nothing that a stranger sends is an error of ours."""
+    """Untrusted input never raises another exception."""
     try:
         read(text)
     except InvalidRequest as refusal:
-        named = [problem.rule for problem in refusal.problems]
+        rules = [problem.rule for problem in refusal.problems]
     else:
-        named = []
-    assert set(named) <= {"token_size", "token_segments", "token_base64url", "token_json"}
+        rules = []
+    assert set(rules) <= {"token_size", "token_segments", "token_base64url", "token_json"}
 
 
 @given(position=st.integers(0, len(TOKEN) - 1), character=st.sampled_from("AQgwz09-_.=+ "))
 def test_a_token_with_one_character_changed_is_never_verified(
     position: int, character: str
 ) -> None:
-    """There is one spelling of a signed token."""
+    """A signed token has only one valid text."""
     changed = TOKEN[:position] + character + TOKEN[position + 1 :]
     if changed == TOKEN:
         assert verify(changed, [SIGNER.public_key]) == SIGNER.public_key

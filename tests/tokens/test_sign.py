@@ -30,7 +30,7 @@ CLAIMS = PlaybackClaims.at(NOW, CHANNEL, PlaybackOptions(ttl_seconds=300))
 ALL_CLAIMS = PlaybackClaims.at(
     NOW,
     CHANNEL,
-    PlaybackOptions(540, ("https://a.example",), True, True, Resolution.FULL_HD),  # noqa: FBT003 -- all of them
+    PlaybackOptions(540, ("https://a.example",), True, True, Resolution.FULL_HD),  # noqa: FBT003 -- all options
     "zuschauer-ä-🎥",
 )
 
@@ -48,16 +48,16 @@ print(tokensvc.sign(claims, signer))
 """
 
 
-class KmsThatIsDown:
+class UnavailableKmsSigner:
     """A signer whose custody does not answer."""
 
     @property
     def public_key(self) -> PublicKey:
-        """The public half, which is known all the same."""
+        """A public key, which is known even while the custody does not answer."""
         return LocalSigner.generate().public_key
 
     def sign(self, message: bytes) -> bytes:
-        """Fail, as a custody does that can't be reached."""
+        """Fail like a custody that can't be reached."""
         raise CustodyUnavailable(f"KMS did not sign {len(message)} bytes.")
 
 
@@ -67,22 +67,22 @@ def segment(token: str, number: int) -> bytes:
     return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
 
 
-def test_the_header_is_the_documented_one_byte_for_byte() -> None:
-    """No kid, no other order, no space (IVS: private-channels-generate-tokens)."""
+def test_the_header_is_the_documented_header_byte_for_byte() -> None:
+    """No kid, the same order, no spaces (IVS: private-channels-generate-tokens)."""
     token = sign(CLAIMS, LocalSigner.generate())
     assert segment(token, 0) == b'{"alg":"ES384","typ":"JWT"}'
 
 
 def test_the_payload_is_compact_json_of_the_claims() -> None:
-    """`exp` is a number, nothing is added: no iat, no jti."""
+    """`exp` is a number, and no claims such as iat or jti are added."""
     assert segment(sign(CLAIMS, LocalSigner.generate()), 1) == (
         b'{"aws:channel-arn":"arn:aws:ivs:us-west-2:123456789012:channel/abcdEFGHijkl",'
         b'"exp":1800000300}'
     )
 
 
-def test_another_jose_library_verifies_the_token_by_the_key_that_signed_and_no_other() -> None:
-    """joserfc, which shares no code with PyJWT, agrees; with another key it does not."""
+def test_another_jose_library_verifies_the_token_with_the_signing_key_only() -> None:
+    """PyJWT and joserfc share no code. With another key, joserfc refuses the token."""
     signer, other = LocalSigner.generate(), LocalSigner.generate()
     token = sign(ALL_CLAIMS, signer)
     verified = jws.deserialize_compact(
@@ -93,8 +93,8 @@ def test_another_jose_library_verifies_the_token_by_the_key_that_signed_and_no_o
         jws.deserialize_compact(token, ECKey.import_key(other.public_key.pem), algorithms=["ES384"])
 
 
-def test_a_fresh_token_can_be_read_and_tells_which_key_signed_it() -> None:
-    """sign, read and verify fit together; the key found is the one that signed."""
+def test_verify_returns_the_key_that_signed_a_new_token() -> None:
+    """sign, read and verify work together."""
     old, new = LocalSigner.generate(), LocalSigner.generate()
     token = sign(ALL_CLAIMS, new)
     assert read(token).payload == ALL_CLAIMS.payload()
@@ -102,7 +102,7 @@ def test_a_fresh_token_can_be_read_and_tells_which_key_signed_it() -> None:
 
 
 def test_a_token_of_2048_bytes_is_signed_and_a_longer_one_is_refused() -> None:
-    """The refusal names the origins, which alone can be so long, and the size.
+    """The refusal names the origins, the only claim that can be so long, and the size.
 
     2,048 = 36 (header) + 1 + 1,882 (base64url of 1,411 bytes) + 1 + 128 (signature).
     """
@@ -116,22 +116,22 @@ def test_a_token_of_2048_bytes_is_signed_and_a_longer_one_is_refused() -> None:
 
     signer = LocalSigner.generate()
     assert len(sign(with_host_of(host_bytes), signer)) == 2_048
-    with pytest.raises(InvalidRequest, match="2049 bytes") as refusal:
+    with pytest.raises(InvalidRequest, match="2049") as refusal:
         sign(with_host_of(host_bytes + 1), signer)
     (problem,) = refusal.value.problems
     assert (problem.field, problem.rule) == ("allowed_origins", "token_size")
 
 
-def test_a_custody_that_does_not_answer_is_heard() -> None:
-    """Its error comes out as it is, and the next signer signs."""
+def test_the_error_of_an_unavailable_custody_is_raised() -> None:
+    """The error is not changed, and another signer still signs."""
     with pytest.raises(CustodyUnavailable, match="KMS did not sign"):
-        sign(CLAIMS, KmsThatIsDown())
+        sign(CLAIMS, UnavailableKmsSigner())
     signer = LocalSigner.generate()
     assert verify(sign(CLAIMS, signer), [signer.public_key]) == signer.public_key
 
 
 def test_the_public_names_sign_where_flask_and_boto3_are_not_installed() -> None:
-    """A program that only signs needs neither the service nor AWS's library."""
+    """A program that only signs needs neither the service nor the AWS SDK."""
     printed = subprocess.run(
         [sys.executable, "-c", WITHOUT_FLASK_AND_BOTO3],
         cwd=PROJECT,

@@ -1,4 +1,4 @@
-"""Real parts for the tests of this room."""
+"""Fixtures: deployments of real parts."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
-"""The one shape of refusals: what every route's every error is held to."""
+"""The format of problem documents, and their texts, for the tests of all routes."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from werkzeug.test import TestResponse
@@ -24,12 +25,30 @@ STATUS_OF_CODE = {
     "state_unavailable": 503,
     "overloaded": 503,
 }
+TITLE_OF_CODE = {
+    "invalid_request": "Invalid request",
+    "unauthenticated": "Authentication required",
+    "not_entitled": "No grant covers this channel",
+    "not_permitted": "Not permitted",
+    "channel_not_found": "Channel not found",
+    "not_found": "Not found",
+    "method_not_allowed": "Method not allowed",
+    "channel_not_private": "The channel is public",
+    "body_too_large": "Request body too large",
+    "unsupported_media_type": "Unsupported media type",
+    "internal_error": "Internal error",
+    "no_signing_key": "No active key pair in this region",
+    "custody_unavailable": "Private key custody unavailable",
+    "ivs_unavailable": "Amazon IVS unavailable",
+    "state_unavailable": "Shared state unavailable",
+    "overloaded": "Service overloaded",
+}
 REQUIRED = {"type", "title", "status", "code", "detail", "request_id"}
 POSSIBLE = REQUIRED | {"hint", "errors", "retry_after_seconds", "checks"}
 
 
 def assert_problem_document(document: Any, code: str) -> None:
-    """The document is a problem of that code, with the members that it must and may have."""
+    """Assert that the document is a problem with that code and only the documented members."""
     assert isinstance(document, dict)
     assert set(document) >= REQUIRED
     assert set(document) <= POSSIBLE
@@ -48,7 +67,7 @@ def assert_problem_document(document: Any, code: str) -> None:
 
 
 def assert_problem(response: TestResponse, code: str) -> dict[str, Any]:
-    """The problem document of an answer that refuses with that code, headers and all."""
+    """Assert that the response is a problem with that code, and return the document."""
     document = response.get_json(force=True)
     assert_problem_document(document, code)
     assert response.status_code == STATUS_OF_CODE[code]
@@ -65,3 +84,58 @@ def assert_problem(response: TestResponse, code: str) -> dict[str, Any]:
     assert ("Allow" in response.headers) == (code == "method_not_allowed")
     assert isinstance(document, dict)
     return document
+
+
+@dataclass(frozen=True)
+class Text:
+    """The whole text of a problem.
+
+    Attributes:
+        errors: the field, rule and message of each entry of `errors`.
+    """
+
+    status: int
+    code: str
+    title: str
+    detail: str
+    hint: str | None = None
+    errors: tuple[tuple[str, str, str], ...] = ()
+
+    @classmethod
+    def of(cls, document: dict[str, Any]) -> Text:
+        """The text of that document."""
+        listed = [(one["field"], one["rule"], one["message"]) for one in document.get("errors", [])]
+        return cls(
+            document["status"],
+            document["code"],
+            document["title"],
+            document["detail"],
+            document.get("hint"),
+            tuple(listed),
+        )
+
+
+def problem(code: str, detail: str, hint: str | None = None, *errors: tuple[str, str, str]) -> Text:
+    """The text of a problem with that code."""
+    return Text(STATUS_OF_CODE[code], code, TITLE_OF_CODE[code], detail, hint, errors)
+
+
+def invalid(field: str, rule: str, message: str, hint: str | None = None) -> Text:
+    """The text of a problem with one wrong field, whose message is also the detail."""
+    return problem("invalid_request", message, hint, (field, rule, message))
+
+
+def unavailable(code: str, detail: str) -> Text:
+    """The text of a temporary error, which always has the same hint."""
+    hint = (
+        "Try again after `retry_after_seconds`. If the error persists, report the `request_id` to"
+        " an operator of the service."
+    )
+    return problem(code, detail, hint)
+
+
+def not_ready(code: str, *causes: tuple[str, str, str]) -> Text:
+    """The text of /readyz with these causes."""
+    detail = "The service can't process every request right now; `errors` lists each cause."
+    hint = "Run `tokensvc keys doctor` on a host of the service."
+    return problem(code, detail, hint, *causes)

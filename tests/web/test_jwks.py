@@ -10,7 +10,7 @@ from tests.web.problem_shape import assert_problem
 
 
 def test_the_key_set_verifies_what_is_signed(deployment: Deployment) -> None:
-    """By another JOSE library, with the public half of the active key pair alone."""
+    """With another JOSE library, and the public key of the active key pair only."""
     client = deployment.client()
     answer = client.post(
         "/v1/playback-urls",
@@ -29,7 +29,7 @@ def test_the_key_set_verifies_what_is_signed(deployment: Deployment) -> None:
 
 
 def test_after_a_rotation_the_retiring_key_is_still_listed(own_deployment: Deployment) -> None:
-    """Its tokens may still play; the standby, which has signed nothing, is not listed."""
+    """Its tokens may still play. The standby, which has signed nothing, is not listed."""
     old_key_id = own_deployment.active_key_id
     rotator = own_deployment.world.rotator()
     rotator.request_rotation("monthly")
@@ -43,7 +43,7 @@ def test_after_a_rotation_the_retiring_key_is_still_listed(own_deployment: Deplo
 
 
 def test_the_key_set_may_be_cached_and_read_from_anywhere(deployment: Deployment) -> None:
-    """For a minute; it is public."""
+    """For 60 seconds; the key set is public."""
     response = deployment.client().get("/.well-known/jwks.json")
     assert response.headers["Cache-Control"] == "public, max-age=60"
     assert response.headers["Access-Control-Allow-Origin"] == "*"
@@ -51,13 +51,13 @@ def test_the_key_set_may_be_cached_and_read_from_anywhere(deployment: Deployment
 
 
 def test_no_private_member_is_in_the_key_set(deployment: Deployment) -> None:
-    """`d` would be the private half."""
+    """The member `d` would be the private key."""
     text = deployment.client().get("/.well-known/jwks.json").get_data(as_text=True)
     assert '"d"' not in text
 
 
 def test_a_key_set_that_is_too_old_is_refused(own_deployment: Deployment) -> None:
-    """A verifier is told to come back, and its answer is for no cache."""
+    """The verifier gets a 503 that no cache may store."""
     world = own_deployment.world
     (world.folder / "state.sqlite3").rename(world.folder / "moved")
     world.clock.advance(121)

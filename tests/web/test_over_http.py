@@ -15,12 +15,12 @@ class _QuietHandler(WSGIRequestHandler):
     """Writes no access log."""
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
-        """Say nothing."""
+        """Do nothing."""
 
 
 @pytest.fixture
 def url(deployment: Deployment) -> Iterator[str]:
-    """The service at a free port, with threads, and its address."""
+    """The address of the service, which runs with threads at a free port."""
     server = make_server(
         "127.0.0.1", 0, deployment.app(), threaded=True, request_handler=_QuietHandler
     )
@@ -32,33 +32,33 @@ def url(deployment: Deployment) -> Iterator[str]:
     server.server_close()
 
 
-def test_many_callers_at_once_get_tokens_of_their_own(deployment: Deployment, url: str) -> None:
-    """Eight threads, ten tokens each: every viewer's is its own, signed by the active key."""
+def test_concurrent_callers_each_get_their_own_tokens(deployment: Deployment, url: str) -> None:
+    """Eight threads, ten tokens each: every token is unique and signed by the active key."""
     headers = {"Authorization": f"Bearer {deployment.key}"}
-    answered: dict[str, str] = {}
+    tokens: dict[str, str] = {}
 
-    def ask(caller: int) -> None:
+    def request_urls(caller: int) -> None:
         for n in range(10):
             body = {"channel": "demo", "viewer_id": f"viewer-{caller}-{n}"}
             response = urllib3.request(
                 "POST", f"{url}/v1/playback-urls", json=body, headers=headers, retries=False
             )
             answer = response.json()
-            answered[answer["viewer_id"]] = answer["token"]
+            tokens[answer["viewer_id"]] = answer["token"]
 
-    threads = [threading.Thread(target=ask, args=(caller,)) for caller in range(8)]
+    threads = [threading.Thread(target=request_urls, args=(caller,)) for caller in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     active = deployment.public_keys[deployment.active_key_id]
-    assert set(answered) == {f"viewer-{caller}-{n}" for caller in range(8) for n in range(10)}
-    assert len(set(answered.values())) == 80
-    assert {verify(token, [active]) for token in answered.values()} == {active}
+    assert set(tokens) == {f"viewer-{caller}-{n}" for caller in range(8) for n in range(10)}
+    assert len(set(tokens.values())) == 80
+    assert {verify(token, [active]) for token in tokens.values()} == {active}
 
 
 def test_a_chunked_body_is_read(deployment: Deployment, url: str) -> None:
-    """A client that does not know its body's length is served too."""
+    """Chunked transfer encoding, without a Content-Length."""
     response = urllib3.request(
         "POST",
         f"{url}/v1/playback-urls",
@@ -75,6 +75,6 @@ def test_a_chunked_body_is_read(deployment: Deployment, url: str) -> None:
 
 
 def test_head_is_answered_as_get_without_a_body(url: str) -> None:
-    """For those who watch over the service."""
+    """For monitoring."""
     response = urllib3.request("HEAD", f"{url}/healthz", retries=False)
     assert (response.status, response.data) == (200, b"")

@@ -19,21 +19,21 @@ from tokensvc.errors import IvsUnavailable
 from tokensvc.ivs.model import Channel
 from tokensvc.tokens import verify
 
-ONE = "/v1/playback-urls"
+SINGLE = "/v1/playback-urls"
 BATCH = "/v1/playback-urls:batch"
 
 
 def post(
     deployment: Deployment, path: str, body: object, client: FlaskClient | None = None
 ) -> TestResponse:
-    """What the route answers to the deployment's own caller."""
+    """The response of the route to the deployment's caller."""
     return (client or deployment.client()).post(
         path, json=body, headers={"Authorization": f"Bearer {deployment.key}"}
     )
 
 
 def post_raw(deployment: Deployment, path: str, body: bytes) -> TestResponse:
-    """As `post`, for a body that need not be JSON."""
+    """As `post`, with a body that may be anything."""
     return deployment.client().post(
         path,
         data=body,
@@ -43,13 +43,13 @@ def post_raw(deployment: Deployment, path: str, body: bytes) -> TestResponse:
 
 
 def rules(document: dict[str, Any]) -> set[tuple[str, str]]:
-    """The fields and rules that a problem names."""
+    """The field and rule of each error in a problem document."""
     return {(error["field"], error["rule"]) for error in document["errors"]}
 
 
 def test_a_private_channel_is_answered_with_a_url_that_plays(deployment: Deployment) -> None:
-    """The members, their values, and the key pair that signed."""
-    response = post(deployment, ONE, {"channel": "demo", "viewer_id": "viewer-1"})
+    """The response has the documented members, and the active key pair signed the token."""
+    response = post(deployment, SINGLE, {"channel": "demo", "viewer_id": "viewer-1"})
     answer = response.get_json()
     now = int(deployment.world.clock.now())
     token = answer["token"]
@@ -70,9 +70,9 @@ def test_a_private_channel_is_answered_with_a_url_that_plays(deployment: Deploym
     assert urllib3.request("GET", answer["playback_url"], retries=False).status == 200
 
 
-def test_an_answer_with_a_token_is_for_no_cache(deployment: Deployment) -> None:
-    """Neither a single one nor a batch, and no page elsewhere may read it."""
-    for path, body in ((ONE, {"channel": "demo"}), (BATCH, {"requests": [{"channel": "demo"}]})):
+def test_a_response_with_a_token_may_not_be_cached(deployment: Deployment) -> None:
+    """Neither a single one nor a batch; a page of another origin may not read it either."""
+    for path, body in ((SINGLE, {"channel": "demo"}), (BATCH, {"requests": [{"channel": "demo"}]})):
         response = post(deployment, path, body)
         assert response.status_code == 200
         assert response.content_type == "application/json"
@@ -81,11 +81,11 @@ def test_an_answer_with_a_token_is_for_no_cache(deployment: Deployment) -> None:
         assert "Access-Control-Allow-Origin" not in response.headers
 
 
-def test_every_option_is_taken(deployment: Deployment) -> None:
-    """A life above IVS's ten minutes is shortened to 540 s, and the answer says so."""
+def test_every_option_is_accepted(deployment: Deployment) -> None:
+    """A TTL above IVS's ten minutes is lowered to 540 s, and the response says so."""
     response = post(
         deployment,
-        ONE,
+        SINGLE,
         {
             "channel": str(deployment.channel),
             "viewer_id": "viewer-1",
@@ -99,10 +99,10 @@ def test_every_option_is_taken(deployment: Deployment) -> None:
     assert response.get_json()["ttl_seconds"] == 540
 
 
-def test_null_asks_for_nothing(deployment: Deployment) -> None:
-    """Optional members may be null where null says that there is none."""
+def test_null_means_that_an_optional_member_is_absent(deployment: Deployment) -> None:
+    """For the members that have no other value for absence."""
     body = {"channel": "demo", "viewer_id": None, "ttl_seconds": None, "maximum_resolution": None}
-    assert post(deployment, ONE, body).get_json()["ttl_seconds"] == 300
+    assert post(deployment, SINGLE, body).get_json()["ttl_seconds"] == 300
 
 
 @pytest.mark.parametrize(
@@ -134,26 +134,26 @@ def test_null_asks_for_nothing(deployment: Deployment) -> None:
         ),
     ],
 )
-def test_every_wrong_field_is_named_with_its_rule(
+def test_every_wrong_field_is_reported_with_its_rule(
     deployment: Deployment, body: dict[str, object], broken: set[tuple[str, str]]
 ) -> None:
-    """All at once."""
-    document = assert_problem(post(deployment, ONE, body), "invalid_request")
+    """All errors in one response."""
+    document = assert_problem(post(deployment, SINGLE, body), "invalid_request")
     assert rules(document) == broken
 
 
-def test_every_broken_claim_rule_is_named(deployment: Deployment) -> None:
-    """What IVS or the house refuses comes by the names of the request's fields."""
+def test_every_broken_claim_rule_is_reported(deployment: Deployment) -> None:
+    """Rules of IVS and of this service, under the names of the request's fields."""
     body = {
         "channel": "demo",
         "viewer_id": "someone@example.com",
         "allowed_origins": ["https://example.com/path"],
     }
-    document = assert_problem(post(deployment, ONE, body), "invalid_request")
+    document = assert_problem(post(deployment, SINGLE, body), "invalid_request")
     assert {field for field, _ in rules(document)} == {"viewer_id", "allowed_origins"}
 
 
-@pytest.mark.parametrize("path", [ONE, BATCH])
+@pytest.mark.parametrize("path", [SINGLE, BATCH])
 @pytest.mark.parametrize(
     "body",
     [
@@ -175,10 +175,10 @@ def test_every_broken_claim_rule_is_named(deployment: Deployment) -> None:
         10_000 * b'{"a":',
     ],
 )
-def test_a_body_that_is_no_json_object_is_refused(
+def test_a_body_that_is_not_a_strict_json_object_is_refused(
     deployment: Deployment, path: str, body: bytes
 ) -> None:
-    """So is one that two readers could understand differently."""
+    """Including JSON that two parsers could read differently."""
     assert_problem(post_raw(deployment, path, body), "invalid_request")
 
 
@@ -208,11 +208,9 @@ def test_a_body_that_is_no_json_object_is_refused(
         ).map(lambda value: json.dumps(value).encode()),
     )
 )
-def test_any_body_is_answered_with_a_url_or_a_problem_of_the_callers(
-    deployment: Deployment, body: bytes
-) -> None:
-    """Nothing that a caller can send is the service's fault."""
-    response = post_raw(deployment, ONE, body)
+def test_any_body_gets_a_url_or_a_client_error(deployment: Deployment, body: bytes) -> None:
+    """No body causes an error of the service (5xx)."""
+    response = post_raw(deployment, SINGLE, body)
     if response.status_code == 200:
         assert response.get_json()["token"]
         return
@@ -224,8 +222,8 @@ def test_any_body_is_answered_with_a_url_or_a_problem_of_the_callers(
 # --- Batches
 
 
-def test_a_batch_answers_each_request_in_its_place(deployment: Deployment) -> None:
-    """URLs and problems side by side, in the order asked for."""
+def test_a_batch_returns_results_in_the_order_of_its_requests(deployment: Deployment) -> None:
+    """URLs and problem documents in one list."""
     requests: list[object] = [
         {"channel": "demo", "viewer_id": "viewer-1"},
         {"channel": "lobby"},
@@ -236,23 +234,23 @@ def test_a_batch_answers_each_request_in_its_place(deployment: Deployment) -> No
     ]
     response = post(deployment, BATCH, {"requests": requests})
     assert response.status_code == 200
-    first, public, wrong, no_object, elsewhere, last = response.get_json()["results"]
+    first, public, wrong, not_an_object, elsewhere, last = response.get_json()["results"]
     assert first["viewer_id"] == "viewer-1"
     assert last["viewer_id"] == "viewer-2"
     assert_problem_document(public, "channel_not_private")
     assert_problem_document(wrong, "invalid_request")
     assert rules(wrong) == {("ttl_seconds", "int_type")}
-    assert_problem_document(no_object, "invalid_request")
+    assert_problem_document(not_an_object, "invalid_request")
     assert_problem_document(elsewhere, "not_entitled")
 
 
-def test_a_batch_does_not_wait_for_ivs_again_and_again(own_deployment: Deployment) -> None:
-    """Each look-up may take its time-outs: after 10 s none is begun, and the rest may come back."""
+def test_a_batch_starts_no_lookup_after_ten_seconds(own_deployment: Deployment) -> None:
+    """Each lookup may take until its timeout; the requests that are left get `overloaded`."""
     clock = own_deployment.world.clock
-    asked: list[ChannelArn] = []
+    looked_up: list[ChannelArn] = []
 
     def hanging(arn: ChannelArn) -> Channel:
-        asked.append(arn)
+        looked_up.append(arn)
         clock.advance(6)
         raise IvsUnavailable("No answer.")
 
@@ -265,12 +263,12 @@ def test_a_batch_does_not_wait_for_ivs_again_and_again(own_deployment: Deploymen
 
     codes = [result["code"] for result in response.get_json()["results"]]
     assert codes == [*2 * ["ivs_unavailable"], *3 * ["overloaded"]]
-    assert [str(arn) for arn in asked] == arns[:2]
+    assert [str(arn) for arn in looked_up] == arns[:2]
     assert [event.code for event in own_deployment.audit.events] == 2 * ["ivs_unavailable"]
 
 
-def test_a_batch_takes_a_hundred_requests(deployment: Deployment) -> None:
-    """Each token is one of its own, signed by the active key."""
+def test_a_batch_may_have_a_hundred_requests(deployment: Deployment) -> None:
+    """Each gets its own token, signed by the active key."""
     requests = [{"channel": "demo", "viewer_id": f"viewer-{n}"} for n in range(100)]
     results = post(deployment, BATCH, {"requests": requests}).get_json()["results"]
     active = deployment.public_keys[deployment.active_key_id]
@@ -278,8 +276,8 @@ def test_a_batch_takes_a_hundred_requests(deployment: Deployment) -> None:
     assert {verify(result["token"], [active]) for result in results} == {active}
 
 
-def test_a_hundred_channels_are_two_calls_of_ivs(own_deployment: Deployment) -> None:
-    """BatchGetChannel takes fifty; GetChannel's five a second are left to others."""
+def test_a_hundred_channels_take_two_calls_to_ivs(own_deployment: Deployment) -> None:
+    """BatchGetChannel takes fifty ARNs, and uses none of the five GetChannel calls per second."""
     arns = private_channels(own_deployment, 100)
     requests = [{"channel": arn} for arn in arns]
     results = post(own_deployment, BATCH, {"requests": requests}).get_json()["results"]
@@ -289,10 +287,10 @@ def test_a_hundred_channels_are_two_calls_of_ivs(own_deployment: Deployment) -> 
     assert look_ups(own_deployment) == ["BatchGetChannel", "BatchGetChannel"]
 
 
-def test_channels_that_no_grant_covers_are_not_looked_up_with_the_others(
+def test_a_batch_looks_up_only_channels_that_a_grant_covers(
     own_deployment: Deployment,
 ) -> None:
-    """Nor those that are no ARN, named by nobody, or wrongly asked for."""
+    """No invalid ARN, no name that is not configured, and no channel of an invalid request."""
     first, second = private_channels(own_deployment, 2)
     requests: list[object] = [
         {"channel": first},
@@ -317,10 +315,10 @@ def test_channels_that_no_grant_covers_are_not_looked_up_with_the_others(
 
 
 @pytest.mark.parametrize("error", ["AccessDeniedException", "ServiceUnavailable"])
-def test_a_batch_is_answered_where_ivs_refuses_to_tell_several_channels_at_once(
+def test_a_batch_looks_up_channels_one_by_one_when_batch_get_channel_fails(
     own_deployment: Deployment, error: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Each is looked up by itself, as with permission for GetChannel alone; the log has a line."""
+    """For example when only GetChannel is permitted. The failure is logged once."""
     arns = private_channels(own_deployment, 4)
     fault = {"operation": "BatchGetChannel", "kind": "error", "error": error, "times": 3}
     url = f"{own_deployment.world.ivs.url}/_local/faults"
@@ -331,22 +329,22 @@ def test_a_batch_is_answered_where_ivs_refuses_to_tell_several_channels_at_once(
     assert [result["channel_arn"] for result in results] == arns
     assert all(result["token"] for result in results)
     assert look_ups(own_deployment).count("GetChannel") == 4
-    (line,) = [record.getMessage() for record in caplog.records if "tokensvc" in record.name]
-    assert line.startswith("Channels are looked up one by one")
+    (record,) = [record for record in caplog.records if "tokensvc" in record.name]
+    assert (record.name, record.levelname) == ("tokensvc.ivs.directory", "WARNING")
 
 
-def test_a_fault_in_looking_ahead_costs_no_item_its_answer(
+def test_a_failed_prefetch_does_not_fail_the_batch(
     own_deployment: Deployment, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """It is logged, and each channel is looked up by itself."""
+    """The error is logged, and each channel is looked up separately."""
 
-    def fetch_together(arns: object) -> NoReturn:
+    def fetch_batch(arns: object) -> NoReturn:
         raise ZeroDivisionError
 
     def fetch(arn: ChannelArn) -> Channel:
         return Channel(arn, "", is_private=True, playback_url="https://example.com/a.m3u8")
 
-    directory = directory_over(fetch, own_deployment.world.clock, fetch_together)
+    directory = directory_over(fetch, own_deployment.world.clock, fetch_batch)
     service = own_deployment.service_with(issuer=own_deployment.issuer_with(directory=directory))
     body = {"requests": [{"channel": "demo"}, {"channel": "lobby"}]}
     response = post(own_deployment, BATCH, body, own_deployment.client_of(service))
@@ -355,16 +353,16 @@ def test_a_fault_in_looking_ahead_costs_no_item_its_answer(
 
 
 def private_channels(deployment: Deployment, count: int) -> list[str]:
-    """The ARNs of that many new private channels."""
+    """Create that many private channels and return their ARNs."""
     ivs = deployment.world.ivs.client()
     return [ivs.create_channel(authorized=True)["channel"]["arn"] for _ in range(count)]
 
 
 def look_ups(deployment: Deployment) -> list[str]:
-    """The calls by which IVS was asked about channels, in no order."""
+    """The calls that looked up channels in IVS, in no particular order."""
     answer = urllib3.request("GET", f"{deployment.world.ivs.url}/_local/requests", retries=False)
     operations = [request["what"] for request in answer.json()["requests"]]
-    return [each for each in operations if each in {"GetChannel", "BatchGetChannel"}]
+    return [name for name in operations if name in {"GetChannel", "BatchGetChannel"}]
 
 
 @pytest.mark.parametrize(
@@ -377,17 +375,17 @@ def look_ups(deployment: Deployment) -> list[str]:
         ({"requests": [{"channel": "demo"}], "atomic": True}, ("atomic", "unknown_field")),
     ],
 )
-def test_a_wrong_batch_is_refused_as_a_whole(
+def test_an_invalid_batch_is_refused_as_a_whole(
     deployment: Deployment, body: dict[str, object], broken: tuple[str, str]
 ) -> None:
-    """From 1 to 100 requests, and nothing else; nothing is decided then."""
+    """A batch has 1 to 100 requests and no other member. No request of it is decided."""
     document = assert_problem(post(deployment, BATCH, body), "invalid_request")
     assert rules(document) == {broken}
     assert deployment.audit.events == []
 
 
 def test_each_decision_of_a_batch_is_audited(deployment: Deployment) -> None:
-    """One line each, all with the request's ID."""
+    """One line for each, with the ID of the HTTP request."""
     requests = [{"channel": "demo"}, {"channel": "lobby"}, {"channel": "demo"}]
     response = post(deployment, BATCH, {"requests": requests})
     decisions = [(event.decision, event.code) for event in deployment.audit.events]

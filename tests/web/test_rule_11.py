@@ -9,22 +9,22 @@ from tests.support.deployment import Deployment
 
 
 def key_pair_operations(deployment: Deployment) -> list[str]:
-    """The calls about key pairs among the latest that Local IVS was asked for."""
-    told = urllib3.request("GET", f"{deployment.world.ivs.url}/_local/requests").json()["requests"]
-    return [one["what"] for one in told if "KeyPair" in one["what"]]
+    """The key pair operations among the latest requests to Local IVS."""
+    answer = urllib3.request("GET", f"{deployment.world.ivs.url}/_local/requests").json()
+    return [request["what"] for request in answer["requests"] if "KeyPair" in request["what"]]
 
 
-def test_a_worker_does_no_step_of_a_rotation_however_long_it_is_due(
+def test_a_worker_does_not_execute_a_step_of_a_rotation_that_is_due(
     own_deployment: Deployment,
 ) -> None:
-    """One is wished, another pair has drained: the worker signs, and changes nothing."""
+    """A rotation request waits and a retiring key pair has drained: the worker only signs."""
     world, client = own_deployment.world, own_deployment.client()
     world.rotator().request_rotation("monthly")
     world.reconcile()
     world.clock.advance(DRAIN_SECONDS)
     world.rotator().request_rotation("again", force=True)
-    before, asked_before = world.ring, key_pair_operations(own_deployment)
-    assert asked_before
+    before, operations_before = world.ring, key_pair_operations(own_deployment)
+    assert operations_before
 
     answer = client.post(
         "/v1/playback-urls",
@@ -38,4 +38,4 @@ def test_a_worker_does_no_step_of_a_rotation_however_long_it_is_due(
     assert answer.json is not None
     assert answer.json["key_id"] == own_deployment.active_key_id
     assert world.ring == before
-    assert key_pair_operations(own_deployment) == asked_before
+    assert key_pair_operations(own_deployment) == operations_before

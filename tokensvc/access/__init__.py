@@ -1,1 +1,1 @@
-"""Who asks and what they may ask for: callers, API keys, grants, viewers."""
+"""Authentication and authorization: callers, API keys, grants, viewers."""

@@ -1,9 +1,9 @@
-"""API keys: how a backend proves who it is, and the document that they live in.
+"""API keys: how a backend authenticates, and the document that stores the keys.
 
-A key is the text `tsk_<id>_<secret>`: an ID of 12 characters that anyone may see and a secret of
-64, both lower-case hex. The text exists once, when it is made; what is stored is SHA-256 of the
-secret. A slow hash would add nothing: it makes guessing a person's password dear, and 256 random
-bits can't be guessed at any price, while every request would pay for it.
+A key is the text `tsk_<id>_<secret>`: a public ID of 12 characters and a secret of 64 characters,
+both lower-case hex. The text is shown once, when the key is created; only the SHA-256 of the secret
+is stored. A slow hash would add nothing: it makes it expensive to guess a person's password, but
+256 random bits can't be guessed at all, and every request would pay for it.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ AUTHENTICATION_HINT = (
     "Send `Authorization: Bearer tsk_…` with a key that an operator made with"
     " `tokensvc api-keys create`."
 )
-"""What a caller who is not let in is told to do."""
+"""The hint for a request that can't be authenticated."""
 
 _ID_BYTES = 6
 _SECRET_BYTES = 32
@@ -45,11 +45,11 @@ class ApiKey:
     """One API key as it is stored.
 
     Attributes:
-        key_id: 12 characters of lower-case hex; the caller's ID in the audit trail.
-        name: what an operator calls it; no two keys have the same.
-        grants: the names of the grants that it holds, in the order in which they are tried.
+        key_id: 12 characters of lower-case hex; the caller's ID in the audit log.
+        name: the name that an operator gave it; unique.
+        grants: the names of its grants, in the order in which they are tried.
         created_at: Unix seconds.
-        secret_sha256: SHA-256 of the secret's text, 64 characters of lower-case hex.
+        secret_sha256: SHA-256 of the text of the secret, 64 characters of lower-case hex.
     """
 
     key_id: Annotated[str, Field(pattern=r"^[0-9a-f]{12}$")]
@@ -61,7 +61,7 @@ class ApiKey:
 
 @dataclass(frozen=True)
 class ApiKeys:
-    """Every API key of a deployment: a document of the state, named `api-keys`."""
+    """All API keys of a deployment: the document `api-keys` of the state."""
 
     keys: tuple[ApiKey, ...] = ()
 
@@ -71,15 +71,15 @@ class ApiKeys:
         return {key.key_id: key for key in self.keys}
 
     def encode(self) -> str:
-        """The document's body, JSON with its schema version."""
+        """The body of the document: JSON with its schema version."""
         return _KeysText(schema_version=SCHEMA_VERSION, keys=self.keys).model_dump_json()
 
     @classmethod
     def decode(cls, document: Document | None) -> Self:
-        """The keys in that document; none when it was never saved.
+        """The keys in that document; none when `document` is None, because it was never saved.
 
         Raises:
-            StateDamaged: when it is not one that this program can read.
+            StateDamaged: when this release can't read the document.
         """
         if document is None:
             return cls()
@@ -101,14 +101,14 @@ def create(
     now: float,
     random_bytes: Callable[[int], bytes] = secrets.token_bytes,
 ) -> tuple[ApiKeys, str]:
-    """The keys with a new one among them, and the new one's text: the only time that it is seen.
+    """All keys with the new one added, and the text of the new key, which is not stored.
 
     Raises:
-        InvalidRequest: when the name is empty, too long, not printable or taken, or when there is
-            no grant.
+        InvalidRequest: when the name is empty, too long, not printable or already used, or when
+            `grants` is empty.
     """
     if problems := _problems_of_new_key(api_keys, name, grants):
-        raise InvalidRequest("The API key can't be made.", problems=problems)
+        raise InvalidRequest("The API key can't be created.", problems=problems)
     key_id = random_bytes(_ID_BYTES).hex()
     while key_id in api_keys.by_id:
         key_id = random_bytes(_ID_BYTES).hex()
@@ -118,35 +118,38 @@ def create(
 
 
 def revoke(api_keys: ApiKeys, key_id: str) -> ApiKeys:
-    """The keys without the one of that ID or name, which opens nothing from then on.
+    """All keys except the one with that ID or name, which no longer authenticates a caller.
 
     Raises:
-        NotFound: when there is none.
+        NotFound: when no key has that ID or name.
     """
-    left = tuple(key for key in api_keys.keys if key_id not in (key.key_id, key.name))
-    if len(left) == len(api_keys.keys):
+    remaining = tuple(key for key in api_keys.keys if key_id not in (key.key_id, key.name))
+    if len(remaining) == len(api_keys.keys):
         raise NotFound(
-            f"There is no API key {key_id!r}.", hint="`tokensvc api-keys list` shows those."
+            f"No API key has the ID or name {key_id!r}.",
+            hint="Run `tokensvc api-keys list` to see all API keys.",
         )
-    return ApiKeys(left)
+    return ApiKeys(remaining)
 
 
 def authenticate(api_keys: ApiKeys, presented: str) -> Caller:
-    """The caller whose key that text is.
+    """The caller that the API key `presented` belongs to.
 
-    It takes as long for an ID that exists as for one that doesn't, and the refusal is the same:
-    neither tells a stranger which IDs there are.
+    An ID that exists and one that doesn't take the same time and get the same error, so that an
+    unauthenticated client can't find out which IDs exist.
 
     Raises:
-        Unauthenticated: when it is no key of ours.
+        Unauthenticated: when `presented` is not a valid API key of this service.
     """
     match = _TEXT_FORM.fullmatch(presented)
     key_id, secret = match.groups() if match else ("", "")
     key = api_keys.by_id.get(key_id)
     expected = key.secret_sha256 if key else _DIGEST_OF_NO_SECRET
-    agrees = hmac.compare_digest(_digest(secret), expected)
-    if key is None or not agrees:
-        raise Unauthenticated("The API key is not one of this service's.", hint=AUTHENTICATION_HINT)
+    is_equal = hmac.compare_digest(_digest(secret), expected)
+    if key is None or not is_equal:
+        raise Unauthenticated(
+            "The API key is not valid, or it was revoked.", hint=AUTHENTICATION_HINT
+        )
     return Caller(caller_id=key.key_id, name=key.name, grants=key.grants)
 
 
@@ -159,8 +162,8 @@ class _KeysText(BaseModel):
 
 def _damaged() -> StateDamaged:
     return StateDamaged(
-        "The document of the API keys can't be read.",
-        hint="Restore the state from its last copy.",
+        "The stored API keys are damaged: the document `api-keys` of the state is not valid.",
+        hint="Restore the state from a backup.",
     )
 
 
@@ -169,13 +172,15 @@ def _problems_of_new_key(
 ) -> tuple[Problem, ...]:
     problems = []
     if not 1 <= len(name) <= LONGEST_NAME or not name.isprintable() or name != name.strip():
-        problems.append(
-            Problem("name", "name_form", f"A name has 1 to {LONGEST_NAME} printable characters.")
+        message = (
+            f"The name must have 1 to {LONGEST_NAME} printable characters and must not begin or end"
+            " with a space."
         )
+        problems.append(Problem("name", "name_form", message))
     if any(key.name == name for key in api_keys.keys):
-        problems.append(Problem("name", "name_taken", f"There is an API key {name!r} already."))
+        problems.append(Problem("name", "name_taken", f"An API key named {name!r} already exists."))
     if not grants:
-        problems.append(Problem("grants", "grants_missing", "A key without a grant opens nothing."))
+        problems.append(Problem("grants", "grants_missing", "Name at least one grant."))
     return tuple(problems)
 
 

@@ -1,4 +1,4 @@
-"""Who asks: the identity that a request has proved, whatever it proved it with."""
+"""Callers: the authenticated identity of a request, independent of the kind of credential."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """A program or person whose identity was proved.
+    """An authenticated program or person.
 
     Attributes:
-        caller_id: stable and unique, fit for the audit trail: an API key's ID, never its secret.
-        name: what an operator calls it.
-        grants: the names of the grants that it holds, in the order in which they are tried.
+        caller_id: stable and unique; written to the audit log. An API key's ID, never its secret.
+        name: the name that an operator gave it.
+        grants: the names of its grants, in the order in which they are tried.
     """
 
     caller_id: str

@@ -1,15 +1,17 @@
-"""Grants: what a caller may ask for, and what it is then given.
+"""Grants: what a caller may request, and what the caller gets.
 
-A grant names channels and caps. `scope` finds the grant that covers a channel, before anything is
-asked of IVS; `decide` makes of what was asked the options that a token is signed with:
+A grant names channels and caps. `scope` finds the grant that covers a channel, before any call to
+IVS; `decide` turns the requested options into the options that the token is signed with:
 
-1. A channel is covered by its own ARN, or by every channel of one account in one region.
-2. The first grant that covers it decides, in the order in which the caller holds them.
-3. A longer life than allowed is shortened; the answer says what was granted. So is a higher
-   resolution lowered: neither makes a request wrong.
-4. With a viewer ID or for single use, 540 seconds at most: IVS takes 600, and clocks differ.
-5. Where a grant lists origins, the asked ones lie within them, or the grant's own are used. A
-   request for others is refused, as a page elsewhere would find out only when playing fails.
+1. A grant covers a channel by the channel's ARN, or by `channel/*` for one account and region.
+2. The first grant that covers the channel decides, in the order of the caller's grants.
+3. A TTL or a resolution above the cap is lowered to the cap and is not an error; the response says
+   what was granted.
+4. With a viewer ID or for single use the TTL is at most 540 seconds: IVS accepts 600, and clocks
+   differ.
+5. If a grant lists origins, the requested origins must be covered by them; without requested
+   origins the grant's own are used. Another origin is refused, because the page would otherwise
+   find out only when playback fails.
 """
 
 from __future__ import annotations
@@ -25,22 +27,22 @@ from tokensvc.claims import GRANTED_UNDER_TEN_MINUTE_RULE_SECONDS, PlaybackOptio
 from tokensvc.errors import InvalidArn, InvalidRequest, NotEntitled, Problem
 
 _EVERY_CHANNEL = re.compile(r"arn:aws:ivs:([a-z0-9-]+):([0-9]+):channel/\*", re.ASCII)
-# What a leading * of an origin may stand for: part of a host, possibly with a * of its own. No
-# slash, colon or comma, so that nothing but a host's beginning passes for one.
-_STANDS_FOR = re.compile(r"[a-z0-9_.*-]+", re.ASCII)
+# What the leading * of an origin matches: part of a host name, which may itself begin with *. No
+# slash, colon or comma, so that only the beginning of a host name can match.
+_HOST_PREFIX = re.compile(r"[a-z0-9_.*-]+", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """What its holders may ask for.
+    """What a caller that has this grant may request.
 
     Attributes:
-        name: its name in the settings.
-        channels: ARNs and patterns as `parse_channel_pattern` gives them.
-        max_ttl_seconds: the longest life of a token; None leaves it to the service's limit.
-        allowed_origins: the origins that playback may come from; none leaves it to the request.
-        maximum_resolution: the highest rendition offered; None leaves it to the request.
-        viewer_id: whether each request has to name its viewer.
+        name: the name of the grant in the settings.
+        channels: ARNs and patterns as `parse_channel_pattern` returns them.
+        max_ttl_seconds: the maximum TTL of a token; None means the limit of the service.
+        allowed_origins: the origins that playback may come from; if empty, the request decides.
+        maximum_resolution: the highest rendition offered; if None, the request decides.
+        viewer_id: whether each request must have a viewer ID.
     """
 
     name: str
@@ -51,18 +53,18 @@ class Grant:
     viewer_id: Literal["required", "optional"] = "optional"
 
     def covers(self, arn: ChannelArn) -> bool:
-        """Whether the channel is one of the grant's."""
+        """Whether the grant covers the channel."""
         every_channel = f"arn:aws:ivs:{arn.region}:{arn.account_id}:channel/*"
         return str(arn) in self.channels or every_channel in self.channels
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What no grant goes beyond.
+    """The limits of the service, which apply under every grant.
 
     Attributes:
-        ttl_seconds: the life of a token for which no other was asked.
-        max_ttl_seconds: the longest life of any token.
+        ttl_seconds: the TTL of a token when the request has none.
+        max_ttl_seconds: the maximum TTL of any token.
     """
 
     ttl_seconds: int = 300
@@ -70,16 +72,16 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AskedOptions:
-    """What a request asks of a token; None, False and () ask for nothing.
+class RequestedOptions:
+    """The options of a request; None, False and () mean that the option was not requested.
 
     Attributes:
-        viewer_id: who watches.
-        ttl_seconds: how long after signing playback may start.
+        viewer_id: the ID of the viewer.
+        ttl_seconds: how many seconds after signing playback may start.
         allowed_origins: the origins that playback may come from.
         strict_origin_enforcement: whether every request must come from them.
-        single_use: whether the token dies when it has started playback once.
-        maximum_resolution: the highest rendition wanted.
+        single_use: whether the token is valid for one start of playback only.
+        maximum_resolution: the highest rendition requested.
     """
 
     viewer_id: str | None = None
@@ -91,15 +93,15 @@ class AskedOptions:
 
     @property
     def has_ten_minute_rule(self) -> bool:
-        """Whether IVS takes ten minutes at most (IVS: private-channels-generate-tokens)."""
+        """Whether IVS accepts at most ten minutes (IVS: private-channels-generate-tokens)."""
         return self.viewer_id is not None or self.single_use
 
 
 def parse_channel_pattern(text: str) -> str:
-    """The text, once it was found to be a channel's ARN, or `…:channel/*` of a region and account.
+    """The text, if it is the ARN of a channel, or `…:channel/*` with an account and a region.
 
     Raises:
-        InvalidArn: when it is neither; a pattern never reaches beyond one account and region.
+        InvalidArn: when it is neither; a pattern can't span accounts or regions.
     """
     if match := _EVERY_CHANNEL.fullmatch(text):
         parse_region(match[1])
@@ -109,90 +111,94 @@ def parse_channel_pattern(text: str) -> str:
     except InvalidArn as exc:
         raise InvalidArn(
             exc.detail,
-            hint="A grant names a channel's ARN, or arn:aws:ivs:REGION:ACCOUNT:channel/*.",
+            hint="Use the ARN of a channel, or `arn:aws:ivs:REGION:ACCOUNT:channel/*`.",
         ) from exc
 
 
 def scope(grants: Mapping[str, Grant], caller: Caller, arn: ChannelArn) -> Grant:
     """The first of the caller's grants that covers the channel.
 
-    A grant that the caller holds and the settings no longer have covers nothing.
+    A grant that was removed from the settings covers no channel.
 
     Raises:
-        NotEntitled: when none does.
+        NotEntitled: when no grant of the caller covers the channel.
     """
     for name in caller.grants:
         if (grant := grants.get(name)) is not None and grant.covers(arn):
             return grant
-    held = ", ".join(caller.grants) or "it has none yet, so begin with a section [grants.NAME]"
-    raise NotEntitled(
-        f"No grant of this caller covers the channel {arn}.",
-        hint=f"An operator adds the channel to one of the caller's grants: {held}.",
+    hint = (
+        f"Add the channel to a grant of this caller in the settings: {', '.join(caller.grants)}."
+        if caller.grants
+        else "Add a section `[grants.NAME]` with this channel to the settings."
     )
+    raise NotEntitled(f"No grant of this caller covers the channel {arn}.", hint=hint)
 
 
-def decide(grant: Grant, asked: AskedOptions, limits: Limits) -> PlaybackOptions:
-    """What is granted of what was asked; never more than the grant and the limits allow.
+def decide(grant: Grant, requested: RequestedOptions, limits: Limits) -> PlaybackOptions:
+    """The granted options: what was requested, within the grant and the limits.
 
     Raises:
-        InvalidRequest: when the grant needs a viewer ID and none is named.
-        NotEntitled: when an origin is asked for that the grant doesn't list.
+        InvalidRequest: when the grant requires a viewer ID and the request has none.
+        NotEntitled: when the grant does not allow a requested origin.
     """
-    if grant.viewer_id == "required" and asked.viewer_id is None:
-        message = f"The grant {grant.name} needs a viewer ID: name who watches."
+    if grant.viewer_id == "required" and requested.viewer_id is None:
+        message = f"The grant {grant.name} requires a viewer ID."
         raise InvalidRequest(
-            message, problems=(Problem("viewer_id", "viewer_id_required", message),)
+            message,
+            hint="Set `viewer_id` to the ID of the viewer.",
+            problems=(Problem("viewer_id", "viewer_id_required", message),),
         )
     return PlaybackOptions(
-        ttl_seconds=_granted_ttl_seconds(grant, asked, limits),
-        allowed_origins=_granted_origins(grant, asked),
-        strict_origin_enforcement=asked.strict_origin_enforcement,
-        single_use=asked.single_use,
-        maximum_resolution=_granted_resolution(grant, asked),
+        ttl_seconds=_granted_ttl_seconds(grant, requested, limits),
+        allowed_origins=_granted_origins(grant, requested),
+        strict_origin_enforcement=requested.strict_origin_enforcement,
+        single_use=requested.single_use,
+        maximum_resolution=_granted_resolution(grant, requested),
     )
 
 
-def _granted_ttl_seconds(grant: Grant, asked: AskedOptions, limits: Limits) -> int:
+def _granted_ttl_seconds(grant: Grant, requested: RequestedOptions, limits: Limits) -> int:
     caps = [limits.max_ttl_seconds]
     if grant.max_ttl_seconds is not None:
         caps.append(grant.max_ttl_seconds)
-    if asked.has_ten_minute_rule:
+    if requested.has_ten_minute_rule:
         caps.append(GRANTED_UNDER_TEN_MINUTE_RULE_SECONDS)
-    wanted = limits.ttl_seconds if asked.ttl_seconds is None else asked.ttl_seconds
-    return min(wanted, *caps)
+    ttl_seconds = limits.ttl_seconds if requested.ttl_seconds is None else requested.ttl_seconds
+    return min(ttl_seconds, *caps)
 
 
-def _granted_resolution(grant: Grant, asked: AskedOptions) -> Resolution | None:
-    wanted = (grant.maximum_resolution, asked.maximum_resolution)
-    return min((one for one in wanted if one is not None), default=None)
+def _granted_resolution(grant: Grant, requested: RequestedOptions) -> Resolution | None:
+    caps = (grant.maximum_resolution, requested.maximum_resolution)
+    return min((cap for cap in caps if cap is not None), default=None)
 
 
-def _granted_origins(grant: Grant, asked: AskedOptions) -> tuple[str, ...]:
-    if not asked.allowed_origins or not grant.allowed_origins:
-        return asked.allowed_origins or grant.allowed_origins
+def _granted_origins(grant: Grant, requested: RequestedOptions) -> tuple[str, ...]:
+    if not requested.allowed_origins or not grant.allowed_origins:
+        return requested.allowed_origins or grant.allowed_origins
     outside = [
         origin
-        for origin in asked.allowed_origins
-        if not any(_lies_within(origin, granted) for granted in grant.allowed_origins)
+        for origin in requested.allowed_origins
+        if not any(_is_covered(origin, granted) for granted in grant.allowed_origins)
     ]
     if outside:
         raise NotEntitled(
             f"The grant {grant.name} does not allow playback from {', '.join(outside)}.",
-            hint=f"It allows {', '.join(grant.allowed_origins)}.",
+            hint=f"Use origins that the grant allows: {', '.join(grant.allowed_origins)}.",
             problems=tuple(
                 Problem("allowed_origins", "origin_not_granted", f"{origin} is not allowed.")
                 for origin in outside
             ),
         )
-    return asked.allowed_origins
+    return requested.allowed_origins
 
 
-def _lies_within(asked: str, granted: str) -> bool:
-    """Whether every origin that IVS lets through for `asked` it lets through for `granted`."""
-    asked, granted = asked.lower(), granted.lower()
-    if granted in (asked, "*"):
+def _is_covered(requested: str, granted: str) -> bool:
+    """Whether IVS allows for `granted` every origin that it allows for `requested`."""
+    requested, granted = requested.lower(), granted.lower()
+    if granted in (requested, "*"):
         return True
     scheme, star, rest = granted.partition("://*")
-    if not star or not asked.startswith(f"{scheme}://") or not asked.endswith(rest):
+    if not star or not requested.startswith(f"{scheme}://") or not requested.endswith(rest):
         return False
-    return _STANDS_FOR.fullmatch(asked[len(f"{scheme}://") : len(asked) - len(rest)]) is not None
+    prefix = requested[len(f"{scheme}://") : len(requested) - len(rest)]
+    return _HOST_PREFIX.fullmatch(prefix) is not None

@@ -1,1 +1,1 @@
-"""The command line: `tokensvc`."""
+"""The command line interface, `tokensvc`."""

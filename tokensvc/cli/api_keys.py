@@ -1,4 +1,4 @@
-"""`tokensvc api-keys`: the keys that backends prove themselves with."""
+"""`tokensvc api-keys`: create, list and revoke the API keys of backends."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tokensvc.state.base import NEW
 
 @click.group(name="api-keys")
 def api_keys() -> None:
-    """API keys: how a backend proves who it is."""
+    """Manage the API keys that backends authenticate with."""
 
 
 @api_keys.command()
@@ -26,31 +26,25 @@ def api_keys() -> None:
     multiple=True,
     required=True,
     metavar="GRANT",
-    help="A grant of the settings, [grants.GRANT]; give the option again for more.",
+    help="Grant for the key: a section [grants.GRANT] of the settings. Repeat for several.",
 )
 @pass_invocation
 def create(invocation: Invocation, name: str, grants: tuple[str, ...]) -> None:
-    """Make the API key NAME and print it: the only time that it is shown."""
-    configured = invocation.settings.grants
-    if unknown := [grant for grant in grants if grant not in configured]:
-        names = ", ".join(configured) or "none; add a section [grants.NAME]"
-        raise click.BadParameter(
-            f"The settings have no grant {unknown[0]!r}. They have: {names}.",
-            param_hint="--grant",
-        )
-    known, version = _load(invocation)
-    kept, text = access.create(known, name=name, grants=grants, now=invocation.clock.now())
-    _save(invocation, kept, replacing=version)
+    """Create the API key NAME and print it. It can't be shown again."""
+    invocation.require_grants(grants)
+    stored, version = _load(invocation)
+    updated, text = access.create(stored, name=name, grants=grants, now=invocation.clock.now())
+    _save(invocation, updated, replacing=version)
     click.echo(text)
-    say("Keep it now: only a hash of it is stored, so it can't be shown again.")
+    say("Copy the key now. Only a hash of it is stored, so it can't be shown again.")
 
 
 @api_keys.command(name="list")
 @json_option
 @pass_invocation
 def list_keys(invocation: Invocation, *, as_json: bool) -> None:
-    """List the API keys; their secrets are not stored."""
-    kept = _load(invocation)[0].keys
+    """List the API keys, without their secrets, which are not stored."""
+    stored = _load(invocation)[0].keys
     if as_json:
         print_json(
             [
@@ -60,13 +54,13 @@ def list_keys(invocation: Invocation, *, as_json: bool) -> None:
                     "grants": key.grants,
                     "created_at": rfc3339(key.created_at),
                 }
-                for key in kept
+                for key in stored
             ]
         )
         return
     print_table(
         ("KEY", "NAME", "GRANTS", "CREATED"),
-        [(key.key_id, key.name, ", ".join(key.grants), rfc3339(key.created_at)) for key in kept],
+        [(key.key_id, key.name, ", ".join(key.grants), rfc3339(key.created_at)) for key in stored],
     )
 
 
@@ -75,23 +69,24 @@ def list_keys(invocation: Invocation, *, as_json: bool) -> None:
 @yes_option
 @pass_invocation
 def revoke(invocation: Invocation, key: str, *, yes: bool) -> None:
-    """Withdraw the API key of that ID or name: nobody is let in by it any more.
+    """Revoke an API key, by its ID or name. Clients that use it are refused from then on.
 
-    Running workers follow within seconds. URLs that it was given play until they expire.
+    Running workers apply this within seconds. Playback URLs that were issued to the key stay valid
+    until they expire.
     """
-    known, version = _load(invocation)
-    left = access.revoke(known, key)
-    confirm(f"Whoever has the API key {key} is refused from now on. Revoke it?", yes=yes)
-    _save(invocation, left, replacing=version)
+    stored, version = _load(invocation)
+    remaining = access.revoke(stored, key)
+    confirm(f"Clients that use the API key {key} will be refused. Revoke it?", yes=yes)
+    _save(invocation, remaining, replacing=version)
     rotation = invocation.settings.rotation
     say(
-        f"Revoked. Workers follow within {rotation.state_refresh_seconds} s; one that can't read "
-        f"the state lets nobody in after {rotation.view_max_age_seconds} s."
+        f"Revoked. Workers apply this within {rotation.state_refresh_seconds} s. A worker that "
+        f"can't read the state refuses every API key after {rotation.view_max_age_seconds} s."
     )
 
 
 def _load(invocation: Invocation) -> tuple[ApiKeys, int]:
-    """The keys, and the version that a replacing save must name."""
+    """The keys, and the version that the next save must replace."""
     document = invocation.state.load(access.DOCUMENT_NAME)
     return ApiKeys.decode(document), NEW if document is None else document.version
 

@@ -1,4 +1,4 @@
-"""How commands change what may be many: asked first, told one by one, none waiting for another."""
+"""Helpers for commands that change something: confirmation, and one result line for each item."""
 
 from __future__ import annotations
 
@@ -11,43 +11,46 @@ import click
 from tokensvc.cli.output import say, say_error
 from tokensvc.errors import TokensvcError
 
-_Thing = TypeVar("_Thing")
+_Item = TypeVar("_Item")
 
 yes_option = click.option(
-    "--yes", is_flag=True, help="Do it without asking; needed where there is no terminal to ask on."
+    "--yes", is_flag=True, help="Do not ask for confirmation. Required without a terminal."
 )
 
 
 def confirm(question: str, *, yes: bool) -> None:
-    """Return when the person agrees, or has agreed with `--yes`.
+    """Return when the operator agrees, at the prompt or with `--yes`.
 
     Raises:
         click.UsageError: when there is no terminal to ask on.
-        click.Abort: when the person does not agree.
+        click.Abort: when the operator does not agree.
     """
     if yes:
         return
     if not sys.stdin.isatty():
-        raise click.UsageError(f"{question}\nThere is no terminal to ask on: agree with --yes.")
+        say(question)
+        raise click.UsageError("There is no terminal to ask on. Add --yes to confirm.")
     click.confirm(question, abort=True, err=True)
 
 
-def for_each(things: Sequence[_Thing], act: Callable[[_Thing], str]) -> None:
-    """Act on each thing and print the sentence that comes of it, with the place in the row.
+def for_each(items: Sequence[_Item], act: Callable[[_Item], str]) -> None:
+    """Act on each item and print the sentence that `act` returns, as `[2/5] ...` for several.
+
+    An item that fails does not stop the others; its error is printed.
 
     Raises:
-        click.exceptions.Exit: with status 1 at the end, when any failed; each failure is told.
+        click.exceptions.Exit: with status 1 at the end, when any item failed.
     """
     failed = 0
-    for number, thing in enumerate(things, start=1):
-        place = f"[{number}/{len(things)}] " if len(things) > 1 else ""
+    for number, item in enumerate(items, start=1):
+        place = f"[{number}/{len(items)}] " if len(items) > 1 else ""
         try:
-            click.echo(f"{place}{act(thing)}")
+            click.echo(f"{place}{act(item)}")
         except TokensvcError as exc:
             failed += 1
-            say(f"{place}{thing}:")
+            say(f"{place}{item}:")
             say_error(exc)
     if failed:
-        if len(things) > 1:
-            say(f"{failed} of {len(things)} failed; the others are done.")
+        if len(items) > 1:
+            say(f"{failed} of {len(items)} failed. The others are done.")
         raise click.exceptions.Exit(1)

@@ -1,4 +1,4 @@
-"""`tokensvc channels list` and `channels show`: channels as IVS has them, secrets hidden."""
+"""`tokensvc channels list` and `channels show`: channels as IVS returns them, secrets hidden."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 import click
 
 from tokensvc.arns import ChannelArn
-from tokensvc.aws import translated
+from tokensvc.aws import translate_errors
 from tokensvc.cli.ivs_access import IvsAccess, every_region_option, pass_ivs
 from tokensvc.cli.ivs_answers import (
     HIDDEN,
+    batch_errors,
     batches,
     channel_document,
     fail_if_any,
-    not_given,
     tags_text,
 )
 from tokensvc.cli.naming import find_channels, list_channels
@@ -26,30 +26,33 @@ if TYPE_CHECKING:
     from mypy_boto3_ivs.type_defs import ChannelSummaryTypeDef, ChannelTypeDef
 
 reveal_option = click.option(
-    "--reveal", is_flag=True, help="Show the secrets that let anyone send to the channel."
+    "--reveal",
+    is_flag=True,
+    help="Also print the secrets with which anyone can stream to the channel.",
 )
 
 
 @click.command(name="list")
 @every_region_option
-@click.option("--name", help="Only channels of exactly this name.")
-@click.option("--details", is_flag=True, help="With ingest server and playback URL.")
+@click.option("--name", help="List only channels with exactly this name.")
+@click.option("--details", is_flag=True, help="Also print the ingest server and the playback URL.")
 @json_option
 @pass_ivs
 def list_command(
     ivs: IvsAccess, region: str | None, name: str | None, *, details: bool, as_json: bool
 ) -> None:
-    """List the channels.
+    """List channels.
 
-    Calls ListChannels and, with --details, BatchGetChannel. JSON has IVS's own members.
+    Calls ListChannels and, with --details, BatchGetChannel. JSON output has the members of the IVS
+    API.
     """
     summaries = [
-        summary for where in ivs.regions(region) for summary in list_channels(ivs, where, name)
+        summary for each in ivs.regions(region) for summary in list_channels(ivs, each, name)
     ]
     if not details:
         _print_summaries(summaries, as_json=as_json)
         return
-    channels, problems = get_channels(ivs, [ChannelArn.parse(each["arn"]) for each in summaries])
+    channels, errors = get_channels(ivs, [ChannelArn.parse(each["arn"]) for each in summaries])
     if as_json:
         print_json([channel_document(channel) for channel in channels])
     else:
@@ -67,7 +70,7 @@ def list_command(
                 for channel in channels
             ],
         )
-    fail_if_any(problems)
+    fail_if_any(errors)
 
 
 @click.command()
@@ -79,54 +82,54 @@ def list_command(
 def show(
     ivs: IvsAccess, channels: tuple[str, ...], region: str | None, *, reveal: bool, as_json: bool
 ) -> None:
-    """Show all that IVS says about each CHANNEL: an ARN, a configured name or the channel's own.
+    """Show the properties of each CHANNEL.
 
-    Calls GetChannel, or BatchGetChannel for more than one, and ListChannels to find a name. JSON is
-    a list with IVS's own members.
+    Calls GetChannel, or BatchGetChannel for several channels, and ListChannels to find a name. JSON
+    output is a list with the members of the IVS API.
     """
-    found, problems = get_channels(ivs, find_channels(ivs, channels, region))
+    found, errors = get_channels(ivs, find_channels(ivs, channels, region))
     if as_json:
         print_json([channel_document(channel, reveal=reveal) for channel in found])
     else:
         for channel in found:
             print_table(("", ""), channel_facts(channel, reveal=reveal))
-    fail_if_any(problems)
+    fail_if_any(errors)
 
 
 def get_channels(
     ivs: IvsAccess, arns: Sequence[ChannelArn]
 ) -> tuple[list[ChannelTypeDef], list[NotFound]]:
-    """The channels that IVS gives, in the order asked, and why it does not give the others.
+    """Return the channels, in the order of the ARNs, and an error for each one that failed.
 
     Raises:
-        ChannelNotFound: when the only one asked for does not exist.
-        IvsRefused, IvsUnavailable: when IVS gives none.
+        ChannelNotFound: when there is one ARN and the channel does not exist.
+        IvsRefused, IvsUnavailable: when the call to IVS fails.
     """
     if len(arns) == 1:
         return [_get_channel(ivs, arns[0])], []
     found: dict[str, ChannelTypeDef] = {}
-    problems: list[NotFound] = []
+    errors: list[NotFound] = []
     for region, batch in batches(arns):
         client = ivs.client(region)
-        with translated("BatchGetChannel", region):
+        with translate_errors("BatchGetChannel", region):
             answer = client.batch_get_channel(arns=[str(arn) for arn in batch])
             found |= {channel["arn"]: channel for channel in answer["channels"]}
-            problems += not_given(answer.get("errors", []))
-    return [found[str(arn)] for arn in arns if str(arn) in found], problems
+            errors += batch_errors(answer.get("errors", []))
+    return [found[str(arn)] for arn in arns if str(arn) in found], errors
 
 
-def is_private_now(ivs: IvsAccess, arn: ChannelArn) -> bool:
-    """Whether playback needs a token, by one GetChannel.
+def fetch_is_private(ivs: IvsAccess, arn: ChannelArn) -> bool:
+    """Return whether playback needs a token; calls GetChannel once.
 
     Raises:
-        ChannelNotFound: when it does not exist.
-        IvsRefused, IvsUnavailable: when IVS does not tell.
+        ChannelNotFound: when the channel does not exist.
+        IvsRefused, IvsUnavailable: when the call to IVS fails.
     """
     return _is_private(_get_channel(ivs, arn))
 
 
 def channel_facts(channel: ChannelTypeDef, *, reveal: bool) -> list[tuple[str, str]]:
-    """What a person wants to know of the channel, a name and a text each."""
+    """Return the channel's properties for people: pairs of a name and a text."""
     srt = channel.get("srt", {})
     passphrase = srt.get("passphrase") or "-"
     return [
@@ -145,30 +148,30 @@ def channel_facts(channel: ChannelTypeDef, *, reveal: bool) -> list[tuple[str, s
 
 
 def access_text(channel: ChannelTypeDef | ChannelSummaryTypeDef) -> str:
-    """Whether playback needs a token: `private` or `public`."""
+    """Return `private` when playback needs a token, otherwise `public`."""
     return "private" if _is_private(channel) else "public"
 
 
 def ingest_server(channel: ChannelTypeDef) -> str:
-    """The address that an encoder is given (IVS: getting started, streaming configuration)."""
+    """Return the URL to configure in an encoder (IVS: getting started, streaming configuration)."""
     endpoint = channel.get("ingestEndpoint")
     return f"rtmps://{endpoint}:443/app/" if endpoint else "-"
 
 
 def _is_private(channel: ChannelTypeDef | ChannelSummaryTypeDef) -> bool:
-    # A channel that says nothing is public (botocore model, IsAuthorized).
+    # A channel without this member is public (botocore model, IsAuthorized).
     return channel.get("authorized", False)
 
 
 def _get_channel(ivs: IvsAccess, arn: ChannelArn) -> ChannelTypeDef:
     client = ivs.client(arn.region)
     try:
-        with translated("GetChannel", arn.region):
+        with translate_errors("GetChannel", arn.region):
             return client.get_channel(arn=str(arn))["channel"]
     except NotFound as exc:
         raise ChannelNotFound(
-            f"Amazon IVS knows no channel {arn}.",
-            hint="`tokensvc channels list` shows those that there are.",
+            f"Channel {arn} does not exist in Amazon IVS.",
+            hint="Run `tokensvc channels list` to list the channels.",
         ) from exc
 
 

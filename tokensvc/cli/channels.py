@@ -1,4 +1,4 @@
-"""`tokensvc channels`: channels made, protected and deleted."""
+"""`tokensvc channels`: create channels, change their access, and delete them."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 import click
 
 from tokensvc.arns import ChannelArn
-from tokensvc.aws import CONFLICT, translated
+from tokensvc.aws import CONFLICT, translate_errors
 from tokensvc.cli.changing import confirm, for_each, yes_option
 from tokensvc.cli.channel_listing import (
     channel_facts,
+    fetch_is_private,
     get_channels,
-    is_private_now,
     list_command,
     reveal_option,
     show,
@@ -36,13 +36,18 @@ _LATENCY_MODES = ("LOW", "NORMAL")
 
 channels_argument = click.argument("channels", nargs=-1, required=True, metavar="CHANNEL...")
 stop_option = click.option(
-    "--stop", is_flag=True, help="Stop the stream of one that is live; its viewers are cut off."
+    "--stop",
+    is_flag=True,
+    help="Stop the stream of a live channel first. Playback ends for its viewers.",
 )
 
 
 @click.group()
 def channels() -> None:
-    """Channels of IVS: by ARN, by a name of the settings' [channels], or by their own name."""
+    """Manage channels of IVS.
+
+    Each CHANNEL is an ARN, a name from [channels] in the settings, or the channel's name in IVS.
+    """
 
 
 channels.add_command(list_command)
@@ -52,11 +57,30 @@ channels.add_command(show)
 @channels.command()
 @click.argument("name")
 @one_region_option
-@click.option("--public", is_flag=True, help="Anyone may watch it; else it takes tokens to.")
-@click.option("--type", "channel_type", type=click.Choice(_TYPES), help="Else IVS's own choice.")
-@click.option("--latency-mode", type=click.Choice(_LATENCY_MODES), help="Else IVS's own choice.")
-@click.option("--recording-configuration", metavar="ARN", help="Record its streams by this one.")
-@click.option("--insecure-ingest", is_flag=True, help="Let encoders send without TLS too.")
+@click.option(
+    "--public",
+    is_flag=True,
+    help="Create a public channel. The default is private: playback needs a token.",
+)
+@click.option(
+    "--type",
+    "channel_type",
+    type=click.Choice(_TYPES),
+    help="The channel type. Default: the default of IVS.",
+)
+@click.option(
+    "--latency-mode",
+    type=click.Choice(_LATENCY_MODES),
+    help="The latency mode. Default: the default of IVS.",
+)
+@click.option(
+    "--recording-configuration",
+    metavar="ARN",
+    help="Record the channel's streams with this recording configuration.",
+)
+@click.option(
+    "--insecure-ingest", is_flag=True, help="Also accept streams from encoders without TLS."
+)
 @tag_option
 @reveal_option
 @json_option
@@ -75,17 +99,17 @@ def create(  # noqa: PLR0913 # Each is an option of the command.
     reveal: bool,
     as_json: bool,
 ) -> None:
-    """Make a private channel called NAME, and a stream key with it.
+    """Create a private channel called NAME, and its stream key.
 
-    Calls CreateChannel. Prints where an encoder sends to, and the command that shows the stream key
-    that it sends with.
+    Calls CreateChannel. Prints the ingest server for the encoder, and the command that shows the
+    value of the stream key.
     """
     request: CreateChannelRequestTypeDef = {
         "name": name,
         "authorized": not public,
         "insecureIngest": insecure_ingest,
     }
-    if tags:  # Without any, no permission to tag is needed.
+    if tags:  # A request without tags needs no permission to tag.
         request["tags"] = tags
     if channel_type is not None:
         request["type"] = channel_type
@@ -112,7 +136,7 @@ def create(  # noqa: PLR0913 # Each is an option of the command.
         ],
     )
     if not reveal:
-        say(f"The encoder's key: tokensvc stream-keys show {stream_key_arn} --reveal")
+        say(f"Show the stream key value: tokensvc stream-keys show {stream_key_arn} --reveal")
 
 
 @channels.command()
@@ -124,14 +148,18 @@ def create(  # noqa: PLR0913 # Each is an option of the command.
 def protect(
     ivs: IvsAccess, channels: tuple[str, ...], region: str | None, *, stop: bool, yes: bool
 ) -> None:
-    """Make each CHANNEL private: from then on it plays with a token alone.
+    """Make each CHANNEL private: playback then needs a token.
 
-    Calls UpdateChannel, for one that is live GetChannel, with --stop StopStream, and ListChannels
-    to find a name. IVS updates no channel that is live.
+    Calls UpdateChannel, GetChannel for a live channel, StopStream with --stop, and ListChannels to
+    find a name. IVS can't update a live channel.
     """
     arns = find_channels(ivs, channels, region)
     if stop:
-        confirm(f"Make private, and stop if live:\n{_lines(arns)}\nGo on?", yes=yes)
+        confirm(
+            f"Make these channels private, and stop those that are live:\n{_lines(arns)}\n"
+            "Continue?",
+            yes=yes,
+        )
     for_each(arns, functools.partial(_set_private, ivs, is_private=True, stop=stop))
 
 
@@ -144,14 +172,18 @@ def protect(
 def unprotect(
     ivs: IvsAccess, channels: tuple[str, ...], region: str | None, *, stop: bool, yes: bool
 ) -> None:
-    """Make each CHANNEL public: from then on anyone may watch it.
+    """Make each CHANNEL public: anyone can then watch it.
 
-    Calls UpdateChannel, for one that is live GetChannel, with --stop StopStream, and ListChannels
-    to find a name. IVS updates no channel that is live.
+    Calls UpdateChannel, GetChannel for a live channel, StopStream with --stop, and ListChannels to
+    find a name. IVS can't update a live channel.
     """
     arns = find_channels(ivs, channels, region)
-    stopping = ", and stop if live" if stop else ""
-    confirm(f"Let anyone watch{stopping}:\n{_lines(arns)}\nGo on?", yes=yes)
+    stopping = ", and stop those that are live" if stop else ""
+    confirm(
+        f"Make these channels public{stopping}. Anyone can then watch them:\n{_lines(arns)}\n"
+        "Continue?",
+        yes=yes,
+    )
     for_each(arns, functools.partial(_set_private, ivs, is_private=False, stop=stop))
 
 
@@ -164,35 +196,35 @@ def unprotect(
 def delete(
     ivs: IvsAccess, channels: tuple[str, ...], region: str | None, *, stop: bool, yes: bool
 ) -> None:
-    """Delete each CHANNEL, and its stream key with it. None is deleted if one does not exist.
+    """Delete each CHANNEL and its stream key. If one CHANNEL does not exist, none is deleted.
 
-    Calls GetChannel, or BatchGetChannel for more than one, DeleteChannel, with --stop StopStream,
-    and ListChannels to find a name. IVS deletes no channel that is live.
+    Calls GetChannel, or BatchGetChannel for several channels, DeleteChannel, StopStream with
+    --stop, and ListChannels to find a name. IVS can't delete a live channel.
     """
     arns = find_channels(ivs, channels, region)
-    found, problems = get_channels(ivs, arns)
-    if problems:
-        raise problems[0]
+    found, errors = get_channels(ivs, arns)
+    if errors:
+        raise errors[0]
     names = "\n".join(f"  {channel.get('name') or '-'}  {channel['arn']}" for channel in found)
-    stopping = "Those that are live are stopped first. " if stop else ""
-    confirm(f"Delete for ever:\n{names}\n{stopping}Go on?", yes=yes)
+    stopping = "The streams of live channels are stopped first. " if stop else ""
+    confirm(f"Delete permanently:\n{names}\n{stopping}Continue?", yes=yes)
     for_each(arns, functools.partial(_delete, ivs, stop=stop))
 
 
 def _create(
     ivs: IvsAccess, region: str | None, request: CreateChannelRequestTypeDef
 ) -> CreateChannelResponseTypeDef:
-    where = ivs.region(region)
-    # IVS takes any number of channels of one name: trying again could make a second one.
-    client = ivs.client_of_one_attempt(where)
+    channel_region = ivs.region(region)
+    # Names are not unique in IVS: a retry could create a second channel.
+    client = ivs.client_without_retries(channel_region)
     try:
-        with translated("CreateChannel", where):
+        with translate_errors("CreateChannel", channel_region):
             return client.create_channel(**request)
     except IvsUnavailable as exc:
-        look = f"tokensvc channels list --name {request.get('name')} --region {where}"
+        look_up = f"tokensvc channels list --name {request.get('name')} --region {channel_region}"
         raise IvsUnavailable(
-            f"{exc.detail} The channel may have been made all the same.",
-            hint=f"{exc.hint} Look before trying again: {look}",
+            f"{exc.detail} The channel may have been created nevertheless.",
+            hint=f"{exc.hint} Before you try again, check whether the channel exists: `{look_up}`.",
         ) from exc
 
 
@@ -201,30 +233,31 @@ def _set_private(ivs: IvsAccess, arn: ChannelArn, *, is_private: bool, stop: boo
 
     def update() -> None:
         try:
-            with translated("UpdateChannel", arn.region):
+            with translate_errors("UpdateChannel", arn.region):
                 client.update_channel(arn=str(arn), authorized=is_private)
         except IvsRefused as exc:
-            # A live channel is refused what it is already, and nobody is to be cut off for that.
-            if exc.aws_code != CONFLICT or is_private_now(ivs, arn) is not is_private:
+            # IVS refuses every update of a live channel. One that already has the requested access
+            # needs no update, so its stream must not be stopped.
+            if exc.aws_code != CONFLICT or fetch_is_private(ivs, arn) is not is_private:
                 raise
 
     change_offline(ivs, arn, update, stop=stop)
-    return f"{arn} is {'private' if is_private else 'public'} now."
+    return f"{arn} is now {'private' if is_private else 'public'}."
 
 
 def _delete(ivs: IvsAccess, arn: ChannelArn, *, stop: bool) -> str:
     client = ivs.client(arn.region)
 
-    def delete_it() -> None:
+    def delete_channel() -> None:
         try:
-            with translated("DeleteChannel", arn.region):
+            with translate_errors("DeleteChannel", arn.region):
                 client.delete_channel(arn=str(arn))
         except NotFound:
-            # It was there a moment ago: an attempt whose answer was lost has deleted it.
+            # The channel existed just before: an attempt whose answer was lost has deleted it.
             return
 
-    change_offline(ivs, arn, delete_it, stop=stop)
-    return f"{arn} is deleted."
+    change_offline(ivs, arn, delete_channel, stop=stop)
+    return f"{arn} was deleted."
 
 
 def _lines(arns: tuple[ChannelArn, ...]) -> str:

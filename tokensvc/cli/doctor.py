@@ -1,4 +1,4 @@
-"""`tokensvc keys doctor`: gathers the evidence, prints the findings, changes nothing."""
+"""`tokensvc keys doctor`: gather evidence and print findings, without changing anything."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tokensvc.errors import TokensvcError
 from tokensvc.ivs.clock_offset import clock_offset_seconds
 from tokensvc.ivs.key_pairs import IvsKeyPairs
 from tokensvc.keyring.custody.base import Custody
-from tokensvc.keyring.doctor.examination import examine, orphans, unusable_private_keys
+from tokensvc.keyring.doctor.examination import examine, find_orphans, unusable_private_keys
 from tokensvc.keyring.doctor.finding import Evidence, Finding, Severity
 from tokensvc.keyring.model import Ring
 from tokensvc.keyring.rotator import Binding
@@ -24,7 +24,7 @@ from tokensvc.keyring.store import RingStore
 
 _DAY_SECONDS = 86_400
 
-Seen = TypeVar("Seen")
+_Value = TypeVar("_Value")
 
 
 @click.command()
@@ -32,9 +32,9 @@ Seen = TypeVar("Seen")
 @json_option
 @pass_invocation
 def doctor(invocation: Invocation, region: str | None, *, as_json: bool) -> None:
-    """Compare the rings with custody and with IVS, and say what mends each finding.
+    """Compare the rings with custody and IVS, and print how to fix each finding.
 
-    Nothing is changed. The exit status is 1 when a finding is serious.
+    Nothing is changed. The exit status is 1 if a finding is serious.
 
     Calls ListPlaybackKeyPairs and GetPlaybackKeyPair.
     """
@@ -42,25 +42,25 @@ def doctor(invocation: Invocation, region: str | None, *, as_json: bool) -> None
     regions = invocation.regions(region)
     recorded_in = dict.fromkeys((*invocation.settings.ivs.regions, *regions))
     rings = {where: _ring(invocation, where) for where in recorded_in}
-    custody_key_ids = _seen(custody.key_ids)
+    custody_key_ids = _value_or_error(custody.key_ids)
     findings: list[Finding] = []
     for where in regions:
         evidence = _evidence(invocation, where, rings[where], custody, custody_key_ids)
         findings += examine(evidence)
-    known = [ring for ring in rings.values() if not isinstance(ring, TokensvcError)]
-    # What an unreadable ring records is not known, so nothing can be called an orphan then.
-    if len(known) == len(rings) and not isinstance(custody_key_ids, TokensvcError):
-        findings += orphans(custody_key_ids, [ring for ring in known if ring is not None])
+    readable = [ring for ring in rings.values() if not isinstance(ring, TokensvcError)]
+    # An unreadable ring may record any key, so no key can be called an orphan then.
+    if len(readable) == len(rings) and not isinstance(custody_key_ids, TokensvcError):
+        findings += find_orphans(custody_key_ids, [ring for ring in readable if ring is not None])
     if as_json:
         print_json([finding.members() for finding in findings])
     else:
-        _print(findings, regions)
+        _print_findings(findings, regions)
     if any(finding.severity is Severity.SERIOUS for finding in findings):
         raise click.exceptions.Exit(1)
 
 
 def _ring(invocation: Invocation, region: Region) -> Ring | TokensvcError | None:
-    stored = _seen(RingStore(invocation.state, region).load)
+    stored = _value_or_error(RingStore(invocation.state, region).load)
     return stored if stored is None or isinstance(stored, TokensvcError) else stored.ring
 
 
@@ -73,12 +73,14 @@ def _evidence(
 ) -> Evidence:
     settings = invocation.settings
     key_pairs = IvsKeyPairs(invocation.clients, region)
-    endpoint = _seen(lambda: bound_endpoint(key_pairs.endpoint))
+    endpoint = _value_or_error(lambda: bound_endpoint(key_pairs.endpoint))
     if isinstance(endpoint, TokensvcError):
-        # IVS can't be asked at all, which `held` tells: no other binding is to be told from it.
+        # IVS can't be called at all. `held` reports that, so the endpoint is not compared.
         endpoint = ring.endpoint if isinstance(ring, Ring) else ""
-    held = _seen(key_pairs.held)
-    offset = _seen(partial(clock_offset_seconds, invocation.clients, region, invocation.clock))
+    held = _value_or_error(key_pairs.held)
+    offset = _value_or_error(
+        partial(clock_offset_seconds, invocation.clients, region, invocation.clock)
+    )
     unusable: Mapping[str, TokensvcError] = {}
     if isinstance(ring, Ring) and not isinstance(custody_key_ids, TokensvcError):
         unusable = unusable_private_keys(custody, ring)
@@ -98,19 +100,19 @@ def _evidence(
     )
 
 
-def _seen(look: Callable[[], Seen]) -> Seen | TokensvcError:
-    """What was seen, or why it could not be: that is a finding too."""
+def _value_or_error(read: Callable[[], _Value]) -> _Value | TokensvcError:
+    """What `read` returns, or the error that it raises, which becomes a finding."""
     try:
-        return look()
+        return read()
     except TokensvcError as exc:
         return exc
 
 
-def _print(findings: Sequence[Finding], regions: Sequence[Region]) -> None:
+def _print_findings(findings: Sequence[Finding], regions: Sequence[Region]) -> None:
     for finding in findings:
         about = " ".join(part for part in (finding.region, finding.subject) if part)
         click.echo(f"{finding.severity.upper()} {finding.code} {about}".rstrip())
         click.echo(f"  {finding.reason}".replace("\n", "\n  "))
         click.echo(f"  -> {finding.hint}".replace("\n", "\n     "))
     if not findings:
-        say(f"All is well in {', '.join(regions)}.")
+        say(f"No problems were found in {', '.join(regions)}.")

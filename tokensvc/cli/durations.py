@@ -1,4 +1,4 @@
-"""Durations as people type them: `30d`, `12h`, `90m`, `600s`."""
+"""Durations on the command line: `30d`, `12h`, `90m`, `600s`."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ _SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 
 
 def seconds(_context: click.Context, _parameter: click.Parameter, value: str | None) -> int | None:
-    """The seconds of an option's value, a whole number and its unit; None where it is not given.
+    """The seconds of an option's value, a whole number and its unit; None without a value.
 
     Raises:
-        click.BadParameter: for a text without a unit, or of nothing.
+        click.BadParameter: for a zero duration, or a text that is not a number and a unit.
     """
     if value is None:
         return None

@@ -1,4 +1,4 @@
-"""`tokensvc keys history`: who moved which key, when, why, from where and where to."""
+"""`tokensvc keys history`: the recorded state transitions of key pairs."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ _COMPROMISED = "compromised"
 def history(
     invocation: Invocation, key_id: str | None, region: str | None, *, as_json: bool
 ) -> None:
-    """Print every transition that is kept, of KEY_ID where one is given, oldest first.
+    """Print the recorded state transitions, of KEY_ID or of all key pairs, oldest first.
 
-    Calls no operation of IVS. The latest 200 of each region are kept.
+    The latest 200 transitions of each region are recorded. Calls no operation of IVS.
     """
     lines = [
         (where, line)
@@ -37,8 +37,8 @@ def history(
     ]
     if key_id is not None and not lines:
         raise KeyNotFound(
-            f"No transition of a key pair {key_id!r} is kept.",
-            hint="`tokensvc keys history` prints all that are.",
+            f"No transition of a key pair {key_id!r} is recorded.",
+            hint="Run `tokensvc keys history` to print all recorded transitions.",
         )
     lines.sort(key=lambda found: found[1].at)
     rows = [
@@ -68,5 +68,5 @@ def _history(invocation: Invocation, region: Region) -> Sequence[Transition]:
 
 
 def _to_state(line: Transition) -> str:
-    """The state, or `compromised` for a line that only marks the key, which is not a state."""
+    """The state; `compromised`, which is not a state, for a line that only marks the key."""
     return _COMPROMISED if line.from_state is line.to_state else line.to_state.value

@@ -1,4 +1,4 @@
-"""`tokensvc init`: a settings file that explains every setting."""
+"""`tokensvc init`: write a settings file that explains every setting."""
 
 from __future__ import annotations
 
@@ -30,20 +30,20 @@ def _regions(
 
 
 @click.command()
-@click.option("--account-id", required=True, callback=_account_id, help="The AWS account.")
+@click.option("--account-id", required=True, callback=_account_id, help="AWS account ID.")
 @click.option(
     "--region",
     "regions",
     multiple=True,
     required=True,
     callback=_regions,
-    help="A region that has private channels; give the option again for more.",
+    help="AWS region of the private channels. Repeat for several.",
 )
 @pass_invocation
 def init(invocation: Invocation, account_id: str, regions: tuple[str, ...]) -> None:
-    """Write a commented tokensvc.toml (or the file that --config names).
+    """Write a commented tokensvc.toml, or the file that --config names.
 
-    Nothing is overwritten.
+    An existing file is never overwritten.
     """
     path = (invocation.config or DEFAULT_FILE).absolute()
     try:
@@ -51,14 +51,14 @@ def init(invocation: Invocation, account_id: str, regions: tuple[str, ...]) -> N
             file.write(settings_file(account_id=account_id, regions=regions))
     except FileExistsError as exc:
         raise SettingsInvalid(
-            f"{path} is there already and was left as it is.",
-            hint="Name another file with --config.",
+            f"{path} already exists. It was not changed.",
+            hint="Choose another file with --config.",
         ) from exc
     except OSError as exc:
         raise SettingsInvalid(
-            f"{path} can't be written ({exc.strerror}).", hint="Name another with --config."
+            f"{path} can't be written ({exc.strerror}).", hint="Choose another file with --config."
         ) from exc
     secret = path.with_name(KEY_ENCRYPTION_FILE)
     say(f"Wrote {path}. Next:")
-    say(f"  (umask 077; openssl rand -base64 32 > {secret})   # and keep a copy elsewhere")
-    say("  tokensvc keys reconcile                           # the first key pair")
+    say(f"  (umask 077; openssl rand -base64 32 > {secret})   # and store a copy elsewhere")
+    say("  tokensvc keys reconcile                           # creates the first key pair")

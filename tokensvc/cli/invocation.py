@@ -1,4 +1,4 @@
-"""One run of the command: the settings, AWS and the operator that its parts stand on."""
+"""One run of the command line: its settings, state, AWS clients and operator."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import click
 
 from tokensvc.arns import Region, parse_region
 from tokensvc.aws import AwsClients
-from tokensvc.bootstrap import build_patient_clients, build_rotator, build_state
+from tokensvc.bootstrap import build_command_clients, build_rotator, build_state
 from tokensvc.clock import Clock
 from tokensvc.errors import InvalidArn
 from tokensvc.keyring.rotator import Rotator
@@ -27,19 +27,19 @@ from tokensvc.state.base import State
 
 Command = TypeVar("Command", bound=Callable[..., None])
 
-ONE_REGION = "needed when more than one is configured"
-EVERY_REGION = "all that are configured where not given"
+ONE_REGION = "Required if several are configured."
+EVERY_REGION = "Default: all configured regions."
 
 
 @dataclass(frozen=True)
 class Invocation:
-    """What a command needs, made when it is first asked for.
+    """The objects that a command needs; each is created when it is first used.
 
     Attributes:
-        config: the settings file that was named, if any.
+        config: the settings file that `--config` names, if any.
         environment: the environment variables.
         clock: the time.
-        resources: what is to be closed when the command ends.
+        resources: closes the objects when the command ends.
     """
 
     config: Path | None
@@ -62,83 +62,100 @@ class Invocation:
     @functools.cached_property
     def clients(self) -> AwsClients:
         """AWS clients, shared by all regions."""
-        return self.resources.enter_context(closing(build_patient_clients()))
+        return self.resources.enter_context(closing(build_command_clients()))
 
     def rotator(self, region: Region) -> Rotator:
-        """What acts on that region's ring, in the name of whoever runs the command."""
+        """The rotator of that region's ring, acting in the operator's name."""
         return build_rotator(self.settings, region, self.clock, by=operator(), clients=self.clients)
 
-    def regions(self, asked: str | None, *, asked_by: str = "--region") -> tuple[Region, ...]:
-        """The asked region, or all that are configured.
+    def regions(self, requested: str | None, *, option: str = "--region") -> tuple[Region, ...]:
+        """The requested region, or all configured regions.
 
-        One that was configured once and has a ring still may be asked for: it is being left.
+        A region that was removed from the settings and still has a ring may be requested too: it is
+        being decommissioned.
 
         Raises:
-            click.BadParameter: when the one that the option `asked_by` asked for is neither.
+            click.BadParameter: when the requested region, which `option` gave, is neither.
         """
         configured = self.settings.ivs.regions
-        if asked is None:
+        if requested is None:
             return configured
-        if asked in configured:
-            return (Region(asked),)
+        if requested in configured:
+            return (Region(requested),)
         with contextlib.suppress(InvalidArn):
-            region = parse_region(asked)
+            region = parse_region(requested)
             if RingStore(self.state, region).load() is not None:
                 return (region,)
         raise click.BadParameter(
-            f"{asked} is not among the configured regions: {', '.join(configured)}.",
-            param_hint=asked_by,
+            f"{requested} is not among the configured regions: {', '.join(configured)}.",
+            param_hint=option,
         )
 
-    def region(self, asked: str | None) -> Region:
-        """The asked region, or the only one that is configured.
+    def require_grants(self, names: Sequence[str]) -> None:
+        """Return if the settings have every one of these grants.
 
         Raises:
-            click.BadParameter: when there is a choice and none was made.
+            click.BadParameter: a value of the option --grant is not a grant of the settings.
         """
-        return the_only(self.regions(asked))
+        configured = self.settings.grants
+        for name in names:
+            if name not in configured:
+                known = ", ".join(configured) or "none. Add a section [grants.NAME]"
+                raise click.BadParameter(
+                    f"The settings have no grant {name!r}. Configured grants: {known}.",
+                    param_hint="--grant",
+                )
+
+    def region(self, requested: str | None) -> Region:
+        """The requested region, or the only configured one.
+
+        Raises:
+            click.BadParameter: when several regions are configured and none was requested.
+        """
+        return only_region(self.regions(requested))
 
 
 pass_invocation = click.make_pass_decorator(Invocation)
 
 
-def region_option(what_without: str) -> Callable[[Command], Command]:
-    """The option --region, whose help says what happens without it."""
-    return click.option("--region", metavar="REGION", help=f"The region; {what_without}.")
+def region_option(default: str) -> Callable[[Command], Command]:
+    """The option --region. `default` is the sentence of its help about leaving it out."""
+    return click.option("--region", metavar="REGION", help=f"AWS region. {default}")
 
 
-def the_only(regions: Sequence[Region]) -> Region:
-    """The one region that there is.
+def only_region(regions: Sequence[Region]) -> Region:
+    """The region of a sequence of one.
 
     Raises:
-        click.BadParameter: when there is a choice.
+        click.BadParameter: when there are several.
     """
     if len(regions) > 1:
         raise click.BadParameter(
-            f"Say for which region: {', '.join(regions)}.", param_hint="--region"
+            f"Several regions are configured: {', '.join(regions)}. Name one of them.",
+            param_hint="--region",
         )
     return regions[0]
 
 
-def _a_line(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
+def _printable_line(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
     if not value.isprintable():
-        raise click.BadParameter("The history keeps one line of printable characters.")
+        raise click.BadParameter("The reason must be one line of printable characters.")
     return value
 
 
 reason_option = click.option(
     "--reason",
-    default="by hand",
+    default="manual",
     show_default=True,
-    callback=_a_line,
-    help="Why; kept in the history.",
+    callback=_printable_line,
+    help="Reason to record in the history.",
 )
 
 
 def operator() -> str:
-    """Who runs the command, as `user@host`: what the history says."""
+    """The operator who runs the command, as the history records it: `user@host`."""
     try:
         user = getpass.getuser()
-    except (KeyError, OSError):  # A container's user need not have a name.
+    except (KeyError, OSError):  # A container's user may have no name.
         user = f"uid-{os.getuid()}"
     return f"{user}@{socket.gethostname()}"

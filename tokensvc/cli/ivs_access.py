@@ -1,7 +1,7 @@
-"""The way of commands to IVS itself: clients and regions, with settings or without.
+"""Access to IVS for commands: clients and regions, with or without settings.
 
-What manages channels, stream keys, streams and tags works for any account and region that AWS's
-own environment gives access to; the settings, where there are any, add names and regions.
+The commands for channels, stream keys, streams and tags work for every account and region that the
+AWS environment gives access to. The settings, if there are any, add channel names and regions.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from botocore.exceptions import BotoCoreError
 
 from tokensvc.arns import ChannelArn, Region, parse_region
 from tokensvc.aws import AwsClients, AwsTerms
-from tokensvc.bootstrap import PATIENT_TERMS
-from tokensvc.cli.invocation import Invocation, pass_invocation, the_only
+from tokensvc.bootstrap import COMMAND_TERMS
+from tokensvc.cli.invocation import Invocation, only_region, pass_invocation
 from tokensvc.clock import Clock
 from tokensvc.errors import InvalidArn
 from tokensvc.settings import Settings, config_file
@@ -32,23 +32,24 @@ if TYPE_CHECKING:
 
 _Options = ParamSpec("_Options")
 
-_ONCE = AwsTerms(read_timeout_seconds=30.0, max_attempts=1)
+_NO_RETRIES = AwsTerms(read_timeout_seconds=30.0, max_attempts=1)
 
 every_region_option = click.option(
     "--region",
     metavar="REGION",
-    help="Any region of IVS; all that are configured where not given, else AWS_REGION.",
+    help="Any region of IVS. Default: all regions of the settings; without settings, AWS_REGION.",
 )
 one_region_option = click.option(
     "--region",
     metavar="REGION",
-    help="Any region of IVS; needed where neither an ARN, the settings nor AWS_REGION say it.",
+    help="Any region of IVS. Default: the only region of the settings; without settings,"
+    " AWS_REGION.",
 )
 
 
 @dataclass(frozen=True)
 class IvsAccess:
-    """What a command asks IVS through.
+    """A command's access to IVS.
 
     Attributes:
         invocation: this run of the command.
@@ -62,55 +63,55 @@ class IvsAccess:
         return self.invocation.clock
 
     def client(self, region: Region) -> IVSClient:
-        """A client that waits out throttling and tries again what failed on the way.
+        """Return a client that retries when IVS throttles or the connection fails.
 
         Raises:
-            IvsUnavailable: when credentials or settings of AWS are missing or make no sense.
+            IvsUnavailable: when AWS credentials or configuration are missing or invalid.
         """
-        return self._patient.ivs(region)
+        return self._clients_with_retries.ivs(region)
 
-    def client_of_one_attempt(self, region: Region) -> IVSClient:
-        """A client for what must not be done twice, or is not worth waiting for.
+    def client_without_retries(self, region: Region) -> IVSClient:
+        """Return a client for calls that must not be repeated, or are not worth a wait.
 
         Raises:
-            IvsUnavailable: when credentials or settings of AWS are missing or make no sense.
+            IvsUnavailable: when AWS credentials or configuration are missing or invalid.
         """
-        return self._once.ivs(region)
+        return self._clients_without_retries.ivs(region)
 
     @functools.cached_property
     def channel_names(self) -> Mapping[str, ChannelArn]:
-        """The names of the settings' [channels]. Raises SettingsInvalid."""
+        """The channel names from [channels] in the settings. Raises SettingsInvalid."""
         return self._settings.channels if self._settings else {}
 
-    def regions(self, asked: str | None) -> tuple[Region, ...]:
-        """The asked region; else all that are configured; else the one of AWS's environment.
+    def regions(self, requested: str | None) -> tuple[Region, ...]:
+        """Return the requested region, or all regions of the settings, or AWS's default region.
 
         Raises:
-            click.BadParameter: when none of these says one, or it is none.
+            click.BadParameter: when there is no region, or the region is invalid.
         """
-        if asked is not None:
-            return (_region(asked),)
+        if requested is not None:
+            return (_region(requested),)
         if self._settings is not None:
             return self._settings.ivs.regions
-        found = _region_of_aws(self.invocation.environment)
-        if not found:
+        aws_region = _region_of_aws(self.invocation.environment)
+        if not aws_region:
             raise click.BadParameter(
-                "Say for which region, here or as AWS_REGION; there are no settings to say it.",
+                "There are no settings, so a region is required. Use --region, or set AWS_REGION.",
                 param_hint="--region",
             )
-        return (_region(found),)
+        return (_region(aws_region),)
 
-    def region(self, asked: str | None) -> Region:
-        """The one region to act in.
+    def region(self, requested: str | None) -> Region:
+        """Return the single region to act in.
 
         Raises:
-            click.BadParameter: when there is a choice and none was made.
+            click.BadParameter: when there are several regions and none was requested.
         """
-        return the_only(self.regions(asked))
+        return only_region(self.regions(requested))
 
     @functools.cached_property
     def _settings(self) -> Settings | None:
-        """The settings; None where there is neither a file nor a variable of them."""
+        """The settings; None when there is neither a settings file nor a TOKENSVC_ variable."""
         environment = self.invocation.environment
         is_configured = config_file(self.invocation.config, environment) or setting_variables(
             environment
@@ -118,12 +119,12 @@ class IvsAccess:
         return self.invocation.settings if is_configured else None
 
     @functools.cached_property
-    def _patient(self) -> AwsClients:
-        return self._clients(PATIENT_TERMS)
+    def _clients_with_retries(self) -> AwsClients:
+        return self._clients(COMMAND_TERMS)
 
     @functools.cached_property
-    def _once(self) -> AwsClients:
-        return self._clients(_ONCE)
+    def _clients_without_retries(self) -> AwsClients:
+        return self._clients(_NO_RETRIES)
 
     def _clients(self, terms: AwsTerms) -> AwsClients:
         make_session = functools.partial(_session, self.invocation.environment)
@@ -133,7 +134,7 @@ class IvsAccess:
 def pass_ivs(
     command: Callable[Concatenate[IvsAccess, _Options], None],
 ) -> Callable[_Options, None]:
-    """Give the command an `IvsAccess` as its first argument."""
+    """Pass an `IvsAccess` to the command as its first argument."""
 
     @pass_invocation
     @functools.wraps(command)
@@ -146,13 +147,13 @@ def pass_ivs(
 
 
 def _region_of_aws(environment: Mapping[str, str]) -> str | None:
-    # Other AWS SDKs read AWS_REGION; boto3 reads AWS_DEFAULT_REGION and the profile alone.
+    # Other AWS SDKs read AWS_REGION; boto3 reads only AWS_DEFAULT_REGION and the profile.
     try:
         return environment.get("AWS_REGION") or boto3.Session().region_name
     except BotoCoreError as exc:
         raise click.UsageError(
-            f"AWS's configuration names no region that can be read ({type(exc).__name__}). Check"
-            " AWS_PROFILE and ~/.aws, or say --region."
+            f"The region can't be read from the AWS configuration ({type(exc).__name__}). Check"
+            " AWS_PROFILE and the files in ~/.aws, or use --region."
         ) from exc
 
 
@@ -168,6 +169,6 @@ def _session(environment: Mapping[str, str]) -> boto3.Session:
     endpoint = environment.get("AWS_ENDPOINT_URL_IVS") or environment.get("AWS_ENDPOINT_URL", "")
     host = urlsplit(endpoint).hostname
     if host and is_loopback(host) and session.get_credentials() is None:
-        # Local IVS checks no signature, so that nobody need invent credentials for it.
-        return boto3.Session(aws_access_key_id="local-ivs", aws_secret_access_key="unchecked")  # noqa: S106 # Opens nothing anywhere.
+        # Local IVS does not check signatures, so it needs no real credentials.
+        return boto3.Session(aws_access_key_id="local-ivs", aws_secret_access_key="unchecked")  # noqa: S106 # Not a secret.
     return session

@@ -1,6 +1,6 @@
-"""What IVS answers, made ready to be shown: IVS's own members, secrets left out, times as text.
+"""Format IVS's answers for output: the members of the IVS API, no secrets, RFC 3339 times.
 
-A stream key's value and a channel's SRT passphrase let anyone send to the channel.
+Anyone who has a stream key's value or a channel's SRT passphrase can stream to the channel.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
         StreamTypeDef,
     )
 
-HIDDEN = "(hidden; --reveal shows it)"
-LARGEST_BATCH = 50  # IVS: botocore model, BatchGetChannelRequest and BatchGetStreamKeyRequest
+HIDDEN = "(hidden; use --reveal to show it)"
+MAX_ARNS_PER_CALL = 50  # IVS: botocore model, BatchGetChannelRequest and BatchGetStreamKeyRequest
 
 
 class _InARegion(Protocol):
@@ -41,39 +41,39 @@ _Arn = TypeVar("_Arn", bound=_InARegion)
 
 
 def batches(arns: Sequence[_Arn]) -> Iterator[tuple[Region, list[_Arn]]]:
-    """The ARNs in lots that one batch operation takes: of one region, 50 at most."""
+    """Split the ARNs into batches for one call each: of one region, at most 50."""
     region_of = attrgetter("region")
     for region, group in groupby(sorted(arns, key=region_of), key=region_of):
         of_region = list(group)
-        for start in range(0, len(of_region), LARGEST_BATCH):
-            yield region, of_region[start : start + LARGEST_BATCH]
+        for start in range(0, len(of_region), MAX_ARNS_PER_CALL):
+            yield region, of_region[start : start + MAX_ARNS_PER_CALL]
 
 
-def not_given(errors: Iterable[BatchErrorTypeDef]) -> Iterator[NotFound]:
-    """The partial failures of a batch operation, in our words."""
+def batch_errors(errors: Iterable[BatchErrorTypeDef]) -> Iterator[NotFound]:
+    """Return an error for each part of a batch call that failed."""
     for error in errors:
         yield NotFound(
-            f"Amazon IVS does not give {error.get('arn')} ({error.get('code', 'no error code')}).",
-            hint="Check the ARN, its region and its account.",
+            f"Amazon IVS can't return {error.get('arn')} ({error.get('code', 'no error code')}).",
+            hint="Check the region, the account and the ID in the ARN.",
         )
 
 
-def fail_if_any(problems: Sequence[TokensvcError]) -> None:
-    """Tell the problems, which have kept a part of the answer back.
+def fail_if_any(errors: Sequence[TokensvcError]) -> None:
+    """Print the errors of an answer that is incomplete because of them.
 
     Raises:
         click.exceptions.Exit: with status 1 when there are any.
     """
-    for problem in problems:
-        say_error(problem)
-    if problems:
+    for error in errors:
+        say_error(error)
+    if errors:
         raise click.exceptions.Exit(1)
 
 
 def channel_document(
     channel: ChannelTypeDef | ChannelSummaryTypeDef, *, reveal: bool = False
 ) -> dict[str, Any]:
-    """The channel for programs; without its SRT passphrase unless that is to be revealed."""
+    """Return the channel as JSON members; with its SRT passphrase only if `reveal` is true."""
     document: dict[str, Any] = dict(channel)
     if "srt" in document and not reveal:
         document["srt"] = _without("passphrase", document["srt"])
@@ -83,13 +83,13 @@ def channel_document(
 def stream_key_document(
     stream_key: StreamKeyTypeDef | StreamKeySummaryTypeDef, *, reveal: bool = False
 ) -> dict[str, Any]:
-    """The stream key for programs; without its value unless that is to be revealed."""
+    """Return the stream key as JSON members; with its value only if `reveal` is true."""
     document: dict[str, Any] = dict(stream_key)
     return document if reveal else _without("value", document)
 
 
 def stream_document(stream: StreamTypeDef | StreamSummaryTypeDef) -> dict[str, Any]:
-    """The stream for programs."""
+    """Return the stream as JSON members."""
     document: dict[str, Any] = dict(stream)
     if start_time := stream.get("startTime"):
         document["startTime"] = rfc3339(start_time.timestamp())
@@ -97,7 +97,7 @@ def stream_document(stream: StreamTypeDef | StreamSummaryTypeDef) -> dict[str, A
 
 
 def tags_text(tags: Mapping[str, str]) -> str:
-    """The tags for people, in a line."""
+    """Return the tags for people, in one line."""
     return ", ".join(f"{key}={value}" for key, value in sorted(tags.items())) or "-"
 
 

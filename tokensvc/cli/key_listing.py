@@ -1,4 +1,4 @@
-"""`tokensvc keys list` and `keys show`: what the rings record, beside what IVS holds."""
+"""`tokensvc keys list` and `keys show`: the key pairs in the rings and in IVS."""
 
 from __future__ import annotations
 
@@ -34,17 +34,17 @@ _TIMES = (
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    """One key pair: recorded by us, held by IVS, or both.
+    """One key pair: recorded in a ring, held by IVS, or both.
 
     Attributes:
         region: its region.
         key_id: our ID, None for a pair that the ring has no record of.
-        state: our state, or whose it is: `unrecorded`, `other_deployment` or `foreign`, as in the
-            codes of the doctor's findings.
-        in_ivs: whether IVS holds it; None when IVS could not be asked.
-        fingerprint: IVS's, None until the pair is made.
+        state: its state in the ring. Without a record its owner: `unrecorded`, `other_deployment`
+            or `foreign`, as in the codes of the doctor's findings.
+        in_ivs: whether IVS holds it; None when IVS could not be called.
+        fingerprint: IVS's, None until the pair is created.
         arn: its ARN in IVS, if it has one.
-        since: when it came into that state, as far as is recorded.
+        since: when it entered the state, RFC 3339, if that is recorded.
     """
 
     region: str
@@ -73,20 +73,22 @@ class _Row:
 @json_option
 @pass_invocation
 def list_keys(invocation: Invocation, region: str | None, *, as_json: bool) -> None:
-    """List the key pairs, ours and strangers that IVS holds.
+    """List the key pairs in the rings and in IVS, including foreign key pairs.
 
-    Calls ListPlaybackKeyPairs and GetPlaybackKeyPair. Where IVS can't be asked, what is recorded is
-    listed all the same, as are the other regions where a ring can't be read; the exit status is 1.
+    If IVS can't be called, the recorded key pairs are listed anyway. If a ring can't be read, the
+    other regions are listed anyway. The exit status is then 1.
+
+    Calls ListPlaybackKeyPairs and GetPlaybackKeyPair.
     """
     rows: list[_Row] = []
     is_complete = True
     for where in invocation.regions(region):
-        held = _held(invocation, where)
+        held = _held_by_ivs(invocation, where)
         is_complete = is_complete and held is not None
         try:
             stored = RingStore(invocation.state, where).load()
         except TokensvcError as exc:
-            # Whose the pairs in IVS are is not known without the ring.
+            # Without the ring, the owners of the pairs in IVS are unknown.
             say_error(exc)
             is_complete = False
         else:
@@ -119,19 +121,19 @@ def list_keys(invocation: Invocation, region: str | None, *, as_json: bool) -> N
 @json_option
 @pass_invocation
 def show(invocation: Invocation, key_id: str, region: str | None, *, as_json: bool) -> None:
-    """Show all that is recorded of KEY_ID, its public half and history included.
+    """Show everything that is recorded about KEY_ID, including its public key and history.
 
     Calls no operation of IVS.
     """
     ring, pair = _find(invocation, key_id, invocation.regions(region))
-    facts = _facts(ring, pair)
+    members = _members(ring, pair)
     if as_json:
-        print_json(facts)
+        print_json(members)
         return
-    history = facts.pop("history")
-    public_key = facts.pop("public_key")
+    history = members.pop("history")
+    public_key = members.pop("public_key")
     print_table(
-        ("", ""), [(name, "-" if value is None else str(value)) for name, value in facts.items()]
+        ("", ""), [(name, "-" if value is None else str(value)) for name, value in members.items()]
     )
     click.echo(f"\n{public_key or ''}")
     print_table(
@@ -143,7 +145,7 @@ def show(invocation: Invocation, key_id: str, region: str | None, *, as_json: bo
     )
 
 
-def _held(invocation: Invocation, region: Region) -> Sequence[HeldKeyPair] | None:
+def _held_by_ivs(invocation: Invocation, region: Region) -> Sequence[HeldKeyPair] | None:
     try:
         return IvsKeyPairs(invocation.clients, region).held()
     except TokensvcError as exc:
@@ -156,22 +158,22 @@ def _rows(region: Region, ring: Ring | None, held: Sequence[HeldKeyPair] | None)
         yield _Row(
             region=region,
             key_id=pair.key_id,
-            state=pair.state,
+            state=pair.state.value,
             in_ivs=None if held is None else is_held(pair, held),
             fingerprint=pair.public_key.fingerprint if pair.public_key else None,
             arn=str(pair.arn) if pair.arn else None,
             since=_since(pair),
         )
-    for one in held or ():
-        owner = owner_of(ring, one)
+    for key_pair in held or ():
+        owner = owner_of(ring, key_pair)
         if owner is not Owner.OURS:
             yield _Row(
                 region=region,
                 key_id=None,
                 state=owner.value,
                 in_ivs=True,
-                fingerprint=one.fingerprint,
-                arn=str(one.arn),
+                fingerprint=key_pair.fingerprint,
+                arn=str(key_pair.arn),
                 since=None,
             )
 
@@ -195,11 +197,11 @@ def _find(invocation: Invocation, key_id: str, regions: Sequence[Region]) -> tup
                 return stored.ring, stored.ring.pair(key_id)
     raise KeyNotFound(
         f"No key pair {key_id!r} is recorded in {', '.join(regions)}.",
-        hint="`tokensvc keys list` shows those that there are.",
+        hint="Run `tokensvc keys list` to see the recorded key pairs.",
     )
 
 
-def _facts(ring: Ring, pair: KeyPair) -> dict[str, Any]:
+def _members(ring: Ring, pair: KeyPair) -> dict[str, Any]:
     public_key = pair.public_key
     return {
         "key_id": pair.key_id,

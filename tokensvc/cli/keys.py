@@ -1,10 +1,11 @@
-"""`tokensvc keys`: the key pairs of each region, and their rotation."""
+"""`tokensvc keys`: the playback key pairs of each region and their rotation."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import click
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 
 from tokensvc.arns import PlaybackKeyArn, Region
 from tokensvc.cli.doctor import doctor
@@ -29,7 +30,7 @@ from tokensvc.p384 import load_private_key
 
 @click.group()
 def keys() -> None:
-    """Key pairs: made, imported into IVS, and rotated without breaking one token."""
+    """Create, import, rotate and revoke the playback key pairs."""
 
 
 for _command in (list_keys, show, rotate, reconcile, revoke, rewrap, history, doctor):
@@ -41,15 +42,15 @@ for _command in (list_keys, show, rotate, reconcile, revoke, rewrap, history, do
 @reason_option
 @pass_invocation
 def generate(invocation: Invocation, region: str | None, reason: str) -> None:
-    """Make a key pair, its private half in custody; IVS does not know it yet.
+    """Create a key pair, its private key in custody. It is not imported into IVS yet.
 
-    Calls no operation of IVS. `tokensvc keys reconcile` makes, imports and switches by itself; this
-    is for doing it step by step.
+    This command is for working step by step: `tokensvc keys reconcile` creates, imports and
+    switches by itself. Calls no operation of IVS.
     """
     where = invocation.region(region)
     pair = invocation.rotator(where).generate(reason)
     click.echo(pair.key_id)
-    say(f"Made. Import it next: tokensvc keys import {pair.key_id} --region {where}")
+    say(f"Created. Next, import it: tokensvc keys import {pair.key_id} --region {where}")
 
 
 @keys.command(name="import")
@@ -58,7 +59,7 @@ def generate(invocation: Invocation, region: str | None, reason: str) -> None:
 @reason_option
 @pass_invocation
 def import_key(invocation: Invocation, key_id: str | None, region: str | None, reason: str) -> None:
-    """Import the public half of KEY_ID, or of the only pending pair, into IVS.
+    """Import the public key of KEY_ID, or of the only pending key pair, into IVS.
 
     Calls ImportPlaybackKeyPair.
     """
@@ -66,7 +67,10 @@ def import_key(invocation: Invocation, key_id: str | None, region: str | None, r
     rotator = invocation.rotator(where)
     pair = rotator.import_pair(key_id or _only_pending(rotator, where), reason)
     click.echo(pair.arn)
-    say(f"{pair.key_id} is published. `tokensvc keys reconcile` lets it sign if none does yet.")
+    say(
+        f"{pair.key_id} is published. `tokensvc keys reconcile` makes it active if no key pair is"
+        " active yet."
+    )
 
 
 @keys.command()
@@ -75,14 +79,14 @@ def import_key(invocation: Invocation, key_id: str | None, region: str | None, r
     "private_key_file",
     required=True,
     type=click.Path(path_type=Path, dir_okay=False),
-    help="Its private half: an unencrypted PEM file (SEC1 or PKCS#8).",
+    help="File of the private key: unencrypted PEM (SEC1 or PKCS#8).",
 )
-@click.option("--arn", required=True, help="Its ARN in IVS; the region is the ARN's.")
+@click.option("--arn", required=True, help="ARN of the key pair in IVS. Its region is used.")
 @click.option(
     "--longest-ttl-seconds",
     type=click.IntRange(min=0),
     default=0,
-    help="The longest life of tokens signed with it elsewhere; they outlive a rotation too.",
+    help="Longest lifetime of tokens that were signed with it elsewhere. Default: 0.",
 )
 @reason_option
 @pass_invocation
@@ -93,36 +97,48 @@ def adopt(
     longest_ttl_seconds: int,
     reason: str,
 ) -> None:
-    """Take in a key pair that IVS has already and that was made elsewhere.
+    """Adopt a key pair that was created elsewhere and is already in IVS.
 
-    Calls GetPlaybackKeyPair. The file is read and left where it is.
+    The file is read and not changed. Tokens that were signed elsewhere stay valid during a rotation
+    for --longest-ttl-seconds. Calls GetPlaybackKeyPair.
     """
     try:
         key_arn = PlaybackKeyArn.parse(arn)
     except InvalidArn as exc:
         raise click.BadParameter(str(exc), param_hint="--arn") from exc
-    try:
-        private_key = load_private_key(private_key_file.read_bytes())
-    except OSError as exc:
-        raise InvalidKeyMaterial(
-            f"The file {private_key_file} can't be read ({exc.strerror}).",
-            hint="Give the private half's PEM file, readable for this user.",
-        ) from exc
-    (where,) = invocation.regions(key_arn.region, asked_by="--arn")
+    private_key = _read_private_key(private_key_file)
+    (where,) = invocation.regions(key_arn.region, option="--arn")
     pair = invocation.rotator(where).adopt(
         private_key, key_arn, reason, longest_ttl_seconds=longest_ttl_seconds
     )
     click.echo(pair.key_id)
-    say("Adopted. `tokensvc keys reconcile` lets it sign if no key pair does yet; otherwise")
-    say("`tokensvc keys rotate` does. Once that is seen to work, delete the file.")
+    say("Adopted. If no key pair is active yet, `tokensvc keys reconcile` makes it active;")
+    say("otherwise `tokensvc keys rotate` does. Delete the file once playback works.")
+
+
+def _read_private_key(file: Path) -> EllipticCurvePrivateKey:
+    try:
+        return load_private_key(file.read_bytes())
+    except OSError as exc:
+        raise InvalidKeyMaterial(
+            f"The file {file} can't be read ({exc.strerror}).",
+            hint="Name a PEM file of the private key that this user can read.",
+        ) from exc
+    except InvalidKeyMaterial as exc:
+        raise InvalidKeyMaterial(f"{file}: {exc.detail}", hint=exc.hint) from exc
 
 
 def _only_pending(rotator: Rotator, region: Region) -> str:
     pending = rotator.ring().in_state(KeyState.PENDING)
-    if len(pending) != 1:
-        names = ", ".join(pair.key_id for pair in pending) or "none"
+    if not pending:
         raise KeyNotFound(
-            f"Not exactly one key pair of {region} is pending: {names}.",
-            hint="Name one; `tokensvc keys generate` makes one.",
+            f"No key pair of {region} is pending.",
+            hint=f"Create one with `tokensvc keys generate --region {region}`.",
+        )
+    if len(pending) > 1:
+        names = ", ".join(pair.key_id for pair in pending)
+        raise KeyNotFound(
+            f"Several key pairs of {region} are pending: {names}.",
+            hint="Name one of them: `tokensvc keys import KEY_ID`.",
         )
     return pending[0].key_id

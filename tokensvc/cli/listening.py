@@ -1,4 +1,4 @@
-"""Ports on loopback that are surely ours: bound before the server that is to listen on them."""
+"""Reserve a port on loopback by binding it before the server that uses it starts."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from tokensvc.errors import TokensvcError
 
 HOST = "127.0.0.1"
 _POLL_SECONDS = 0.1
-# A server that was killed leaves its port within this time: its workers end with it.
+# The workers of a killed server end, and free its port, within this time.
 _PORT_IS_FREED_SECONDS = 4.0
 
 
 class PortUnusable(TokensvcError):
-    """Raised when a server can't have the port that it was given."""
+    """Raised when a server can't bind its port."""
 
     code = "port_unusable"
     title = "The port can't be used"
 
 
-def listen(port: int, another: str, clock: Clock) -> socket.socket:
-    """A socket bound to that port on loopback, or to any free one for port 0.
+def listen(port: int, command: str, clock: Clock) -> socket.socket:
+    """A socket bound to that port on loopback, or to any free port for port 0.
 
-    `another` is what a person types to choose another port, `{}` standing for its number.
+    `command` is the command that chooses another port, with `{}` for the port's number.
 
     Raises:
-        PortUnusable: when another program has the port.
+        PortUnusable: when another program uses the port.
     """
     give_up_at = clock.monotonic() + _PORT_IS_FREED_SECONDS
     while True:
@@ -42,6 +42,7 @@ def listen(port: int, another: str, clock: Clock) -> socket.socket:
                 continue
             raise PortUnusable(
                 f"Port {port} on {HOST} can't be used ({exc.strerror}).",
-                hint="End what listens there, or choose another port: " + another.format(port + 10),
+                hint="Stop the program that uses the port, or choose another port: "
+                f"`{command.format(port + 10)}`.",
             ) from exc
         return listener

@@ -1,4 +1,4 @@
-"""Channels that are live, or are not: what IVS refuses then, explained, and streams stopped."""
+"""Stop streams, and explain what IVS refuses for a channel that is live or offline."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import TypeVar
 
 from tokensvc.arns import ChannelArn
-from tokensvc.aws import CONFLICT, translated
+from tokensvc.aws import CONFLICT, translate_errors
 from tokensvc.cli.ivs_access import IvsAccess
 from tokensvc.errors import IvsRefused
 
@@ -15,20 +15,21 @@ _Answer = TypeVar("_Answer")
 
 NOT_BROADCASTING = "ChannelNotBroadcasting"  # The wire name has no "Exception" (botocore model).
 
-# Before each attempt. How soon a stopped channel counts as offline is not documented, so the later
-# ones are believed to be enough; the first and the one after the first stop wait for nothing.
+# The pause before each attempt. AWS does not document when a stopped channel becomes offline: the
+# later pauses are believed to be long enough. There is no pause before the first attempt, nor after
+# the first stop.
 _PAUSES_SECONDS = (0.0, 0.0, 2.0, 4.0)
 
 
 def stop_stream(ivs: IvsAccess, channel: ChannelArn) -> bool:
-    """Whether a stream was there to be stopped, by StopStream; afterwards there is none.
+    """Stop the channel's stream with StopStream; return whether the channel was live.
 
     Raises:
-        ChannelNotFound, IvsRefused, IvsUnavailable: when IVS does not do it.
+        NotFound, IvsRefused, IvsUnavailable: when IVS does not stop the stream.
     """
     client = ivs.client(channel.region)
     try:
-        with translated("StopStream", channel.region):
+        with translate_errors("StopStream", channel.region):
             client.stop_stream(channelArn=str(channel))
     except IvsRefused as exc:
         if exc.aws_code != NOT_BROADCASTING:
@@ -40,16 +41,16 @@ def stop_stream(ivs: IvsAccess, channel: ChannelArn) -> bool:
 def change_offline(
     ivs: IvsAccess, channel: ChannelArn, change: Callable[[], _Answer], *, stop: bool
 ) -> _Answer:
-    """What comes of a change that IVS refuses on a live channel (409).
+    """Make a change that IVS refuses on a live channel (409), and return its result.
 
     Args:
-        ivs: the way to IVS.
+        ivs: access to IVS.
         channel: the channel.
-        change: makes the change, and raises IvsRefused when IVS refuses.
-        stop: whether to stop the stream of a live channel, and then change it.
+        change: makes the change, and raises IvsRefused when IVS refuses it.
+        stop: whether to stop the stream of a live channel before the change.
 
     Raises:
-        IvsRefused: when the channel is live, and how to go on.
+        IvsRefused: when the channel is live; the hint says how to continue.
     """
     for pause_seconds in _PAUSES_SECONDS:
         ivs.clock.sleep(pause_seconds)
@@ -59,18 +60,18 @@ def change_offline(
             if exc.aws_code != CONFLICT:
                 raise
             if not stop:
-                raise _is_live(channel, was_stopped=False) from exc
-        # Each time anew, as encoders reconnect by themselves.
+                raise _live_channel_error(channel, was_stopped=False) from exc
+        # Stopped before each further attempt, because encoders reconnect by themselves.
         stop_stream(ivs, channel)
-    raise _is_live(channel, was_stopped=True)
+    raise _live_channel_error(channel, was_stopped=True)
 
 
 @contextmanager
-def needing_a_stream(channel: ChannelArn) -> Iterator[None]:
-    """Explain IVS's refusal inside when the channel is offline.
+def requiring_stream(channel: ChannelArn) -> Iterator[None]:
+    """Explain an IVS error in the block that means that the channel is offline.
 
     Raises:
-        IvsRefused: when it is, and what to do.
+        IvsRefused: when the channel is offline; the hint says what to do.
     """
     try:
         yield
@@ -78,24 +79,26 @@ def needing_a_stream(channel: ChannelArn) -> Iterator[None]:
         if exc.aws_code != NOT_BROADCASTING:
             raise
         raise IvsRefused(
-            f"{channel} is not live: it has no stream.",
+            f"Channel {channel} is not live: it has no stream.",
             aws_code=NOT_BROADCASTING,
-            hint=f"Start an encoder; `tokensvc channels show {channel}` says where it sends to.",
+            hint="Start an encoder. To show the ingest server, run"
+            f" `tokensvc channels show {channel}`.",
         ) from exc
 
 
-def _is_live(channel: ChannelArn, *, was_stopped: bool) -> IvsRefused:
-    detail = f"{channel} is live, and IVS changes or deletes no channel that is (409)."
+def _live_channel_error(channel: ChannelArn, *, was_stopped: bool) -> IvsRefused:
+    detail = f"Channel {channel} is live. IVS can't change or delete a live channel (409)."
     if was_stopped:
         return IvsRefused(
-            f"{detail} Its stream was stopped, and it is live again or still.",
+            f"{detail} Its stream was stopped, but the channel is still live or live again.",
             aws_code=CONFLICT,
-            hint="Encoders reconnect by themselves. Stop the encoder, or take its stream key"
-            f" away (`tokensvc stream-keys rotate {channel} --stop-stream`); then run this again.",
+            hint="Stop the encoder: encoders reconnect by themselves. Or run"
+            f" `tokensvc stream-keys rotate {channel} --stop-stream` to replace its stream key."
+            " Then run this command again.",
         )
     return IvsRefused(
         detail,
         aws_code=CONFLICT,
-        hint=f"Stop its stream first (`tokensvc streams stop {channel}`) and run this again, or"
-        " add --stop to do both. Its viewers are cut off, and its encoder has to begin anew.",
+        hint=f"Run `tokensvc streams stop {channel}`, then run this command again. Or add --stop to"
+        " do both. Playback ends for the viewers, and the encoder must reconnect.",
     )

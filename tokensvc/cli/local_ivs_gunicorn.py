@@ -1,4 +1,4 @@
-"""How gunicorn serves Local IVS: the counterpart of the service's `gunicorn.conf.py`."""
+"""The gunicorn configuration of Local IVS, like the service's `gunicorn.conf.py`."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ wsgi_app = "tokensvc.localivs.wsgi:app_from_environment()"
 # One process: Local IVS counts request rates and the latest requests in memory.
 workers = 1
 worker_class = "gthread"
-threads = 32  # players wait for segments, and faults on request are slow on purpose
-# A player asks every 2 s, and must not find the connection being closed at that very moment.
+threads = 32  # players wait for segments, and injected faults may be slow
+# A player sends a request every 2 s. Its connection must not be closed in between.
 keepalive = 75  # seconds
-graceful_timeout = 2  # seconds; a player asks again anyway
+graceful_timeout = 2  # seconds; players retry anyway
 control_socket_disable = True

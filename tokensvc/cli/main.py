@@ -1,7 +1,6 @@
-"""The command `tokensvc`: its groups, and how it ends.
+"""The command `tokensvc`: its groups and its exit status.
 
-Exit status 0 means done, 1 failed and 2 wrongly used. What is wrong, and the way out, is said on
-standard error.
+Exit status 0 means done, 1 failed and 2 wrong use. Standard error has the error and the hint.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from tokensvc.cli.demo.command import demo
 from tokensvc.cli.init import init
 from tokensvc.cli.invocation import Invocation
 from tokensvc.cli.keys import keys
-from tokensvc.cli.output import Refused
+from tokensvc.cli.output import CommandFailed
 from tokensvc.cli.serve import local_ivs, serve
 from tokensvc.cli.stream_keys import stream_keys
 from tokensvc.cli.streams import streams
@@ -32,31 +31,32 @@ from tokensvc.telemetry.logs import configure_logging
 
 
 class _Tokensvc(click.Group):
-    """The top of the command: the one place where our errors become an exit status."""
+    """The top-level group, which turns every TokensvcError into an exit status."""
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
         except TokensvcError as exc:
-            raise Refused(exc) from exc
+            raise CommandFailed(exc) from exc
 
 
 @click.group(cls=_Tokensvc, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option(
     "--config",
     type=click.Path(path_type=Path),
-    help="The settings file; else TOKENSVC_CONFIG names it, else it is ./tokensvc.toml.",
+    help="Settings file. Default: the file in TOKENSVC_CONFIG, otherwise ./tokensvc.toml.",
 )
 @click.version_option(package_name="tokensvc")
 @click.pass_context
 def cli(context: click.Context, config: Path | None) -> None:
     """Playback authorization for Amazon IVS private channels.
 
-    AWS credentials, regions and endpoints are found the AWS way.
+    AWS credentials, regions and endpoints are read from the standard AWS environment variables and
+    configuration files.
     """
     configure_logging("WARNING", sys.stderr, json=False)
     resources = context.with_resource(ExitStack())
-    # A test hands its own clock in as the context's object.
+    # A test passes its own clock as the context's object.
     context.obj = Invocation(config, os.environ, context.obj or SystemClock(), resources)
 
 
@@ -77,5 +77,5 @@ for _command in (
 
 
 def main() -> None:
-    """Run the command; what Python raises beyond our own errors is a fault of ours, shown whole."""
+    """Run the command. An exception other than TokensvcError is a bug and shows its traceback."""
     cli(prog_name="tokensvc")

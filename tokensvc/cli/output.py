@@ -1,4 +1,4 @@
-"""What commands print: tables for people, JSON for programs, sentences on standard error."""
+"""The output of commands: tables for people, JSON for programs, messages on standard error."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from rich.table import Table
 
 from tokensvc.errors import TokensvcError
 
-# Wider than any line of ours: what goes into a pipe or a file is never folded.
+# Wider than any line, so that output into a pipe or a file is never folded.
 _WIDTH_OF_A_FILE = 10_000
 
 
-class Refused(click.ClickException):
-    """An error of ours on its way to the operator: what is wrong, each problem, the way out."""
+class CommandFailed(click.ClickException):
+    """A TokensvcError as click shows it: the detail, each problem, the hint; exit status 1."""
 
     exit_code = 1
 
@@ -27,24 +27,28 @@ class Refused(click.ClickException):
         self._error = error
 
     def show(self, file: Any = None) -> None:
-        """Print it on standard error."""
+        """Print the error on standard error."""
         say_error(self._error, file)
 
 
 def say_error(error: TokensvcError, file: Any = None) -> None:
-    """Print an error on standard error, a line for each thing that a person should know."""
+    """Print an error on standard error: the detail, each problem, IVS's own text, the hint."""
     lines = [f"Error: {error.detail}"]
-    lines += [f"  {problem.field}: {problem.message}" for problem in error.problems]
-    # What IVS itself said, which callers of the service don't get to read.
+    lines += [
+        f"  {problem.field}: {problem.message}"
+        for problem in error.problems
+        if problem.message not in error.detail
+    ]
+    # The text of IVS's error. Operators see it; clients of the service must not.
     lines += getattr(error.__cause__, "__notes__", [])
     if error.hint:
         lines.append(error.hint)
     click.echo("\n".join(lines), file=file, err=True)
 
 
-def say(sentence: str) -> None:
-    """Print a sentence for the person who waits; programs read standard output."""
-    click.echo(sentence, err=True)
+def say(message: str) -> None:
+    """Print a message for the operator on standard error; programs read standard output."""
+    click.echo(message, err=True)
 
 
 def print_json(value: Any) -> None:
@@ -53,14 +57,14 @@ def print_json(value: Any) -> None:
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print a table that is as wide as the terminal at most, and unfolded into a pipe."""
+    """Print a table, folded to the width of a terminal, not folded in a pipe or a file."""
     table = Table(*columns, box=None, pad_edge=False, header_style="bold")
     for column in table.columns:
         column.overflow = "fold"
     for row in rows:
         table.add_row(*row)
     width = None if sys.stdout.isatty() else _WIDTH_OF_A_FILE
-    # Names and ARNs are printed as they are, whatever a terminal library may see in them.
+    # Names and ARNs are printed as they are: rich must not interpret them as markup.
     console = Console(width=width, markup=False, highlight=False, emoji=False)
     console.print(table)
 

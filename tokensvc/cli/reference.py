@@ -1,4 +1,4 @@
-"""`docs/cli.md`: every command with the operations of IVS that it calls, made from the help."""
+"""Generate `docs/cli.md`, every command and its IVS operations, from the help of the commands."""
 
 from __future__ import annotations
 
@@ -13,12 +13,13 @@ from tokensvc.cli.main import cli
 _HEAD = """\
 # Commands
 
-`tokensvc --help`, and `--help` after any command, say more. Every listing has `--json`. What can't
-be undone asks first; without a terminal it takes `--yes`. Exit status: 0 done, 1 failed, 2 wrongly
-used. The operations are those of Amazon IVS, which AWS credentials need to be allowed
-(`ivs:GetChannel` for GetChannel); sending a tag along takes `ivs:TagResource` too.
+Run `tokensvc --help`, or any command with `--help`, for details. Every listing has `--json`. A
+command that can't be undone asks for confirmation; without a terminal it requires `--yes`. Exit
+status: 0 done, 1 failed, 2 wrong use. The last column lists the Amazon IVS operations that the
+command calls. The AWS credentials need permission for them (`ivs:GetChannel` for GetChannel), and
+`ivs:TagResource` to create a resource with tags.
 
-| command | does | operations |
+| command | description | IVS operations |
 | --- | --- | --- |"""
 _CALLS = re.compile(r"Calls (.+?)\.(?: |$)")
 
@@ -29,7 +30,7 @@ def cli_page() -> str:
 
 
 def commands(group: click.Group, path: str) -> Iterator[tuple[str, click.Command]]:
-    """Every command below the group that is no group itself, each after how it is called."""
+    """Every command below the group, without the groups, each with the words that call it."""
     for name, command in group.commands.items():
         if isinstance(command, click.Group):
             yield from commands(command, f"{path} {name}")
@@ -40,7 +41,7 @@ def commands(group: click.Group, path: str) -> Iterator[tuple[str, click.Command
 def _rows(group: click.Group, path: str) -> Iterator[str]:
     for called, command in commands(group, path):
         text = " ".join((command.help or "").split())
-        does = (command.help or "").split("\n\n")[0]
+        description = (command.help or "").split("\n\n")[0]
         calls = _CALLS.search(text)
         arguments = " ".join(
             parameter.make_metavar(click.Context(command))
@@ -48,7 +49,8 @@ def _rows(group: click.Group, path: str) -> Iterator[str]:
             if isinstance(parameter, click.Argument)
         )
         operations = calls[1] if calls else "-"
-        yield f"| `{f'{called} {arguments}'.rstrip()}` | {' '.join(does.split())} | {operations} |"
+        usage = f"{called} {arguments}".rstrip()
+        yield f"| `{usage}` | {' '.join(description.split())} | {operations} |"
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""`tokensvc keys rewrap`: every private half under another key-encryption secret."""
+"""`tokensvc keys rewrap`: re-encrypt the private keys with a new key-encryption secret."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from tokensvc.keyring.custody.file import FileCustody
 @click.command()
 @pass_invocation
 def rewrap(invocation: Invocation) -> None:
-    """Encrypt every private half under the present key-encryption secret.
+    """Re-encrypt every private key with the current key-encryption secret.
 
     \b
     To change the secret:
-     1. Make one: (umask 077; openssl rand -base64 32 > FILE).
-     2. In the settings' [custody], set key_encryption_secret_file to it, and
-        previous_key_encryption_secret_file to the one before.
-     3. Restart the service, so that its workers read under both.
-     4. Run `tokensvc keys rewrap`; after a crash, again.
-     5. Take previous_key_encryption_secret_file out, and restart once more.
+     1. Create a new one: (umask 077; openssl rand -base64 32 > FILE).
+     2. In [custody] of the settings, set key_encryption_secret_file to the
+        new file and previous_key_encryption_secret_file to the old one.
+     3. Restart the service, so that its workers can read both.
+     4. Run `tokensvc keys rewrap`. Run it again after a crash.
+     5. Remove previous_key_encryption_secret_file, and restart again.
 
     Calls no operation of IVS.
-    """  # noqa: D301 # \b is click's mark for lines that are not to be refilled.
+    """  # noqa: D301 # \b is click's marker for a paragraph that is not rewrapped.
     custody = build_custody(invocation.settings.custody, invocation.clock)
     if not isinstance(custody, FileCustody):
         raise SettingsInvalid(
-            "Only the custody file: has a key-encryption secret.",
-            hint="Other custodies encrypt by themselves: nothing is left to do.",
+            "Only the file: custody has a key-encryption secret.",
+            hint="Skip this command: the configured custody encrypts private keys itself.",
         )
     key_ids = custody.key_ids()
     rewrapped = failed = 0
@@ -41,11 +41,11 @@ def rewrap(invocation: Invocation) -> None:
         except TokensvcError as exc:
             failed += 1
             say_error(exc)
-    click.echo(f"{rewrapped} of {len(key_ids)} private halves are encrypted anew.")
+    click.echo(f"{rewrapped} of {len(key_ids)} private keys were re-encrypted.")
     if failed:
-        say(f"{failed} stay as they were. Mend that, then run `tokensvc keys rewrap` again.")
+        say(f"{failed} failed. Fix the errors above, then run `tokensvc keys rewrap` again.")
         raise click.exceptions.Exit(1)
-    say("All are under the present secret. Next, in this order:")
-    say("  take custody.previous_key_encryption_secret_file out of the settings, if it is there;")
-    say("  restart the service: workers that run go on with what they have loaded until then;")
-    say("  keep the previous secret for as long as a backup holds files that are under it.")
+    say("Every private key is encrypted with the current secret. Next, in this order:")
+    say("  1. Remove custody.previous_key_encryption_secret_file from the settings, if it is set.")
+    say("  2. Restart the service. Until then its workers use the keys that they have loaded.")
+    say("  3. Keep the previous secret as long as a backup holds files encrypted with it.")

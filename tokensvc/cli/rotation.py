@@ -1,4 +1,4 @@
-"""`tokensvc keys rotate` and `keys reconcile`: another key signs, and all that is due is done."""
+"""`tokensvc keys rotate` and `keys reconcile`: switch keys, and do every step that is due."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from collections.abc import Sequence
 
 import click
 
-from tokensvc.cli.carrying_on import Regions, carry_on, pause_until_signal
 from tokensvc.cli.durations import seconds
 from tokensvc.cli.invocation import (
     EVERY_REGION,
@@ -18,6 +17,7 @@ from tokensvc.cli.invocation import (
     region_option,
 )
 from tokensvc.cli.output import json_option, print_json, print_table, say
+from tokensvc.cli.reconcile_loop import Regions, interruptible_pause, run_reconcile_loop
 from tokensvc.clock import rfc3339
 from tokensvc.keyring.plan import PlannedStep
 
@@ -25,9 +25,15 @@ from tokensvc.keyring.plan import PlannedStep
 @click.command()
 @region_option(ONE_REGION)
 @reason_option
-@click.option("--plan", is_flag=True, help="Show steps, times and slots, and do nothing.")
-@click.option("--force", is_flag=True, help="Rotate during a drain too: it spends the standby.")
-@click.option("--wait", is_flag=True, help="Stay until the old key is gone; Ctrl-C does no harm.")
+@click.option(
+    "--plan", is_flag=True, help="Print the steps with times and slots, and change nothing."
+)
+@click.option("--force", is_flag=True, help="Rotate even during a drain. This uses the standby.")
+@click.option(
+    "--wait",
+    is_flag=True,
+    help="Wait until the old key is deleted from IVS. Ctrl-C is safe.",
+)
 @json_option
 @pass_invocation
 def rotate(
@@ -40,16 +46,17 @@ def rotate(
     wait: bool,
     as_json: bool,
 ) -> None:
-    """Let another key pair sign, and the present one retire when its last token has ended.
+    """Switch signing to the standby key.
 
-    Records the wish, then goes as far as the clock allows: `tokensvc keys reconcile` goes on, or
-    --wait does. --json is for --plan.
+    The old key is removed from IVS once its last token has expired. The command records a rotation
+    request and does every step that is due. `tokensvc keys reconcile` does the later steps; --wait
+    waits and does them. --json requires --plan.
 
     Calls ListPlaybackKeyPairs, GetPlaybackKeyPair and, as needed, ImportPlaybackKeyPair and
     DeletePlaybackKeyPair; with a canary channel GetChannel.
     """
     if as_json and not plan:
-        raise click.UsageError("--json is for --plan.")
+        raise click.UsageError("--json requires --plan.")
     where = invocation.region(region)
     rotator = invocation.rotator(where)
     if plan:
@@ -61,7 +68,9 @@ def rotate(
         _wait(regions)
     elif not _once(regions):
         if rotator.ring().rotation_request is not None:
-            say("The rotation stays wished: `tokensvc keys reconcile` carries it on.")
+            say(
+                "The rotation request stays recorded. Run `tokensvc keys reconcile` to continue it."
+            )
         raise click.exceptions.Exit(1)
 
 
@@ -71,49 +80,50 @@ def rotate(
     "--rotate-after",
     callback=seconds,
     metavar="DURATION",
-    help="Rotate where the active key has signed for so long: 30d, 12h, 90m, 600s.",
+    help="Rotate if the active key has signed for this long, such as 30d, 12h, 90m or 600s.",
 )
-@click.option("--watch", is_flag=True, help="Do so until stopped, waiting at most 60 s in between.")
+@click.option("--watch", is_flag=True, help="Repeat until stopped, at least every 60 s.")
 @pass_invocation
 def reconcile(
     invocation: Invocation, region: str | None, rotate_after: int | None, *, watch: bool
 ) -> None:
-    """Do all that is due: make, import, switch, delete. For a scheduled job, and after a crash.
+    """Do every rotation step that is due: create, import, switch, delete.
 
-    The exit status is 0 when nothing is due, and 1 when a region failed, which does not keep the
-    others waiting. With --watch errors are told and tried again; SIGTERM and Ctrl-C end it with 0.
+    Run it as a scheduled job, and after a crash. A region that fails does not stop the others. The
+    exit status is 1 if a region failed, otherwise 0. With --watch, errors are printed and retried;
+    SIGTERM and Ctrl-C end the command with 0.
 
     Calls ListPlaybackKeyPairs, GetPlaybackKeyPair and, as needed, ImportPlaybackKeyPair and
     DeletePlaybackKeyPair; with a canary channel GetChannel.
     """
     regions = Regions(
         invocation.regions(region),
-        # Made once for each region; one that can't be made is tried again at the next pass.
+        # Created once for each region; after an error it is created again at the next pass.
         functools.cache(invocation.rotator),
         invocation.clock,
         rotate_after_seconds=rotate_after,
     )
     if watch:
-        with pause_until_signal() as pause:
-            carry_on(regions, pause, until_settled=False)
-        say("Stopped. `tokensvc keys reconcile` goes on.")
+        with interruptible_pause() as pause:
+            run_reconcile_loop(regions, pause, stop_when_done=False)
+        say("Stopped. Run `tokensvc keys reconcile` to continue.")
     elif not _once(regions):
         raise click.exceptions.Exit(1)
 
 
 def _once(regions: Regions) -> bool:
-    """Whether one pass did what can be done now, in every region."""
-    ended = regions.one_pass()
+    """Do one pass. Returns whether every region did every step that is due."""
+    ended = regions.reconcile_once()
     if not ended.failed and ended.next_at is not None:
-        say("Then run `tokensvc keys reconcile` again.")
+        say("Run `tokensvc keys reconcile` again after that time.")
     return not ended.failed
 
 
 def _wait(regions: Regions) -> None:
-    with pause_until_signal() as pause:
-        settled = carry_on(regions, pause, until_settled=True)
-    if not settled:
-        say("Stopped waiting; nothing is lost: `tokensvc keys reconcile` goes on.")
+    with interruptible_pause() as pause:
+        is_done = run_reconcile_loop(regions, pause, stop_when_done=True)
+    if not is_done:
+        say("Stopped waiting. Run `tokensvc keys reconcile` to continue the rotation.")
         raise click.exceptions.Exit(1)
 
 
@@ -144,4 +154,4 @@ def _print_plan(planned: Sequence[PlannedStep], now: float, *, as_json: bool) ->
             for one in planned
         ],
     )
-    say("Nothing was done. New key pairs have made-up IDs here.")
+    say("This is only a plan; nothing was changed. The IDs of new key pairs are placeholders.")

@@ -1,4 +1,4 @@
-"""`tokensvc serve --check`: what a start and the first request need, looked at without serving."""
+"""`tokensvc serve --check`: check what a start and the first request need, without serving."""
 
 from __future__ import annotations
 
@@ -16,40 +16,40 @@ from tokensvc.bootstrap import build_custody
 from tokensvc.cli.invocation import Invocation
 from tokensvc.errors import SettingsInvalid, TokensvcError
 from tokensvc.keyring.doctor.examination import unusable_private_keys
-from tokensvc.keyring.store import RingStore, no_ring_yet
+from tokensvc.keyring.store import RingStore, ring_missing
 from tokensvc.settings import config_file
 from tokensvc.settings.rules import is_loopback
 
-Look = Callable[[], str]
-"""Says what was found; raises TokensvcError when that won't do."""
+Check = Callable[[], str]
+"""Returns a description of what it checked; raises TokensvcError when the check fails."""
 
 
-def check(invocation: Invocation) -> None:
-    """Print a line for each thing that is looked at.
+def run_checks(invocation: Invocation) -> None:
+    """Run every check and print a line for each.
 
     Raises:
-        SettingsInvalid: when there are no settings to look at anything with.
-        click.exceptions.Exit: with status 1 when something won't do.
+        SettingsInvalid: when the settings are wrong; then nothing else is checked.
+        click.exceptions.Exit: with status 1 when a check fails.
     """
     _ = invocation.settings
-    # A list, as all are looked at: all that is wrong is told at once.
-    will_do = [_told(what, look) for what, look in _looks(invocation)]
-    if not all(will_do):
+    # A list, so that every check runs and every failure is printed.
+    passed = [_run_check(name, check) for name, check in _checks(invocation)]
+    if not all(passed):
         raise click.exceptions.Exit(1)
 
 
-def _told(what: str, look: Look) -> bool:
-    """Whether it will do."""
+def _run_check(name: str, check: Check) -> bool:
+    """Print the result of the check. Returns whether it passed."""
     try:
-        found = look()
+        description = check()
     except TokensvcError as exc:
-        click.echo(f"FAILED  {what}: {exc}")
+        click.echo(f"FAILED  {name}: {exc}")
         return False
-    click.echo(f"ok      {what}: {found}")
+    click.echo(f"ok      {name}: {description}")
     return True
 
 
-def _looks(invocation: Invocation) -> Iterator[tuple[str, Look]]:
+def _checks(invocation: Invocation) -> Iterator[tuple[str, Check]]:
     settings = invocation.settings
     yield "settings", partial(_settings, invocation)
     yield "state", partial(_state, invocation)
@@ -64,7 +64,7 @@ def _looks(invocation: Invocation) -> Iterator[tuple[str, Look]]:
 
 def _settings(invocation: Invocation) -> str:
     path = config_file(invocation.config, invocation.environment)
-    return "the environment alone" if path is None else str(path)
+    return "environment variables only" if path is None else str(path)
 
 
 def _state(invocation: Invocation) -> str:
@@ -74,22 +74,22 @@ def _state(invocation: Invocation) -> str:
 
 def _custody(invocation: Invocation) -> str:
     key_ids = build_custody(invocation.settings.custody, invocation.clock).key_ids()
-    held = _count(len(key_ids), "private half", "private halves")
-    return f"{invocation.settings.custody.url}, with {held}"
+    private_keys = _count(len(key_ids), "private key", "private keys")
+    return f"{invocation.settings.custody.url}, with {private_keys}"
 
 
 def _key_pair(invocation: Invocation, region: Region) -> str:
     stored = RingStore(invocation.state, region).load()
     if stored is None:
-        raise no_ring_yet(region)
+        raise ring_missing(region)
     active = stored.ring.require_active()
     custody = build_custody(invocation.settings.custody, invocation.clock)
     unusable = dict(unusable_private_keys(custody, stored.ring))
     if (failure := unusable.pop(active.key_id, None)) is not None:
         raise failure
-    # What only the next switch needs stops no start: `tokensvc keys doctor` says more.
-    others = "".join(f"; {key_id} can't be used here yet" for key_id in unusable)
-    return f"{active.key_id} signs{others}"
+    # A start does not need the other keys. `tokensvc keys doctor` reports the errors.
+    others = "".join(f"; the private key of {key_id} can't be used" for key_id in unusable)
+    return f"{active.key_id} is active{others}"
 
 
 def _aws(invocation: Invocation, region: Region) -> str:
@@ -100,11 +100,11 @@ def _player_page(invocation: Invocation, region: Region) -> str:
     endpoint = endpoint_of(invocation.clients.ivs(region))
     if not is_loopback(urlsplit(endpoint).hostname or ""):
         raise SettingsInvalid(
-            f"The demo plays from loopback only, which {endpoint} is not.",
-            hint="Set AWS_ENDPOINT_URL_IVS to a Local IVS, or leave [demo] out.",
+            f"The demo's player page needs IVS on loopback, and {endpoint} is not on loopback.",
+            hint="Set AWS_ENDPOINT_URL_IVS to a Local IVS, or remove [demo] from the settings.",
         )
-    return f"plays from {endpoint}"
+    return f"uses {endpoint}"
 
 
-def _count(number: int, one: str, several: str) -> str:
-    return f"{number} {one if number == 1 else several}"
+def _count(number: int, singular: str, plural: str) -> str:
+    return f"{number} {singular if number == 1 else plural}"

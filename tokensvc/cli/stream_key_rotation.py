@@ -1,8 +1,8 @@
-"""A stream key exchanged for another, so that one that leaked opens nothing any more.
+"""Rotate a channel's stream key, so that a leaked key no longer works.
 
-IVS allows a channel one stream key, so the old one is deleted before the new one is made, and for
-a moment there is none. Should the rotation end early, IVS is asked what it holds, and the state is
-told with the command that completes it.
+IVS allows one stream key for each channel. The old key is deleted before the new one is created, so
+the channel has no key for a short time. If the rotation stops early, the keys are listed again, and
+the operator reads what was done and which command completes it.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from tokensvc.arns import ChannelArn, Region
-from tokensvc.aws import QUOTA_EXCEEDED, translated
+from tokensvc.aws import QUOTA_EXCEEDED, translate_errors
 from tokensvc.cli.ivs_access import IvsAccess
 from tokensvc.cli.live_channels import stop_stream
 from tokensvc.cli.output import say
@@ -26,16 +26,16 @@ if TYPE_CHECKING:
         StreamKeyTypeDef,
     )
 
-_PAGE_SIZE = 50  # stream keys, IVS's own most (botocore model, MaxStreamKeyResults)
+_PAGE_SIZE = 50  # stream keys, the maximum of IVS (botocore model, MaxStreamKeyResults)
 
 
 def list_stream_keys(client: IVSClient, channel: ChannelArn) -> list[StreamKeySummaryTypeDef]:
-    """The channel's stream keys, without their values.
+    """Return the channel's stream keys, without their values.
 
     Raises:
-        NotFound, IvsRefused, IvsUnavailable: when IVS does not give them.
+        NotFound, IvsRefused, IvsUnavailable: when the call to IVS fails.
     """
-    with translated("ListStreamKeys", channel.region):
+    with translate_errors("ListStreamKeys", channel.region):
         pages = client.get_paginator("list_stream_keys").paginate(
             channelArn=str(channel), PaginationConfig={"PageSize": _PAGE_SIZE}
         )
@@ -45,130 +45,138 @@ def list_stream_keys(client: IVSClient, channel: ChannelArn) -> list[StreamKeySu
 def create_stream_key(
     ivs: IvsAccess, channel: ChannelArn, tags: Mapping[str, str]
 ) -> StreamKeyTypeDef:
-    """The channel's new stream key, value included.
+    """Create a stream key for the channel and return it, with its value.
 
     Raises:
-        IvsRefused: when the channel has one; IVS allows no more.
-        NotFound, IvsUnavailable: when IVS does not make it.
+        IvsRefused: when the channel has a stream key already, or IVS denies the action.
+        NotFound, IvsUnavailable: when the call to IVS fails.
     """
     client = ivs.client(channel.region)
     request: CreateStreamKeyRequestTypeDef = {"channelArn": str(channel)}
-    if tags:  # Without any, no permission to tag is needed.
+    if tags:  # A request without tags needs no permission to tag.
         request["tags"] = tags
     try:
-        with translated("CreateStreamKey", channel.region):
+        with translate_errors("CreateStreamKey", channel.region):
             return client.create_stream_key(**request)["streamKey"]
     except IvsRefused as exc:
         if exc.aws_code != QUOTA_EXCEEDED:
             raise
         raise IvsRefused(
-            f"{channel} has a stream key, and IVS allows a channel no second one.",
+            f"Channel {channel} has a stream key already. IVS allows one for each channel.",
             aws_code=QUOTA_EXCEEDED,
-            hint=f"`tokensvc stream-keys show {channel} --reveal` shows it,"
-            f" `tokensvc stream-keys rotate {channel}` exchanges it.",
+            hint=f"Show the stream key with `tokensvc stream-keys show {channel} --reveal`, or"
+            f" replace it with `tokensvc stream-keys rotate {channel}`.",
         ) from exc
 
 
 def delete_stream_key(client: IVSClient, region: Region, arn: str) -> None:
-    """Delete it.
+    """Delete the stream key.
 
     Raises:
-        NotFound: when IVS holds none, be it that an attempt whose answer was lost has deleted it.
-        IvsRefused, IvsUnavailable: when IVS does not delete it.
+        NotFound: when it does not exist, also after an attempt that succeeded without an answer.
+        IvsRefused, IvsUnavailable: when the call to IVS fails.
     """
-    with translated("DeleteStreamKey", region):
+    with translate_errors("DeleteStreamKey", region):
         client.delete_stream_key(arn=arn)
 
 
 def rotate_stream_key(ivs: IvsAccess, channel: ChannelArn, *, stop: bool) -> StreamKeyTypeDef:
-    """The channel's new stream key, with the tags of the old one, which is deleted.
+    """Delete the channel's stream key, create a new one with the same tags, and return it.
 
     Args:
-        ivs: the way to IVS.
-        channel: the channel; one without a stream key just gets one.
-        stop: whether to stop the stream that may run by the old key, once that is deleted: IVS
-            checks the key when an encoder connects (IVS: StopStream).
+        ivs: access to IVS.
+        channel: the channel; if it has no stream key, one is created.
+        stop: whether to stop the stream once the old key is deleted. The stream may still use the
+            old key: IVS checks the key only when an encoder connects (IVS: StopStream).
 
     Raises:
-        NotFound, IvsRefused, IvsUnavailable: when IVS does not do it; the state has been told.
+        NotFound, IvsRefused, IvsUnavailable: when a call to IVS fails; the status of the rotation
+            has been printed.
     """
     client = ivs.client(channel.region)
     old = list_stream_keys(client, channel)
     tags = {key: value for each in old for key, value in each.get("tags", {}).items()}
-    with _state_told(ivs, channel, [each["arn"] for each in old], stop=stop) as stop_is_done:
-        for each in old:
-            # Just now it was there: one that is unknown was deleted by an attempt before.
+    old_arns = [each["arn"] for each in old]
+    with _printing_status_on_failure(ivs, channel, old_arns, stop=stop) as mark_stopped:
+        for arn in old_arns:
+            # The key existed just before: if it is not found, an earlier attempt has deleted it.
             with suppress(NotFound):
-                delete_stream_key(client, channel.region, each["arn"])
-            say(f"Deleted {each['arn']}: no encoder connects with it any more.")
-        # Before the new key is made, so that a thief is out even if that fails.
+                delete_stream_key(client, channel.region, arn)
+            say(f"Deleted {arn}: encoders can't connect with it any longer.")
+        # Before the new key is created, so that an attacker is cut off even if that fails.
         if stop:
             was_live = stop_stream(ivs, channel)
-            stop_is_done()
-            say(f"{channel}: {'its stream is stopped' if was_live else 'it was not live'}.")
+            mark_stopped()
+            say(f"Stopped the stream of {channel}." if was_live else f"{channel} was not live.")
         return create_stream_key(ivs, channel, tags)
 
 
 @contextmanager
-def _state_told(
+def _printing_status_on_failure(
     ivs: IvsAccess, channel: ChannelArn, old: Sequence[str], *, stop: bool
 ) -> Iterator[Callable[[], None]]:
-    """Tell the state of the channel when what is done inside ends early, by Ctrl-C too.
+    """Print the status of the rotation when the block fails, or is interrupted with Ctrl-C.
 
-    Gives a function to be called once the stream is stopped.
+    Yields a function that must be called once the stream is stopped.
     """
-    stop_is_left = stop
+    must_stop = stop
 
-    def stop_is_done() -> None:
-        nonlocal stop_is_left
-        stop_is_left = False
+    def mark_stopped() -> None:
+        nonlocal must_stop
+        must_stop = False
 
     try:
-        yield stop_is_done
+        yield mark_stopped
     except (TokensvcError, KeyboardInterrupt):
-        say(state_told(channel, old, _held_now(ivs, channel), stop_is_left=stop_is_left))
+        say(rotation_status(channel, old, _current_arns(ivs, channel), must_stop=must_stop))
         raise
 
 
-def _held_now(ivs: IvsAccess, channel: ChannelArn) -> list[str] | None:
-    """The ARNs of the channel's stream keys; None when IVS can't be asked."""
+def _current_arns(ivs: IvsAccess, channel: ChannelArn) -> list[str] | None:
+    """Return the ARNs of the channel's stream keys; None when the call to IVS fails."""
     try:
-        client = ivs.client_of_one_attempt(channel.region)
+        client = ivs.client_without_retries(channel.region)
         return [stream_key["arn"] for stream_key in list_stream_keys(client, channel)]
     except TokensvcError:
         return None
 
 
-def state_told(
-    channel: ChannelArn, old: Sequence[str], held: Sequence[str] | None, *, stop_is_left: bool
+def rotation_status(
+    channel: ChannelArn, old: Sequence[str], current: Sequence[str] | None, *, must_stop: bool
 ) -> str:
-    """What state a rotation that ended early has left, and what completes it, for a person.
+    """Describe what a failed rotation has done, and which command completes it.
 
     Args:
         channel: the channel.
-        old: the ARNs of the stream keys that it had.
-        held: those that it has now; None when IVS can't be asked.
-        stop_is_left: whether the stream was to be stopped, and was not.
+        old: the ARNs of the stream keys before the rotation.
+        current: the ARNs of the stream keys now; None when IVS can't be reached.
+        must_stop: whether the stream still has to be stopped.
     """
-    option = " --stop-stream" if stop_is_left else ""
+    option = " --stop-stream" if must_stop else ""
     rotate = f"tokensvc stream-keys rotate {channel}{option}"
-    if held is None:
+    if current is None:
         return (
-            f"The rotation ended early, and IVS can't be asked how far it came.\n"
-            f"Look: tokensvc stream-keys list {channel}\nThen complete it: {rotate}"
+            "The rotation did not complete, and the current stream key can't be read from IVS.\n"
+            f"Check the stream key: tokensvc stream-keys list {channel}\n"
+            f"Then complete the rotation: {rotate}"
         )
-    if not held:
+    if not current:
         return (
-            f"{channel} has no stream key now: no encoder can connect to it.\nComplete it: {rotate}"
+            f"Channel {channel} has no stream key now: encoders can't connect to it.\n"
+            f"Complete the rotation: {rotate}"
         )
-    if set(held) & set(old):
-        return f"The old stream key is still valid; nothing has changed.\nComplete it: {rotate}"
+    if set(current) & set(old):
+        return (
+            "The old stream key is still valid. Nothing has changed.\n"
+            f"Complete the rotation: {rotate}"
+        )
     lines = [
-        f"{channel} has the new stream key {held[0]}.",
-        f"Show it: tokensvc stream-keys show {held[0]} --reveal",
+        f"Channel {channel} has the new stream key {current[0]}.",
+        f"Show its value: tokensvc stream-keys show {current[0]} --reveal",
     ]
-    if stop_is_left:
+    if must_stop:
         lines.append(
-            f"Its stream may still run by the old one. Stop it: tokensvc streams stop {channel}"
+            "An encoder may still stream with the old key. Stop the stream:"
+            f" tokensvc streams stop {channel}"
         )
     return "\n".join(lines)

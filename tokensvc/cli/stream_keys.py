@@ -1,4 +1,4 @@
-"""`tokensvc stream-keys`: the secrets that encoders send with, one for each channel."""
+"""`tokensvc stream-keys`: the secrets of encoders, one for each channel."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 import click
 
 from tokensvc.arns import ChannelArn
-from tokensvc.aws import translated
+from tokensvc.aws import translate_errors
 from tokensvc.cli.changing import confirm, for_each, yes_option
 from tokensvc.cli.ivs_access import IvsAccess, every_region_option, pass_ivs
 from tokensvc.cli.ivs_answers import (
     HIDDEN,
+    batch_errors,
     batches,
     fail_if_any,
-    not_given,
     stream_key_document,
     tags_text,
 )
@@ -43,16 +43,18 @@ if TYPE_CHECKING:
     from mypy_boto3_ivs.type_defs import StreamKeySummaryTypeDef, StreamKeyTypeDef
 
 reveal_option = click.option(
-    "--reveal", is_flag=True, help="Show the value, with which anyone can send to the channel."
+    "--reveal",
+    is_flag=True,
+    help="Also print the value, with which anyone can stream to the channel.",
 )
 keys_argument = click.argument("keys", nargs=-1, required=True, metavar="KEY...")
 
 
 @click.group(name="stream-keys")
 def stream_keys() -> None:
-    """Stream keys: what an encoder proves itself with. A channel has one at most.
+    """Manage stream keys, with which encoders authenticate. A channel has at most one.
 
-    Each KEY is a stream key's ARN, or its channel by ARN or name.
+    Each KEY is the ARN of a stream key, or the ARN or name of its channel.
     """
 
 
@@ -64,17 +66,18 @@ def stream_keys() -> None:
 def list_command(
     ivs: IvsAccess, channels: tuple[str, ...], region: str | None, *, as_json: bool
 ) -> None:
-    """List the stream keys of each CHANNEL, or of all channels; not their values.
+    """List the stream keys of all channels, or of each CHANNEL.
 
-    Calls ListStreamKeys once for each channel, and ListChannels to find all or a name.
+    Calls ListStreamKeys for each channel, and ListChannels to find all channels or a name. The
+    values of the stream keys are not listed.
     """
     arns = find_channels(ivs, channels, region) if channels else _all_channels(ivs, region)
     found: list[StreamKeySummaryTypeDef] = []
-    # IVS allows five of these calls a second: a long list takes its time.
+    # IVS allows five of these calls a second, so a long list is slow.
     with click.progressbar(
-        arns, label="Channels asked", file=sys.stderr, hidden=not sys.stderr.isatty()
-    ) as asked:
-        for arn in asked:
+        arns, label="Channels queried", file=sys.stderr, hidden=not sys.stderr.isatty()
+    ) as progress:
+        for arn in progress:
             found += list_stream_keys(ivs.client(arn.region), arn)
     if as_json:
         print_json([stream_key_document(stream_key) for stream_key in found])
@@ -97,18 +100,18 @@ def list_command(
 def show(
     ivs: IvsAccess, keys: tuple[str, ...], region: str | None, *, reveal: bool, as_json: bool
 ) -> None:
-    """Show each stream KEY; its value with --reveal alone.
+    """Show each stream KEY. The value is hidden unless --reveal is given.
 
-    Calls GetStreamKey, or BatchGetStreamKey for more than one; where a channel is named
-    ListStreamKeys, and ListChannels to find its name. JSON is a list with IVS's own members.
+    Calls GetStreamKey, or BatchGetStreamKey for several keys, ListStreamKeys for a KEY that is a
+    channel, and ListChannels to find a name. JSON output is a list with the members of the IVS API.
     """
-    found, problems = _get(ivs, _find(ivs, keys, region))
+    found, errors = _get(ivs, _find(ivs, keys, region))
     if as_json:
         print_json([stream_key_document(stream_key, reveal=reveal) for stream_key in found])
     else:
         for stream_key in found:
             _print(stream_key, reveal=reveal)
-    fail_if_any(problems)
+    fail_if_any(errors)
 
 
 @stream_keys.command()
@@ -127,13 +130,13 @@ def create(
     reveal: bool,
     as_json: bool,
 ) -> None:
-    """Make the stream key of CHANNEL, which has none.
+    """Create a stream key for a CHANNEL that has none.
 
-    Calls CreateStreamKey, and ListChannels to find a name. A channel is made with one: this is for
-    a channel whose key was deleted.
+    Calls CreateStreamKey, and ListChannels to find a name. A new channel has a stream key already:
+    use this command after the key was deleted.
     """
     stream_key = create_stream_key(ivs, find_channel(ivs, channel, region), tags)
-    _tell_new(stream_key, reveal=reveal, as_json=as_json)
+    _print_new(stream_key, reveal=reveal, as_json=as_json)
 
 
 @stream_keys.command()
@@ -142,7 +145,7 @@ def create(
 @click.option(
     "--stop-stream",
     is_flag=True,
-    help="Also stop the stream that runs: it may be sent with the old key, which IVS checks when an"
+    help="Also stop the current stream, which may use the old key: IVS checks the key only when an"
     " encoder connects.",
 )
 @yes_option
@@ -159,21 +162,21 @@ def rotate(
     reveal: bool,
     as_json: bool,
 ) -> None:
-    """Exchange the stream key of CHANNEL: the old one is deleted and a new one made.
+    """Replace the stream key of CHANNEL with a new one.
 
-    Calls ListStreamKeys, DeleteStreamKey, with --stop-stream StopStream, CreateStreamKey, and
-    ListChannels to find a name. Run again, it completes a rotation that ended early. A key that
-    leaked takes --stop-stream.
+    Calls ListStreamKeys, DeleteStreamKey, StopStream with --stop-stream, CreateStreamKey, and
+    ListChannels to find a name. The old key is deleted first. Run the command again to complete a
+    rotation that failed. Use --stop-stream if the old key has leaked.
     """
     arn = find_channel(ivs, channel, region)
-    stopping = " Its stream is stopped, and its viewers are cut off." if stop_stream else ""
+    stopping = " Its stream is stopped, and playback ends for its viewers." if stop_stream else ""
     confirm(
-        f"Delete the stream key of {arn} and make another? Its encoder needs the new one to connect"
-        f" again.{stopping}",
+        f"The stream key of {arn} is deleted and replaced. The encoder needs the new key for its"
+        f" next connection.{stopping}\nContinue?",
         yes=yes,
     )
     stream_key = rotate_stream_key(ivs, arn, stop=stop_stream)
-    _tell_new(stream_key, reveal=reveal, as_json=as_json)
+    _print_new(stream_key, reveal=reveal, as_json=as_json)
 
 
 @stream_keys.command()
@@ -182,75 +185,75 @@ def rotate(
 @yes_option
 @pass_ivs
 def delete(ivs: IvsAccess, keys: tuple[str, ...], region: str | None, *, yes: bool) -> None:
-    """Delete each stream KEY: no encoder connects with it any more. A stream that runs goes on.
+    """Delete each stream KEY. Encoders can't connect with it any longer.
 
-    Calls DeleteStreamKey; where a channel is named ListStreamKeys, and ListChannels to find its
-    name.
+    Calls DeleteStreamKey, ListStreamKeys for a KEY that is a channel, and ListChannels to find a
+    name. A stream that is already running is not stopped.
     """
     arns = _find(ivs, keys, region)
     lines = "\n".join(f"  {arn}" for arn in arns)
-    confirm(f"Delete for ever:\n{lines}\nGo on?", yes=yes)
+    confirm(f"Delete permanently:\n{lines}\nContinue?", yes=yes)
     for_each(arns, functools.partial(_delete, ivs))
 
 
 def _all_channels(ivs: IvsAccess, region: str | None) -> tuple[ChannelArn, ...]:
     return tuple(
         ChannelArn.parse(channel["arn"])
-        for where in ivs.regions(region)
-        for channel in list_channels(ivs, where)
+        for each in ivs.regions(region)
+        for channel in list_channels(ivs, each)
     )
 
 
 def _find(ivs: IvsAccess, texts: Sequence[str], region: str | None) -> tuple[ResourceArn, ...]:
-    """The stream keys of those ARNs, and of those channels, each once."""
+    """Return the stream keys with those ARNs, and of those channels, without duplicates."""
     return tuple(dict.fromkeys(_find_one(ivs, text, region) for text in texts))
 
 
 def _find_one(ivs: IvsAccess, text: str, region: str | None) -> ResourceArn:
-    named = find_resource(ivs, text, region)
-    if named.kind == STREAM_KEY:
-        return named
-    channel = find_channel(ivs, named.text, region)
-    held = list_stream_keys(ivs.client(channel.region), channel)
-    if not held:
+    resource = find_resource(ivs, text, region)
+    if resource.kind == STREAM_KEY:
+        return resource
+    channel = find_channel(ivs, resource.text, region)
+    stream_keys_of_channel = list_stream_keys(ivs.client(channel.region), channel)
+    if not stream_keys_of_channel:
         raise NotFound(
-            f"{channel} has no stream key.",
-            hint=f"Make one: tokensvc stream-keys create {channel}",
+            f"Channel {channel} has no stream key.",
+            hint=f"Run `tokensvc stream-keys create {channel}` to create one.",
         )
-    return ResourceArn.parse(held[0]["arn"])
+    return ResourceArn.parse(stream_keys_of_channel[0]["arn"])
 
 
 def _get(
     ivs: IvsAccess, arns: Sequence[ResourceArn]
 ) -> tuple[list[StreamKeyTypeDef], list[TokensvcError]]:
-    """The stream keys that IVS gives, in the order asked, and why it does not give the others."""
+    """Return the stream keys, in the order of the ARNs, and an error for each one that failed."""
     if len(arns) == 1:
         client = ivs.client(arns[0].region)
-        with translated("GetStreamKey", arns[0].region):
+        with translate_errors("GetStreamKey", arns[0].region):
             return [client.get_stream_key(arn=arns[0].text)["streamKey"]], []
     found: dict[str, StreamKeyTypeDef] = {}
-    problems: list[TokensvcError] = []
+    errors: list[TokensvcError] = []
     for region, batch in batches(arns):
         client = ivs.client(region)
-        with translated("BatchGetStreamKey", region):
+        with translate_errors("BatchGetStreamKey", region):
             answer = client.batch_get_stream_key(arns=[arn.text for arn in batch])
             found |= {stream_key["arn"]: stream_key for stream_key in answer["streamKeys"]}
-            problems += not_given(answer.get("errors", []))
-    return [found[arn.text] for arn in arns if arn.text in found], problems
+            errors += batch_errors(answer.get("errors", []))
+    return [found[arn.text] for arn in arns if arn.text in found], errors
 
 
 def _delete(ivs: IvsAccess, arn: ResourceArn) -> str:
     delete_stream_key(ivs.client(arn.region), arn.region, arn.text)
-    return f"{arn} is deleted."
+    return f"{arn} was deleted."
 
 
-def _tell_new(stream_key: StreamKeyTypeDef, *, reveal: bool, as_json: bool) -> None:
+def _print_new(stream_key: StreamKeyTypeDef, *, reveal: bool, as_json: bool) -> None:
     if as_json:
         print_json(stream_key_document(stream_key, reveal=reveal))
         return
     _print(stream_key, reveal=reveal)
     if not reveal:
-        say(f"Its value: tokensvc stream-keys show {stream_key['arn']} --reveal")
+        say(f"Show the value: tokensvc stream-keys show {stream_key['arn']} --reveal")
 
 
 def _print(stream_key: StreamKeyTypeDef, *, reveal: bool) -> None:

@@ -1,4 +1,4 @@
-"""`tokensvc streams`: what is live, stopped, and told to players."""
+"""`tokensvc streams`: list and stop streams, and insert timed metadata."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 import click
 
 from tokensvc.arns import ChannelArn, Region
-from tokensvc.aws import translated
+from tokensvc.aws import translate_errors
 from tokensvc.cli.changing import confirm, for_each, yes_option
 from tokensvc.cli.ivs_access import IvsAccess, every_region_option, pass_ivs
 from tokensvc.cli.ivs_answers import stream_document
-from tokensvc.cli.live_channels import needing_a_stream, stop_stream
+from tokensvc.cli.live_channels import requiring_stream, stop_stream
 from tokensvc.cli.naming import find_channel, find_channels
 from tokensvc.cli.output import json_option, print_json, print_table
 
@@ -22,28 +22,28 @@ if TYPE_CHECKING:
     from mypy_boto3_ivs.type_defs import StreamSummaryTypeDef, StreamTypeDef
 
 _HEALTHS = ("HEALTHY", "STARVING", "UNKNOWN")  # IVS: botocore model, StreamHealth
-_LARGEST_METADATA = 1024  # bytes of UTF-8; IVS: PutMetadata
-_NOT_COUNTED = -1  # IVS: GetStream, when counting the viewers took too long
+_MAX_METADATA_BYTES = 1024  # of UTF-8; IVS: PutMetadata
+_NOT_COUNTED = -1  # IVS: GetStream, when the viewer count timed out
 
 
 @click.group()
 def streams() -> None:
-    """Streams: the channels that are live."""
+    """Manage streams: the broadcasts of live channels."""
 
 
 @streams.command(name="list")
 @every_region_option
-@click.option("--health", type=click.Choice(_HEALTHS), help="Only streams in this health.")
+@click.option("--health", type=click.Choice(_HEALTHS), help="List only streams with this health.")
 @json_option
 @pass_ivs
 def list_streams(
     ivs: IvsAccess, region: str | None, health: StreamHealthType | None, *, as_json: bool
 ) -> None:
-    """List the streams: the channels that are live.
+    """List the streams of live channels.
 
-    Calls ListStreams. JSON has IVS's own members.
+    Calls ListStreams. JSON output has the members of the IVS API.
     """
-    found = [stream for where in ivs.regions(region) for stream in _list(ivs, where, health)]
+    found = [stream for each in ivs.regions(region) for stream in _list(ivs, each, health)]
     if as_json:
         print_json([stream_document(stream) for stream in found])
         return
@@ -70,11 +70,11 @@ def list_streams(
 def show(ivs: IvsAccess, channel: str, region: str | None, *, as_json: bool) -> None:
     """Show the stream of CHANNEL.
 
-    Calls GetStream, and ListChannels to find a name. JSON has IVS's own members.
+    Calls GetStream, and ListChannels to find a name. JSON output has the members of the IVS API.
     """
     arn = find_channel(ivs, channel, region)
     client = ivs.client(arn.region)
-    with needing_a_stream(arn), translated("GetStream", arn.region):
+    with requiring_stream(arn), translate_errors("GetStream", arn.region):
         stream = client.get_stream(channelArn=str(arn))["stream"]
     document = stream_document(stream)
     if as_json:
@@ -100,14 +100,14 @@ def show(ivs: IvsAccess, channel: str, region: str | None, *, as_json: bool) -> 
 @yes_option
 @pass_ivs
 def stop(ivs: IvsAccess, channels: tuple[str, ...], region: str | None, *, yes: bool) -> None:
-    """Stop the stream of each CHANNEL; its viewers are cut off.
+    """Stop the stream of each CHANNEL. Playback ends for its viewers.
 
-    Calls StopStream, and ListChannels to find a name. Encoders reconnect by themselves: to keep one
-    out, use `tokensvc stream-keys rotate --stop-stream`.
+    Calls StopStream, and ListChannels to find a name. Encoders reconnect by themselves. To prevent
+    that, use `tokensvc stream-keys rotate --stop-stream`.
     """
     arns = find_channels(ivs, channels, region)
     lines = "\n".join(f"  {arn}" for arn in arns)
-    confirm(f"Stop, and cut off the viewers of:\n{lines}\nGo on?", yes=yes)
+    confirm(f"Stop the streams of these channels:\n{lines}\nContinue?", yes=yes)
     for_each(arns, functools.partial(_stop, ivs))
 
 
@@ -117,33 +117,33 @@ def stop(ivs: IvsAccess, channels: tuple[str, ...], region: str | None, *, yes: 
 @every_region_option
 @pass_ivs
 def put_metadata(ivs: IvsAccess, channel: str, metadata: str, region: str | None) -> None:
-    """Put METADATA into the stream of CHANNEL, for its players; - reads it from standard input.
+    """Insert METADATA into the stream of CHANNEL, for its players.
 
-    Calls PutMetadata, and ListChannels to find a name. IVS takes 1 to 1,024 bytes, five times a
-    second for a channel.
+    Calls PutMetadata, and ListChannels to find a name. IVS accepts 1 to 1,024 bytes, five times a
+    second for each channel. If METADATA is -, it is read from standard input.
     """
     try:
         text = sys.stdin.read() if metadata == "-" else metadata
         size = len(text.encode())
     except UnicodeError as exc:
-        raise click.BadParameter("IVS takes text in UTF-8.", param_hint="METADATA") from exc
-    if not 1 <= size <= _LARGEST_METADATA:
+        raise click.BadParameter("The metadata must be UTF-8.", param_hint="METADATA") from exc
+    if not 1 <= size <= _MAX_METADATA_BYTES:
         raise click.BadParameter(
-            f"IVS takes 1 to {_LARGEST_METADATA} bytes of UTF-8; these are {size}.",
+            f"IVS accepts 1 to {_MAX_METADATA_BYTES} bytes of UTF-8, but the metadata has {size}.",
             param_hint="METADATA",
         )
     arn = find_channel(ivs, channel, region)
     client = ivs.client(arn.region)
-    with needing_a_stream(arn), translated("PutMetadata", arn.region):
+    with requiring_stream(arn), translate_errors("PutMetadata", arn.region):
         client.put_metadata(channelArn=str(arn), metadata=text)
-    click.echo(f"{size} bytes are in the stream of {arn}.")
+    click.echo(f"Inserted {size} bytes into the stream of {arn}.")
 
 
 def _list(
     ivs: IvsAccess, region: Region, health: StreamHealthType | None
 ) -> list[StreamSummaryTypeDef]:
     paginator = ivs.client(region).get_paginator("list_streams")
-    with translated("ListStreams", region):
+    with translate_errors("ListStreams", region):
         pages = (
             paginator.paginate()
             if health is None
@@ -154,7 +154,7 @@ def _list(
 
 def _stop(ivs: IvsAccess, arn: ChannelArn) -> str:
     if stop_stream(ivs, arn):
-        return f"{arn} is stopped."
+        return f"{arn} was stopped."
     return f"{arn} was not live."
 
 

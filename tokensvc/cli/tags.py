@@ -6,38 +6,40 @@ from collections.abc import Iterable
 
 import click
 
-from tokensvc.aws import translated
+from tokensvc.aws import translate_errors
 from tokensvc.cli.changing import confirm, yes_option
 from tokensvc.cli.ivs_access import IvsAccess, every_region_option, pass_ivs
 from tokensvc.cli.ivs_answers import tags_text
 from tokensvc.cli.naming import ResourceArn, find_resource
 from tokensvc.cli.output import json_option, print_json, print_table
 
-_AWS_OWN = "aws:"  # AWS keeps these to itself (AWS: tag naming limits and requirements).
-_LONGEST_KEY = 128  # characters; IVS: botocore model, TagKey
-_LONGEST_VALUE = 256  # characters; IVS: botocore model, TagValue
+_RESERVED_PREFIX = "aws:"  # Reserved for AWS (AWS: tag naming limits and requirements).
+_MAX_KEY_LENGTH = 128  # characters; IVS: botocore model, TagKey
+_MAX_VALUE_LENGTH = 256  # characters; IVS: botocore model, TagValue
 
 
 def read_tags(
     _context: click.Context, _parameter: click.Parameter, texts: Iterable[str]
 ) -> dict[str, str]:
-    """The tags that `KEY=VALUE` texts spell; the first = ends the key.
+    """Parse tags of the form `KEY=VALUE`; the first = ends the key.
 
     Raises:
-        click.BadParameter: when one spells none that AWS takes.
+        click.BadParameter: when a text is not a valid tag, or a key is repeated.
     """
     tags: dict[str, str] = {}
     for text in texts:
         key, equals, value = text.partition("=")
-        if not equals or not 1 <= len(key) <= _LONGEST_KEY or len(value) > _LONGEST_VALUE:
+        if not equals or not 1 <= len(key) <= _MAX_KEY_LENGTH or len(value) > _MAX_VALUE_LENGTH:
             raise click.BadParameter(
-                f"{text!r} is not KEY=VALUE with a key of 1 to {_LONGEST_KEY} characters and a"
-                f" value of at most {_LONGEST_VALUE}."
+                f"{text!r} is not a valid tag. Use KEY=VALUE, with a key of 1 to"
+                f" {_MAX_KEY_LENGTH} characters and a value of at most {_MAX_VALUE_LENGTH}."
             )
-        if key.lower().startswith(_AWS_OWN):
-            raise click.BadParameter(f"{key!r}: AWS keeps keys that begin with aws: to itself.")
+        if key.lower().startswith(_RESERVED_PREFIX):
+            raise click.BadParameter(
+                f"The key {key!r} is not allowed: AWS reserves the prefix {_RESERVED_PREFIX!r}."
+            )
         if key in tags:
-            raise click.BadParameter(f"The key {key!r} is given twice.")
+            raise click.BadParameter(f"The key {key!r} is repeated. Use each key once.")
         tags[key] = value
     return tags
 
@@ -48,14 +50,14 @@ tag_option = click.option(
     multiple=True,
     metavar="KEY=VALUE",
     callback=read_tags,
-    help="A tag; give the option again for more.",
+    help="A tag. Repeat the option for several tags.",
 )
 resource_argument = click.argument("resource")
 
 
 @click.group()
 def tags() -> None:
-    """Tags of any RESOURCE of IVS: its ARN, or a channel's name."""
+    """Manage tags. RESOURCE is the ARN of any IVS resource, or the name of a channel."""
 
 
 @tags.command(name="list")
@@ -68,11 +70,11 @@ def list_tags(ivs: IvsAccess, resource: str, region: str | None, *, as_json: boo
 
     Calls ListTagsForResource, and ListChannels to find a name.
     """
-    held = _tags_of(ivs, find_resource(ivs, resource, region))
+    current = _tags_of(ivs, find_resource(ivs, resource, region))
     if as_json:
-        print_json(held)
+        print_json(current)
     else:
-        print_table(("KEY", "VALUE"), sorted(held.items()))
+        print_table(("KEY", "VALUE"), sorted(current.items()))
 
 
 @tags.command()
@@ -81,15 +83,15 @@ def list_tags(ivs: IvsAccess, resource: str, region: str | None, *, as_json: boo
 @every_region_option
 @pass_ivs
 def add(ivs: IvsAccess, resource: str, tags: dict[str, str], region: str | None) -> None:
-    """Add tags to RESOURCE; a key that it has gets the new value.
+    """Add tags to RESOURCE. An existing key gets the new value.
 
     Calls TagResource, and ListChannels to find a name.
     """
     arn = find_resource(ivs, resource, region)
     client = ivs.client(arn.region)
-    with translated("TagResource", arn.region):
+    with translate_errors("TagResource", arn.region):
         client.tag_resource(resourceArn=arn.text, tags=tags)
-    click.echo(f"{arn} is tagged: {tags_text(tags)}.")
+    click.echo(f"Added to {arn}: {tags_text(tags)}.")
 
 
 @tags.command()
@@ -106,19 +108,19 @@ def remove(
     Calls ListTagsForResource and UntagResource, and ListChannels to find a name.
     """
     arn = find_resource(ivs, resource, region)
-    held = _tags_of(ivs, arn)
-    lost = {key: held[key] for key in keys if key in held}
-    if not lost:
-        click.echo(f"{arn} has no such tag; its tags: {tags_text(held)}.")
+    current = _tags_of(ivs, arn)
+    removed = {key: current[key] for key in keys if key in current}
+    if not removed:
+        click.echo(f"{arn} has no tag with these keys. Its tags: {tags_text(current)}.")
         return
-    confirm(f"Remove from {arn}: {tags_text(lost)}. Go on?", yes=yes)
+    confirm(f"Remove these tags from {arn}: {tags_text(removed)}. Continue?", yes=yes)
     client = ivs.client(arn.region)
-    with translated("UntagResource", arn.region):
-        client.untag_resource(resourceArn=arn.text, tagKeys=list(lost))
-    click.echo(f"{arn} has lost: {tags_text(lost)}.")
+    with translate_errors("UntagResource", arn.region):
+        client.untag_resource(resourceArn=arn.text, tagKeys=list(removed))
+    click.echo(f"Removed from {arn}: {tags_text(removed)}.")
 
 
 def _tags_of(ivs: IvsAccess, arn: ResourceArn) -> dict[str, str]:
     client = ivs.client(arn.region)
-    with translated("ListTagsForResource", arn.region):
+    with translate_errors("ListTagsForResource", arn.region):
         return client.list_tags_for_resource(resourceArn=arn.text)["tags"]

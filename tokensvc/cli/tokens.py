@@ -1,4 +1,4 @@
-"""`tokensvc tokens`: sign one by hand, and see why IVS would take or refuse one."""
+"""`tokensvc tokens`: sign a playback token, and inspect one."""
 
 from __future__ import annotations
 
@@ -21,28 +21,50 @@ from tokensvc.keyring.model import KeyState
 from tokensvc.keyring.store import RingStore
 from tokensvc.p384 import PublicKey
 from tokensvc.playback.inspection import Inspection, inspect
-from tokensvc.playback.issuance import Circumstances, PlaybackRequest
+from tokensvc.playback.issuance import PlaybackRequest, RequestContext
 
-_KNOWN_TO_IVS = (KeyState.PUBLISHED, KeyState.ACTIVE, KeyState.RETIRING)
+_STATES_IN_IVS = (KeyState.PUBLISHED, KeyState.ACTIVE, KeyState.RETIRING)
 
 
 @click.group()
 def tokens() -> None:
-    """Playback tokens."""
+    """Sign and inspect playback tokens."""
 
 
 @tokens.command()
 @click.argument("channel")
-@click.option("--ttl-seconds", type=click.IntRange(min=1), help="Its life; capped as for anyone.")
-@click.option("--viewer-id", help="Who watches.")
-@click.option("--allowed-origin", "allowed_origins", multiple=True, help="Give it again for more.")
-@click.option("--strict-origin-enforcement", is_flag=True)
-@click.option("--single-use", is_flag=True)
-@click.option("--maximum-resolution", type=click.Choice([one.value for one in Resolution]))
-@click.option("--grant", "grants", multiple=True, help="By this grant; by any that fits without.")
+@click.option(
+    "--ttl-seconds",
+    type=click.IntRange(min=1),
+    help="Token lifetime in seconds; the usual caps apply.",
+)
+@click.option("--viewer-id", help="Viewer ID to put into the token.")
+@click.option(
+    "--allowed-origin",
+    "allowed_origins",
+    multiple=True,
+    help="Origin of a page that may play the channel. Repeat for several. Default: any origin.",
+)
+@click.option(
+    "--strict-origin-enforcement",
+    is_flag=True,
+    help="Check the origin on every request. Default: only on the first.",
+)
+@click.option("--single-use", is_flag=True, help="Let the token start playback only once.")
+@click.option(
+    "--maximum-resolution",
+    type=click.Choice([one.value for one in Resolution]),
+    help="Highest rendition in the playlist. Default: all renditions.",
+)
+@click.option(
+    "--grant",
+    "grants",
+    multiple=True,
+    help="Sign under this grant. Default: any grant that covers the channel.",
+)
 @json_option
 @pass_invocation
-def sign(  # noqa: PLR0913 # One for each option.
+def sign(  # noqa: PLR0913 # One parameter for each option.
     invocation: Invocation,
     *,
     channel: str,
@@ -55,12 +77,13 @@ def sign(  # noqa: PLR0913 # One for each option.
     grants: tuple[str, ...],
     as_json: bool,
 ) -> None:
-    """Print a signed playback URL for CHANNEL, a name or an ARN.
+    """Print a signed playback URL for CHANNEL, a configured name or an ARN.
 
-    It goes the way of every request, grants and audit included; the audit's line is on standard
-    error. Calls GetChannel.
+    The request is handled like a request to the service: the grants apply, and the audit record is
+    printed on standard error. Calls GetChannel.
     """
     settings = invocation.settings
+    invocation.require_grants(grants)
     request = PlaybackRequest(
         channel=channel,
         ttl_seconds=ttl_seconds,
@@ -74,7 +97,7 @@ def sign(  # noqa: PLR0913 # One for each option.
     audit = JsonLinesAudit(sys.stderr)
     with closing(build_service(settings, invocation.clock, audit)) as service:
         service.start()
-        url = service.issuer.issue(caller, request, Circumstances())
+        url = service.issuer.issue(caller, request, RequestContext())
     if as_json:
         print_json(url.members())
     else:
@@ -83,16 +106,16 @@ def sign(  # noqa: PLR0913 # One for each option.
 
 @tokens.command(name="inspect")
 @click.argument("token_or_url", default="-")
-@click.option("--channel", help="The channel that it is for, a name or an ARN.")
+@click.option("--channel", help="Also check that it is for this channel, a name or an ARN.")
 @json_option
 @pass_invocation
 def inspect_token(
     invocation: Invocation, token_or_url: str, channel: str | None, *, as_json: bool
 ) -> None:
-    """Tell why IVS would take or refuse a token, or the one in a playback URL.
+    """Show whether IVS would accept a token, or the token of a playback URL, and why not.
 
-    Read from standard input where not given, which keeps it out of the shell's history. The exit
-    status is 1 when IVS would refuse it. Calls no operation of IVS.
+    Without an argument the token is read from standard input, which keeps it out of the shell's
+    history. The exit status is 1 if IVS would refuse the token. Calls no operation of IVS.
     """
     if token_or_url == "-":  # noqa: S105 # Not a password: the usual name of standard input.
         token_or_url = sys.stdin.buffer.read().decode(errors="replace")
@@ -103,23 +126,23 @@ def inspect_token(
         channel_arn=_channel_arn(invocation, channel),
     )
     if as_json:
-        print_json(_findings(found))
+        print_json(_members(found))
     else:
-        _tell(found)
-    if not found.ivs_takes_it:
+        _print_inspection(found)
+    if not found.accepted_by_ivs:
         raise click.exceptions.Exit(1)
 
 
 def _public_keys(invocation: Invocation) -> Mapping[PublicKey, str]:
-    """The public halves that IVS holds, as far as is recorded, each with its key ID."""
-    stored = (
+    """The public keys that the rings record as held by IVS, each with its key ID."""
+    rings = (
         RingStore(invocation.state, region).load() for region in invocation.settings.ivs.regions
     )
     return {
         pair.public_key: pair.key_id
-        for one in stored
-        if one is not None
-        for pair in one.ring.in_state(*_KNOWN_TO_IVS)
+        for stored in rings
+        if stored is not None
+        for pair in stored.ring.in_state(*_STATES_IN_IVS)
         if pair.public_key is not None
     }
 
@@ -133,9 +156,9 @@ def _channel_arn(invocation: Invocation, channel: str | None) -> ChannelArn | No
         raise click.BadParameter(str(exc), param_hint="--channel") from exc
 
 
-def _findings(found: Inspection) -> Mapping[str, object]:
+def _members(found: Inspection) -> Mapping[str, object]:
     return {
-        "ivs_takes_it": found.ivs_takes_it,
+        "accepted_by_ivs": found.accepted_by_ivs,
         "signed_by": found.signed_by,
         "seconds_left": found.seconds_left,
         "findings": [
@@ -152,15 +175,16 @@ def _findings(found: Inspection) -> Mapping[str, object]:
     }
 
 
-def _tell(found: Inspection) -> None:
-    click.echo("IVS would take it." if found.ivs_takes_it else "IVS would refuse it.")
+def _print_inspection(found: Inspection) -> None:
+    verdict = "accept" if found.accepted_by_ivs else "refuse"
+    click.echo(f"IVS would {verdict} this token.")
     for finding in found.findings:
-        whose = "" if finding.enforced_by_ivs else " (a rule of this service, not of IVS)"
-        click.echo(f"  {finding.claim}: {finding.message}{whose}")
-    click.echo(f"Signed by: {found.signed_by or 'no key pair that is known here'}")
+        source = "" if finding.enforced_by_ivs else " (a rule of this service, not of IVS)"
+        click.echo(f"  {finding.claim}: {finding.message}{source}")
+    click.echo(f"Signed by: {found.signed_by or 'no known key pair'}")
     if found.seconds_left is not None:
         click.echo(f"Seconds left: {found.seconds_left}")
     for claim, value in found.payload.items():
-        # As JSON: a stranger's text must not reach the terminal with control characters in it.
+        # As JSON, because untrusted text must not send control characters to the terminal.
         click.echo(f"  {json.dumps(claim)}: {json.dumps(value)}")
-    say("What was read is not verified unless a key pair is named as its signer.")
+    say('These claims are verified only if a key pair is named after "Signed by".')

@@ -1,1 +1,1 @@
-"""Amazon IVS, as the service uses it over boto3: channels, playback key pairs, viewer sessions."""
+"""Amazon IVS over boto3: channels, playback key pairs and viewer sessions."""

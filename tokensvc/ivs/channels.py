@@ -1,4 +1,4 @@
-"""Channels: what IVS says about one or about several, asked now."""
+"""Channels, fetched from IVS: one with GetChannel, several with BatchGetChannel."""
 
 from __future__ import annotations
 
@@ -6,27 +6,27 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from tokensvc.arns import ChannelArn
-from tokensvc.aws import RESOURCE_NOT_FOUND, AwsClients, translated
+from tokensvc.aws import RESOURCE_NOT_FOUND, AwsClients, translate_errors
 from tokensvc.errors import ChannelNotFound, NotFound
 from tokensvc.ivs.model import Channel
 
 if TYPE_CHECKING:
     from mypy_boto3_ivs.type_defs import ChannelTypeDef
 
-MOST_IN_A_CALL = 50  # channels; IVS: botocore model, ChannelArnList
+MAX_CHANNELS_PER_CALL = 50  # IVS: botocore model, ChannelArnList
 
 
 def get_channel(clients: AwsClients, arn: ChannelArn) -> Channel:
-    """The channel, by one GetChannel in the ARN's region.
+    """Return the channel; calls GetChannel once, in the ARN's region.
 
     Raises:
-        ChannelNotFound: when IVS knows no such channel.
-        IvsRefused: when IVS denies the look-up, as for a channel of another account.
-        IvsUnavailable: when IVS throttles, fails or can't be asked.
+        ChannelNotFound: when the channel does not exist in IVS.
+        IvsRefused: when IVS denies the lookup, for example for a channel of another account.
+        IvsUnavailable: when IVS throttles, fails or can't be reached.
     """
     client = clients.ivs(arn.region)
     try:
-        with translated("GetChannel", arn.region):
+        with translate_errors("GetChannel", arn.region):
             return _channel(arn, client.get_channel(arn=str(arn))["channel"])
     except NotFound as exc:
         raise channel_not_found(arn) from exc
@@ -35,31 +35,30 @@ def get_channel(clients: AwsClients, arn: ChannelArn) -> Channel:
 def get_channels(
     clients: AwsClients, arns: Sequence[ChannelArn]
 ) -> Mapping[ChannelArn, Channel | ChannelNotFound]:
-    """What IVS says of each channel, by one BatchGetChannel.
+    """Return each channel, or the error that it does not exist; calls BatchGetChannel once.
 
-    A channel about which IVS says neither what it is nor that there is none is left out: GetChannel
-    tells why.
+    A channel for which IVS returns any other error is left out. GetChannel returns the reason.
 
     Args:
         clients: the AWS clients.
-        arns: 1 to 50, all of one region.
+        arns: 1 to 50 ARNs, all of one region.
 
     Raises:
-        NotFound, IvsRefused: when IVS refuses the whole call, as without permission for it.
-        IvsUnavailable: when IVS throttles, fails or can't be asked.
+        NotFound, IvsRefused: when IVS refuses the whole call, for example for lack of permission.
+        IvsUnavailable: when IVS throttles, fails or can't be reached.
     """
     region = arns[0].region
     client = clients.ivs(region)
-    asked = {str(arn): arn for arn in arns}
-    with translated("BatchGetChannel", region):
-        answer = client.batch_get_channel(arns=list(asked))
+    arn_of_text = {str(arn): arn for arn in arns}
+    with translate_errors("BatchGetChannel", region):
+        answer = client.batch_get_channel(arns=list(arn_of_text))
         found = {
-            asked[told["arn"]]: _channel(asked[told["arn"]], told)
-            for told in answer.get("channels", ())
+            arn_of_text[description["arn"]]: _channel(arn_of_text[description["arn"]], description)
+            for description in answer.get("channels", ())
         }
-        # A call of which every part has failed is an HTTP 200 all the same.
+        # IVS answers HTTP 200 even when every part of the call has failed.
         absent = [
-            asked[error["arn"]]
+            arn_of_text[error["arn"]]
             for error in answer.get("errors", ())
             if error.get("code") == RESOURCE_NOT_FOUND
         ]
@@ -67,22 +66,22 @@ def get_channels(
 
 
 def channel_not_found(arn: ChannelArn) -> ChannelNotFound:
-    """What is said of a channel that IVS does not know."""
+    """Return the error for a channel that does not exist in IVS."""
     return ChannelNotFound(
-        f"Amazon IVS knows no channel {arn}.",
-        hint="Check the channel's ARN, its region and its account.",
+        f"Channel {arn} does not exist in Amazon IVS.",
+        hint="Check the region, the account and the ID in the channel's ARN.",
     )
 
 
-def _channel(arn: ChannelArn, told: ChannelTypeDef) -> Channel:
-    """The channel as IVS tells it; a LookupError when it has no URL."""
-    playback_url = told["playbackUrl"]
+def _channel(arn: ChannelArn, description: ChannelTypeDef) -> Channel:
+    """Read IVS's description of the channel; a LookupError when it has no playback URL."""
+    playback_url = description["playbackUrl"]
     if not playback_url:
-        raise LookupError("playbackUrl")  # As when it is not there at all.
+        raise LookupError("playbackUrl")  # An empty URL is treated like a missing member.
     return Channel(
         arn=arn,
-        name=told.get("name", ""),
-        # A channel that says nothing is public (botocore model, IsAuthorized).
-        is_private=told.get("authorized", False),
+        name=description.get("name", ""),
+        # A channel without this member is public (botocore model, IsAuthorized).
+        is_private=description.get("authorized", False),
         playback_url=playback_url,
     )

@@ -1,21 +1,22 @@
-"""What IVS says about channels, remembered: a request seldom waits for IVS, and IVS may fail.
+"""A cache of channel descriptions: few requests wait for IVS, and most survive an outage of IVS.
 
 The rules:
 
-1. An answer is fresh for `fresh_seconds`, less a random share of at most `jitter`, so that channels
-   learned together are not asked for together again.
-2. One look-up at most is under way for a channel. The asker that finds an answer no longer fresh
-   looks up; others get the last good answer at once, or wait for that look-up when there is none.
-3. When IVS fails, the last good answer serves until it is `usable_while_failing_seconds` old; where
-   this process has none, the one that is kept for all of them.
-4. That there is no such channel is remembered for `negative_seconds`, in place of a good answer.
-5. A failed look-up is not tried again for `negative_seconds`.
-6. Ages run from when the look-up was sent, by the monotonic clock.
-7. Channels that will be asked for next are looked up together (`warm`). Where that fails, or says
-   nothing of a channel, nothing is learned: each is looked up alone by whoever asks for it. After
-   a failure no channels are looked up together for `negative_seconds`.
+1. A cached answer is fresh for `fresh_seconds`, minus a random share of at most `jitter`, so that
+   channels that were looked up together are not refreshed together.
+2. At most one lookup for a channel is in flight. The first thread that needs a fresh answer runs
+   the lookup. Other threads get the cached answer at once; without one, they wait for the lookup.
+3. When IVS fails, the cached answer is used until it is `usable_while_failing_seconds` old. A
+   process without a cached answer uses the one stored in the state, which all processes share.
+4. The answer that a channel does not exist is cached for `negative_seconds`, and replaces a good
+   answer.
+5. A failed lookup is not retried for `negative_seconds`.
+6. Ages count from the time when the lookup was sent, by the monotonic clock.
+7. `warm` looks up several channels in one call. When the call fails, or has no answer for a
+   channel, nothing is cached for it: `get` looks up each such channel separately. After a failure,
+   no call for several channels is made for `negative_seconds`.
 
-Whoever asks here may be a caller of the API, so the errors are in safe words; IVS's own reason is
+API callers can see the errors raised here, so their text is safe to show. IVS's own reason is
 logged for the operator.
 """
 
@@ -35,23 +36,23 @@ from cachetools import LRUCache
 from tokensvc.arns import ChannelArn
 from tokensvc.clock import Clock
 from tokensvc.errors import ChannelNotFound, IvsRefused, IvsUnavailable, NotFound
-from tokensvc.ivs.channels import MOST_IN_A_CALL, channel_not_found
+from tokensvc.ivs.channels import MAX_CHANNELS_PER_CALL, channel_not_found
 from tokensvc.ivs.kept_answers import KeptAnswers
 from tokensvc.ivs.model import Channel
 
 Fetch = Callable[[ChannelArn], Channel]
-"""Looks one channel up: raises `ChannelNotFound`, `IvsUnavailable` or `IvsRefused`."""
+"""Looks up one channel: raises `ChannelNotFound`, `IvsUnavailable` or `IvsRefused`."""
 
-FetchTogether = Callable[[Sequence[ChannelArn]], Mapping[ChannelArn, Channel | ChannelNotFound]]
-"""Looks up to `MOST_IN_A_CALL` channels of one region up, and leaves out those that it learned
-nothing of: raises `NotFound`, `IvsUnavailable` or `IvsRefused` when the whole call fails."""
+FetchBatch = Callable[[Sequence[ChannelArn]], Mapping[ChannelArn, Channel | ChannelNotFound]]
+"""Looks up at most `MAX_CHANNELS_PER_CALL` channels of one region. Channels without an answer are
+left out. Raises `NotFound`, `IvsUnavailable` or `IvsRefused` when the whole call fails."""
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class DirectoryTerms:
-    """How long answers serve and how many are kept; `jitter` is a share of `fresh_seconds`."""
+    """How long answers are used and how many are cached; `jitter` is a share of `fresh_seconds`."""
 
     fresh_seconds: float = 300.0
     usable_while_failing_seconds: float = 86_400.0
@@ -61,44 +62,46 @@ class DirectoryTerms:
 
     @property
     def usable_seconds(self) -> float:
-        """How long an answer serves at most."""
+        """The age at which a good answer expires."""
         return max(self.fresh_seconds, self.usable_while_failing_seconds)
 
 
 @dataclass(frozen=True, slots=True)
-class _Memory:
-    """What is remembered of one channel; moments are monotonic seconds.
+class _CacheEntry:
+    """What is cached for one channel; times are monotonic seconds.
 
     Attributes:
         arn: the channel's ARN.
         channel: the last good answer, if any.
-        is_absent: whether IVS's last answer was that there is no such channel.
-        usable_until: after this moment the good answer serves no more.
-        ask_again_at: from this moment on IVS may be asked again.
+        is_absent: whether IVS's last answer was that the channel does not exist.
+        expires_at: the last time at which the good answer may be used.
+        refresh_at: the earliest time of the next lookup.
     """
 
     arn: ChannelArn
     channel: Channel | None = None
     is_absent: bool = False
-    usable_until: float = -math.inf
-    ask_again_at: float = -math.inf
+    expires_at: float = -math.inf
+    refresh_at: float = -math.inf
 
-    def usable_at(self, now: float) -> Channel | None:
-        return self.channel if now <= self.usable_until else None
+    def unexpired_channel(self, now: float) -> Channel | None:
+        return self.channel if now <= self.expires_at else None
 
-    def answered_at(self, now: float) -> Channel:
-        """The channel, or the refusal that this memory stands for."""
-        if channel := self.usable_at(now):
+    def answer_at(self, now: float) -> Channel:
+        """Return the channel, or raise the error that this entry stands for."""
+        if channel := self.unexpired_channel(now):
             return channel
         if self.is_absent:
             raise channel_not_found(self.arn)
         raise IvsUnavailable(
-            "Amazon IVS can't be asked about this channel just now.", hint="Try again soon."
+            "This channel can't be looked up in Amazon IVS now, and no cached answer is available.",
+            hint="Try again in a few seconds. If the error persists, the log of tokensvc has the"
+            " reason.",
         )
 
 
-_Flight = Future[_Memory | None]
-"""A look-up that is under way; None when nothing was learned."""
+_InFlightLookup = Future[_CacheEntry | None]
+"""A lookup in flight; the result is None when there is no answer for the channel."""
 
 
 class ChannelDirectory:
@@ -107,176 +110,180 @@ class ChannelDirectory:
     def __init__(
         self,
         fetch: Fetch,
-        fetch_together: FetchTogether,
+        fetch_batch: FetchBatch,
         clock: Clock,
         terms: DirectoryTerms,
         random: Random,
-        kept: KeptAnswers | None = None,
+        stored: KeptAnswers | None = None,
     ) -> None:
-        """A directory that knows nothing yet.
+        """An empty cache.
 
         Args:
-            fetch: looks one channel up, within a bounded time.
-            fetch_together: looks several up, within a bounded time.
+            fetch: looks up one channel, within a bounded time.
+            fetch_batch: looks up several channels, within a bounded time.
             clock: the time.
-            terms: how long answers serve and how many are kept.
+            terms: how long answers are used and how many are cached.
             random: the jitter.
-            kept: the answers that all processes share; None for a directory on its own.
+            stored: the answers that all processes share; None for a cache of this process alone.
         """
         self._fetch = fetch
-        self._fetch_together = fetch_together
+        self._fetch_batch = fetch_batch
         self._clock = clock
         self._terms = terms
         self._random = random
-        self._kept = kept
-        self._memories: LRUCache[ChannelArn, _Memory] = LRUCache(terms.capacity)
-        self._flights: dict[ChannelArn, _Flight] = {}
-        self._together_again_at = -math.inf
+        self._stored = stored
+        self._cache: LRUCache[ChannelArn, _CacheEntry] = LRUCache(terms.capacity)
+        self._in_flight: dict[ChannelArn, _InFlightLookup] = {}
+        self._no_batch_until = -math.inf
         self._lock = threading.Lock()
 
     def get(self, arn: ChannelArn) -> Channel:
-        """The channel, as IVS described it at most `fresh_seconds` ago, or last while it fails.
+        """Return the channel; the answer is stale only during a refresh, or while IVS fails.
 
         Raises:
-            ChannelNotFound: when IVS knows no such channel.
-            IvsUnavailable: when IVS can't be asked and no earlier answer may serve.
+            ChannelNotFound: when the channel does not exist in IVS.
+            IvsUnavailable: when the lookup fails and no cached answer may be used.
         """
         now = self._clock.monotonic()
         with self._lock:
-            memory = self._memories.get(arn, _Memory(arn))
-            flight = self._flights.get(arn)
-            is_ours = flight is None and now >= memory.ask_again_at
-            if is_ours:
-                flight = self._flights[arn] = Future()
-        if flight is None or (not is_ours and memory.usable_at(now)):
-            return memory.answered_at(now)
-        if is_ours:
-            self._fly({arn: flight}, self._look_up(memory))
-        learned = flight.result()
-        if learned is None:
-            return self.get(arn)  # It was to be looked up together with others, and was not.
-        # As of when it was asked for: however long the look-up took, its answer is told.
-        return learned.answered_at(now)
+            entry = self._cache.get(arn, _CacheEntry(arn))
+            lookup = self._in_flight.get(arn)
+            is_our_lookup = lookup is None and now >= entry.refresh_at
+            if is_our_lookup:
+                lookup = self._in_flight[arn] = Future()
+        if lookup is None or (not is_our_lookup and entry.unexpired_channel(now)):
+            return entry.answer_at(now)
+        if is_our_lookup:
+            self._run_lookups({arn: lookup}, self._look_up(entry))
+        result = lookup.result()
+        if result is None:
+            return self.get(arn)  # The lookup was part of a batch that had no answer for it.
+        # Expiry is checked at the time of the call: a slow lookup must not expire its own answer.
+        return result.answer_at(now)
 
     def warm(self, arns: Iterable[ChannelArn]) -> None:
-        """Look up those channels that `get` would have to look up, as many in a call as IVS takes.
+        """Look up the channels that `get` would have to look up, in as few calls as IVS allows.
 
-        What IVS says, and that it fails, is told by `get`.
+        Does not raise when IVS fails: `get` returns the answers and raises the errors.
         """
         with self._lock:
             due = [arn for arn in set(arns) if self._is_due(arn)]
-        for call in _calls(due):
-            self._look_up_in_a_call(call)
+        for batch in _batches(due):
+            self._warm_batch(batch)
 
-    def _look_up_in_a_call(self, call: Sequence[ChannelArn]) -> None:
+    def _warm_batch(self, batch: Sequence[ChannelArn]) -> None:
         with self._lock:
-            # Looked at again: the calls before this one took their time.
-            due = [arn for arn in call if self._is_due(arn)]
-            if len(due) <= 1 or self._clock.monotonic() < self._together_again_at:
+            # Checked again, because the earlier batches took time.
+            due = [arn for arn in batch if self._is_due(arn)]
+            if len(due) <= 1 or self._clock.monotonic() < self._no_batch_until:
                 return
-            memories = [self._memories.get(arn, _Memory(arn)) for arn in due]
-            flights: dict[ChannelArn, _Flight] = {arn: Future() for arn in due}
-            self._flights |= flights
-        self._fly(flights, self._look_up_together(memories))
+            entries = [self._cache.get(arn, _CacheEntry(arn)) for arn in due]
+            lookups: dict[ChannelArn, _InFlightLookup] = {arn: Future() for arn in due}
+            self._in_flight |= lookups
+        self._run_lookups(lookups, self._look_up_batch(entries))
 
     def _is_due(self, arn: ChannelArn) -> bool:
-        memory = self._memories.get(arn, _Memory(arn))
-        return arn not in self._flights and self._clock.monotonic() >= memory.ask_again_at
+        entry = self._cache.get(arn, _CacheEntry(arn))
+        return arn not in self._in_flight and self._clock.monotonic() >= entry.refresh_at
 
-    def _fly(self, flights: Mapping[ChannelArn, _Flight], look_up: Iterator[_Memory]) -> None:
-        """Remember what is learned, and tell all who wait; a fault of the look-up is told too."""
-        waiting = dict(flights)
+    def _run_lookups(
+        self, lookups: Mapping[ChannelArn, _InFlightLookup], results: Iterator[_CacheEntry]
+    ) -> None:
+        """Cache each result and pass it to the waiting threads; they get an exception too."""
+        waiting = dict(lookups)
         try:
-            for learned in look_up:
-                self._land(learned.arn, learned)
-                waiting.pop(learned.arn).set_result(learned)
+            for entry in results:
+                self._finish(entry.arn, entry)
+                waiting.pop(entry.arn).set_result(entry)
         except BaseException as exc:
-            for arn, flight in waiting.items():
-                self._land(arn)
-                flight.set_exception(exc)
+            for arn, lookup in waiting.items():
+                self._finish(arn)
+                lookup.set_exception(exc)
             raise
-        for arn, flight in waiting.items():
-            self._land(arn)
-            flight.set_result(None)
+        for arn, lookup in waiting.items():
+            self._finish(arn)
+            lookup.set_result(None)
 
-    def _land(self, arn: ChannelArn, learned: _Memory | None = None) -> None:
-        # In one step, so that nobody finds neither the flight nor what it learned.
+    def _finish(self, arn: ChannelArn, entry: _CacheEntry | None = None) -> None:
+        # In one step, so that no thread finds neither the lookup in flight nor its result.
         with self._lock:
-            if learned is not None:
-                self._memories[arn] = learned
-            del self._flights[arn]
+            if entry is not None:
+                self._cache[arn] = entry
+            del self._in_flight[arn]
 
-    def _look_up(self, memory: _Memory) -> Iterator[_Memory]:
-        asked_at = self._clock.monotonic()
+    def _look_up(self, entry: _CacheEntry) -> Iterator[_CacheEntry]:
+        sent_at = self._clock.monotonic()
         try:
-            learned = self._learned(memory.arn, self._fetch(memory.arn), asked_at)
+            new_entry = self._entry_for(entry.arn, self._fetch(entry.arn), sent_at)
         except ChannelNotFound as exc:
-            learned = self._learned(memory.arn, exc, asked_at)
+            new_entry = self._entry_for(entry.arn, exc, sent_at)
         except (IvsUnavailable, IvsRefused) as exc:
-            _log.warning("The channel %s could not be looked up: %s", memory.arn, exc)
-            recalled = self._recalled(memory)
-            # From now, not from when it was sent: a look-up that hung must not be tried at once.
-            ask_again_at = self._clock.monotonic() + self._terms.negative_seconds
-            yield replace(recalled, is_absent=False, ask_again_at=ask_again_at)
+            _log.warning("The lookup of channel %s failed: %s", entry.arn, exc)
+            usable = self._with_stored_answer(entry)
+            # Counted from now, not from sent_at: a lookup that hung must not be retried at once.
+            refresh_at = self._clock.monotonic() + self._terms.negative_seconds
+            yield replace(usable, is_absent=False, refresh_at=refresh_at)
             return
-        yield learned
-        self._keep(learned)  # Once nobody waits for it any more.
+        yield new_entry
+        self._store(new_entry)  # After the yield, so that no thread waits for the state.
 
-    def _look_up_together(self, memories: Sequence[_Memory]) -> Iterator[_Memory]:
-        asked_at = self._clock.monotonic()
+    def _look_up_batch(self, entries: Sequence[_CacheEntry]) -> Iterator[_CacheEntry]:
+        sent_at = self._clock.monotonic()
         try:
-            answers = self._fetch_together([memory.arn for memory in memories])
+            answers = self._fetch_batch([entry.arn for entry in entries])
         except (NotFound, IvsUnavailable, IvsRefused) as exc:
-            _log.warning("Channels are looked up one by one, as together they can't be: %s", exc)
+            _log.warning(
+                "Channels are looked up one by one, because their batch lookup failed: %s", exc
+            )
             with self._lock:
                 now = self._clock.monotonic()
-                self._together_again_at = now + self._terms.negative_seconds
+                self._no_batch_until = now + self._terms.negative_seconds
             return
-        learned = [self._learned(arn, answer, asked_at) for arn, answer in answers.items()]
-        yield from learned
-        for memory in learned:
-            self._keep(memory)
+        new_entries = [self._entry_for(arn, answer, sent_at) for arn, answer in answers.items()]
+        yield from new_entries
+        for entry in new_entries:
+            self._store(entry)
 
-    def _keep(self, memory: _Memory) -> None:
-        if self._kept is None:
+    def _store(self, entry: _CacheEntry) -> None:
+        if self._stored is None:
             return
-        if memory.channel is None:
-            self._kept.drop(memory.arn)
+        if entry.channel is None:
+            self._stored.delete(entry.arn)
         else:
-            self._kept.keep(memory.channel, memory.usable_until - self._clock.monotonic())
+            self._stored.save(entry.channel, entry.expires_at - self._clock.monotonic())
 
-    def _recalled(self, memory: _Memory) -> _Memory:
-        """The memory, with the kept answer where it has none of its own that may serve."""
+    def _with_stored_answer(self, entry: _CacheEntry) -> _CacheEntry:
+        """Return the entry, with the stored answer if its own one is missing or expired."""
         now = self._clock.monotonic()
-        if self._kept is None or memory.usable_at(now):
-            return memory
-        kept = self._kept.recall(memory.arn)
-        if kept is None:
-            return memory
-        channel, usable_seconds = kept
-        # A clock that was set back, or a setting that was lowered, must not stretch its life.
-        usable_until = now + min(usable_seconds, self._terms.usable_seconds)
-        return replace(memory, channel=channel, usable_until=usable_until)
+        if self._stored is None or entry.unexpired_channel(now):
+            return entry
+        stored = self._stored.load(entry.arn)
+        if stored is None:
+            return entry
+        channel, usable_seconds = stored
+        # The cap matters when the clock was set back or the setting was lowered since then.
+        expires_at = now + min(usable_seconds, self._terms.usable_seconds)
+        return replace(entry, channel=channel, expires_at=expires_at)
 
-    def _learned(
-        self, arn: ChannelArn, answer: Channel | ChannelNotFound, asked_at: float
-    ) -> _Memory:
+    def _entry_for(
+        self, arn: ChannelArn, answer: Channel | ChannelNotFound, sent_at: float
+    ) -> _CacheEntry:
         terms = self._terms
         if isinstance(answer, ChannelNotFound):
-            return _Memory(arn, is_absent=True, ask_again_at=asked_at + terms.negative_seconds)
+            return _CacheEntry(arn, is_absent=True, refresh_at=sent_at + terms.negative_seconds)
         fresh_seconds = terms.fresh_seconds * (1 - terms.jitter * self._random.random())
-        return _Memory(
+        return _CacheEntry(
             arn,
             answer,
-            usable_until=asked_at + terms.usable_seconds,
-            ask_again_at=asked_at + fresh_seconds,
+            expires_at=sent_at + terms.usable_seconds,
+            refresh_at=sent_at + fresh_seconds,
         )
 
 
-def _calls(arns: Iterable[ChannelArn]) -> Iterator[Sequence[ChannelArn]]:
-    """The channels as IVS takes them in one call: of one region, and not too many."""
+def _batches(arns: Iterable[ChannelArn]) -> Iterator[Sequence[ChannelArn]]:
+    """Split the channels into batches for one call each: of one region, within IVS's maximum."""
     for _, of_region in groupby(sorted(arns), lambda arn: arn.region):
-        left = list(of_region)
-        while left:
-            yield left[:MOST_IN_A_CALL]
-            del left[:MOST_IN_A_CALL]
+        remaining = list(of_region)
+        while remaining:
+            yield remaining[:MAX_CHANNELS_PER_CALL]
+            del remaining[:MAX_CHANNELS_PER_CALL]

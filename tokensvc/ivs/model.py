@@ -1,4 +1,4 @@
-"""What IVS tells about its resources, as values; all that other rooms know of this one."""
+"""Resources of IVS as plain values, for use in all other packages."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Channel:
         arn: its ARN.
         name: its name in IVS, possibly empty.
         is_private: whether playback needs a token (`authorized` in IVS).
-        playback_url: IVS's own URL of the multivariant playlist, opaque, to be taken as it is.
+        playback_url: IVS's URL of the multivariant playlist; opaque, to be used unchanged.
     """
 
     arn: ChannelArn
@@ -32,7 +32,7 @@ class HeldKeyPair:
     Attributes:
         arn: its ARN.
         name: its name in IVS, possibly empty, not unique.
-        fingerprint: MD5 of the DER public half, lowercase hex with colons.
+        fingerprint: MD5 of the DER public key, lowercase hex with colons.
         tags: its tags.
     """
 

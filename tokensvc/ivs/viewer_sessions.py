@@ -1,7 +1,7 @@
-"""Viewer sessions: revoked in IVS, so that a stream that plays stops and can't start again.
+"""Revoke viewer sessions in IVS: playback stops, and the same token can't start it again.
 
-IVS: private-channels-start-session-revocation. Only sessions whose token had a viewer ID can be
-named, and IVS lists none.
+IVS: private-channels-start-session-revocation. Only sessions whose token has a viewer ID can be
+revoked. IVS has no operation that lists sessions.
 """
 
 from __future__ import annotations
@@ -11,16 +11,16 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from tokensvc.arns import ChannelArn, Region
-from tokensvc.aws import AwsClients, translated
+from tokensvc.aws import AwsClients, translate_errors
 from tokensvc.clock import Clock
 
-MOST_IN_A_BATCH = 20  # IVS: botocore model, BatchStartViewerSessionRevocationViewerSessionList
+MAX_VIEWERS_PER_CALL = 20  # IVS: botocore model, BatchStartViewerSessionRevocationViewerSessionList
 _PAUSE_SECONDS = 0.5  # IVS: service-quotas, BatchStartViewerSessionRevocation: 2 a second
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Viewer:
-    """A viewer of a channel, as the token named both."""
+    """A viewer of a channel: the viewer ID and the channel ARN of the token."""
 
     channel_arn: ChannelArn
     viewer_id: str
@@ -28,7 +28,7 @@ class Viewer:
 
 @dataclass(frozen=True, slots=True)
 class NotRevoked:
-    """A viewer whose sessions IVS did not revoke, and its error code."""
+    """A viewer whose sessions IVS did not revoke, and IVS's error code."""
 
     viewer: Viewer
     aws_code: str
@@ -36,7 +36,7 @@ class NotRevoked:
 
 @dataclass(frozen=True, slots=True)
 class RevokedBatch:
-    """How one call ended: how many viewers it named, and those whose sessions were not revoked."""
+    """The result of one call: the number of viewers in it, and those that IVS did not revoke."""
 
     viewers: int
     failures: tuple[NotRevoked, ...]
@@ -50,30 +50,30 @@ def revoke_sessions(
     *,
     versions_up_to: int,
 ) -> Iterator[RevokedBatch]:
-    """Revoke the sessions of those viewers, at the pace that IVS allows; one item for each call.
+    """Revoke the sessions of the viewers, at the rate that IVS allows; yields one item per call.
 
-    Doing it again does no harm, so that after an error all of it may be tried again.
+    The calls are idempotent: after an error, run it again for all viewers.
 
     Args:
         clients: the AWS clients.
         region: the region of the viewers' channels.
-        viewers: whose sessions.
-        clock: paces the calls.
-        versions_up_to: sessions of this version and below are revoked. Without it IVS takes 0,
-            which revokes none of ours: their version is the Unix second of their token.
+        viewers: the viewers to revoke.
+        clock: waits between the calls.
+        versions_up_to: sessions of this version and below are revoked. IVS's default is 0, which
+            revokes no session of tokensvc: their version is their token's time in unix seconds.
 
     Raises:
-        IvsUnavailable, IvsRefused: when a whole call fails; the calls before it are done.
+        IvsUnavailable, IvsRefused: when a whole call fails; the earlier calls have succeeded.
     """
-    waiting = iter(viewers)
+    remaining = iter(viewers)
     client = clients.ivs(region)
     for number in itertools.count():
-        batch = tuple(itertools.islice(waiting, MOST_IN_A_BATCH))
+        batch = tuple(itertools.islice(remaining, MAX_VIEWERS_PER_CALL))
         if not batch:
             return
         if number:
             clock.sleep(_PAUSE_SECONDS)
-        with translated("BatchStartViewerSessionRevocation", region):
+        with translate_errors("BatchStartViewerSessionRevocation", region):
             answer = client.batch_start_viewer_session_revocation(
                 viewerSessions=[
                     {
@@ -84,7 +84,7 @@ def revoke_sessions(
                     for viewer in batch
                 ]
             )
-            # A call of which every part has failed is an HTTP 200 all the same.
+            # IVS answers HTTP 200 even when every part of the call has failed.
             errors = [(e["channelArn"], e["viewerId"], e.get("code", "")) for e in answer["errors"]]
         yield RevokedBatch(len(batch), _failures(errors))
 

@@ -1,13 +1,13 @@
-"""The ring as a value: a region's key pairs and the only ways from state to state.
+"""The ring: one region's key pairs, their states, and the transitions between the states.
 
-A transition is a method that gives a new ring and writes down who did it, when and why; one that
-the states don't allow raises. Nothing here reads a clock, a file or a network.
+A transition is a method that returns a new ring and adds a line to its history. A transition that
+the states don't allow raises an error. Nothing here reads a clock, a file or a network.
 
-    pending    made, or about to be made, and not yet known to IVS
-    published  imported: the standby
-    active     signs
-    retiring   signs no more, and IVS still accepts what it signed
-    retired    gone from IVS, private half destroyed or about to be; the record is kept
+    pending    recorded, and not yet imported into IVS
+    published  imported into IVS: the standby
+    active     signs new tokens
+    retiring   no longer signs; IVS still accepts the tokens that it signed
+    retired    deleted from IVS, private key destroyed or about to be; the record is kept
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ from tokensvc.arns import PlaybackKeyArn, Region
 from tokensvc.errors import KeyNotFound, NoSigningKey, RotationRefused
 from tokensvc.p384 import PublicKey
 
-MOST_PAIRS_IN_IVS = 3  # IVS: service-quotas, playback key pairs per region; not adjustable
-RETIRED_PAIRS_KEPT = 20
-TRANSITIONS_KEPT = 200
+MAX_PAIRS_IN_IVS = 3  # IVS: service-quotas, playback key pairs per region; not adjustable
+MAX_RETIRED_PAIRS = 20
+MAX_TRANSITIONS = 200
 DEPLOYMENT_TAG = "tokensvc:deployment"
 KEY_TAG = "tokensvc:key"
 
 
 class KeyState(StrEnum):
-    """Where a key pair is on its way."""
+    """The states of a key pair, in the order in which it passes through them."""
 
     PENDING = "pending"
     PUBLISHED = "published"
@@ -41,24 +41,23 @@ class KeyState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class KeyPair:
-    """One key pair's record. Times are Unix seconds; None means that it has not happened.
+    """The record of one key pair. Times are Unix seconds; None means that it has not happened.
 
     Attributes:
-        key_id: ours, unique for ever; names the private half in custody and, with a prefix, the
-            pair in IVS.
-        state: where it is on its way.
-        created_at: when it was recorded, before its private half was made.
-        public_key: its public half; None until custody has made the private one.
-        arn: its ARN in IVS; None until it was imported.
+        key_id: our own ID, never used for a second key pair. It names the private key in custody
+            and, with a prefix, the key pair in IVS.
+        state: its current state.
+        created_at: when it was recorded. The private key is generated after that.
+        public_key: the public key; None until custody has generated the private key.
+        arn: its ARN in IVS; None until it is imported.
         published_at: when IVS acknowledged the import.
         activated_at: when it began to sign.
-        signing_ended_at: a moment at which the switch away from it was known to be saved (rule 4).
-        delete_intended_at: when its deletion from IVS was decided; from then on there is no way
-            back.
-        deleted_at: when IVS was seen to hold it no more.
-        destroyed_on: when the private half is gone for good; the custody's word.
-        compromised_at: when it was declared stolen (rule 10); from then on it only goes down.
-        adopted: whether its private half was made elsewhere.
+        signing_ended_at: a time at which the switch to another key was already saved (rule 4).
+        delete_intended_at: when its deletion from IVS was decided. That decision is final.
+        deleted_at: when IVS was first seen without it.
+        destroyed_on: when the private key is permanently gone, as reported by the custody.
+        compromised_at: when it was marked compromised (rule 10). It can then only be removed.
+        adopted: whether its private key was generated outside tokensvc.
     """
 
     key_id: str
@@ -77,24 +76,24 @@ class KeyPair:
 
     @property
     def is_compromised(self) -> bool:
-        """Whether it was declared stolen."""
+        """Whether it was marked compromised."""
         return self.compromised_at is not None
 
     @property
     def name_in_ivs(self) -> str:
-        """The name that the pair is imported under."""
+        """The name under which the key pair is imported into IVS."""
         return f"tokensvc-{self.key_id}"
 
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What the safety of a switch rests on: high-water marks that no process exceeds (rule 4).
+    """The limits that make a switch safe: high-water marks that never decrease (rule 4).
 
     Attributes:
-        publish_delay_seconds: how long a pair is known to IVS before it may sign.
-        view_max_age_seconds: the oldest view of the ring that a process may sign from.
-        longest_ttl_seconds: the longest life of any token that any process signs.
-        clock_skew_seconds: the most by which any two clocks differ, IVS's included.
+        publish_delay_seconds: how long a key pair must have been published before it may sign.
+        view_max_age_seconds: the maximum age of the view of the ring that a process signs from.
+        longest_ttl_seconds: the longest lifetime of any token that any process signs.
+        clock_skew_seconds: the largest difference between any two clocks, IVS's included.
     """
 
     publish_delay_seconds: int = 60
@@ -104,20 +103,20 @@ class Terms:
 
     @property
     def drain_seconds(self) -> int:
-        """How long after the end of signing the last token may still play (rule 4)."""
+        """How long after the end of signing the last token may still be valid (rule 4)."""
         return self.view_max_age_seconds + self.longest_ttl_seconds + 2 * self.clock_skew_seconds
 
     def raised_to(self, other: Terms) -> Terms:
-        """The larger of each mark."""
-        mine, others = dataclasses.asdict(self), dataclasses.asdict(other)
-        return Terms(**{name: max(mine[name], others[name]) for name in mine})
+        """The terms with the larger value of each limit."""
+        own, raised = dataclasses.asdict(self), dataclasses.asdict(other)
+        return Terms(**{name: max(own[name], raised[name]) for name in own})
 
 
 @dataclass(frozen=True, slots=True)
 class RotationRequest:
-    """An operator's wish for another key to sign, kept until the switch is done.
+    """An operator's request to switch to another key. It stays in the ring until the switch.
 
-    An urgent one does without the publish delay of rule 2: the key that signs is stolen.
+    An urgent request skips the publish delay of rule 2, because the active key is compromised.
     """
 
     requested_at: float
@@ -128,7 +127,7 @@ class RotationRequest:
 
 @dataclass(frozen=True, slots=True)
 class Transition:
-    """One line of history: a key's step to another state; `from_state` is None at its making."""
+    """One line of the history: a change of a key's state. A new record has no `from_state`."""
 
     at: float
     by: str
@@ -140,7 +139,7 @@ class Transition:
 
 @dataclass(frozen=True, slots=True)
 class Act:
-    """Who moves a key, when (Unix seconds) and why: what each transition writes down."""
+    """Who changes a key's state, when (Unix seconds) and why. Each transition records it."""
 
     at: float
     by: str
@@ -152,13 +151,13 @@ class Ring:
     """One region's key pairs, bound to one account and one endpoint.
 
     Attributes:
-        region: the region that the pairs belong to.
-        account_id: the account that they belong to.
-        endpoint: the URL at which IVS is asked; a ring of Local IVS is never taken for one of AWS.
-        deployment: a random ID, made with the ring, that its pairs in IVS are tagged with.
-        terms: the high-water marks that every process keeps to.
+        region: the region that the key pairs belong to.
+        account_id: the AWS account that they belong to.
+        endpoint: the URL of IVS. It keeps a ring of Local IVS apart from a ring of AWS.
+        deployment: a random ID, created with the ring. Its key pairs in IVS are tagged with it.
+        terms: the limits that apply to every process.
         pairs: the records, oldest first.
-        wish: the wish for another key, when there is one.
+        rotation_request: the rotation request that is not yet carried out, if any.
         history: the latest transitions, oldest first.
     """
 
@@ -171,57 +170,57 @@ class Ring:
     rotation_request: RotationRequest | None = None
     history: tuple[Transition, ...] = ()
 
-    # --- Looking
+    # --- Queries
 
     def pair(self, key_id: str) -> KeyPair:
-        """The pair with that ID.
+        """The key pair with that ID.
 
         Raises:
-            KeyNotFound: when the ring has none.
+            KeyNotFound: when the ring has no such key pair.
         """
         for pair in self.pairs:
             if pair.key_id == key_id:
                 return pair
         raise KeyNotFound(
             f"The ring of {self.region} has no key pair {key_id!r}.",
-            hint="`tokensvc keys list` shows those that it has.",
+            hint="Run `tokensvc keys list` to see the key pairs of every region.",
         )
 
     def in_state(self, *states: KeyState) -> tuple[KeyPair, ...]:
-        """The pairs in any of those states, oldest first."""
+        """The key pairs in any of those states, oldest first."""
         return tuple(pair for pair in self.pairs if pair.state in states)
 
     @property
     def active(self) -> KeyPair | None:
-        """The pair that signs, if any."""
+        """The active key pair, if any."""
         return next(iter(self.in_state(KeyState.ACTIVE)), None)
 
     def require_active(self) -> KeyPair:
-        """The pair that signs.
+        """The active key pair.
 
         Raises:
-            NoSigningKey: when none does.
+            NoSigningKey: when no key pair is active.
         """
         if self.active is None:
             raise NoSigningKey(
                 f"No key pair is active in {self.region}.",
-                hint=f"`tokensvc keys reconcile --region {self.region}` brings one there.",
+                hint=f"Run `tokensvc keys reconcile --region {self.region}` to activate one.",
             )
         return self.active
 
     @property
     def standby(self) -> KeyPair | None:
-        """The pair that will sign next: the one that was published first."""
+        """The key pair that will sign next: of the published ones, the one published first."""
         published = [p for p in self.in_state(KeyState.PUBLISHED) if not p.is_compromised]
         return min(published, key=lambda pair: pair.published_at or 0, default=None)
 
-    # --- Wishing
+    # --- Rotation request and terms
 
     def with_rotation_request(self, rotation_request: RotationRequest) -> Ring:
-        """The ring with the wish recorded; an urgent one takes the place of one that waits.
+        """The ring with that rotation request; an urgent request replaces an earlier one.
 
         Raises:
-            RotationRefused: when another wish is still being carried out.
+            RotationRefused: when an earlier request is not finished and this one is not urgent.
         """
         if self.rotation_request is not None and not rotation_request.is_urgent:
             raise RotationRefused(
@@ -232,124 +231,127 @@ class Ring:
         return dataclasses.replace(self, rotation_request=rotation_request)
 
     def with_terms(self, terms: Terms) -> Ring:
-        """The ring with its high-water marks raised to at least those."""
+        """The ring with each limit raised to at least that of `terms`."""
         return dataclasses.replace(self, terms=self.terms.raised_to(terms))
 
-    # --- Moving
+    # --- Transitions
 
     def with_new_pair(self, key_id: str, act: Act) -> Ring:
-        """The ring with a pending pair whose private half is still to be made."""
+        """The ring with a new pending key pair; its private key is not generated yet."""
         return _with_record(self, KeyPair(key_id, KeyState.PENDING, act.at), act)
 
     def with_adopted_pair(
         self, key_id: str, public_key: PublicKey, arn: PlaybackKeyArn, act: Act
     ) -> Ring:
-        """The ring with a published pair that IVS held before the ring knew it."""
+        """The ring with a published key pair that was imported into IVS outside tokensvc."""
         for pair in self.pairs:
             if pair.state is not KeyState.RETIRED and public_key == pair.public_key:
                 raise RotationRefused(
-                    f"That key is in the ring already, as {pair.key_id}.",
-                    hint="`tokensvc keys show` tells its state.",
+                    f"This key is already in the ring of {self.region}, as {pair.key_id}.",
+                    hint=f"Run `tokensvc keys show {pair.key_id}` to see its state.",
                 )
         pair = KeyPair(
             key_id, KeyState.PUBLISHED, act.at, public_key, arn, published_at=act.at, adopted=True
         )
         return _with_record(self, pair, act)
 
-    def made(self, key_id: str, public_key: PublicKey) -> Ring:
-        """The ring after custody has made the pair's private half."""
+    def with_public_key(self, key_id: str, public_key: PublicKey) -> Ring:
+        """The ring after custody has generated the private key of that pending key pair."""
         _require(self, key_id, KeyState.PENDING)
-        return _replaced(self, key_id, public_key=public_key)
+        return _with_changes(self, key_id, public_key=public_key)
 
     def published(self, key_id: str, arn: PlaybackKeyArn, act: Act) -> Ring:
-        """The ring after IVS has taken the pair's public half."""
-        moved = _moved(self, key_id, KeyState.PENDING, KeyState.PUBLISHED, act)
-        return _replaced(moved, key_id, arn=arn, published_at=act.at)
+        """The ring after IVS has imported the public key."""
+        moved = _with_state(self, key_id, KeyState.PENDING, KeyState.PUBLISHED, act)
+        return _with_changes(moved, key_id, arn=arn, published_at=act.at)
 
     def switched_to(self, key_id: str, act: Act) -> Ring:
-        """The ring with that pair signing, the one before it retiring, and the wish granted."""
-        moved = _moved(self, key_id, KeyState.PUBLISHED, KeyState.ACTIVE, act)
-        moved = _replaced(moved, key_id, activated_at=act.at)
+        """The ring with that key pair active, the previous one retiring, and the request done."""
+        moved = _with_state(self, key_id, KeyState.PUBLISHED, KeyState.ACTIVE, act)
+        moved = _with_changes(moved, key_id, activated_at=act.at)
         if (predecessor := self.active) is not None:
-            moved = _moved(moved, predecessor.key_id, KeyState.ACTIVE, KeyState.RETIRING, act)
+            moved = _with_state(moved, predecessor.key_id, KeyState.ACTIVE, KeyState.RETIRING, act)
         return dataclasses.replace(moved, rotation_request=None)
 
     def signing_ended(self, key_id: str, at: float) -> Ring:
-        """The ring with the moment after which no fresh view lets that retiring pair sign."""
+        """The ring with that key pair's end of signing, a time after the saved switch (rule 4)."""
         _require(self, key_id, KeyState.RETIRING)
-        return _replaced(self, key_id, signing_ended_at=at)
+        return _with_changes(self, key_id, signing_ended_at=at)
 
     def delete_intended(self, key_id: str, at: float) -> Ring:
-        """The ring with the decision written down that the pair shall leave IVS."""
+        """The ring with the decision recorded to delete that key pair from IVS."""
         _require(self, key_id, KeyState.RETIRING)
-        return _replaced(self, key_id, delete_intended_at=at)
+        return _with_changes(self, key_id, delete_intended_at=at)
 
     def compromised(self, key_ids: Iterable[str], act: Act) -> Ring:
-        """The ring with those pairs declared stolen (rule 10); retired ones stay as they are."""
+        """The ring with those key pairs marked compromised (rule 10); retired ones don't change."""
         ring = self
         for key_id in key_ids:
             pair = ring.pair(key_id)
             if pair.state is not KeyState.RETIRED and not pair.is_compromised:
                 line = Transition(act.at, act.by, key_id, pair.state, pair.state, act.why)
-                ring = _noted(_replaced(ring, key_id, compromised_at=act.at), line)
+                ring = _with_transition(_with_changes(ring, key_id, compromised_at=act.at), line)
         return ring
 
     def stopped(self, key_id: str, act: Act) -> Ring:
-        """The ring with that pair signing no more and none in its place: its region is left.
+        """The ring with that key pair retiring and none active: its region is decommissioned.
 
-        A wish for another key goes with it, lest it be granted when the region comes back.
+        A rotation request is removed, so that it can't run if the region is added again.
         """
-        moved = _moved(self, key_id, KeyState.ACTIVE, KeyState.RETIRING, act)
+        moved = _with_state(self, key_id, KeyState.ACTIVE, KeyState.RETIRING, act)
         return dataclasses.replace(moved, rotation_request=None)
 
     def withdrawn(self, key_id: str, act: Act) -> Ring:
-        """The ring with that pair on its way out of IVS without a drain.
+        """The ring with the decision recorded to delete that key pair from IVS without a drain.
 
-        A stolen one gets none (rule 10), and one that never signed has nothing to wait for.
+        A compromised key pair gets no drain (rule 10). A key pair that never signed needs none.
         """
         pair = self.pair(key_id)
         if pair.activated_at is not None and not pair.is_compromised:
-            raise RotationRefused(f"{key_id} was not declared stolen: it leaves after a drain.")
-        moved = _moved(self, key_id, pair.state, KeyState.RETIRING, act)
-        return _replaced(moved, key_id, delete_intended_at=act.at)
+            raise RotationRefused(
+                f"Key pair {key_id} must drain: it has signed tokens and is not compromised.",
+                hint="Run `tokensvc keys reconcile` after the drain to delete it from IVS.",
+            )
+        moved = _with_state(self, key_id, pair.state, KeyState.RETIRING, act)
+        return _with_changes(moved, key_id, delete_intended_at=act.at)
 
     def retired(self, key_id: str, act: Act) -> Ring:
-        """The ring after IVS was seen to hold the pair no more."""
-        moved = _moved(self, key_id, KeyState.RETIRING, KeyState.RETIRED, act)
-        return _replaced(moved, key_id, deleted_at=act.at)
+        """The ring after IVS was seen without that key pair."""
+        moved = _with_state(self, key_id, KeyState.RETIRING, KeyState.RETIRED, act)
+        return _with_changes(moved, key_id, deleted_at=act.at)
 
     def destroyed(self, key_id: str, on: float) -> Ring:
-        """The ring after custody has made the private half unusable; it is gone at `on`.
+        """The ring after custody has made the private key unusable; it is permanently gone at `on`.
 
-        Rule 8: after IVS let the pair go, and a stolen one's at once.
+        Rule 8: after IVS has confirmed the delete, or at once for a compromised key pair.
         """
         if not self.pair(key_id).is_compromised:
             _require(self, key_id, KeyState.RETIRED)
-        return _trimmed(_replaced(self, key_id, destroyed_on=on))
+        return _without_oldest_retired(_with_changes(self, key_id, destroyed_on=on))
 
 
 def broken_invariants(ring: Ring) -> tuple[str, ...]:
-    """What can't be true of a ring, each as a sentence; looked at at each save and load."""
+    """A sentence for each invariant that the ring breaks. Checked at each save and load."""
     return tuple(_invariants(ring))
 
 
 def _invariants(ring: Ring) -> Iterable[str]:
     ids = [pair.key_id for pair in ring.pairs]
-    if len(ids) != len(set(ids)):
-        yield "Two key pairs have the same ID."
+    for key_id in sorted({key_id for key_id in ids if ids.count(key_id) > 1}):
+        yield f"More than one key pair has the ID {key_id}."
     if (active := len(ring.in_state(KeyState.ACTIVE))) > 1:
-        yield f"{active} key pairs are active, and only one may be (rule 1)."
+        yield f"{active} key pairs are active, but at most one may be active (rule 1)."
     for pair in ring.pairs:
-        known = pair.public_key is not None and pair.arn is not None
-        may_be_unknown = pair.state is KeyState.PENDING or pair.delete_intended_at is not None
-        if not known and not may_be_unknown:
-            yield f"{pair.key_id} is {pair.state} without a public half and an ARN."
+        is_imported = pair.public_key is not None and pair.arn is not None
+        may_be_incomplete = pair.state is KeyState.PENDING or pair.delete_intended_at is not None
+        if not is_imported and not may_be_incomplete:
+            yield f"{pair.key_id} is {pair.state} but has no public key or no ARN."
         if pair.arn and (pair.arn.region, pair.arn.account_id) != (ring.region, ring.account_id):
-            yield f"{pair.key_id} is of another account or region: {pair.arn}."
+            yield f"{pair.key_id} belongs to another account or region: {pair.arn}."
         has_signed = pair.activated_at is not None or pair.state is KeyState.ACTIVE
         drained = pair.signing_ended_at is not None or pair.is_compromised or not has_signed
         if pair.delete_intended_at is not None and not drained:
-            yield f"{pair.key_id} is to be deleted without a recorded end of signing (rule 4)."
+            yield f"{pair.key_id} is to be deleted, but its end of signing is missing (rule 4)."
 
 
 def _require(ring: Ring, key_id: str, state: KeyState) -> KeyPair:
@@ -357,12 +359,12 @@ def _require(ring: Ring, key_id: str, state: KeyState) -> KeyPair:
     if pair.state is not state:
         raise RotationRefused(
             f"Key pair {key_id} is {pair.state}, not {state}.",
-            hint="`tokensvc keys list` shows the state of each.",
+            hint="Run `tokensvc keys list` to see the state of each key pair.",
         )
     return pair
 
 
-def _replaced(ring: Ring, key_id: str, **changes: Any) -> Ring:
+def _with_changes(ring: Ring, key_id: str, **changes: Any) -> Ring:
     pairs = tuple(
         dataclasses.replace(pair, **changes) if pair.key_id == key_id else pair
         for pair in ring.pairs
@@ -370,28 +372,28 @@ def _replaced(ring: Ring, key_id: str, **changes: Any) -> Ring:
     return dataclasses.replace(ring, pairs=pairs)
 
 
-def _moved(ring: Ring, key_id: str, from_state: KeyState, to_state: KeyState, act: Act) -> Ring:
-    _require(ring, key_id, from_state)
-    line = Transition(act.at, act.by, key_id, from_state, to_state, act.why)
-    return _noted(_replaced(ring, key_id, state=to_state), line)
+def _with_state(ring: Ring, key_id: str, before: KeyState, after: KeyState, act: Act) -> Ring:
+    _require(ring, key_id, before)
+    line = Transition(act.at, act.by, key_id, before, after, act.why)
+    return _with_transition(_with_changes(ring, key_id, state=after), line)
 
 
 def _with_record(ring: Ring, pair: KeyPair, act: Act) -> Ring:
     if any(pair.key_id == other.key_id for other in ring.pairs):
         raise RotationRefused(
-            f"The ring has a key pair {pair.key_id} already.",
-            hint="A retired one does not come back: make another with `tokensvc keys generate`.",
+            f"The ring of {ring.region} already has a key pair {pair.key_id}.",
+            hint="Run `tokensvc keys generate` to create a new one: a key ID is never reused.",
         )
     line = Transition(act.at, act.by, pair.key_id, None, pair.state, act.why)
-    return _noted(dataclasses.replace(ring, pairs=(*ring.pairs, pair)), line)
+    return _with_transition(dataclasses.replace(ring, pairs=(*ring.pairs, pair)), line)
 
 
-def _noted(ring: Ring, line: Transition) -> Ring:
-    return dataclasses.replace(ring, history=(*ring.history, line)[-TRANSITIONS_KEPT:])
+def _with_transition(ring: Ring, line: Transition) -> Ring:
+    return dataclasses.replace(ring, history=(*ring.history, line)[-MAX_TRANSITIONS:])
 
 
-def _trimmed(ring: Ring) -> Ring:
+def _without_oldest_retired(ring: Ring) -> Ring:
     done = [pair for pair in ring.in_state(KeyState.RETIRED) if pair.destroyed_on is not None]
-    dropped = {pair.key_id for pair in done[:-RETIRED_PAIRS_KEPT]}
+    dropped = {pair.key_id for pair in done[:-MAX_RETIRED_PAIRS]}
     kept = tuple(pair for pair in ring.pairs if pair.key_id not in dropped)
     return dataclasses.replace(ring, pairs=kept)

@@ -1,6 +1,7 @@
-"""Whose a key pair in IVS is: ours means recorded in the ring with the same fingerprint (rule 5).
+"""The owner of each key pair in IVS: ours means recorded in the ring, same fingerprint (rule 5).
 
-The tag of a deployment only helps to find: a tagged pair without a record is named to a person.
+The deployment tag only helps to find key pairs. A key pair with our tag and no record is reported
+to the operator and never deleted.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ _DESCRIPTIONS = {
 
 
 def owner_of(ring: Ring | None, held: HeldKeyPair) -> Owner:
-    """Whose that pair is, as far as this ring tells; None is a region that has no ring yet."""
+    """The owner of a key pair in IVS. `ring` is None for a region that has no ring yet."""
     if ring is not None and record_of(ring, held) is not None:
         return Owner.OURS
     match held.tags.get(DEPLOYMENT_TAG):
@@ -43,13 +44,13 @@ def owner_of(ring: Ring | None, held: HeldKeyPair) -> Owner:
             return Owner.OTHER_DEPLOYMENT
 
 
-def held_by(owner: Owner, ring: Ring, held: Sequence[HeldKeyPair]) -> Sequence[HeldKeyPair]:
-    """Those of the pairs that are that owner's."""
+def pairs_owned_by(owner: Owner, ring: Ring, held: Sequence[HeldKeyPair]) -> Sequence[HeldKeyPair]:
+    """The key pairs of `held` that belong to that owner."""
     return [one for one in held if owner_of(ring, one) is owner]
 
 
 def record_of(ring: Ring, held: HeldKeyPair) -> KeyPair | None:
-    """The ring's record of that pair, None when it has none."""
+    """The ring's record of a key pair in IVS, or None when the ring has no such record."""
     for pair in ring.pairs:
         if pair.public_key is not None and pair.public_key.fingerprint == held.fingerprint:
             return pair
@@ -57,33 +58,35 @@ def record_of(ring: Ring, held: HeldKeyPair) -> KeyPair | None:
 
 
 def is_held(pair: KeyPair, held: Sequence[HeldKeyPair]) -> bool:
-    """Whether one of those pairs has the fingerprint of ours."""
+    """Whether one of the key pairs in IVS has the fingerprint of that record."""
     fingerprint = pair.public_key and pair.public_key.fingerprint
     return any(one.fingerprint == fingerprint for one in held)
 
 
 def slot_listing(ring: Ring, held_by_ivs: Sequence[HeldKeyPair]) -> str:
-    """The pairs that IVS holds, a line each: whose it is, and the call that would free its slot."""
-    return "\n".join(_seat(ring, held) for held in held_by_ivs)
+    """The key pairs that occupy the slots of IVS: a line each, with its owner.
+
+    Where tokensvc can't delete the key pair itself, the line ends with the command that does.
+    """
+    return "\n".join(_slot_line(ring, held) for held in held_by_ivs)
 
 
-def freeing_call(held: HeldKeyPair) -> str:
-    """The command of AWS's own tool that deletes the pair."""
+def delete_command(held: HeldKeyPair) -> str:
+    """The AWS CLI command that deletes the key pair from IVS."""
     return f"aws ivs delete-playback-key-pair --region {held.arn.region} --arn {held.arn}"
 
 
-def _seat(ring: Ring, held: HeldKeyPair) -> str:
+def _slot_line(ring: Ring, held: HeldKeyPair) -> str:
     if (pair := record_of(ring, held)) is not None:
-        seat = f"{held.arn} is ours: {pair.key_id}, {pair.state}"
+        line = f"{held.arn} is key pair {pair.key_id} of this ring: {pair.state}"
         if pair.state is not KeyState.RETIRED:
-            return f"{seat} (made {rfc3339(pair.created_at)})."
-        # A command that slept through the key's retirement imported it once more.
-        return f"{seat}, and in IVS again; nothing signs with it: {freeing_call(held)}"
-    whose = _DESCRIPTIONS[owner_of(ring, held)]
+            return f"{line}, created {rfc3339(pair.created_at)}."
+        # A command that was suspended while the key was retired has imported it again.
+        return f"{line}, but in IVS again. Nothing signs with it. Delete it: {delete_command(held)}"
+    owner = _DESCRIPTIONS[owner_of(ring, held)]
     if deployment := held.tags.get(DEPLOYMENT_TAG):
-        whose = f"{whose} ({deployment})"
+        owner = f"{owner} ({deployment})"
     return (
-        f"{held.arn} ({held.name or 'no name'}, IVS tells no age) is {whose}; when nothing signs "
-        "with it: "
-        f"{freeing_call(held)}"
+        f"{held.arn} (name: {held.name or 'none'}; IVS reports no age) is {owner}. If nothing "
+        f"signs with it, delete it: {delete_command(held)}"
     )

@@ -1,7 +1,7 @@
-"""What a rotation would do, and when, without doing any of it.
+"""The plan of a rotation: every step that it would take, and when. Nothing is done or saved.
 
-The same rules and the same steps are used, on a ring that only this module sees, with a custody and
-an IVS that exist only in it: every effect succeeds at once, and every wait ends when it says.
+A plan uses the real rules and steps, with a simulated custody, IVS and clock. Every effect succeeds
+immediately, and every wait ends at its time.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _BY = "plan"
 
 @dataclass(frozen=True, slots=True)
 class PlannedStep:
-    """A step, when it would be taken (Unix seconds), and how many slots IVS would then hold."""
+    """A step, when it would run (Unix seconds), and how many slots would then be occupied."""
 
     at: float
     step: Step
@@ -34,10 +34,10 @@ class PlannedStep:
 def plan(
     ring: Ring, held_by_ivs: Sequence[HeldKeyPair], now: float, *, keep_standby: bool = True
 ) -> Iterator[PlannedStep]:
-    """Every step from here until nothing is left to do, in order; new keys have made-up IDs.
+    """Every step until nothing is left to do, in order. New keys have invented IDs.
 
     Raises:
-        RotationRefused: when going on would take a decision that only a person can make.
+        RotationRefused: when a step needs a decision by the operator.
     """
     clock = _Clock(now)
     ivs = _Ivs(ring, list(held_by_ivs))
@@ -49,7 +49,7 @@ def plan(
             case WaitUntil(at=at):
                 clock.time = at
             case Step(Action.SWITCH) as step:
-                # The checks before a switch need the private half, which a plan never touches.
+                # The checks before a switch need the private key, which a plan never loads.
                 ring = ring.switched_to(step.key_id, steps.act(_BY))
                 yield PlannedStep(clock.now(), step, len(ivs.pairs))
             case Step() as step:
@@ -91,7 +91,7 @@ class _Ivs:
         for pair in self.pairs:
             if pair.arn == arn:
                 return pair
-        raise NotFound(f"IVS holds no {arn}.")
+        raise NotFound(f"The simulated IVS holds no key pair {arn}.")
 
     def delete(self, arn: PlaybackKeyArn) -> None:
         self.pairs = [pair for pair in self.pairs if pair.arn != arn]
@@ -101,7 +101,7 @@ class _Ivs:
 class _Custody:
     clock: _Clock
 
-    def create(self, key_id: str) -> PublicKey:  # noqa: ARG002 # One key is as good as another.
+    def create(self, key_id: str) -> PublicKey:  # noqa: ARG002 # Any key will do.
         return LocalSigner.generate().public_key
 
     def adopt(self, key_id: str, private_key: ec.EllipticCurvePrivateKey) -> PublicKey:
@@ -113,9 +113,9 @@ class _Custody:
     def key_ids(self) -> Collection[str]:
         return ()
 
-    def destroy(self, key_id: str, *, compromised: bool) -> float:  # noqa: ARG002 # There is none.
+    def destroy(self, key_id: str, *, compromised: bool) -> float:  # noqa: ARG002 # Nothing exists.
         return self.clock.time
 
 
 def _no_private_key(key_id: str, _: object) -> CustodyUnavailable:
-    return CustodyUnavailable(f"A plan has no private half of {key_id}.")
+    return CustodyUnavailable(f"A plan has no private key of {key_id}.")

@@ -1,7 +1,8 @@
-"""The loop that acts on a ring: observe, ask for the next step, do it, save.
+"""The rotator: carries out an operator's requests and every step that is due in one region.
 
-An operator's wishes come in here too. Everything is saved by compare-and-set (rule 7), so that of
-two rotators one wins and the other says so.
+Reconciling is a loop: read the ring and the key pairs in IVS, determine the next step, do it, save.
+Every save is compare-and-set: if two rotators save at once, one wins and the other gets
+`StateConflict` (rule 7).
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from tokensvc.arns import PlaybackKeyArn, Region
 from tokensvc.errors import InvalidKeyMaterial, NotFound, RotationRefused
 from tokensvc.ivs.model import HeldKeyPair
 from tokensvc.keyring.model import (
-    MOST_PAIRS_IN_IVS,
+    MAX_PAIRS_IN_IVS,
     KeyPair,
     KeyState,
     Ring,
@@ -36,13 +37,13 @@ from tokensvc.keyring.rotation import (
     step_without_ivs,
 )
 from tokensvc.keyring.steps import Steps
-from tokensvc.keyring.store import RingStore, StoredRing, another_was_faster
+from tokensvc.keyring.store import RingStore, StoredRing, ring_conflict
 from tokensvc.p384 import PublicKey
 
 
 @dataclass(frozen=True, slots=True)
 class Binding:
-    """What a ring is bound to for ever: region, account, and the URL at which IVS is asked."""
+    """What a ring is permanently bound to: region, account, and the URL of IVS."""
 
     region: Region
     account_id: str
@@ -50,18 +51,18 @@ class Binding:
 
 
 def binding_refusal(ring: Ring, binding: Binding) -> str:
-    """Why a program so bound may not touch the ring, or "" when it may."""
+    """Why a process with that binding may not use the ring, or "" when it may."""
     bound = Binding(ring.region, ring.account_id, ring.endpoint)
     if bound == binding:
         return ""
     return (
-        f"The ring of {ring.region} belongs to account {bound.account_id} at {bound.endpoint}, and "
-        f"this program asks account {binding.account_id} at {binding.endpoint}."
+        f"The ring of {ring.region} is bound to account {bound.account_id} at {bound.endpoint}, "
+        f"but this process is configured for account {binding.account_id} at {binding.endpoint}."
     )
 
 
 class Rotator:
-    """One region's rotations; made by a command or a job, never by a web worker (rule 11)."""
+    """One region's rotations. Created by a command or a job, never by a web worker (rule 11)."""
 
     def __init__(
         self,
@@ -78,12 +79,12 @@ class Rotator:
         self._binding = binding
         self._terms = terms
         self._keep_standby = keep_standby
-        self._winding_down = decommissioning
+        self._decommissioning = decommissioning
 
-    # --- What an operator asks for
+    # --- Operator requests
 
     def ring(self) -> Ring:
-        """The region's ring, made on first use, its marks raised to the settings' (rule 4).
+        """The region's ring, created on first use, with its limits raised to the settings (rule 4).
 
         Raises:
             RotationRefused: when the stored ring is bound to another account or endpoint.
@@ -91,32 +92,40 @@ class Rotator:
         return self._load().ring
 
     def generate(self, why: str) -> KeyPair:
-        """A fresh pending pair, its private half in custody and nothing yet in IVS.
+        """A new pending key pair: its private key is in custody, and IVS has nothing yet.
 
         Raises:
-            RotationRefused: when the ring already has as many pairs as IVS takes.
+            RotationRefused: when the ring already has as many key pairs as IVS can hold.
         """
         self._require_configured()
         stored = self._load()
-        alive = [pair for pair in stored.ring.pairs if pair.state is not KeyState.RETIRED]
-        if len(alive) >= MOST_PAIRS_IN_IVS:
-            states = ", ".join(f"{pair.key_id} is {pair.state}" for pair in alive)
+        in_use = [pair for pair in stored.ring.pairs if pair.state is not KeyState.RETIRED]
+        if len(in_use) >= MAX_PAIRS_IN_IVS:
+            states = ", ".join(f"{pair.key_id} is {pair.state}" for pair in in_use)
             raise RotationRefused(
-                f"The ring has {len(alive)} key pairs, as many as IVS takes: {states}.",
-                hint="`tokensvc keys rotate` turns to one that waits, and"
-                " `tokensvc keys reconcile` removes a retiring one in its time.",
+                f"The ring of {stored.ring.region} already has {len(in_use)} key pairs, the "
+                f"maximum that IVS can hold: {states}.",
+                hint="Run `tokensvc keys rotate` to switch to an existing key pair. "
+                "`tokensvc keys reconcile` deletes a retiring one after its drain.",
             )
         stored = self._do(stored, Step(Action.NEW_PAIR), why)
         key_id = stored.ring.pairs[-1].key_id
         return self._do(stored, Step(Action.MAKE, key_id), why).ring.pair(key_id)
 
     def import_pair(self, key_id: str, why: str) -> KeyPair:
-        """That pending pair, published: its public half is in IVS."""
+        """That key pair after its public key was imported into IVS.
+
+        Raises:
+            RotationRefused: when the key pair is not pending.
+        """
         self._require_configured()
         stored = self._load()
         pair = stored.ring.pair(key_id)
         if pair.state is not KeyState.PENDING:
-            raise RotationRefused(f"{key_id} is {pair.state}: IVS has had its public half already.")
+            raise RotationRefused(
+                f"Key pair {key_id} is {pair.state}: its public key was already imported into IVS.",
+                hint="Run `tokensvc keys list` to see the state of each key pair.",
+            )
         if pair.public_key is None:
             stored = self._do(stored, Step(Action.MAKE, key_id), why)
         return self._do(stored, Step(Action.IMPORT, key_id), why).ring.pair(key_id)
@@ -129,36 +138,38 @@ class Rotator:
         *,
         longest_ttl_seconds: int = 0,
     ) -> KeyPair:
-        """A published pair from a private half made elsewhere, whose public half IVS holds.
+        """A published key pair from an existing private key whose public key IVS already holds.
 
         Args:
-            private_key: the private half.
-            arn: the pair in IVS that it belongs to.
+            private_key: the private key.
+            arn: the key pair in IVS that it belongs to.
             why: the reason, for the history.
-            longest_ttl_seconds: the longest life of the tokens that were signed with it elsewhere;
-                the ring's mark is raised to it, so that they too outlive a rotation (rule 4).
+            longest_ttl_seconds: the longest lifetime of the tokens that another program signed with
+                it. The ring's limit is raised to it: a rotation then waits for these tokens too
+                (rule 4).
 
         Raises:
-            RotationRefused: when IVS holds no such pair, it is of another account or region, or it
-                is in the ring already.
-            InvalidKeyMaterial: when IVS's fingerprint is another key's.
+            RotationRefused: when IVS holds no such key pair, it belongs to another account or
+                region, or the ring already has it.
+            InvalidKeyMaterial: when IVS has another fingerprint for it.
         """
         public_key = PublicKey.of(private_key.public_key())
         self._require_configured()
-        self._require_here(arn)
+        self._require_own_account_and_region(arn)
         try:
             held = self._steps.key_pairs.get(arn)
         except NotFound as exc:
             raise RotationRefused(
-                f"IVS holds no key pair {arn}.", hint="`tokensvc keys list` shows what it holds."
+                f"IVS holds no key pair {arn}.",
+                hint="Run `tokensvc keys list` to see the key pairs that IVS holds.",
             ) from exc
         if held.fingerprint != public_key.fingerprint:
             raise InvalidKeyMaterial(
-                f"The private key's public half has the fingerprint {public_key.fingerprint}, "
-                f"and {arn} has {held.fingerprint}.",
-                hint="Give the private key that this pair was imported from.",
+                f"The private key does not belong to {arn}: its public key has the fingerprint "
+                f"{public_key.fingerprint}, and IVS has {held.fingerprint}.",
+                hint="Pass the private key whose public key was imported as this key pair.",
             )
-        # The ID follows from the key, so that adopting again after a crash finds the same half.
+        # The ID is derived from the key, so that a retry after a crash finds the same private key.
         key_id = f"a{hashlib.sha256(public_key.spki_der).hexdigest()[:12]}"
         stored = self._load()
         ring = stored.ring.with_adopted_pair(key_id, public_key, arn, self._steps.act(why))
@@ -168,50 +179,52 @@ class Rotator:
         return self._store.save(ring, replacing=stored.version).ring.pair(key_id)
 
     def request_rotation(self, reason: str, *, force: bool = False) -> Ring:
-        """The ring with the wish recorded that another key sign; `reconcile` carries it out.
+        """The ring with a rotation request recorded; `reconcile` carries it out.
 
-        `force` rotates during a drain too, with the standby that there is (rule 9).
+        `force` allows a rotation during a drain; it uses the existing standby (rule 9).
 
         Raises:
-            RotationRefused: while an earlier switch is still draining, or another wish stands.
+            RotationRefused: when a key is still draining, or a rotation is already in progress.
         """
         stored = self._load()
-        with_rotation_request = self._wished(stored.ring, reason, force=force)
-        return self._store.save(with_rotation_request, replacing=stored.version).ring
+        requested = self._with_rotation_request(stored.ring, reason, force=force)
+        return self._store.save(requested, replacing=stored.version).ring
 
     def plan_rotation(self, *, force: bool = False) -> Sequence[PlannedStep]:
-        """Every step of a rotation that would begin now, with its time; nothing is done or saved.
+        """Every step of a rotation that would start now, with its time; nothing is done or saved.
 
         Raises:
-            RotationRefused: when it would be refused.
+            RotationRefused: when the rotation would be refused.
         """
         stored = self._store.load()
-        ring = self._bound(self._new_ring() if stored is None else stored.ring)
-        with_rotation_request = self._wished(ring, "plan", force=force)
-        held, now = self._held(), self._steps.clock.now()
-        return tuple(plan(with_rotation_request, held, now, keep_standby=self._keep_standby))
+        ring = self._with_settings(self._new_ring() if stored is None else stored.ring)
+        requested = self._with_rotation_request(ring, "plan", force=force)
+        held, now = self._list_held(), self._steps.clock.now()
+        return tuple(plan(requested, held, now, keep_standby=self._keep_standby))
 
-    def _wished(self, ring: Ring, reason: str, *, force: bool) -> Ring:
+    def _with_rotation_request(self, ring: Ring, reason: str, *, force: bool) -> Ring:
         self._require_configured()
         now = self._steps.clock.now()
         refusal = rotation_refusal(ring, now)
         if refusal and not force:
             raise RotationRefused(
-                f"The last rotation of {self._binding.region} is not over. {refusal}",
-                hint="Rotate again after that, or with --force, which spends the standby.",
+                f"The last rotation of {self._binding.region} is not finished. {refusal}",
+                hint="Run `tokensvc keys rotate` again after that. `tokensvc keys rotate --force` "
+                "rotates now and uses the standby.",
             )
         if refusal and ring.standby is None:
             raise RotationRefused(
-                f"There is no standby to rotate to in {self._binding.region}. {refusal}",
-                hint="Wait for that: then there is a slot for the next key pair.",
+                f"{self._binding.region} has no standby to rotate to. {refusal}",
+                hint="Run `tokensvc keys rotate` again after that. A slot is then free for the "
+                "next key pair.",
             )
         return ring.with_rotation_request(RotationRequest(now, self._steps.by, reason))
 
     def revoke(self, key_ids: Collection[str], reason: str) -> Ring:
-        """The ring with those pairs declared stolen (rule 10); `reconcile` gets rid of them.
+        """The ring with those key pairs marked compromised (rule 10); `reconcile` removes them.
 
         Raises:
-            KeyNotFound: when the ring has none of that ID; nothing was declared.
+            KeyNotFound: when the ring has no key pair with one of those IDs. Nothing was changed.
         """
         stored = self._load()
         act = self._steps.act(reason)
@@ -223,19 +236,19 @@ class Rotator:
         return self._store.save(ring, replacing=stored.version).ring
 
     def reconcile(self, on_step: Callable[[Step], None]) -> WaitUntil | Done:
-        """Until when to wait, or that nothing is left, after every step that is allowed now.
+        """Do every step that is allowed now. Returns the time until which to wait, or `Done`.
 
         `on_step` is called before each step, for progress.
 
         Raises:
-            RotationRefused: when going on takes a person's decision; it names the way out.
-            StateConflict: when another rotator was faster; run it again.
-            IvsUnavailable, CustodyUnavailable, StateUnavailable: run it again later.
+            RotationRefused: when the operator must decide before anything else is done.
+            StateConflict: when another rotator saved first. Call it again.
+            IvsUnavailable, CustodyUnavailable, StateUnavailable: call it again later.
         """
         stored = self._load()
         while (step := step_without_ivs(stored.ring)) is not None:
             on_step(step)
-            stored = self._do(stored, step, _why(stored.ring))
+            stored = self._do(stored, step, _reason(stored.ring))
         stored, held = self._observe()
         while True:
             upcoming = next_step(
@@ -243,44 +256,44 @@ class Rotator:
                 held,
                 self._steps.clock.now(),
                 keep_standby=self._keep_standby,
-                decommissioning=self._winding_down,
+                decommissioning=self._decommissioning,
             )
             if not isinstance(upcoming, Step):
                 return upcoming
             on_step(upcoming)
-            stored = self._do(stored, upcoming, _why(stored.ring))
+            stored = self._do(stored, upcoming, _reason(stored.ring))
             if upcoming.action in (Action.IMPORT, Action.DELETE):
                 stored, held = self._observe()
 
-    # --- What all of it stands on
+    # --- Shared by all of the above
 
     def _do(self, stored: StoredRing, step: Step, why: str) -> StoredRing:
         return self._store.save(self._steps.do(stored.ring, step, why), replacing=stored.version)
 
     def _observe(self) -> tuple[StoredRing, Sequence[HeldKeyPair]]:
-        """The ring, and what IVS held while that was the ring.
+        """The ring and the key pairs in IVS, read while the ring didn't change.
 
         Raises:
-            StateConflict: when another rotator saved meanwhile, so that the two may not fit.
+            StateConflict: when another rotator saved meanwhile, so that the two may not match.
         """
         stored = self._load()
-        held = self._held()
+        held = self._list_held()
         if self._load().version != stored.version:
-            raise another_was_faster(self._binding.region)
+            raise ring_conflict(self._binding.region)
         return stored, held
 
-    def _held(self) -> Sequence[HeldKeyPair]:
-        """Every pair that IVS holds; with another account's credentials that tells nothing here."""
+    def _list_held(self) -> Sequence[HeldKeyPair]:
+        """Every key pair that IVS holds; refused when the credentials are another account's."""
         held = self._steps.key_pairs.held()
         for one in held:
-            self._require_here(one.arn)
+            self._require_own_account_and_region(one.arn)
         return held
 
     def _load(self) -> StoredRing:
         stored = self._store.load()
         if stored is None:
             return self._store.save(self._new_ring())
-        raised = self._bound(stored.ring)
+        raised = self._with_settings(stored.ring)
         if raised == stored.ring:
             return stored
         return self._store.save(raised, replacing=stored.version)
@@ -294,31 +307,32 @@ class Rotator:
             terms=self._terms,
         )
 
-    def _bound(self, ring: Ring) -> Ring:
-        """The ring with its marks raised to the settings', if it is the one of our binding."""
+    def _with_settings(self, ring: Ring) -> Ring:
+        """The ring with its limits raised to the settings; refused when it has another binding."""
         if refusal := binding_refusal(ring, self._binding):
             raise RotationRefused(
                 refusal,
-                hint="Use the settings and the AWS environment that the ring was made with.",
+                hint="Use the settings and AWS environment that the ring was created with.",
             )
         return ring.with_terms(self._terms)
 
     def _require_configured(self) -> None:
-        if self._winding_down:
+        if self._decommissioning:
             raise RotationRefused(
-                f"{self._binding.region} is not among the configured regions: its key pairs only "
-                "drain and go.",
-                hint="Add it to ivs.regions to keep it; `tokensvc keys reconcile --region "
-                f"{self._binding.region}` goes on with leaving it.",
+                f"{self._binding.region} is not a configured region. It is being decommissioned: "
+                "no key pair is added, and the existing ones are removed after their drain.",
+                hint="Add the region to ivs.regions to keep it. To continue removing it, run "
+                f"`tokensvc keys reconcile --region {self._binding.region}`.",
             )
 
-    def _require_here(self, arn: PlaybackKeyArn) -> None:
+    def _require_own_account_and_region(self, arn: PlaybackKeyArn) -> None:
         if (arn.region, arn.account_id) != (self._binding.region, self._binding.account_id):
             raise RotationRefused(
-                f"{arn} is not of account {self._binding.account_id} in {self._binding.region}.",
-                hint="Check `account_id` in the settings, the AWS credentials, and --region.",
+                f"{arn} does not belong to account {self._binding.account_id} in "
+                f"{self._binding.region}.",
+                hint="Check the setting ivs.account_id, the AWS credentials and --region.",
             )
 
 
-def _why(ring: Ring) -> str:
+def _reason(ring: Ring) -> str:
     return ring.rotation_request.reason if ring.rotation_request is not None else "reconcile"

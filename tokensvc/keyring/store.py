@@ -1,4 +1,4 @@
-"""A ring's document in state: read with suspicion, saved by compare-and-set (rule 7)."""
+"""The stored document of a ring: validated when it is read, saved by compare-and-set (rule 7)."""
 
 from __future__ import annotations
 
@@ -34,25 +34,25 @@ SCHEMA_VERSION = 1
 
 @dataclass(frozen=True, slots=True)
 class StoredRing:
-    """A ring as it was read or saved, with the version that a replacing save must name."""
+    """A ring as it was read or saved, and its version, which the next save must name."""
 
     ring: Ring
     version: int
 
 
 class RingStore:
-    """Loads and saves one region's ring."""
+    """Loads and saves the ring of one region."""
 
     def __init__(self, state: State, region: Region) -> None:
         self._state = state
         self._name = document_name(region)
 
     def load(self) -> StoredRing | None:
-        """The ring, or None when the region has none yet.
+        """The ring, or None when the region has no ring yet.
 
         Raises:
             StateUnavailable: when the state can't be read now.
-            StateDamaged: when the document is not a ring that this program can read.
+            StateDamaged: when the document is not a ring that this release can read.
         """
         document = self._state.load(self._name)
         if document is None:
@@ -60,12 +60,12 @@ class RingStore:
         return StoredRing(decode_ring(document), document.version)
 
     def save(self, ring: Ring, *, replacing: int = NEW) -> StoredRing:
-        """The ring as saved in the place of that version.
+        """Save the ring if the stored version is still `replacing`. Returns the saved ring.
 
         Raises:
-            StateConflict: when another rotator was faster; nothing was written.
+            StateConflict: when another rotator saved first. Nothing was written.
             StateUnavailable: when the state can't be written now.
-            InvariantBroken: when the ring breaks an invariant, which is a bug; nothing was written.
+            InvariantBroken: when the ring breaks an invariant: a bug. Nothing was written.
         """
         if broken := broken_invariants(ring):
             raise InvariantBroken(
@@ -77,63 +77,64 @@ class RingStore:
         try:
             version = self._state.save(self._name, encode_ring(ring), replacing=replacing)
         except StateConflict as exc:
-            raise another_was_faster(ring.region) from exc
+            raise ring_conflict(ring.region) from exc
         return StoredRing(ring, version)
 
 
 def document_name(region: Region) -> str:
-    """The name of that region's ring in state."""
+    """The name of that region's document in the state."""
     return f"ring:{region}"
 
 
-def another_was_faster(region: Region) -> StateConflict:
-    """What the loser of two rotators says (rule 7)."""
+def ring_conflict(region: Region) -> StateConflict:
+    """The error of the rotator that lost a compare-and-set (rule 7)."""
     return StateConflict(
-        f"Another process moved the ring of {region} on just now.",
-        hint="`tokensvc keys list` shows what it did. Then run the same command again.",
+        f"Another process changed the ring of {region} at the same time.",
+        hint="Run `tokensvc keys list` to see what it did, then run the same command again.",
     )
 
 
-def no_ring_yet(region: Region) -> NoSigningKey:
-    """What is said where a region's ring is needed and was never saved."""
+def ring_missing(region: Region) -> NoSigningKey:
+    """The error when a region has no ring yet."""
     return NoSigningKey(
-        f"There is no key pair of {region} yet.",
-        hint=f"`tokensvc keys reconcile --region {region}` makes the first one.",
+        f"{region} has no key pair yet.",
+        hint=f"Run `tokensvc keys reconcile --region {region}` to create the first one.",
     )
 
 
 def encode_ring(ring: Ring) -> str:
-    """The JSON text of a ring, with its schema version."""
-    return _RingText.of(ring).model_dump_json(by_alias=True)
+    """The JSON text of the ring's document, including its schema version."""
+    return _RingSchema.of(ring).model_dump_json(by_alias=True)
 
 
 def decode_ring(document: Document) -> Ring:
-    """The ring that a document holds.
+    """The ring in a stored document.
 
     Raises:
-        StateDamaged: when it is not one, breaks an invariant, or was written by a newer program.
+        StateDamaged: when the document is not a ring, breaks an invariant, or was written by a
+            newer release.
     """
     try:
         require_schema(document, SCHEMA_VERSION, what="The ring")
-        ring = _RingText.model_validate_json(document.body).ring()
+        ring = _RingSchema.model_validate_json(document.body).ring()
     except (ValueError, InvalidArn, InvalidKeyMaterial) as exc:
-        raise StateDamaged("The ring's document can't be read.", hint=_RESTORE) from exc
+        raise StateDamaged("The stored ring is not valid.", hint=_RESTORE_HINT) from exc
     if broken := broken_invariants(ring):
         raise StateDamaged(
             f"The stored ring of {ring.region} breaks an invariant: {' '.join(broken)}",
-            hint=_RESTORE,
+            hint=_RESTORE_HINT,
         )
     return ring
 
 
-_RESTORE = "Restore the state from its last copy, then run `tokensvc keys reconcile`."
+_RESTORE_HINT = "Restore the state from a backup, then run `tokensvc keys reconcile`."
 
 
-class _Text(BaseModel):
+class _Schema(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
-class _PairText(_Text):
+class _PairSchema(_Schema):
     key_id: str
     state: str
     created_at: float
@@ -150,9 +151,9 @@ class _PairText(_Text):
 
     @classmethod
     def of(cls, pair: KeyPair) -> Self:
-        plain = {name: getattr(pair, name) for name in cls.model_fields}
+        values = {name: getattr(pair, name) for name in cls.model_fields}
         return cls(
-            **plain
+            **values
             | {
                 "state": pair.state.value,
                 "public_key": pair.public_key and pair.public_key.pem,
@@ -161,9 +162,9 @@ class _PairText(_Text):
         )
 
     def pair(self) -> KeyPair:
-        plain = self.model_dump()
+        values = self.model_dump()
         return KeyPair(
-            **plain
+            **values
             | {
                 "state": KeyState(self.state),
                 "public_key": self.public_key and PublicKey.from_pem(self.public_key),
@@ -172,21 +173,21 @@ class _PairText(_Text):
         )
 
 
-class _TermsText(_Text):
+class _TermsSchema(_Schema):
     publish_delay_seconds: int
     view_max_age_seconds: int
     longest_ttl_seconds: int
     clock_skew_seconds: int
 
 
-class _RotationRequestText(_Text):
+class _RotationRequestSchema(_Schema):
     requested_at: float
     requested_by: str
     reason: str
     is_urgent: bool
 
 
-class _TransitionText(_Text):
+class _TransitionSchema(_Schema):
     at: float
     by: str
     key_id: str
@@ -201,21 +202,21 @@ class _TransitionText(_Text):
         )
 
 
-class _RingText(_Text):
-    """The document's form, apart from the ring's, so that neither changes with the other unseen."""
+class _RingSchema(_Schema):
+    """The document's schema, separate from `Ring`, so that a change to `Ring` can't change it."""
 
     schema_version: int
     region: str
     account_id: str
     endpoint: str
     deployment: str
-    terms: _TermsText
-    pairs: list[_PairText]
+    terms: _TermsSchema
+    pairs: list[_PairSchema]
     # `wish` is this member's name in documents written before it was renamed.
-    rotation_request: _RotationRequestText | None = Field(
+    rotation_request: _RotationRequestSchema | None = Field(
         validation_alias=AliasChoices("rotation_request", "wish")
     )
-    history: list[_TransitionText]
+    history: list[_TransitionSchema]
 
     @classmethod
     def of(cls, ring: Ring) -> Self:
@@ -225,15 +226,15 @@ class _RingText(_Text):
             account_id=ring.account_id,
             endpoint=ring.endpoint,
             deployment=ring.deployment,
-            terms=_TermsText.model_validate(ring.terms, from_attributes=True),
-            pairs=[_PairText.of(pair) for pair in ring.pairs],
-            rotation_request=_RotationRequestText.model_validate(
+            terms=_TermsSchema.model_validate(ring.terms, from_attributes=True),
+            pairs=[_PairSchema.of(pair) for pair in ring.pairs],
+            rotation_request=_RotationRequestSchema.model_validate(
                 ring.rotation_request, from_attributes=True
             )
             if ring.rotation_request
             else None,
             history=[
-                _TransitionText(
+                _TransitionSchema(
                     at=line.at,
                     by=line.by,
                     key_id=line.key_id,

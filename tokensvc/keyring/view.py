@@ -1,6 +1,6 @@
-"""What a web worker signs from: the ring as it was last read, and signers of the keys in it.
+"""A worker's view of one region's ring: the ring as last read, and signers for its keys.
 
-Workers hold this, never a rotator or a custody (rule 11), and follow a rotation without a restart.
+Workers use a view, never a rotator or a custody (rule 11). It follows a rotation without a restart.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from tokensvc.errors import TokensvcError
 from tokensvc.keyring.custody.base import Custody
 from tokensvc.keyring.model import KeyPair, KeyState, Ring
 from tokensvc.keyring.steps import required_public_key, self_checked_signer
-from tokensvc.keyring.store import decode_ring, document_name, no_ring_yet
+from tokensvc.keyring.store import decode_ring, document_name, ring_missing
 from tokensvc.p384 import PublicKey, Signer
 from tokensvc.state.base import Document, State
 from tokensvc.state.following import Watched
@@ -25,12 +25,12 @@ _logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class ActiveKey:
-    """The key pair that signs at a moment.
+    """The key pair that is active at a given time.
 
     Attributes:
         key_id: its ID in the ring.
-        signer: its private half, at work.
-        longest_ttl_seconds: the longest life that a token may be given (rule 4).
+        signer: signs with its private key.
+        longest_ttl_seconds: the longest lifetime that a token may have (rule 4).
     """
 
     key_id: str
@@ -39,7 +39,7 @@ class ActiveKey:
 
 
 class RingView:
-    """One region's ring in one worker; to be started in the process that uses it."""
+    """One region's ring in one worker. Start it in the process that uses it, after any fork."""
 
     def __init__(
         self,
@@ -53,7 +53,7 @@ class RingView:
         self.region = region
         self._custody = custody
         self._signers: dict[str, Signer] = {}
-        self._followed: Watched[Ring | None] = Watched(
+        self._watched: Watched[Ring | None] = Watched(
             state,
             document_name(region),
             _decode,
@@ -63,57 +63,58 @@ class RingView:
         )
 
     def start(self) -> None:
-        """Read the ring, load its signers, and follow it from now on.
+        """Read the ring, load its signers, and follow its changes from now on.
 
         Raises:
             StateUnavailable, StateDamaged: when the ring can't be read.
         """
-        self._followed.start()
+        self._watched.start()
 
     def close(self) -> None:
-        """Stop following."""
-        self._followed.close()
+        """Stop following changes."""
+        self._watched.close()
 
     def refresh(self) -> None:
-        """Read the ring now, without waiting for the next look.
+        """Read the ring now instead of at the next refresh.
 
         Raises:
-            StateUnavailable, StateDamaged: when the ring can't be read; the last view stays.
+            StateUnavailable, StateDamaged: when the ring can't be read. The previous one is kept.
         """
-        self._followed.refresh()
+        self._watched.refresh()
 
     def ring(self, moment: Moment) -> Ring:
-        """The ring, known to be no older at that moment than its own terms allow (rule 3).
+        """The ring, no older at that moment than its own terms allow (rule 3).
 
         Raises:
             NoSigningKey: when the region has no ring yet.
             StateUnavailable: when the view is too old and the state can't be read.
         """
-        reading = self._followed.latest()
-        ring = _required(reading.value, self.region)
+        reading = self._watched.latest()
+        ring = _require_ring(reading.value, self.region)
         if reading.age_seconds(moment) <= ring.terms.view_max_age_seconds:
             return ring
-        # The reader's thread is late or the state was away: this request looks for itself. The
-        # moment stays the request's own, so that its `exp` can't come from after the look.
-        self._followed.refresh()
-        return _required(self._followed.latest().value, self.region)
+        # The refresh is late, or the state was unavailable: this request reads the ring itself. It
+        # keeps the moment from before the read, so that its `exp` is not based on a later time.
+        self._watched.refresh()
+        return _require_ring(self._watched.latest().value, self.region)
 
     def active(self, moment: Moment) -> ActiveKey:
-        """The key pair that signs at that moment.
+        """The active key pair at that moment.
 
         Raises:
-            NoSigningKey: when none is active.
+            NoSigningKey: when no key pair is active.
             StateUnavailable: when the view is too old and the state can't be read.
-            CustodyUnavailable, CustodyDamaged: when the private half can't be used.
+            CustodyUnavailable, CustodyDamaged: when the private key can't be used.
         """
         ring = self.ring(moment)
         pair = ring.require_active()
         return ActiveKey(pair.key_id, self._signer_of(pair), ring.terms.longest_ttl_seconds)
 
     def public_keys(self, moment: Moment) -> Sequence[PublicKey]:
-        """The public halves whose tokens may still play: of the active and the retiring pairs.
+        """The public keys whose tokens may still be valid: of the active and retiring key pairs.
 
-        None that was declared stolen: nobody is to believe a thief for as long as IVS may.
+        Compromised key pairs are left out: a verifier that uses these keys must refuse an
+        attacker's tokens even while IVS still accepts them.
 
         Raises:
             NoSigningKey: when the region has no ring yet.
@@ -127,7 +128,7 @@ class RingView:
         ]
 
     def warnings(self, moment: Moment) -> Sequence[str]:
-        """What an operator should know while the active key signs, as sentences without a path.
+        """Warnings for the operator that don't prevent signing: sentences without file paths.
 
         Raises:
             NoSigningKey: when the region has no ring yet.
@@ -135,31 +136,31 @@ class RingView:
         """
         ring = self.ring(moment)
         unusable = [
-            f"The private half of the standby {pair.key_id} can't be used here."
+            f"This process can't use the private key of the standby {pair.key_id}."
             for pair in ring.in_state(KeyState.PUBLISHED)
             if not self._can_sign(pair)
         ]
-        stolen = [
-            f"{pair.key_id} was declared stolen, and IVS has not yet confirmed that it is gone."
+        compromised = [
+            f"{pair.key_id} was marked compromised, and IVS has not confirmed its deletion yet."
             for pair in ring.pairs
             if pair.is_compromised and pair.state is not KeyState.RETIRED
         ]
-        return unusable + stolen
+        return unusable + compromised
 
     def _load_signers(self, ring: Ring | None) -> None:
-        """Load and probe what signs or may sign next: what is missing shows before a switch."""
+        """Load and test the active key and the standbys, so that faults show before a switch."""
         pairs = ring.in_state(KeyState.ACTIVE, KeyState.PUBLISHED) if ring is not None else ()
         signers: dict[str, Signer] = {}
         for pair in pairs:
             try:
                 signers[pair.key_id] = self._signer_of(pair)
             except TokensvcError:
-                _logger.exception("The private half of %s can't be used here", pair.key_id)
-        # Replaced as a whole: requests read it from other threads.
+                _logger.exception("This process can't use the private key of %s", pair.key_id)
+        # The dict is replaced as a whole, because requests read it from other threads.
         self._signers = signers
 
     def _signer_of(self, pair: KeyPair) -> Signer:
-        """The signer that is there, or one loaded now: what failed when the ring changed may do."""
+        """The loaded signer, or one loaded now: the failure at the last refresh may be fixed."""
         signer = self._signers.get(pair.key_id)
         if signer is None:
             signer = self_checked_signer(self._custody, pair)
@@ -178,7 +179,7 @@ def _decode(document: Document | None) -> Ring | None:
     return None if document is None else decode_ring(document)
 
 
-def _required(ring: Ring | None, region: Region) -> Ring:
+def _require_ring(ring: Ring | None, region: Region) -> Ring:
     if ring is None:
-        raise no_ring_yet(region)
+        raise ring_missing(region)
     return ring

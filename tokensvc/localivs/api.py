@@ -1,4 +1,4 @@
-"""The control plane: every request of the IVS API, from its HTTP form to its answer."""
+"""The control plane: handles every request of the IVS API, from HTTP request to response."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from flask import Blueprint, Response, g, request
 from tokensvc.localivs import protocol
 from tokensvc.localivs.calls import Call
 from tokensvc.localivs.credentials import read_caller
-from tokensvc.localivs.errors import AnswerLostError, ApiError, OperationNotServedError
+from tokensvc.localivs.errors import ApiError, NoResponseError, OperationNotServedError
 from tokensvc.localivs.faults import Faults
 from tokensvc.localivs.limits import Rates
 from tokensvc.localivs.operations import READING, WRITING
@@ -26,13 +26,13 @@ if TYPE_CHECKING:
     from tokensvc.localivs.config import LocalIvsConfig
     from tokensvc.localivs.database import Database
 
-# The WSGI servers that hand their client's socket to the application.
+# These WSGI servers give the application the client's socket, in the WSGI environment.
 SERVERS = ("gunicorn", "werkzeug")
 METHODS = ("GET", "POST", "PUT", "DELETE", "PATCH")
 
 
 class ControlPlane:
-    """Answers the requests of the IVS API, each in one transaction."""
+    """Handles the requests of the IVS API, each in one transaction."""
 
     def __init__(self, config: LocalIvsConfig, database: Database, clock: Clock) -> None:
         self._config = config
@@ -43,11 +43,11 @@ class ControlPlane:
         self._rates = Rates()
         self._faults = Faults(database)
 
-    def answer(self) -> protocol.Answer:
-        """The answer to Flask's current request.
+    def handle_request(self) -> protocol.ApiResponse:
+        """The response to Flask's current request.
 
         Raises:
-            AnswerLostError: a planned fault wants the connection closed instead.
+            NoResponseError: a planned fault requires that the connection is closed instead.
         """
         try:
             operation, path = self._model.route(request.method, request.path)
@@ -63,7 +63,7 @@ class ControlPlane:
             )
             if self._config.throttle:
                 self._rates.admit(operation.name, g.caller, members, self._clock.now())
-            with self._faults.around(operation.name):
+            with self._faults.apply_next(operation.name):
                 result = self._run(operation.name, g.caller, members)
             return protocol.success(operation, result)
         except ApiError as error:
@@ -88,23 +88,23 @@ class ControlPlane:
 
 
 def create_blueprint(config: LocalIvsConfig, database: Database, clock: Clock) -> Blueprint:
-    """Every path that no other part of Local IVS takes: the model says what it means."""
+    """The routes of the IVS API: every path that no other part of Local IVS handles."""
     control_plane = ControlPlane(config, database, clock)
     blueprint = Blueprint("api", __name__)
 
     @blueprint.route("/<path:path>", methods=METHODS)
-    def operation(path: str) -> Response:  # noqa: ARG001 - the model routes by the request itself
-        answer = control_plane.answer()
-        return Response(answer.body, answer.status, dict(answer.headers))
+    def operation(path: str) -> Response:  # noqa: ARG001 - IvsModel routes by the request itself
+        response = control_plane.handle_request()
+        return Response(response.body, response.status, dict(response.headers))
 
-    @blueprint.errorhandler(AnswerLostError)
-    def close_connection(error: AnswerLostError) -> Response:
+    @blueprint.errorhandler(NoResponseError)
+    def close_connection(error: NoResponseError) -> Response:
         for server in SERVERS:
             connection = request.environ.get(f"{server}.socket")
             if connection is not None:
-                with suppress(OSError):  # A client that has hung up by itself.
+                with suppress(OSError):  # The client has already closed the connection.
                     connection.shutdown(socket.SHUT_RDWR)
-        # Nobody receives this: what is written to the closed connection is lost.
+        # The client never receives this response: the connection is closed.
         return Response(str(error), 500)
 
     return blueprint

@@ -19,18 +19,18 @@ if TYPE_CHECKING:
     from tokensvc.localivs.clock import Clock
     from tokensvc.localivs.config import LocalIvsConfig
 
-LARGEST_BODY_BYTES = 1024 * 1024
+MAX_BODY_BYTES = 1024 * 1024
 
 
 def create_app(config: LocalIvsConfig, clock: Clock | None = None) -> Flask:
-    """The application on the state in `config.data_path`; nothing is opened before a request.
+    """The application with its state in `config.data_path`; opens no file before a request.
 
     Args:
-        config: Where the state is and how Local IVS behaves.
-        clock: The time; the machine's own where none is given.
+        config: Where the state is stored, and how Local IVS behaves.
+        clock: The source of the time. Default: the machine's clock.
     """
     app = Flask(__name__, static_folder=None)
-    app.config["MAX_CONTENT_LENGTH"] = LARGEST_BODY_BYTES
+    app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
     database = Database(config.state_file)
     app.extensions["local_ivs_database"] = database
     movable = MovableClock(clock or SystemClock(), database)
@@ -40,8 +40,8 @@ def create_app(config: LocalIvsConfig, clock: Clock | None = None) -> Flask:
     app.register_blueprint(control.create_blueprint(database, movable, recent))
     app.register_blueprint(edge.create_blueprint(database, EdgeReader(database), movable))
     app.register_blueprint(api.create_blueprint(config, database, movable))
-    app.register_error_handler(HTTPException, _http_error)
-    app.register_error_handler(LocalIvsError, _own_error)
+    app.register_error_handler(HTTPException, _handle_http_error)
+    app.register_error_handler(LocalIvsError, _handle_local_ivs_error)
 
     @app.get("/healthz")
     def health() -> Response:
@@ -52,24 +52,24 @@ def create_app(config: LocalIvsConfig, clock: Clock | None = None) -> Flask:
     return app
 
 
-def _http_error(error: HTTPException) -> Response:
-    """What Flask itself refuses, or what failed unforeseen, in the form of the API."""
+def _handle_http_error(error: HTTPException) -> Response:
+    """The response to an error of Flask or an unexpected exception, in the API's error format."""
     if isinstance(error, RequestEntityTooLarge):
-        return _response(RequestTooLargeError(f"A body has at most {LARGEST_BODY_BYTES} bytes."))
+        return _response(RequestTooLargeError(f"The request body exceeds {MAX_BODY_BYTES} bytes."))
     if isinstance(error, InternalServerError):
-        return _response(ApiError("Local IVS failed; its log says where."))
+        return _response(ApiError("A bug in Local IVS: see the traceback in its log."))
     return Response(f"{error.code} {error.name}\n", error.code, mimetype="text/plain")
 
 
-def _own_error(error: LocalIvsError) -> Response:
-    """What is wrong with Local IVS itself, such as its state file.
+def _handle_local_ivs_error(error: LocalIvsError) -> Response:
+    """The response to a failure of Local IVS itself, such as a damaged state file.
 
-    The log tells it too: AWS's clients show no text of such an answer.
+    The error is logged too, because AWS's clients don't show the text of such a response.
     """
     current_app.logger.error("%s", error)
     return _response(ApiError(str(error)))
 
 
 def _response(error: ApiError) -> Response:
-    answer = protocol.failure(error)
-    return Response(answer.body, answer.status, dict(answer.headers))
+    response = protocol.failure(error)
+    return Response(response.body, response.status, dict(response.headers))

@@ -1,4 +1,4 @@
-"""What an operation is given: who calls, when, on which connection; and what it is."""
+"""The input of an operation: the caller, the time and the database connection of one call."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Caller:
-    """The account and region that a request acts in; nothing outside them is visible to it."""
+    """The account and region of a request; the request sees no resources outside them."""
 
     region: str
     account_id: str
 
     def arn(self, kind: str, resource_id: str) -> str:
-        """The ARN of a resource of this account and region, `kind` as `channel`."""
+        """The ARN of a resource in this account and region; `kind` is, for example, `channel`."""
         return f"arn:aws:ivs:{self.region}:{self.account_id}:{kind}/{resource_id}"
 
 
 @dataclass(frozen=True)
 class Call:
-    """One accepted call of an operation.
+    """One validated call of an operation.
 
     Attributes:
         operation: The operation's name.
-        caller: The account and region it acts in.
-        now: Unix seconds, read once for the call.
-        base_url: `http://host:port` as the client addressed it, for playback URLs.
-        connection: Inside a transaction that is committed when the operation returns.
-        effect_delay_seconds: How long a change of key pairs takes to reach the edge.
+        caller: The account and region of the request.
+        now: Unix seconds, the same during the whole call.
+        base_url: `http://host:port` as the client addressed Local IVS; playback URLs begin with it.
+        connection: A connection inside a transaction, committed when the operation returns.
+        effect_delay_seconds: The time until a change of key pairs takes effect at the edge.
     """
 
     operation: str
@@ -43,7 +43,7 @@ class Call:
     effect_delay_seconds: float
 
 
-# Gets the accepted members of the request; gives the members of the answer. Members that the
-# output shape doesn't have are left out of the answer, so that one function may present both a
-# resource and its summary.
+# Takes the validated members of the request and returns the members of the response. Members that
+# the output shape doesn't have are left out of the response, so that the same function can describe
+# both a resource and its summary.
 Operation: TypeAlias = Callable[[Call, Mapping[str, Any]], Mapping[str, Any]]

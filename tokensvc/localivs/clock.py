@@ -1,4 +1,4 @@
-"""The time, as a parameter: Local IVS reads no other clock than the one it was given."""
+"""Clocks: Local IVS reads the time only from the clock that it is given."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ CREATE TABLE IF NOT EXISTS clock (
 
 
 class Clock(Protocol):
-    """Tells the time."""
+    """A source of the current time."""
 
     def now(self) -> float:
         """The time in Unix seconds, UTC."""
@@ -32,7 +32,7 @@ class SystemClock:
 
 
 class MovableClock:
-    """Another clock, ahead or behind by an offset that lasts over restarts."""
+    """A clock with an offset from another clock; the offset is stored and survives restarts."""
 
     def __init__(self, clock: Clock, database: Database) -> None:
         self._clock = clock
@@ -40,17 +40,17 @@ class MovableClock:
         database.ensure(SCHEMA)
 
     def now(self) -> float:
-        """The time in Unix seconds, UTC, the offset included."""
+        """The time in Unix seconds, UTC, including the offset."""
         return self._clock.now() + self.offset_seconds()
 
     def offset_seconds(self) -> float:
-        """How far ahead (or behind, when negative) this clock is."""
+        """The offset in seconds: positive is ahead, negative is behind."""
         with self._database.reading() as connection:
             row = connection.execute("SELECT offset_seconds FROM clock").fetchone()
         return 0.0 if row is None else float(row["offset_seconds"])
 
     def move(self, offset_seconds: float) -> None:
-        """Set the clock this far ahead of, or behind, the one beneath it."""
+        """Set the offset from the underlying clock: positive is ahead, negative is behind."""
         with self._database.transaction() as connection:
             connection.execute(
                 "INSERT INTO clock (id, offset_seconds) VALUES (1, ?)"

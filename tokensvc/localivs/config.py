@@ -1,4 +1,4 @@
-"""How one Local IVS behaves: its folder, its limits and its delays."""
+"""The settings of Local IVS: its data folder, throttling and delay."""
 
 from __future__ import annotations
 
@@ -17,12 +17,13 @@ SWITCHES = {"1": True, "true": True, "on": True, "0": False, "false": False, "of
 
 @dataclass(frozen=True)
 class LocalIvsConfig:
-    """What a Local IVS is made with.
+    """The settings of one Local IVS.
 
     Attributes:
-        data_path: The folder that holds the state file; made when it doesn't exist.
-        throttle: Whether IVS's documented rates per operation are enforced.
-        effect_delay_seconds: How long an import or a delete of a key pair takes to reach the edge.
+        data_path: The folder of the state file; created if it doesn't exist.
+        throttle: Whether the rates that IVS documents for each operation are enforced.
+        effect_delay_seconds: The time until the import or delete of a key pair takes effect at
+            the edge.
     """
 
     data_path: Path
@@ -39,12 +40,12 @@ class LocalIvsConfig:
         """The settings of `LOCAL_IVS_DATA`, `LOCAL_IVS_THROTTLE`, `LOCAL_IVS_EFFECT_DELAY_SECONDS`.
 
         Raises:
-            ConfigError: names every variable that is missing or makes no sense.
+            ConfigError: variables are missing or invalid; the message names all of them.
         """
         problems: list[str] = []
         data = environment.get("LOCAL_IVS_DATA", "")
         if not data:
-            problems.append("LOCAL_IVS_DATA must name the folder for Local IVS's state")
+            problems.append("LOCAL_IVS_DATA must be set to the folder for Local IVS's state")
         throttle = SWITCHES.get(environment.get("LOCAL_IVS_THROTTLE", "on").lower())
         if throttle is None:
             problems.append("LOCAL_IVS_THROTTLE must be on or off")
@@ -63,4 +64,4 @@ def _seconds(text: str) -> float | None:
         seconds = float(text)
     except ValueError:
         return None
-    return seconds if 0 <= seconds <= 3600 else None  # noqa: PLR2004 - an hour, as the message says
+    return seconds if 0 <= seconds <= 3600 else None  # noqa: PLR2004 - one hour, as the message says

@@ -1,8 +1,9 @@
-"""The control API under `/_local/`: what a test or a person does to Local IVS, not to IVS.
+"""The control API under `/_local/`: it controls Local IVS itself; AWS has no such API.
 
-Plain JSON, unsigned, for loopback: it takes channels live, plans faults, moves the clock and tells
-the last requests. `GET /_local/` lists what there is. No page of another origin can use it: it has
-no CORS, wants a JSON content type, and answers by no name that a name server could point here.
+Plain JSON over loopback, without signatures. It takes channels live, plans faults, moves the clock
+and lists the recent requests. `GET /_local/` lists its calls. Web pages of other origins can't use
+it: it has no CORS, requires a JSON content type, and serves no host name that DNS could point at
+this machine.
 """
 
 from __future__ import annotations
@@ -19,29 +20,30 @@ from tokensvc.localivs.api import METHODS
 from tokensvc.localivs.errors import ControlError
 from tokensvc.localivs.faults import ANY_OPERATION, Fault, FaultKind, Faults
 from tokensvc.localivs.identifiers import stream_id
-from tokensvc.localivs.moments import rfc3339
 from tokensvc.localivs.operations import READING, WRITING
+from tokensvc.localivs.timestamps import rfc3339
 
 if TYPE_CHECKING:
     from tokensvc.localivs.clock import MovableClock
     from tokensvc.localivs.database import Database
     from tokensvc.localivs.recent import RecentRequests
 
-HEALTHS = ("HEALTHY", "STARVING", "UNKNOWN")  # botocore model: StreamHealth
-FURTHEST_SECONDS = 10 * 366 * 86_400.0
+STREAM_HEALTHS = ("HEALTHY", "STARVING", "UNKNOWN")  # botocore model: StreamHealth
+MAX_OFFSET_SECONDS = 10 * 366 * 86_400.0
 INDEX = {
-    "PUT /_local/streams": '{"channel_arn": "arn:aws:ivs:...", "live": true, "health": "HEALTHY"} '
-    "takes a channel live, or offline with false",
-    "POST /_local/faults": '{"operation": "GetChannel", "kind": "error", "error": '
-    '"ThrottlingException", "seconds": 0, "times": 1}; operation * is any; kinds: slow, error, '
-    "drop (no answer, no effect), lose_answer (effect, but no answer), each after so many seconds",
-    "GET /_local/faults": "the faults that no call has met yet",
-    "DELETE /_local/faults": "forgets them",
-    "PUT /_local/clock": '{"offset_seconds": 3600} moves the clock ahead of the machine\'s, or '
-    "behind with a negative number",
-    "GET /_local/clock": "the time by that clock",
-    "GET /_local/requests": "the last requests, newest first",
-    "GET /_local/overview": "all of the state, as the page at / shows it",
+    "PUT /_local/streams": "Take a channel live, or offline with live false: "
+    '{"channel_arn": "arn:aws:ivs:...", "live": true, "health": "HEALTHY"}',
+    "POST /_local/faults": 'Plan a fault: {"operation": "GetChannel", "kind": "error", "error": '
+    '"ThrottlingException", "seconds": 0, "times": 1}. The operation * matches any operation. '
+    "Kinds: slow, error, drop (no effect, no response), lose_response (effect, but no response); "
+    "seconds is the delay.",
+    "GET /_local/faults": "List the pending faults.",
+    "DELETE /_local/faults": "Delete the pending faults.",
+    "PUT /_local/clock": 'Set the clock ahead of the machine\'s: {"offset_seconds": 3600}; a '
+    "negative number sets it behind.",
+    "GET /_local/clock": "Show the time and the offset.",
+    "GET /_local/requests": "List the recent requests, newest first.",
+    "GET /_local/overview": "Show the whole state, as the page at / does.",
 }
 
 
@@ -57,19 +59,19 @@ def create_blueprint(database: Database, clock: MovableClock, recent: RecentRequ
     blueprint.get("/clock")(views.get_clock)
     blueprint.put("/clock")(views.put_clock)
     blueprint.get("/requests")(views.get_requests)
-    blueprint.route("/<path:path>", methods=METHODS)(views.nothing)
+    blueprint.route("/<path:path>", methods=METHODS)(views.not_found)
     protect(blueprint)
     return blueprint
 
 
 def protect(blueprint: Blueprint) -> None:
-    """Let the blueprint answer by an IP address or as localhost only, and tell its refusals."""
-    blueprint.before_request(_refuse_names)
-    blueprint.register_error_handler(ControlError, refusal)
+    """Refuse requests to other hosts than an IP address or localhost; return errors as JSON."""
+    blueprint.before_request(_require_local_host)
+    blueprint.register_error_handler(ControlError, error_response)
 
 
 class Control:
-    """The views: each does what its line in `INDEX` says."""
+    """The views of the calls in `INDEX`."""
 
     def __init__(self, database: Database, clock: MovableClock, recent: RecentRequests) -> None:
         self._database = database
@@ -78,17 +80,17 @@ class Control:
         self._faults = Faults(database)
 
     def index(self) -> Response:
-        """What there is."""
+        """List the calls of the control API."""
         return jsonify(service="Local IVS", calls=INDEX)
 
-    def nothing(self, path: str) -> Response:
-        """What isn't there.
+    def not_found(self, path: str) -> Response:
+        """Refuse a call that doesn't exist.
 
         Raises:
             ControlError: always.
         """
         raise ControlError(
-            f"There is no {request.method} /_local/{path}; GET /_local/ lists what there is.", 404
+            f"{request.method} /_local/{path} does not exist. `GET /_local/` lists the calls.", 404
         )
 
     def put_stream(self) -> Response:
@@ -96,7 +98,7 @@ class Control:
         document = _document("channel_arn", "live", "health")
         arn = _member(document, "channel_arn", str)
         live = _member(document, "live", bool)
-        health = _member(document, "health", str, default=HEALTHS[0])
+        health = _member(document, "health", str, default=STREAM_HEALTHS[0])
         set_live(self._database, arn, live=live, health=health, now=self._clock.now())
         return jsonify(channel_arn=arn, live=live)
 
@@ -107,34 +109,37 @@ class Control:
         return jsonify(asdict(fault)), 201
 
     def get_faults(self) -> Response:
-        """The faults that wait."""
-        return jsonify(faults=[asdict(fault) for fault in self._faults.waiting()])
+        """List the pending faults."""
+        return jsonify(faults=[asdict(fault) for fault in self._faults.pending()])
 
     def delete_faults(self) -> Response:
-        """Forget the faults that wait."""
+        """Delete the pending faults."""
         self._faults.clear()
         return self.get_faults()
 
     def get_clock(self) -> Response:
-        """The time."""
+        """Show the time and the offset."""
         now, offset_seconds = self._clock.now(), self._clock.offset_seconds()
         return jsonify(now=rfc3339(now), offset_seconds=offset_seconds)
 
     def put_clock(self) -> Response:
-        """Move the time."""
+        """Set the offset of the clock."""
         offset_seconds = _member(_document("offset_seconds"), "offset_seconds", (int, float))
-        if not abs(offset_seconds) <= FURTHEST_SECONDS:
-            raise ControlError(f"offset_seconds is at most {FURTHEST_SECONDS:.0f}, ten years.")
+        if not abs(offset_seconds) <= MAX_OFFSET_SECONDS:
+            raise ControlError(
+                f"offset_seconds must be at most {MAX_OFFSET_SECONDS:.0f} (ten years), ahead or "
+                "behind."
+            )
         self._clock.move(offset_seconds)
         return self.get_clock()
 
     def get_requests(self) -> Response:
-        """The last requests."""
+        """List the recent requests."""
         return jsonify(requests=[each.document() for each in self._recent.latest()])
 
 
-def refusal(error: ControlError) -> tuple[Response, int]:
-    """A request that is wrong, told in JSON."""
+def error_response(error: ControlError) -> tuple[Response, int]:
+    """The JSON response to an invalid request."""
     return jsonify(error=str(error)), error.http_status
 
 
@@ -142,11 +147,13 @@ def read_fault(document: dict[str, Any]) -> Fault:
     """The fault that a JSON document describes.
 
     Raises:
-        ControlError: names the member that is missing or wrong.
+        ControlError: a member is missing or invalid; the message names it.
     """
     operation = _member(document, "operation", str)
     if operation not in {ANY_OPERATION, *READING, *WRITING}:
-        raise ControlError(f"Local IVS does not serve {operation}; * is any operation.")
+        raise ControlError(
+            f"Local IVS does not serve the operation {operation}. Use * to match any operation."
+        )
     kind = _member(document, "kind", str)
     if kind not in tuple(FaultKind):
         raise ControlError(f"kind must be one of {', '.join(FaultKind)}.")
@@ -160,17 +167,19 @@ def read_fault(document: dict[str, Any]) -> Fault:
 
 
 def set_live(database: Database, channel_arn: str, *, live: bool, health: str, now: float) -> None:
-    """Begin or end the channel's stream; one that is live already goes on, in that health.
+    """Start or end the channel's stream; a running stream continues, with the new health.
 
     Raises:
-        ControlError: there is no such channel, or no such health.
+        ControlError: the channel doesn't exist, or the health is unknown.
     """
-    if health not in HEALTHS:
-        raise ControlError(f"health must be one of {', '.join(HEALTHS)}.")
+    if health not in STREAM_HEALTHS:
+        raise ControlError(f"health must be one of {', '.join(STREAM_HEALTHS)}.")
     with database.transaction() as connection:
         known = connection.execute("SELECT 1 FROM channels WHERE arn = ?", (channel_arn,))
         if known.fetchone() is None:
-            raise ControlError(f"There is no channel {channel_arn}; create it first.", 404)
+            raise ControlError(
+                f"Channel {channel_arn} does not exist. Create it with CreateChannel.", 404
+            )
         if live:
             connection.execute(
                 "INSERT INTO streams (channel_arn, stream_id, started_at, health)"
@@ -182,35 +191,37 @@ def set_live(database: Database, channel_arn: str, *, live: bool, health: str, n
             connection.execute("DELETE FROM streams WHERE channel_arn = ?", (channel_arn,))
 
 
-def _refuse_names() -> None:
-    """Refuse a page that had its own name pointed here (DNS rebinding): to a browser it is ours."""
+def _require_local_host() -> None:
+    """Refuse other host names: DNS rebinding makes any web page same-origin with Local IVS."""
     try:
         host = urlsplit(request.host_url).hostname or ""
         ipaddress.ip_address("127.0.0.1" if host == "localhost" else host)
     except ValueError:
         raise ControlError(
-            "This answers by an IP address or as localhost only: use http://127.0.0.1 and the port "
-            "of Local IVS.",
+            "Local IVS serves this path under an IP address or as localhost only. Use "
+            "http://127.0.0.1 with the port of Local IVS.",
             403,
         ) from None
 
 
 def _document(*members: str) -> dict[str, Any]:
-    """The request's JSON object, which has no other members than these.
+    """The request's JSON object; only these members are allowed.
 
     Raises:
-        ControlError: it is something else.
+        ControlError: the body isn't a JSON object, or has other members.
     """
     try:
         document = request.get_json(silent=True)
-        # An escaped half of a surrogate pair is no text: the state can't be asked for it.
+        # SQLite can't take a string with an unpaired surrogate (an escape such as \ud800).
         json.dumps(document, ensure_ascii=False).encode()
     except (RecursionError, UnicodeEncodeError):
         document = None
     if not isinstance(document, dict):
         raise ControlError("Send a JSON object with Content-Type: application/json.")
     if unknown := sorted(document.keys() - set(members)):
-        raise ControlError(f"{', '.join(unknown)}: unknown here; GET /_local/ shows what is known.")
+        raise ControlError(
+            f"Unknown members: {', '.join(unknown)}. `GET /_local/` shows the members of each call."
+        )
     return document
 
 
@@ -220,9 +231,15 @@ def _member(
     kind: type[Any] | tuple[type[Any], ...],
     default: Any = None,
 ) -> Any:
-    """A member of that type; the default, if there is one, where it is absent."""
+    """The member's value; the default, if there is one, when the member is absent.
+
+    Raises:
+        ControlError: the member is missing or has the wrong type.
+    """
     value = document.get(name, default)
-    # To Python a boolean is an integer; to JSON it isn't a number.
+    # In Python a boolean is an integer; in JSON it isn't a number.
     if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
-        raise ControlError(f"{name} is missing or of the wrong type; GET /_local/ shows how.")
+        raise ControlError(
+            f"{name} is missing or has the wrong type. `GET /_local/` shows an example."
+        )
     return value

@@ -1,7 +1,7 @@
-"""Who calls: the region and account of a request's AWS Signature Version 4 credential scope.
+"""The caller: the region and account in a request's AWS Signature Version 4 credential scope.
 
 Signatures are not verified: Local IVS is a loopback tool and holds no secrets. An access key ID of
-exactly twelve digits names its account; any other is account 123456789012.
+exactly twelve digits is the account ID. Any other access key ID means account 123456789012.
 """
 
 from __future__ import annotations
@@ -24,14 +24,15 @@ def read_caller(authorization: str | None) -> Caller:
     """The caller that an `Authorization` header names.
 
     Raises:
-        MissingAuthenticationTokenError: there is none, or it isn't Signature Version 4 for `ivs`.
+        MissingAuthenticationTokenError: the header is missing, or isn't Signature Version 4 for
+            the service `ivs`.
     """
     match = _CREDENTIAL.match(authorization or "")
     if match is None or "Signature=" not in (authorization or ""):
         raise MissingAuthenticationTokenError(
             "Missing Authentication Token: sign the request with AWS Signature Version 4 for the "
-            "service ivs, with any credentials (a region is read from them, and the account from "
-            "an access key ID of twelve digits)."
+            "service ivs. Any credentials work. The region is read from the credential scope; an "
+            "access key ID of twelve digits is the account ID."
         )
     access_key_id = match["access_key_id"]
     account_id = access_key_id if _ACCOUNT_ID.fullmatch(access_key_id) else DEFAULT_ACCOUNT_ID

@@ -1,7 +1,7 @@
-"""Local IVS's state: one SQLite file that outlives restarts and kill -9.
+"""Local IVS's state: one SQLite file that survives restarts and kill -9.
 
-Nothing is opened before first use, so that an application made before a fork holds no handle.
-Each room (control plane, edge) brings its own tables through `Database.ensure`.
+The file is opened at first use, so that an application created before a fork has no open handle.
+The control plane, the edge and the others each define their tables with `Database.ensure`.
 """
 
 from __future__ import annotations
@@ -17,15 +17,19 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-# Written into the file's header, so that another program's SQLite file is recognised as such.
+# Written into the file's header, to recognize the SQLite file of another program.
 APPLICATION_ID = 0x4C495653  # "LIVS"
 SCHEMA_VERSION = 1
 BUSY_TIMEOUT_SECONDS = 10.0
 
-_FILE_AT_FAULT = (
+_CHOOSE_ANOTHER_FILE = (
+    "Choose another folder with `--data` (LOCAL_IVS_DATA), or move the file away to start with an "
+    "empty account."
+)
+# SQLite errors whose cause is the file or the disk, and not a statement or a lock.
+_FILE_ERRORS = (
     "SQLITE_CANTOPEN",
     "SQLITE_CORRUPT",
-    "SQLITE_FULL",
     "SQLITE_IOERR",
     "SQLITE_NOTADB",
     "SQLITE_READONLY",
@@ -33,7 +37,7 @@ _FILE_AT_FAULT = (
 
 
 class Database:
-    """The state file; safe to share between threads, and between processes by SQLite's locks."""
+    """The state file; safe to use from several threads, and processes (by SQLite's locks)."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -41,22 +45,22 @@ class Database:
         self._idle: list[sqlite3.Connection] = []
         self._lock = threading.Lock()
         self._opening = threading.Lock()
-        self._inspected = False
+        self._integrity_checked = False
 
     def ensure(self, schema: str) -> None:
-        """Promise these tables (`CREATE ... IF NOT EXISTS` statements) to every later reader."""
+        """Create these tables (`CREATE ... IF NOT EXISTS` statements) before the next use."""
         with self._lock:
             if schema not in self._schemas:
                 self._schemas.append(schema)
-        # Connections run the schemas when they open; idle ones have missed this one.
+        # A connection runs the schemas when it opens; idle connections don't have the new one.
         self.close()
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
-        """A connection inside a write transaction: committed on leaving, undone on an exception.
+        """A connection in a write transaction: committed at the end, rolled back on an exception.
 
         Raises:
-            DatabaseUnusableError: the file is damaged, foreign, or can't be opened.
+            DatabaseUnusableError: the file is damaged, can't be opened, or isn't Local IVS's.
         """
         with self._connection() as connection:
             connection.execute("BEGIN IMMEDIATE")
@@ -69,10 +73,10 @@ class Database:
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
-        """A connection that sees one moment of the state, and whose writes are thrown away.
+        """A connection with a consistent snapshot of the state; writes are rolled back.
 
         Raises:
-            DatabaseUnusableError: the file is damaged, foreign, or can't be opened.
+            DatabaseUnusableError: the file is damaged, can't be opened, or isn't Local IVS's.
         """
         with self._connection() as connection:
             connection.execute("BEGIN")
@@ -82,7 +86,7 @@ class Database:
                 _roll_back(connection)
 
     def close(self) -> None:
-        """Close every connection that isn't in use now; the next use opens a new one."""
+        """Close every idle connection; the next use opens a new one."""
         with self._lock:
             idle, self._idle = self._idle, []
         for connection in idle:
@@ -97,16 +101,16 @@ class Database:
         try:
             yield connection
         except sqlite3.Error as error:
-            # A connection that SQLite itself complained about isn't used again.
+            # A connection with an SQLite error isn't reused.
             connection.close()
-            self._explain(error)
+            self._raise_if_file_unusable(error)
             raise
         except BaseException:
-            self._give_back(connection)
+            self._release(connection)
             raise
-        self._give_back(connection)
+        self._release(connection)
 
-    def _give_back(self, connection: sqlite3.Connection) -> None:
+    def _release(self, connection: sqlite3.Connection) -> None:
         with self._lock:
             self._idle.append(connection)
 
@@ -116,17 +120,17 @@ class Database:
             connection = sqlite3.connect(
                 self.path,
                 timeout=BUSY_TIMEOUT_SECONDS,
-                isolation_level=None,  # Transactions are begun and ended by hand, above.
-                check_same_thread=False,  # One thread at a time holds a connection of the pool.
+                isolation_level=None,  # The methods above begin and end transactions themselves.
+                check_same_thread=False,  # Only one thread at a time uses a connection of the pool.
             )
         except (OSError, sqlite3.Error) as error:
-            raise self._unusable(str(error)) from error
+            raise self._unusable_error(str(error)) from error
         try:
             connection.row_factory = sqlite3.Row
-            # Two threads that switch a new file to WAL at once would meet a lock.
+            # Two threads that switch a new file to WAL at the same time would fail on a lock.
             with self._opening:
-                self._claim(connection)
-                self._look_for_damage(connection)
+                self._check_application_id(connection)
+                self._check_integrity(connection)
                 connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")
             connection.execute("PRAGMA foreign_keys = ON")
@@ -134,15 +138,18 @@ class Database:
                 connection.executescript(schema)
         except sqlite3.Error as error:
             connection.close()
-            self._explain(error)
+            self._raise_if_file_unusable(error)
             raise
         except BaseException:
             connection.close()
             raise
         return connection
 
-    def _claim(self, connection: sqlite3.Connection) -> None:
-        """Refuse a foreign file; mark a new one as ours, though it replace one just deleted."""
+    def _check_application_id(self, connection: sqlite3.Connection) -> None:
+        """Refuse the file of another program; mark an empty file as Local IVS's.
+
+        Checked for each connection, because the file may have been deleted and created again.
+        """
         connection.execute("BEGIN IMMEDIATE")
         tables = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
         application_id = connection.execute("PRAGMA application_id").fetchone()[0]
@@ -151,34 +158,43 @@ class Database:
             connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
             connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
         elif application_id != APPLICATION_ID:
-            raise self._unusable("it is a database of another program")
+            raise self._unusable_error(
+                f"it belongs to another program (application ID {application_id})"
+            )
         elif version > SCHEMA_VERSION:
-            raise self._unusable(f"a newer Local IVS wrote it (schema version {version})")
+            raise self._unusable_error(
+                f"a newer release wrote it (schema version {version}, this one reads "
+                f"{SCHEMA_VERSION})"
+            )
         connection.execute("COMMIT")
 
-    def _look_for_damage(self, connection: sqlite3.Connection) -> None:
-        """Refuse a damaged file; once a process, since it reads all of it."""
-        if self._inspected:
+    def _check_integrity(self, connection: sqlite3.Connection) -> None:
+        """Refuse a damaged file; once per process, because the check reads the whole file."""
+        if self._integrity_checked:
             return
         verdict = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
         if verdict != "ok":
-            raise self._unusable(f"it is damaged: {verdict}")
-        self._inspected = True
+            raise self._unusable_error(f"it is damaged: {verdict}")
+        self._integrity_checked = True
 
-    def _explain(self, error: sqlite3.Error) -> None:
-        """Raise a clear error where the file is at fault, and not a statement or a long lock."""
-        # What Python's own module complains about has no name of SQLite's.
-        if getattr(error, "sqlite_errorname", "").startswith(_FILE_AT_FAULT):
-            raise self._unusable(str(error)) from error
+    def _raise_if_file_unusable(self, error: sqlite3.Error) -> None:
+        """Raise DatabaseUnusableError if the cause is the file or the disk."""
+        # Errors that Python's sqlite3 module raises itself have no `sqlite_errorname`.
+        name = getattr(error, "sqlite_errorname", "")
+        if name == "SQLITE_FULL":
+            raise self._unusable_error(str(error), hint="Free some disk space.") from error
+        if name.startswith(_FILE_ERRORS):
+            raise self._unusable_error(str(error)) from error
 
-    def _unusable(self, reason: str) -> DatabaseUnusableError:
+    def _unusable_error(
+        self, reason: str, hint: str = _CHOOSE_ANOTHER_FILE
+    ) -> DatabaseUnusableError:
         return DatabaseUnusableError(
-            f"Local IVS can't use its state file {self.path}: {reason}. "
-            "Give it another folder, or move the file away to begin with an empty account."
+            f"Local IVS can't use its state file {self.path}: {reason}. {hint}"
         )
 
 
 def _roll_back(connection: sqlite3.Connection) -> None:
-    # SQLite has done it by itself after some errors, such as a full disk.
+    # After some errors, such as a full disk, SQLite has already rolled back.
     if connection.in_transaction:
         connection.execute("ROLLBACK")

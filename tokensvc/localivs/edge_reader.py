@@ -1,4 +1,4 @@
-"""What the playback edge may know of the control plane: channels and the keys that count there."""
+"""The edge's read access to the control plane: channels, public keys and timed metadata."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class EdgeChannel:
         account_id: Twelve digits, as in the ARN.
         channel_id: The ARN's last part.
         authorized: Whether the channel is private: playback needs a token.
-        live: Whether a stream is being sent to it.
+        live: Whether the channel has a stream.
     """
 
     arn: str
@@ -35,10 +35,10 @@ class EdgeChannel:
 
 @dataclass(frozen=True)
 class TimedMetadata:
-    """What one PutMetadata call put into a stream.
+    """The text that one PutMetadata call put into a stream.
 
     Attributes:
-        position: Grows with every call; tells one from another.
+        position: A unique number that increases with every call.
         put_at: Unix seconds.
         metadata: The text, at most 1,024 bytes of UTF-8.
     """
@@ -49,17 +49,17 @@ class TimedMetadata:
 
 
 class EdgeReader:
-    """Reads the control plane's tables for the edge; each call sees the state of that moment."""
+    """Reads the control plane's tables for the edge. Each call reads the state at that time."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
         database.ensure(CONTROL_PLANE)
 
     def channel(self, region: str, account_id: str, channel_id: str) -> EdgeChannel:
-        """The channel that a playback URL names.
+        """Return the channel of a playback URL.
 
         Raises:
-            ChannelUnknownError: there is none.
+            ChannelUnknownError: the channel doesn't exist.
         """
         with self._database.reading() as connection:
             row = connection.execute(
@@ -70,8 +70,8 @@ class EdgeReader:
             ).fetchone()
         if row is None:
             raise ChannelUnknownError(
-                f"There is no channel {channel_id} of account {account_id} in {region}. "
-                "Take the playback URL from GetChannel."
+                f"Account {account_id} has no channel {channel_id} in {region}. "
+                "Use the playbackUrl that GetChannel returns."
             )
         return EdgeChannel(
             arn=row["arn"],
@@ -83,9 +83,10 @@ class EdgeReader:
         )
 
     def public_keys(self, region: str, account_id: str, now: float) -> tuple[str, ...]:
-        """PEM texts of the imported public keys that the edge accepts at `now`, oldest first.
+        """Return PEM texts of the public keys that the edge accepts at `now`, oldest first.
 
-        A pair counts from when its import has reached the edge until its delete has.
+        The edge accepts a key pair from `edge_from`, when its import has taken effect there, until
+        `edge_until`, when its deletion has.
         """
         with self._database.reading() as connection:
             rows = connection.execute(
@@ -98,7 +99,10 @@ class EdgeReader:
         return tuple(row["public_key_pem"] for row in rows)
 
     def timed_metadata(self, channel_arn: str, since: float) -> tuple[TimedMetadata, ...]:
-        """What was put into the channel's stream at `since` (Unix seconds) or later, in order."""
+        """Return the metadata put into the channel's stream since `since` (Unix seconds), in order.
+
+        Metadata put at `since` itself is included.
+        """
         with self._database.reading() as connection:
             rows = connection.execute(
                 "SELECT position, put_at, metadata FROM timed_metadata"

@@ -1,20 +1,20 @@
-"""Everything that Local IVS refuses or fails with: one tree.
+"""The exceptions of Local IVS, in one hierarchy.
 
-Three branches are answers: `ApiError` of the IVS API (an AWS error name and its HTTP status),
-`ControlError` of the `/_local/` control API, and `edge.refusals.PlaybackRefusedError` of the
-playback edge. `ConfigError` and `DatabaseUnusableError` tell the person who runs Local IVS what is
-wrong with its settings or its file; the others are caught within.
+Three branches become HTTP responses: `ApiError` of the IVS API (an AWS error name and its HTTP
+status), `ControlError` of the `/_local/` control API, and `edge.refusals.PlaybackRefusedError` of
+the playback edge. `ConfigError` and `DatabaseUnusableError` are for the person who runs Local IVS:
+they report a problem with its settings or its state file. The others are caught inside Local IVS.
 """
 
 from __future__ import annotations
 
 
 class LocalIvsError(Exception):
-    """The root: Local IVS can't do what was asked; the message says what to do next."""
+    """The base class; the message says what happened and what to do next."""
 
 
 class ConfigError(LocalIvsError):
-    """A setting is missing or makes no sense."""
+    """A setting is missing or invalid."""
 
 
 class DatabaseUnusableError(LocalIvsError):
@@ -22,15 +22,15 @@ class DatabaseUnusableError(LocalIvsError):
 
 
 class ChannelUnknownError(LocalIvsError):
-    """The playback edge was asked for a channel that doesn't exist."""
+    """A playback URL names a channel that doesn't exist."""
 
 
-class AnswerLostError(LocalIvsError):
-    """The connection is to be closed without an answer: a fault that was planned."""
+class NoResponseError(LocalIvsError):
+    """A planned fault: the connection must be closed without a response."""
 
 
 class ControlError(LocalIvsError):
-    """A request to `/_local/` is wrong; answered with `http_status` and the message."""
+    """A request to `/_local/` is invalid; the response has `http_status` and the message."""
 
     def __init__(self, message: str, http_status: int = 400) -> None:
         super().__init__(message)
@@ -38,43 +38,43 @@ class ControlError(LocalIvsError):
 
 
 class ApiError(LocalIvsError):
-    """An error of the IVS API: `error_type` and `http_status` as AWS's service model has them."""
+    """An error of the IVS API, with the `error_type` and `http_status` of AWS's service model."""
 
     error_type = "InternalServerException"
     http_status = 500
 
 
 class AccessDeniedError(ApiError):
-    """The caller may not do this; Local IVS answers it only as a fault on request."""
+    """The caller isn't allowed to do this. Local IVS returns it only as a planned fault."""
 
     error_type = "AccessDeniedException"
     http_status = 403
 
 
 class PendingVerificationError(ApiError):
-    """The account isn't cleared for IVS; Local IVS answers it only as a fault on request."""
+    """AWS is still verifying the account. Local IVS returns it only as a planned fault."""
 
-    # The wire name has no "Exception" at its end, in the model and on AWS.
+    # The name has no suffix "Exception", neither in the model nor on AWS.
     error_type = "PendingVerification"
     http_status = 403
 
 
 class ValidationError(ApiError):
-    """A member of the request breaks a constraint of the model or a documented rule."""
+    """A member of the request violates a constraint of the model or a documented rule."""
 
     error_type = "ValidationException"
     http_status = 400
 
 
 class ServiceQuotaExceededError(ApiError):
-    """The account has as many of these as IVS allows."""
+    """The account already has as many of these resources as IVS allows."""
 
     error_type = "ServiceQuotaExceededException"
     http_status = 402
 
 
 class ResourceNotFoundError(ApiError):
-    """No such resource in this account and region."""
+    """The resource doesn't exist in this account and region."""
 
     error_type = "ResourceNotFoundException"
     http_status = 404
@@ -88,67 +88,67 @@ class ChannelNotBroadcastingError(ApiError):
 
 
 class ConflictError(ApiError):
-    """The request contradicts the state of the resource."""
+    """The request conflicts with the state of the resource."""
 
     error_type = "ConflictException"
     http_status = 409
 
 
 class ThrottlingError(ApiError):
-    """More requests a second than IVS documents for this operation."""
+    """More requests per second than IVS documents for this operation."""
 
     error_type = "ThrottlingException"
     http_status = 429
 
 
 class ServiceUnavailableError(ApiError):
-    """IVS is down; Local IVS answers it only as a fault on request."""
+    """IVS is unavailable. Local IVS returns it only as a planned fault."""
 
     error_type = "ServiceUnavailable"
     http_status = 503
 
 
 class StreamUnavailableError(ApiError):
-    """The stream can't be stopped now; Local IVS answers it only as a fault on request."""
+    """The stream can't be stopped now. Local IVS returns it only as a planned fault."""
 
     error_type = "StreamUnavailable"
     http_status = 503
 
 
-class FrontDoorError(ApiError):
-    """An error that AWS's front end gives before the service is asked: not in the service model."""
+class UnmodeledError(ApiError):
+    """An error that AWS returns before the request reaches IVS; it isn't in the service model."""
 
 
-class SerializationError(FrontDoorError):
+class SerializationError(UnmodeledError):
     """The body isn't JSON, or a member has the wrong JSON type (restJson1 protocol)."""
 
     error_type = "SerializationException"
     http_status = 400
 
 
-class MissingAuthenticationTokenError(FrontDoorError):
+class MissingAuthenticationTokenError(UnmodeledError):
     """The request carries no usable AWS Signature Version 4 `Authorization` header."""
 
     error_type = "MissingAuthenticationTokenException"
     http_status = 403
 
 
-class UnknownOperationError(FrontDoorError):
-    """The method and path are no operation of Amazon IVS."""
+class UnknownOperationError(UnmodeledError):
+    """The method and path don't match any operation of Amazon IVS."""
 
     error_type = "UnknownOperationException"
     http_status = 404
 
 
-class RequestTooLargeError(FrontDoorError):
-    """The body is larger than Local IVS reads."""
+class RequestTooLargeError(UnmodeledError):
+    """The body is larger than the largest that Local IVS reads."""
 
     error_type = "RequestEntityTooLargeException"
     http_status = 413
 
 
-class OperationNotServedError(FrontDoorError):
-    """An operation of Amazon IVS that Local IVS doesn't imitate."""
+class OperationNotServedError(UnmodeledError):
+    """An operation of Amazon IVS that Local IVS doesn't implement."""
 
     error_type = "NotImplementedException"
     http_status = 501

@@ -1,7 +1,7 @@
-"""Faults on request: what a test wants to go wrong with an operation, so many times.
+"""Planned faults: a test makes the next calls of an operation slow, fail or get no response.
 
-A fault waits in the state until a call of its operation takes it. The call has been accepted by
-then: one that is malformed, unsigned or too soon takes none.
+A fault stays pending in the state until a call of its operation triggers it. Requests that are
+malformed, unsigned or throttled trigger no fault.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from tokensvc.localivs.errors import AnswerLostError, ApiError, ControlError
+from tokensvc.localivs.errors import ApiError, ControlError, NoResponseError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,38 +22,38 @@ if TYPE_CHECKING:
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS faults (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
-    operation TEXT NOT NULL, -- a name of the model, or * for any
+    operation TEXT NOT NULL, -- an operation of the model, or * for any
     kind TEXT NOT NULL,
     error TEXT NOT NULL, -- an AWS error name; empty unless the kind is error
     seconds REAL NOT NULL,
-    times INTEGER NOT NULL -- how many calls are still to meet it
+    times INTEGER NOT NULL -- how many more calls the fault applies to
 ) STRICT;
 """
 
 ANY_OPERATION = "*"
-LONGEST_SECONDS = 300.0
-MOST_TIMES = 1_000_000
+MAX_SECONDS = 300.0
+MAX_TIMES = 1_000_000
 
 
 class FaultKind(StrEnum):
-    """What goes wrong."""
+    """What happens to a call."""
 
-    SLOW = "slow"  # The call begins after `seconds`.
-    ERROR = "error"  # The call is answered with `error` after `seconds`, and has no effect.
+    SLOW = "slow"  # The call starts after `seconds`.
+    ERROR = "error"  # The call returns `error` after `seconds`, and has no effect.
     DROP = "drop"  # The connection is closed after `seconds`; the call has no effect.
-    LOSE_ANSWER = "lose_answer"  # The call has its effect; `seconds` later the connection closes.
+    LOSE_RESPONSE = "lose_response"  # The call has its effect, but the connection closes.
 
 
 @dataclass(frozen=True, kw_only=True)
 class Fault:
-    """One thing to go wrong.
+    """A planned fault.
 
     Attributes:
         operation: The operation's name, or `*` for any.
-        kind: What goes wrong.
-        error: The AWS error name that the call is answered with, for kind `error`; else empty.
-        seconds: How long the call waits.
-        times: How many calls meet it.
+        kind: What happens to the call.
+        error: The AWS error name to return, for kind `error`; otherwise empty.
+        seconds: The delay.
+        times: How many calls the fault applies to.
     """
 
     operation: str
@@ -63,42 +63,42 @@ class Fault:
     times: int = 1
 
     def __post_init__(self) -> None:
-        """Refuse what means nothing.
+        """Validate the members.
 
         Raises:
-            ControlError: names the rule.
+            ControlError: a member is invalid; the message names it.
         """
         if self.kind is FaultKind.ERROR and self.error not in api_errors():
             raise ControlError(f"error must be one of {', '.join(sorted(api_errors()))}.")
         if self.kind is not FaultKind.ERROR and self.error:
-            raise ControlError("error is for the kind error only.")
-        if not 0 <= self.seconds <= LONGEST_SECONDS:
-            raise ControlError(f"seconds must be from 0 to {LONGEST_SECONDS:g}.")
-        if not 1 <= self.times <= MOST_TIMES:
-            raise ControlError(f"times must be from 1 to {MOST_TIMES}.")
+            raise ControlError("error is allowed only with kind error.")
+        if not 0 <= self.seconds <= MAX_SECONDS:
+            raise ControlError(f"seconds must be from 0 to {MAX_SECONDS:g}.")
+        if not 1 <= self.times <= MAX_TIMES:
+            raise ControlError(f"times must be from 1 to {MAX_TIMES}.")
 
 
 def api_errors() -> dict[str, type[ApiError]]:
-    """Every error that the API can answer with, by its AWS name."""
+    """Every error that the API can return, by its AWS name."""
     found: dict[str, type[ApiError]] = {}
-    waiting = [ApiError]
-    while waiting:
-        each = waiting.pop()
-        # A branch that has no name of its own bears the root's, which stays the root's.
+    remaining = [ApiError]
+    while remaining:
+        each = remaining.pop()
+        # UnmodeledError inherits the name of ApiError; the first class found has the name.
         found.setdefault(each.error_type, each)
-        waiting += each.__subclasses__()
+        remaining += each.__subclasses__()
     return found
 
 
 class Faults:
-    """The faults that wait, oldest first."""
+    """The pending faults, oldest first."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
         database.ensure(SCHEMA)
 
     def plan(self, fault: Fault) -> None:
-        """Let the next calls of the operation meet this fault, after those planned before."""
+        """Apply this fault to the next calls of its operation, after the faults planned earlier."""
         with self._database.transaction() as connection:
             connection.execute(
                 "INSERT INTO faults (operation, kind, error, seconds, times)"
@@ -106,8 +106,8 @@ class Faults:
                 (fault.operation, fault.kind, fault.error, fault.seconds, fault.times),
             )
 
-    def waiting(self) -> tuple[Fault, ...]:
-        """The faults that no call has used up yet."""
+    def pending(self) -> tuple[Fault, ...]:
+        """The faults that still apply to future calls."""
         with self._database.reading() as connection:
             rows = connection.execute(
                 "SELECT operation, kind, error, seconds, times FROM faults ORDER BY id"
@@ -115,40 +115,40 @@ class Faults:
         return tuple(Fault(**{**row, "kind": FaultKind(row["kind"])}) for row in rows)
 
     def clear(self) -> None:
-        """Forget every fault."""
+        """Delete every pending fault."""
         with self._database.transaction() as connection:
             connection.execute("DELETE FROM faults")
 
     @contextmanager
-    def around(self, operation: str) -> Iterator[None]:
-        """Let what runs inside meet the operation's next fault, if one waits.
+    def apply_next(self, operation: str) -> Iterator[None]:
+        """Apply the operation's next pending fault, if there is one, to the `with` block.
 
         Raises:
-            ApiError: the fault says so.
-            AnswerLostError: the connection is to be closed without an answer.
+            ApiError: the fault's error.
+            NoResponseError: the connection must be closed without a response.
         """
         fault = self._take(operation)
         if fault is None:
             yield
             return
-        if fault.kind is FaultKind.LOSE_ANSWER:
-            with suppress(ApiError):  # A refusal is an answer, and lost like any other.
+        if fault.kind is FaultKind.LOSE_RESPONSE:
+            with suppress(ApiError):  # An error response is lost like any other response.
                 yield
         time.sleep(fault.seconds)
         match fault.kind:
             case FaultKind.SLOW:
                 yield
             case FaultKind.ERROR:
-                raise api_errors()[fault.error](f"A fault that was planned for {operation}")
-            case FaultKind.DROP | FaultKind.LOSE_ANSWER:
-                raise AnswerLostError(f"{operation} got no answer, as planned.")
+                raise api_errors()[fault.error](f"Planned fault for {operation}")
+            case FaultKind.DROP | FaultKind.LOSE_RESPONSE:
+                raise NoResponseError(f"Planned fault for {operation}: no response")
 
     def _take(self, operation: str) -> Fault | None:
-        mine = (operation, ANY_OPERATION)
+        names = (operation, ANY_OPERATION)
         with self._database.reading() as connection:
-            # Most calls meet no fault: they are spared the write lock.
+            # Most calls have no fault and don't need the write lock.
             if not connection.execute(
-                "SELECT 1 FROM faults WHERE operation IN (?, ?)", mine
+                "SELECT 1 FROM faults WHERE operation IN (?, ?)", names
             ).fetchone():
                 return None
         with self._database.transaction() as connection:
@@ -156,7 +156,7 @@ class Faults:
                 "UPDATE faults SET times = times - 1 WHERE id ="
                 " (SELECT min(id) FROM faults WHERE operation IN (?, ?))"
                 " RETURNING operation, kind, error, seconds, times + 1 AS times",
-                mine,
+                names,
             ).fetchone()
             connection.execute("DELETE FROM faults WHERE times = 0")
         return None if row is None else Fault(**{**row, "kind": FaultKind(row["kind"])})

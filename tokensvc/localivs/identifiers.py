@@ -1,4 +1,4 @@
-"""New identifiers in the forms that AWS gives them."""
+"""Generates identifiers and secrets in AWS's formats."""
 
 from __future__ import annotations
 

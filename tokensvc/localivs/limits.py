@@ -1,7 +1,7 @@
-"""How often each operation may be called: the rates that IVS documents (IVS: service-quotas).
+"""Throttling: the documented call rate of each operation (IVS: service-quotas).
 
-Calls a second, for each account and region; not adjustable on AWS. Kept in memory: a restart
-forgets the last second.
+Rates are calls per second, for each account and region; AWS doesn't adjust them. The calls are
+counted in memory, so a restart resets the counts.
 """
 
 from __future__ import annotations
@@ -44,11 +44,11 @@ CALLS_PER_SECOND: Mapping[str, int] = {
     "UntagResource": 10,
     "UpdateChannel": 5,
 }
-METADATA_PER_SECOND_AND_CHANNEL = 5
+METADATA_CALLS_PER_SECOND_PER_CHANNEL = 5
 
 
 class Rates:
-    """The calls of the last second, by operation, account and region; shared by threads."""
+    """Counts the calls of the last second by operation, account and region; thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -58,26 +58,27 @@ class Rates:
         """Count a call at `now` (Unix seconds).
 
         Raises:
-            ThrottlingError: there were as many in the last second as IVS allows.
+            ThrottlingError: the last second already had as many calls as IVS allows.
         """
         key = (operation, caller.account_id, caller.region)
         limits: dict[tuple[str, ...], int] = {key: CALLS_PER_SECOND[operation]}
         if operation == "PutMetadata":
-            limits[*key, members["channelArn"]] = METADATA_PER_SECOND_AND_CHANNEL
+            limits[*key, members["channelArn"]] = METADATA_CALLS_PER_SECOND_PER_CHANNEL
         with self._lock:
-            self._forget(now)
+            self._drop_expired(now)
             for each, most in limits.items():
                 if len(self._calls.get(each, ())) >= most:
                     raise ThrottlingError(
-                        f"Rate exceeded: {operation} takes {most} calls a second; try again later"
+                        f"Rate exceeded: {operation} allows {most} calls per second; retry later"
                     )
             for each in limits:
                 self._calls.setdefault(each, deque()).append(now)
 
-    def _forget(self, now: float) -> None:
+    def _drop_expired(self, now: float) -> None:
         for key, times in list(self._calls.items()):
-            # A time that is yet to come is another thread's, who read the clock later and was here
-            # sooner. Only a clock that was moved back makes it a second or more, which counts not.
+            # A time may be slightly later than `now`: another thread read the clock later but got
+            # the lock first. A time that is a second or more later means that the clock was moved
+            # back; then the call no longer counts.
             while times and abs(now - times[0]) >= WINDOW_SECONDS:
                 times.popleft()
             if not times:

@@ -1,4 +1,4 @@
-"""The page at `/`, and what it shows: the whole of Local IVS's state, without its secrets."""
+"""The overview page at `/`, and its data: Local IVS's state without session IDs and secrets."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tokensvc.localivs import control
 from tokensvc.localivs.edge.revocations import all_revocations
 from tokensvc.localivs.edge.sessions import Sessions
 from tokensvc.localivs.faults import Faults
-from tokensvc.localivs.moments import rfc3339
+from tokensvc.localivs.timestamps import rfc3339
 
 if TYPE_CHECKING:
     import sqlite3
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from tokensvc.localivs.database import Database
     from tokensvc.localivs.recent import RecentRequests
 
-# The page fetches from its own origin only, and its styles and scripts are files.
+# The page loads files and data from its own origin only, and has no inline styles or scripts.
 CONTENT_SECURITY_POLICY = "default-src 'self'; frame-ancestors 'none'; form-action 'none'"
 
 CHANNELS = """
@@ -36,7 +36,7 @@ ORDER BY position
 
 
 def create_blueprint(database: Database, clock: MovableClock, recent: RecentRequests) -> Blueprint:
-    """`GET /`, the files of the page, and `GET /_local/overview`."""
+    """Return the blueprint of `GET /`, the page's files, and `GET /_local/overview`."""
     overview = Overview(database, clock, recent)
     blueprint = Blueprint(
         "overview", __name__, static_folder="pages", static_url_path="/_local/pages"
@@ -63,7 +63,7 @@ def create_blueprint(database: Database, clock: MovableClock, recent: RecentRequ
 
 
 class Overview:
-    """Reads the state for people: no session ID, no stream key, no token is among it."""
+    """Reads the state that the page shows, without session IDs, stream keys and tokens."""
 
     def __init__(self, database: Database, clock: MovableClock, recent: RecentRequests) -> None:
         self._database = database
@@ -73,7 +73,7 @@ class Overview:
         self._faults = Faults(database)
 
     def read(self) -> dict[str, Any]:
-        """Channels, key pairs, sessions, revocations, faults and last requests, as JSON data."""
+        """Return channels, key pairs, sessions, revocations, faults and last requests as JSON."""
         now = self._clock.now()
         with self._database.reading() as connection:
             channels = [_channel(row) for row in connection.execute(CHANNELS)]
@@ -97,7 +97,7 @@ class Overview:
             "revocations": [
                 asdict(each) | {"revoked_at": rfc3339(each.revoked_at)} for each in revocations
             ],
-            "faults": [asdict(fault) for fault in self._faults.waiting()],
+            "faults": [asdict(fault) for fault in self._faults.pending()],
             "requests": [each.document() for each in self._recent.latest()],
         }
 

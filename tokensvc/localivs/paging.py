@@ -1,4 +1,4 @@
-"""Listings, page by page, with tokens that are good for the very query that gave them."""
+"""Paging of listings; a page token is valid only for the query that returned it."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from tokensvc.localivs.calls import Call
 
 _DIGEST_BYTES = 16
-_POSITION_BYTES = 7  # Always within SQLite's integers of 63 bits, whoever made the token.
-# What may differ between two requests for pages of one listing.
-_MEMBERS_OF_THE_PAGE = frozenset({"nextToken", "maxResults"})
+_POSITION_BYTES = 7  # Even a forged token stays within the 63 bits of SQLite's integers.
+# The members that may differ between the requests for two pages of the same listing.
+_PAGING_MEMBERS = frozenset({"nextToken", "maxResults"})
 
 
 def page(
@@ -29,17 +29,18 @@ def page(
     *,
     default_size: int,
 ) -> tuple[list[sqlite3.Row], str | None]:
-    """The rows of the page that `request` asks for, and the next page's token, if there is one.
+    """The rows of the requested page, and the token of the next page (None after the last page).
 
     Args:
-        call: The call, whose operation, account and region the token is bound to.
-        request: Its members; `maxResults` and `nextToken` choose the page, the rest the listing.
-        rows_after: Gives rows with a higher `position` than the first number, in order of
-            position, and at most as many as the second number.
-        default_size: The page's size when `maxResults` is absent.
+        call: The call; a token is valid only for its operation, account and region.
+        request: The members of the request. `maxResults` and `nextToken` select the page, all
+            others select the listing.
+        rows_after: `rows_after(position, count)` returns at most `count` rows with a higher
+            `position`, ordered by position.
+        default_size: The page size when `maxResults` is absent.
 
     Raises:
-        ValidationError: the token isn't one of this listing's.
+        ValidationError: the token doesn't belong to this listing.
     """
     size = request.get("maxResults", default_size)
     query = _digest(call, request)
@@ -53,7 +54,7 @@ def page(
 
 
 def _digest(call: Call, request: Mapping[str, Any]) -> bytes:
-    members = {name: value for name, value in request.items() if name not in _MEMBERS_OF_THE_PAGE}
+    members = {name: value for name, value in request.items() if name not in _PAGING_MEMBERS}
     query = [call.operation, call.caller.region, call.caller.account_id, members]
     text = json.dumps(query, sort_keys=True)
     return hashlib.sha256(text.encode()).digest()[:_DIGEST_BYTES]
@@ -70,7 +71,7 @@ def _position(token: str, query: bytes) -> int:
         contents = b""
     if len(contents) != _DIGEST_BYTES + _POSITION_BYTES or not contents.startswith(query):
         raise ValidationError(
-            "nextToken is none of this listing's: repeat the request that gave it with the same "
-            "filters, or begin again without it"
+            "nextToken does not belong to this listing: use the same filters as in the request "
+            "that returned it, or start again without nextToken"
         )
     return int.from_bytes(contents[_DIGEST_BYTES:])

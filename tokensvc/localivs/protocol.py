@@ -1,4 +1,4 @@
-"""The restJson1 protocol both ways: a request's members, and answers in AWS's form."""
+"""The restJson1 protocol: reads the members of requests, and builds responses as AWS does."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from uuid import uuid4
 
 from tokensvc.localivs import shapes
-from tokensvc.localivs.errors import ApiError, FrontDoorError, SerializationError
+from tokensvc.localivs.errors import ApiError, SerializationError, UnmodeledError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,7 +19,7 @@ NO_CONTENT = 204
 
 
 @dataclass(frozen=True)
-class Answer:
+class ApiResponse:
     """An HTTP response of the API."""
 
     status: int
@@ -34,11 +34,11 @@ def read_members(
     query: Mapping[str, list[str]],
     body: bytes,
 ) -> dict[str, Any]:
-    """The accepted members of a request, from its path, its query string and its body.
+    """The validated members of a request, from its path, its query string and its body.
 
     Raises:
         SerializationError: the body isn't a JSON object, or a member has the wrong JSON type.
-        ValidationError: constraints of the service model are broken.
+        ValidationError: members violate constraints of the service model.
     """
     shape = operation.input_shape
     if shape is None:
@@ -46,28 +46,28 @@ def read_members(
     members = _json_object(body)
     members.update(path)
     members.update(shapes.query_values(shape, query))
-    accepted: dict[str, Any] = shapes.accept(shape, members)
-    return accepted
+    validated: dict[str, Any] = shapes.validate(shape, members)
+    return validated
 
 
-def success(operation: OperationModel, members: Mapping[str, Any]) -> Answer:
-    """The answer of an operation: the members that its output shape has, and no others."""
+def success(operation: OperationModel, members: Mapping[str, Any]) -> ApiResponse:
+    """The response of an operation, with only the members of its output shape."""
     status = operation.http.get("responseCode", 200)
     if status == NO_CONTENT:
-        return Answer(status, _headers(), b"")
+        return ApiResponse(status, _headers(), b"")
     shape = operation.output_shape
-    document = shapes.present(shape, members) if shape else {}
-    return Answer(status, _headers(), json.dumps(document).encode())
+    document = shapes.serialize(shape, members) if shape else {}
+    return ApiResponse(status, _headers(), json.dumps(document).encode())
 
 
-def failure(error: ApiError) -> Answer:
-    """The answer that tells an error: its type in a header, `exceptionMessage` in the body."""
+def failure(error: ApiError) -> ApiResponse:
+    """The response for an error: its type in a header, its message in `exceptionMessage`."""
     document = {"exceptionMessage": str(error)}
-    if isinstance(error, FrontDoorError):
-        # These aren't in the model: clients look for their text in `message`.
+    if isinstance(error, UnmodeledError):
+        # These errors aren't in the model; for them clients read the text from `message`.
         document["message"] = str(error)
     headers = _headers() | {"x-amzn-ErrorType": error.error_type}
-    return Answer(error.http_status, headers, json.dumps(document).encode())
+    return ApiResponse(error.http_status, headers, json.dumps(document).encode())
 
 
 def _headers() -> dict[str, str]:
@@ -80,11 +80,11 @@ def _json_object(body: bytes) -> dict[str, Any]:
     try:
         document = json.loads(body.decode(), parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
-        raise SerializationError("The body is not well-formed JSON in UTF-8.") from error
+        raise SerializationError("The body is not valid JSON in UTF-8.") from error
     if not isinstance(document, dict):
-        raise SerializationError("The body must be of JSON type object.")
+        raise SerializationError("The body must be a JSON object.")
     return document
 
 
 def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no JSON")
+    raise ValueError(f"{name} is not valid JSON")

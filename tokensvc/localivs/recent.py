@@ -1,6 +1,6 @@
-"""The last requests, for the people who look: which operation or route, and what came of it.
+"""Records the recent requests for people to read: operation or route, status and error.
 
-Neither URLs nor bodies are kept: they hold tokens, session IDs and keys.
+URLs and bodies are not recorded, because they contain tokens, session IDs and keys.
 """
 
 from __future__ import annotations
@@ -15,30 +15,30 @@ from typing import TYPE_CHECKING, Any
 from flask import g, request
 
 from tokensvc.localivs.errors import DatabaseUnusableError
-from tokensvc.localivs.moments import rfc3339
+from tokensvc.localivs.timestamps import rfc3339
 
 if TYPE_CHECKING:
     from flask import Flask, Response
 
     from tokensvc.localivs.clock import Clock
 
-MOST_KEPT = 200
-NOT_OF_INTEREST = ("/_local/", "/healthz")  # Nor is the page itself, at "/".
+MAX_REQUESTS = 200
+UNRECORDED_PATHS = ("/_local/", "/healthz")  # And the page at "/".
 
 
 @dataclass(frozen=True)
 class RecentRequest:
-    """A request that was answered.
+    """A request that Local IVS has responded to.
 
     Attributes:
-        at: Unix seconds, when it was answered.
+        at: Unix seconds: the time of the response.
         method: The HTTP method.
-        what: The operation's name, or the route of the edge, its parameters unfilled.
-        account_id: The caller's account, where the request was signed; else empty.
-        region: The caller's region, where the request was signed; else empty.
+        what: The operation's name, or the route pattern of the edge, without parameter values.
+        account_id: The caller's account if the request was signed; otherwise empty.
+        region: The caller's region if the request was signed; otherwise empty.
         status: The HTTP status.
-        error: The AWS error name; empty where there is none.
-        milliseconds: How long the answer took.
+        error: The AWS error name; empty if there is none.
+        milliseconds: How long the request took.
     """
 
     at: float
@@ -51,42 +51,42 @@ class RecentRequest:
     milliseconds: float
 
     def document(self) -> dict[str, Any]:
-        """The request as JSON data, its time as RFC 3339."""
+        """The request as JSON data, with its time as RFC 3339."""
         return asdict(self) | {"at": rfc3339(self.at)}
 
 
 class RecentRequests:
-    """The last requests of this process, newest first; shared by threads."""
+    """The recent requests of this process; thread-safe."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._lock = threading.Lock()
-        self._kept: deque[RecentRequest] = deque(maxlen=MOST_KEPT)
+        self._requests: deque[RecentRequest] = deque(maxlen=MAX_REQUESTS)
 
     def watch(self, app: Flask) -> None:
-        """Keep each request that the application answers from now on."""
-        app.before_request(self._begin)
-        app.after_request(self._end)
+        """Record each request to the application from now on."""
+        app.before_request(self._start_timer)
+        app.after_request(self._record_response)
 
     def latest(self) -> tuple[RecentRequest, ...]:
-        """The last requests, newest first."""
+        """The recent requests, newest first."""
         with self._lock:
-            return tuple(reversed(self._kept))
+            return tuple(reversed(self._requests))
 
-    def _begin(self) -> None:
-        g.began = time.perf_counter()
+    def _start_timer(self) -> None:
+        g.started_at = time.perf_counter()
 
-    def _end(self, response: Response) -> Response:
-        if request.path != "/" and not request.path.startswith(NOT_OF_INTEREST):
-            # Without its state Local IVS has no time either; the answer says what is wrong.
+    def _record_response(self, response: Response) -> Response:
+        if request.path != "/" and not request.path.startswith(UNRECORDED_PATHS):
+            # Without its state Local IVS can't read its clock; the response reports the error.
             with suppress(DatabaseUnusableError):
-                self._keep(response)
+                self._record(response)
         return response
 
-    def _keep(self, response: Response) -> None:
+    def _record(self, response: Response) -> None:
         route = request.url_rule.rule if request.url_rule else "unknown route"
         caller = g.get("caller")
-        kept = RecentRequest(
+        recent = RecentRequest(
             at=self._clock.now(),
             method=request.method,
             what=g.get("operation", route),
@@ -94,7 +94,7 @@ class RecentRequests:
             region=caller.region if caller else "",
             status=response.status_code,
             error=response.headers.get("x-amzn-ErrorType", ""),
-            milliseconds=round((time.perf_counter() - g.began) * 1000, 1),
+            milliseconds=round((time.perf_counter() - g.started_at) * 1000, 1),
         )
         with self._lock:
-            self._kept.append(kept)
+            self._requests.append(recent)

@@ -1,4 +1,4 @@
-"""The control plane's tables. `position` gives listings a stable order to page by."""
+"""The tables of the control plane. `position` gives listings a stable order for paging."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ CREATE TABLE IF NOT EXISTS channels (
     account_id TEXT NOT NULL,
     channel_id TEXT NOT NULL,
     srt_passphrase TEXT NOT NULL,
-    settings TEXT NOT NULL, -- JSON: the members of the model's Channel that a caller may set
+    settings TEXT NOT NULL, -- JSON: the members of the model's Channel that a caller can set
     authorized INTEGER NOT NULL AS (json_extract(settings, '$.authorized')),
     UNIQUE (region, account_id, channel_id)
 ) STRICT;
@@ -23,7 +23,7 @@ CREATE TABLE IF NOT EXISTS streams ( -- one row for each channel that is live
     health TEXT NOT NULL -- botocore model: StreamHealth
 ) STRICT;
 
-CREATE TABLE IF NOT EXISTS timed_metadata ( -- what PutMetadata put into a stream that is live
+CREATE TABLE IF NOT EXISTS timed_metadata ( -- the metadata that PutMetadata put into live streams
     position INTEGER PRIMARY KEY AUTOINCREMENT,
     channel_arn TEXT NOT NULL REFERENCES streams (channel_arn) ON DELETE CASCADE,
     put_at REAL NOT NULL, -- Unix seconds
@@ -45,8 +45,8 @@ CREATE TABLE IF NOT EXISTS playback_key_pairs (
     name TEXT NOT NULL,
     fingerprint TEXT NOT NULL,
     public_key_pem TEXT NOT NULL,
-    edge_from REAL NOT NULL, -- Unix seconds: when the import reaches the edge; 0 where at once
-    edge_until REAL -- Unix seconds: when the delete reaches the edge; null until deleted
+    edge_from REAL NOT NULL, -- Unix seconds: when the edge accepts the key; 0 without delay
+    edge_until REAL -- Unix seconds: when the edge stops accepting it; null until deleted
 ) STRICT;
 
 CREATE TABLE IF NOT EXISTS tags (

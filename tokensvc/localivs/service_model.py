@@ -1,4 +1,4 @@
-"""AWS's own description of the IVS API, as botocore ships it: which request is which operation."""
+"""AWS's service model of the IVS API, as botocore ships it: maps requests to operations."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _URI_PARAMETER = re.compile(r"\{(\w+)\}")
 
 
 class IvsModel:
-    """The operations of Amazon IVS and the requests that mean them."""
+    """The operations of Amazon IVS and their HTTP requests."""
 
     def __init__(self) -> None:
         description = Loader().load_service_model("ivs", "service-2")
@@ -39,7 +39,7 @@ class IvsModel:
         return self._model.operation_model(name)
 
     def route(self, method: str, path: str) -> tuple[OperationModel, Mapping[str, str]]:
-        """The operation that a request means, and the parameters in its (URL-decoded) path.
+        """The operation of a request, and the parameters in its (URL-decoded) path.
 
         Raises:
             UnknownOperationError: no operation has this method and path.
@@ -49,13 +49,13 @@ class IvsModel:
             if match and route_method == method:
                 return operation, match.groupdict()
         raise UnknownOperationError(
-            f"{method} {path} is no operation of Amazon IVS. Operations are POST /<OperationName>, "
-            "case-sensitive, and /tags/<URL-encoded ARN>."
+            f"{method} {path} is not an operation of Amazon IVS. Operations are POST "
+            "/<OperationName> (case-sensitive) and /tags/<URL-encoded ARN>."
         )
 
 
 def _path_pattern(request_uri: str) -> re.Pattern[str]:
-    # An ARN holds a slash, which is a plain slash once the path is decoded.
+    # An ARN contains a slash, which is a plain slash in the decoded path.
     literal_and_names = _URI_PARAMETER.split(request_uri)
     return re.compile(
         "".join(

@@ -1,7 +1,8 @@
-"""JSON against the shapes of the service model: types and constraints in, members out.
+"""Validates and serializes JSON by the shapes of the service model.
 
-Wrong JSON types are a SerializationException and broken constraints a ValidationException, as in
-the restJson1 protocol; null members of a structure count as absent, unknown members are ignored.
+As in the restJson1 protocol, a wrong JSON type is a SerializationException and a violated
+constraint is a ValidationException. Null members of a structure are treated as absent. Unknown
+members are ignored.
 """
 
 from __future__ import annotations
@@ -19,11 +20,11 @@ if TYPE_CHECKING:
 
     from botocore.model import Shape
 
-# The model's own pattern for ResourceArn lacks a `+` (`:[a-z-]/`), so that it matches no real ARN.
-SHAPES_WITH_A_BROKEN_PATTERN = frozenset({"ResourceArn"})
+# The model's pattern for ResourceArn lacks a `+` (`:[a-z-]/`), so it doesn't match any real ARN.
+SHAPES_WITH_BROKEN_PATTERN = frozenset({"ResourceArn"})
 INTEGER_BITS = {"integer": 32, "long": 64}
-# Python's `re` has no Unicode categories. `\w` is letters, numbers and the underscore, which every
-# class of the model that names \p{L} and \p{N} allows as well.
+# Python's `re` has no Unicode categories. `\w` matches letters, numbers and the underscore; every
+# character class of the model that contains \p{L} and \p{N} allows the underscore too.
 PYTHON_FOR_CATEGORIES = {
     r"\p{L}": r"\w",
     r"\p{N}": r"\w",
@@ -31,12 +32,12 @@ PYTHON_FOR_CATEGORIES = {
 }
 
 
-def accept(shape: Shape, value: Any) -> Any:
-    """`value` with the model's types, unknown and null members left out.
+def validate(shape: Shape, value: Any) -> Any:
+    """`value`, validated against the model, without unknown and null members.
 
     Raises:
-        SerializationError: a value has another JSON type than the model says.
-        ValidationError: constraints of the model are broken; the message tells all of them.
+        SerializationError: a value has a JSON type that the model doesn't allow.
+        ValidationError: constraints of the model are violated; the message lists all of them.
     """
     typed = _typed(shape, value, "")
     problems = list(_broken_constraints(shape, typed, ""))
@@ -45,26 +46,26 @@ def accept(shape: Shape, value: Any) -> Any:
     return typed
 
 
-def present(shape: Shape, value: Any) -> Any:
-    """`value` (times as Unix seconds) as JSON data with only the members that `shape` has."""
+def serialize(shape: Shape, value: Any) -> Any:
+    """`value` as JSON data with only the members of `shape`; `value` has times as Unix seconds."""
     match shape:
         case StructureShape():
             return {
-                name: present(member, value[name])
+                name: serialize(member, value[name])
                 for name, member in shape.members.items()
                 if value.get(name) is not None
             }
         case ListShape():
-            return [present(shape.member, item) for item in value]
+            return [serialize(shape.member, item) for item in value]
         case _ if shape.type_name == "timestamp":
-            moment = datetime.fromtimestamp(value, UTC)
-            return moment.isoformat(timespec="seconds").replace("+00:00", "Z")
+            time = datetime.fromtimestamp(value, UTC)
+            return time.isoformat(timespec="seconds").replace("+00:00", "Z")
         case _:
             return value
 
 
 def query_values(shape: StructureShape, query: Mapping[str, list[str]]) -> dict[str, Any]:
-    """The members of `shape` that travel in the query string, as JSON data."""
+    """The members of `shape` that are in the query string, as JSON data."""
     values: dict[str, Any] = {}
     for name, member in shape.members.items():
         wire_name = member.serialization.get("name", name)
@@ -111,7 +112,7 @@ def _typed_scalar(shape: Shape, value: Any, path: str) -> Any:
 def _json_type(shape: Shape) -> str:
     names = {"structure": "object", "map": "object", "list": "array"}
     if shape.type_name in INTEGER_BITS:
-        return f"number, a whole one of {INTEGER_BITS[shape.type_name]} bits"
+        return f"number (an integer of {INTEGER_BITS[shape.type_name]} bits)"
     return names.get(shape.type_name, shape.type_name)
 
 
@@ -119,7 +120,9 @@ def _refuse_lone_surrogates(text: str, path: str) -> None:
     try:
         text.encode()
     except UnicodeEncodeError as error:
-        raise SerializationError(f"{path} holds half of a surrogate pair: no text.") from error
+        raise SerializationError(
+            f"{path} contains an unpaired surrogate, which is not valid text."
+        ) from error
 
 
 def _broken_constraints(shape: Shape, value: Any, path: str) -> Iterator[str]:
@@ -164,7 +167,7 @@ def _broken_text(shape: Shape, text: str, path: str) -> Iterator[str]:
     if allowed is not None and text not in allowed:
         yield _problem(path, f"must be one of {', '.join(allowed)}")
     pattern = shape.metadata.get("pattern")
-    if pattern is None or shape.name in SHAPES_WITH_A_BROKEN_PATTERN:
+    if pattern is None or shape.name in SHAPES_WITH_BROKEN_PATTERN:
         return
     if not python_pattern(pattern).fullmatch(text):
         yield _problem(path, f"must match {pattern}")
@@ -179,7 +182,7 @@ def _problem(path: str, rule: str) -> str:
 
 
 def python_pattern(model_pattern: str) -> re.Pattern[str]:
-    """A pattern of the model, which is written for Java, as Python's own."""
+    """A pattern of the model, which uses Java's syntax, as a Python pattern."""
     for category, python in PYTHON_FOR_CATEGORIES.items():
         model_pattern = model_pattern.replace(category, python)
     return re.compile(model_pattern)

@@ -1,7 +1,7 @@
-"""Local IVS for a WSGI server, as `tokensvc local-ivs` starts it under gunicorn.
+"""The WSGI entry point of Local IVS; `tokensvc local-ivs` runs it under gunicorn.
 
-It has to be one process with many threads: the request rates and the list of last requests are kept
-in memory, everything else in the folder that `LOCAL_IVS_DATA` names.
+It must run as one process with many threads: the request rates and the list of recent requests are
+in memory. Everything else is in the folder that `LOCAL_IVS_DATA` names.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 
 def app_from_environment() -> Flask:
-    """The application with the settings of `LOCAL_IVS_*` (see `LocalIvsConfig.from_environment`).
+    """The application, configured by `LOCAL_IVS_*` (see `LocalIvsConfig.from_environment`).
 
     Raises:
-        ConfigError: names every variable that is missing or makes no sense.
+        ConfigError: variables are missing or invalid; the message names all of them.
     """
     return create_app(LocalIvsConfig.from_environment(os.environ))

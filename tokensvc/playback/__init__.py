@@ -1,1 +1,1 @@
-"""May this caller give this viewer this channel, and what is the signed playback URL?"""
+"""Signed playback URLs: decide a request, sign the token, inspect tokens."""

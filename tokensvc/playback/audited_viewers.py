@@ -1,6 +1,6 @@
-"""The viewers that an audit log names under a key pair: what is known of those who hold its tokens.
+"""Find the viewers whose tokens some key pairs signed, from an audit log.
 
-Tokens that a thief signed by himself are in no log of ours, so their viewers can't be named.
+Tokens that an attacker signed are not in the audit log, so their viewers can't be found.
 """
 
 from __future__ import annotations
@@ -17,40 +17,41 @@ from tokensvc.ivs.viewer_sessions import Viewer
 
 @dataclass(frozen=True, slots=True)
 class AuditedViewers:
-    """What an audit log tells of the tokens that some key pairs signed.
+    """What an audit log says about the tokens that some key pairs signed.
 
     Attributes:
-        viewers: the viewers that it names, each once, in order.
-        nameless: how many tokens had no viewer ID, so that their sessions can't be revoked.
-        unread: how many lines were no lines of an audit log.
+        viewers: the viewers of these tokens, each once, in order.
+        tokens_without_viewer_id: the number of tokens whose sessions can't be revoked, because
+            they had no viewer ID.
+        unreadable_lines: the number of lines that are not lines of an audit log.
     """
 
     viewers: tuple[Viewer, ...]
-    nameless: int
-    unread: int
+    tokens_without_viewer_id: int
+    unreadable_lines: int
 
 
 def audited_viewers(lines: Iterable[str], key_ids: Collection[str]) -> AuditedViewers:
-    """What the JSON lines tell of the tokens that those key pairs signed."""
+    """The viewers of the tokens that these key pairs signed, from the JSON lines of an audit."""
     viewers: set[Viewer] = set()
-    nameless = unread = 0
+    tokens_without_viewer_id = unreadable_lines = 0
     for line in lines:
         try:
             signed_by, viewer = _granted(line)
         except (ValueError, LookupError, TypeError, InvalidArn):
-            unread += 1
+            unreadable_lines += 1
             continue
         if signed_by not in key_ids:
             continue
         if viewer is None:
-            nameless += 1
+            tokens_without_viewer_id += 1
         else:
             viewers.add(viewer)
-    return AuditedViewers(tuple(sorted(viewers)), nameless, unread)
+    return AuditedViewers(tuple(sorted(viewers)), tokens_without_viewer_id, unreadable_lines)
 
 
 def _granted(line: str) -> tuple[str | None, Viewer | None]:
-    """The key that signed, if any did, and the viewer, if the token had one."""
+    """The ID of the key pair that signed and the viewer; None where the line has none."""
     event = json.loads(line)
     signed_by, viewer_id = event["key_id"], event["viewer_id"]
     if event["decision"] != "granted" or signed_by is None:
@@ -59,5 +60,5 @@ def _granted(line: str) -> tuple[str | None, Viewer | None]:
     if viewer_id is None:
         return signed_by, None
     if not isinstance(viewer_id, str) or not 0 < len(viewer_id) <= LONGEST_VIEWER_ID:
-        raise ValueError("IVS takes no such viewer ID.")
+        raise ValueError("The viewer ID does not have the form that IVS accepts.")
     return signed_by, Viewer(arn, viewer_id)

@@ -1,7 +1,8 @@
-"""Asks IVS's edge whether it takes a token by a key that is about to sign (rule 2).
+"""Check that IVS's edge accepts a token of a key pair before it becomes active (rule 2).
 
-An import takes effect at the edge some time after it was acknowledged, and nothing tells when: only
-a token tells. A channel that is offline answers 404, which is an answer; 403 is the refusal.
+An import takes effect at the edge some time after IVS acknowledged it. IVS does not report when:
+only a token shows it. 403 means that the edge refused the token. A channel that is offline answers
+404, which means that the token was accepted.
 """
 
 from __future__ import annotations
@@ -31,9 +32,9 @@ class EdgeCanary:
     """The canary of one region.
 
     Attributes:
-        channel_arn: a private channel of the region, live or not.
-        get_channel: looks the channel up.
-        clock: the time.
+        channel_arn: a private channel of the region, live or offline.
+        get_channel: looks up the channel.
+        clock: the clock.
     """
 
     channel_arn: ChannelArn
@@ -41,50 +42,51 @@ class EdgeCanary:
     clock: Clock
 
     def __call__(self, signer: Signer) -> None:
-        """Return when the edge has answered a token of this signer with anything but 403.
+        """Return normally if the edge answers a token of this signer with any status except 403.
 
         Raises:
-            RotationRefused: when it answers 403: the import has not reached it yet.
-            ChannelNotPrivate: when anyone may watch the channel, so that its answer tells nothing.
-            ChannelNotFound, IvsUnavailable: when the channel or the edge can't be asked.
+            RotationRefused: when the edge answers 403: the import has not reached it yet.
+            ChannelNotPrivate: when the channel is public, so that its answer proves nothing.
+            ChannelNotFound, IvsUnavailable: when the channel can't be looked up, or the edge does
+                not answer.
         """
         channel = self.get_channel(self.channel_arn)
         if not channel.is_private:
             raise ChannelNotPrivate(
-                f"The canary channel {self.channel_arn} is public: it takes any token.",
-                hint="Set rotation.canary_channels to a private channel.",
+                f"The canary channel {self.channel_arn} is public, so it accepts any token.",
+                hint="Set `rotation.canary_channels` to a private channel.",
             )
         options = PlaybackOptions(ttl_seconds=_TTL_SECONDS)
         claims = PlaybackClaims.at(self.clock.now(), self.channel_arn, options)
         url = with_token(channel.playback_url, sign(claims, signer))
         if self._status(url) == HTTPStatus.FORBIDDEN:
             raise RotationRefused(
-                f"IVS's edge does not take the new key's tokens yet: {self.channel_arn} "
-                "answers 403.",
-                hint="The key that signs goes on. Run `tokensvc keys reconcile` in a minute.",
+                "IVS's edge does not accept tokens of the new key pair yet: the canary channel"
+                f" {self.channel_arn} answers 403. The active key pair still signs.",
+                hint="Run `tokensvc keys reconcile` in a minute.",
             )
 
     def _status(self, url: str) -> int:
         try:
             status = _get(url)
         except (OSError, HTTPException, ValueError) as exc:
-            # The exception may name the URL, token included: it must not be chained into a log.
+            # The exception may contain the URL with the token, so it must not be chained to a log.
             raise IvsUnavailable(
                 f"IVS's edge did not answer for the canary channel ({type(exc).__name__}).",
-                hint="Check the network and any proxy; run `tokensvc keys reconcile` again.",
+                hint="Check the network and any proxy, then run `tokensvc keys reconcile` again.",
             ) from None
         if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             raise IvsUnavailable(
-                f"IVS's edge failed for the canary channel (HTTP {status}).",
+                f"IVS's edge answered HTTP {status} for the canary channel.",
                 hint="Run `tokensvc keys reconcile` again.",
             )
         return status
 
 
 def _get(url: str) -> int:
-    """The HTTP status, by way of the environment's proxy where there is one, as boto3 goes."""
+    """The HTTP status; uses the proxy of the environment, as boto3 does."""
     try:
-        # An opener of its own: the module's keeps the proxies of its first use.
+        # A new opener each time: the default opener keeps the proxies of its first use.
         with urllib.request.build_opener().open(url, timeout=_TIMEOUT_SECONDS) as answer:
             return int(answer.status)
     except urllib.error.HTTPError as exc:

@@ -1,6 +1,6 @@
-"""Why IVS would take or refuse a token: every finding as a sentence, who signed, the time left.
+"""Inspect a token: every broken rule as a sentence, the key pair that signed, the time left.
 
-For operators and developers. The signature is never shown, so that what is shown can't be played.
+For operators and developers. The signature is never shown, so that the output can't be played.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from tokensvc.claim_rules import CHANNEL_ARN, EXP, BrokenRule, broken_rules
 from tokensvc.claims import LONGEST_TOKEN_BYTES
 from tokensvc.errors import InvalidRequest, InvalidSignature, Problem
 from tokensvc.p384 import SIGNATURE_BYTES, PublicKey
-from tokensvc.tokens import UnverifiedToken, broken_header_rules, read, signer_of
+from tokensvc.tokens import UnverifiedToken, broken_header_rules, find_signing_key, read
 
 _LONGEST_INSPECTED_BYTES = 65_536
 _DER_SEQUENCE = b"\x30"
@@ -22,20 +22,20 @@ _DER_SEQUENCE = b"\x30"
 
 @dataclass(frozen=True, slots=True)
 class Inspection:
-    """What was found in a token.
+    """The result of the inspection of a token.
 
     Attributes:
-        ivs_takes_it: whether IVS would start playback by it: no rule of IVS's is broken, and a
-            known key signed it. Origins and what IVS remembers (single use, revocations)
-            depend on more than the token, and are left out.
-        findings: every broken rule, this house's too.
+        accepted_by_ivs: whether IVS accepts the token: it breaks no rule of IVS, and a known key
+            pair signed it. Origins and the records of IVS (single use, revocations) are not part of
+            the token and are not considered.
+        findings: every broken rule, including the rules of this service.
         header: the decoded header, unverified; empty when it can't be read.
         payload: the decoded claims, unverified; empty when they can't be read.
-        signed_by: the name of the key whose signature holds, or None.
-        seconds_left: until `exp`, negative when it has passed; None when there is no such time.
+        signed_by: the name of the key pair that signed the token, or None.
+        seconds_left: the seconds until `exp`, negative after it; None when `exp` is not an integer.
     """
 
-    ivs_takes_it: bool
+    accepted_by_ivs: bool
     findings: tuple[BrokenRule, ...]
     header: Mapping[str, object]
     payload: Mapping[str, object]
@@ -50,14 +50,14 @@ def inspect(
     public_keys: Mapping[PublicKey, str],
     channel_arn: ChannelArn | None = None,
 ) -> Inspection:
-    """What IVS would find in a token, or in the `token` parameter of a playback URL, at `now`.
+    """Inspect a token, or the `token` parameter of a playback URL, at the Unix time `now`.
 
-    `public_keys` gives the name of each pair imported in the channel's region and account;
-    `channel_arn` is the channel asked for, where it is known. A broken token is a finding,
-    never an error.
+    `public_keys` has the name of each key pair that is imported in the channel's region and
+    account; `channel_arn` is the channel to be played, if it is known. A malformed token is a
+    finding, never an error.
     """
     try:
-        token = _token_in(token_or_url)
+        token = _extract_token(token_or_url)
         unverified = read(token, longest_bytes=_LONGEST_INSPECTED_BYTES)
     except InvalidRequest as exc:
         return _unreadable(exc)
@@ -70,7 +70,7 @@ def inspect(
         *_channel(unverified.payload, channel_arn),
     )
     return Inspection(
-        ivs_takes_it=not any(finding.enforced_by_ivs for finding in findings),
+        accepted_by_ivs=not any(finding.enforced_by_ivs for finding in findings),
         findings=findings,
         header=unverified.header,
         payload=unverified.payload,
@@ -79,40 +79,42 @@ def inspect(
     )
 
 
-def _token_in(token_or_url: str) -> str:
-    """The text itself, or the one `token` parameter when it is a URL: no token holds `/` or `?`."""
+def _extract_token(token_or_url: str) -> str:
+    """The text itself or, of a URL, the `token` parameter. A token never contains `/` or `?`."""
     if "/" not in token_or_url and "?" not in token_or_url:
         return token_or_url
     try:
         query = urlsplit(token_or_url).query
     except ValueError as exc:
-        raise _refusal("url_form", "That is neither a token nor a URL: copy it whole.") from exc
+        raise _invalid(
+            "url_form", "The text is neither a token nor a URL. Copy the whole token or URL."
+        ) from exc
     tokens = [value for name, value in parse_qsl(query, keep_blank_values=True) if name == "token"]
     match tokens:
         case [token]:
             return token
         case []:
-            raise _refusal(
+            raise _invalid(
                 "token_absent",
-                "The URL has no token parameter, and a private channel needs one: ask for a signed"
-                " playback URL and use it as it is.",
+                "The URL has no `token` parameter, which a private channel requires. Request a"
+                " signed playback URL and use it unchanged.",
             )
         case _:
-            raise _refusal(
+            raise _invalid(
                 "token_once",
-                f"The URL has {len(tokens)} token parameters, and nobody says which one IVS reads:"
-                " take IVS's playback URL afresh and add one.",
+                f"The URL has {len(tokens)} `token` parameters, and IVS does not document which"
+                " one it reads. Add one token to the playback URL of IVS.",
             )
 
 
-def _refusal(rule: str, message: str) -> InvalidRequest:
+def _invalid(rule: str, message: str) -> InvalidRequest:
     return InvalidRequest(message, problems=(Problem("token", rule, message),))
 
 
 def _unreadable(refusal: InvalidRequest) -> Inspection:
-    """The inspection of what can't be read: its form is all that can be spoken of."""
+    """The inspection of a text that is not a token: the findings are about its form only."""
     return Inspection(
-        ivs_takes_it=False,
+        accepted_by_ivs=False,
         findings=tuple(
             BrokenRule("token", problem.rule, problem.message, enforced_by_ivs=True)
             for problem in refusal.problems
@@ -131,8 +133,8 @@ def _size(token: str) -> tuple[BrokenRule, ...]:
         BrokenRule(
             "token",
             "token_size",
-            f"The token has {len(token)} bytes, and IVS is believed to take {LONGEST_TOKEN_BYTES}"
-            " at most: name fewer origins.",
+            f"The token has {len(token)} bytes; IVS is believed to accept at most"
+            f" {LONGEST_TOKEN_BYTES}. Allow fewer origins.",
             enforced_by_ivs=True,
         ),
     )
@@ -141,24 +143,24 @@ def _size(token: str) -> tuple[BrokenRule, ...]:
 def _signature(
     token: UnverifiedToken, public_keys: Mapping[PublicKey, str]
 ) -> tuple[str | None, tuple[BrokenRule, ...]]:
-    """The name of the key that signed, or what is wrong with the signature."""
+    """The name of the key pair that signed the token, or the finding about the signature."""
     if len(token.signature) != SIGNATURE_BYTES:
         hint = (
-            " It seems to be DER, as OpenSSL and KMS give it: convert it."
+            " It seems to be DER, the format of OpenSSL and KMS. Convert it."
             if token.signature.startswith(_DER_SEQUENCE)
             else ""
         )
         message = (
-            f"An ES384 signature is r and s side by side, {SIGNATURE_BYTES} bytes, and this has"
-            f" {len(token.signature)}.{hint}"
+            f"An ES384 signature is r followed by s, {SIGNATURE_BYTES} bytes; this signature has"
+            f" {len(token.signature)} bytes.{hint}"
         )
         return None, (BrokenRule("signature", "signature_form", message, enforced_by_ivs=True),)
     try:
-        return public_keys[signer_of(token, public_keys)], ()
+        return public_keys[find_signing_key(token, public_keys)], ()
     except InvalidSignature:
         message = (
-            f"None of the {len(public_keys)} key pairs known here made the signature: the token was"
-            " changed, or its key pair is deleted, or of another region or account."
+            f"None of the {len(public_keys)} key pairs known here made the signature. The token was"
+            " changed, or its key pair was deleted or belongs to another region or account."
         )
         return None, (BrokenRule("signature", "signature_key", message, enforced_by_ivs=True),)
 
@@ -173,7 +175,7 @@ def _channel(
         BrokenRule(
             CHANNEL_ARN,
             "channel_arn_asked_for",
-            f"The token is for another channel than {channel_arn}: sign one for it.",
+            f"The token is for another channel, not for {channel_arn}. Sign a token for it.",
             enforced_by_ivs=True,
         ),
     )

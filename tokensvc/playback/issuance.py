@@ -1,8 +1,8 @@
-"""THE WAY OF A REQUEST: may this caller give this viewer this channel, and with which URL?
+"""The path of a request: may this caller give this viewer this channel, and with which URL?
 
-The endpoint, the batch, the command line and the player page all come through `issue`. It reads
-the clock once, so that the age of the ring's view, `exp` and the session version rest on one time,
-and however it ends, it leaves one line in the audit.
+The endpoint, the batch, the command line and the player page all call `issue`. It reads the clock
+once, so that the age of the ring's view, `exp` and the session version use the same time. Each call
+writes one line to the audit log, whether the request is granted or refused.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from tokensvc.access.callers import Caller
-from tokensvc.access.grants import AskedOptions, Grant, Limits, decide, scope
+from tokensvc.access.grants import Grant, Limits, RequestedOptions, decide, scope
 from tokensvc.arns import ChannelArn, Region
 from tokensvc.audit import Audit, AuditEvent
 from tokensvc.claim_rules import VIEWER_ID, broken_rules
@@ -41,32 +41,32 @@ _AUDITED_DIGEST_DIGITS = 16
 
 @dataclass(frozen=True, slots=True)
 class PlaybackLimits(Limits):
-    """What the service allows, whatever a grant says.
+    """The limits of the service, which apply under every grant.
 
     Attributes:
-        allow_plain_urls: whether a public channel is answered with its URL, without a token.
+        allow_plain_urls: whether a request for a public channel gets its URL, without a token.
     """
 
     allow_plain_urls: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PlaybackRequest(AskedOptions):
-    """What a caller asks for.
+class PlaybackRequest(RequestedOptions):
+    """A request for a playback URL.
 
     Attributes:
-        channel: the channel's ARN, or the name that the settings give it.
+        channel: the channel's ARN, or its name in the settings.
     """
 
     channel: str
 
 
 @dataclass(frozen=True, slots=True)
-class Circumstances:
-    """What surrounds a request and is not part of it.
+class RequestContext:
+    """Data about a request that the caller does not decide.
 
     Attributes:
-        request_id: what the audit and the log call the request.
+        request_id: the ID of the request in the audit and in the log.
     """
 
     request_id: str | None = None
@@ -74,18 +74,18 @@ class Circumstances:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlaybackUrl:
-    """What a viewer's player begins with; never to be logged, as whoever has it can watch.
+    """A playback URL for a viewer's player; never log it, because anyone who has it can watch.
 
     Attributes:
-        playback_url: IVS's own URL of the multivariant playlist, with the token.
-        token: the token alone; None for a public channel, as is all that tells of a token.
-        channel_arn: the channel.
-        viewer_id: who watches, where that was named.
-        expires_at: Unix seconds until which playback may start; a stream that plays goes on.
-        ttl_seconds: the life that was granted, at most what was asked.
-        refresh_after_seconds: when a client that may have to start again should ask for a new URL:
-            after 80 % of that life, so that the old one still serves meanwhile.
-        key_id: the key pair that signed.
+        playback_url: IVS's URL of the multivariant playlist, with the token.
+        token: the token alone. For a public channel it is None, as are all members about a token.
+        channel_arn: the ARN of the channel.
+        viewer_id: the viewer ID, if the request has one.
+        expires_at: Unix seconds until which playback may start; a stream that plays continues.
+        ttl_seconds: the granted TTL, at most the requested one.
+        refresh_after_seconds: when a client that may have to start playback again should request a
+            new URL: after 80 % of the TTL, while the old URL is still valid.
+        key_id: the ID of the key pair that signed the token.
     """
 
     playback_url: str = field(repr=False)
@@ -98,7 +98,7 @@ class PlaybackUrl:
     key_id: str | None = None
 
     def members(self) -> dict[str, object]:
-        """The answer's members as programs get them, over HTTP or from the command line."""
+        """The JSON members that programs get, over HTTP and from the command line."""
         return {
             "playback_url": self.playback_url,
             "token": self.token,
@@ -112,7 +112,7 @@ class PlaybackUrl:
 
 
 class PlaybackIssuer:
-    """Answers requests for playback URLs; shared by all threads of a process."""
+    """Decides requests for playback URLs and signs; shared by all threads of a process."""
 
     def __init__(
         self,
@@ -134,35 +134,36 @@ class PlaybackIssuer:
         self._clock = clock
 
     def issue(
-        self, caller: Caller, request: PlaybackRequest, circumstances: Circumstances
+        self, caller: Caller, request: PlaybackRequest, context: RequestContext
     ) -> PlaybackUrl:
-        """The URL that this caller may hand to the viewer.
+        """The playback URL that this caller may give to the viewer.
 
         Raises:
-            InvalidRequest: when the request breaks a rule; all broken claim rules are told.
-            NotEntitled: when no grant covers the channel, or the grant not that origin.
-            ChannelNotFound: when there is no such channel, or none here.
-            ChannelNotPrivate: when anyone may watch it, and plain URLs are not allowed.
+            InvalidRequest: when the request breaks a rule; `problems` lists all broken claim rules.
+            NotEntitled: when no grant covers the channel, or the grant does not allow an origin.
+            ChannelNotFound: when the channel does not exist, or its name or region is not
+                configured.
+            ChannelNotPrivate: when the channel is public and plain URLs are not allowed.
             IvsUnavailable: when the channel can't be looked up.
             NoSigningKey: when the region has no active key pair.
-            StateUnavailable: when what is known of the ring is too old to sign from (rule 3).
-            CustodyUnavailable: when the private half can't be used now.
+            StateUnavailable: when the view of the ring is too old to sign from (rule 3).
+            CustodyUnavailable: when the private key can't be used now.
         """
         moment = Moment.of(self._clock)
-        trail = _Trail(moment, caller, request, circumstances)
+        decision = _Decision(moment, caller, request, context)
         try:
-            url = self._decided(trail)
+            url = self._decide(decision)
         except Exception as failure:
-            self._audit.write(trail.refused(failure))
+            self._audit.write(decision.refused_event(failure))
             raise
-        # Before the URL is handed out: what could not be written down was not granted.
-        self._audit.write(trail.granted(url))
+        # Before the URL is returned: if the audit can't be written, nothing is granted.
+        self._audit.write(decision.granted_event(url))
         return url
 
-    def look_ahead(self, caller: Caller, requests: Iterable[PlaybackRequest]) -> None:
-        """Look up together the channels of requests that are to be issued next.
+    def prefetch_channels(self, caller: Caller, requests: Iterable[PlaybackRequest]) -> None:
+        """Look up the channels of the next requests together, for a batch.
 
-        Those alone that `issue` would look up for this caller. Nothing is refused or audited here.
+        Only channels that `issue` would look up for this caller. Nothing is refused or audited.
         """
         self._directory.warm(self._channels_to_look_up(caller, requests))
 
@@ -176,10 +177,10 @@ class PlaybackIssuer:
                 self._ring(arn)
                 yield arn
 
-    def _decided(self, trail: _Trail) -> PlaybackUrl:
-        request, moment = trail.request, trail.moment
-        arn = trail.channel_arn = self._channel_arn(request.channel)
-        grant = trail.grant = scope(self._grants, trail.caller, arn)
+    def _decide(self, decision: _Decision) -> PlaybackUrl:
+        request, moment = decision.request, decision.moment
+        arn = decision.channel_arn = self._channel_arn(request.channel)
+        grant = decision.grant = scope(self._grants, decision.caller, arn)
         ring = self._ring(arn)
         channel = self._directory.get(arn)
         options = decide(grant, request, self._limits)
@@ -218,8 +219,9 @@ class PlaybackIssuer:
             return self._channel_names[name]
         except KeyError as exc:
             raise ChannelNotFound(
-                "No channel of that name is configured.",
-                hint="Give the channel's ARN, or a name of the settings' section [channels].",
+                "No channel with this name is configured.",
+                hint="Send the ARN of the channel, or a name in section `[channels]` of the"
+                " settings.",
             ) from exc
 
     def _ring(self, arn: ChannelArn) -> RingView:
@@ -227,33 +229,33 @@ class PlaybackIssuer:
             return self._rings[arn.region]
         except KeyError as exc:
             raise ChannelNotFound(
-                f"This service has no key pairs in {arn.region}, the channel's region.",
-                hint=f"It serves {', '.join(sorted(self._rings))}; an operator adds regions in "
-                "the settings' section [ivs].",
+                f"This service has no key pairs in {arn.region}, the region of the channel.",
+                hint=f"Use a channel in {', '.join(sorted(self._rings))}, or add the region to"
+                " `ivs.regions` in the settings.",
             ) from exc
 
     def _plain_url(self, channel: Channel) -> PlaybackUrl:
         if not self._limits.allow_plain_urls:
             raise ChannelNotPrivate(
-                f"Anyone may watch the channel {channel.arn}: a token would protect nothing.",
-                hint="Enable its playback authorization (UpdateChannel, authorized=true), or "
-                "let the setting playback.allow_plain_urls answer with its URL.",
+                f"The channel {channel.arn} is public: anyone can watch it without a token.",
+                hint=f"Make it private with `tokensvc channels protect {channel.arn}`. To answer"
+                " with its plain URL instead, set `playback.allow_plain_urls`.",
             )
         return PlaybackUrl(playback_url=channel.playback_url, channel_arn=channel.arn)
 
 
 @dataclass(slots=True)
-class _Trail:
-    """What is known of a decision while it is being made, for its line in the audit."""
+class _Decision:
+    """A decision in progress: what is known so far, for its line in the audit."""
 
     moment: Moment
     caller: Caller
     request: PlaybackRequest
-    circumstances: Circumstances
+    context: RequestContext
     channel_arn: ChannelArn | None = None
     grant: Grant | None = None
 
-    def refused(self, failure: Exception) -> AuditEvent:
+    def refused_event(self, failure: Exception) -> AuditEvent:
         code = failure.code if isinstance(failure, TokensvcError) else TokensvcError.code
         return AuditEvent(
             at=self.moment.now,
@@ -262,12 +264,12 @@ class _Trail:
             caller_id=self.caller.caller_id,
             channel=self.request.channel,
             channel_arn=str(self.channel_arn) if self.channel_arn else None,
-            viewer_id=self._possible_viewer_id(),
+            viewer_id=self._valid_viewer_id(),
             grant=self.grant.name if self.grant else None,
-            request_id=self.circumstances.request_id,
+            request_id=self.context.request_id,
         )
 
-    def granted(self, url: PlaybackUrl) -> AuditEvent:
+    def granted_event(self, url: PlaybackUrl) -> AuditEvent:
         digest = hashlib.sha256(url.token.encode()).hexdigest() if url.token else None
         return AuditEvent(
             at=self.moment.now,
@@ -281,24 +283,24 @@ class _Trail:
             expires_at=url.expires_at,
             ttl_seconds=url.ttl_seconds,
             token_sha256=digest and digest[:_AUDITED_DIGEST_DIGITS],
-            request_id=self.circumstances.request_id,
+            request_id=self.context.request_id,
         )
 
-    def _possible_viewer_id(self) -> str | None:
-        # One that breaks a rule may be an e-mail address or a secret: it is not written down.
+    def _valid_viewer_id(self) -> str | None:
+        # A viewer ID that breaks a rule may be an e-mail address or a secret: it is not audited.
         claim = {VIEWER_ID: self.request.viewer_id}
         broken = [rule for rule in broken_rules(claim, self.moment.now) if rule.claim == VIEWER_ID]
         return None if broken else self.request.viewer_id
 
 
 def with_token(playback_url: str, token: str) -> str:
-    """The URL with exactly one `token` parameter; the rest of its query is kept.
+    """The URL with exactly one `token` parameter; the rest of its query is unchanged.
 
     IVS: private-channels-generate-tokens.
     """
     parts = urlsplit(playback_url)
-    kept = [pair for pair in parse_qsl(parts.query, keep_blank_values=True) if pair[0] != "token"]
-    return urlunsplit(parts._replace(query=urlencode([*kept, ("token", token)])))
+    others = [pair for pair in parse_qsl(parts.query, keep_blank_values=True) if pair[0] != "token"]
+    return urlunsplit(parts._replace(query=urlencode([*others, ("token", token)])))
 
 
 def _refresh_after_seconds(ttl_seconds: int) -> int:

@@ -1,4 +1,4 @@
-"""Settings: one frozen tree from TOML and environment, checked as a whole at the start."""
+"""The settings: one frozen tree from TOML and environment variables, checked at startup."""
 
 from __future__ import annotations
 

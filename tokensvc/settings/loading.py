@@ -1,7 +1,7 @@
-"""Settings from a TOML file and `TOKENSVC_SECTION__FIELD` variables, with all problems at once.
+"""Load the settings from a TOML file and `TOKENSVC_SECTION__FIELD` environment variables.
 
-Each section is checked by itself, so that a mistake in one hides none in another; then the rules
-between sections are applied to those that hold.
+All problems are reported at once. Each section is validated separately, so that a mistake in one
+does not hide a mistake in another. The rules between sections are then checked for valid sections.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
 from tokensvc.errors import Problem, SettingsInvalid
+from tokensvc.settings.messages import message_of
 from tokensvc.settings.model import Settings, section_model
 from tokensvc.settings.rules import broken_rules
 
@@ -25,42 +26,44 @@ CONFIG_VARIABLE = "TOKENSVC_CONFIG"
 DEFAULT_FILE = Path("tokensvc.toml")
 _PREFIX = "TOKENSVC_"
 _NESTING = "__"
-# What Kubernetes sets in each pod beside a Service that is called `tokensvc`.
+# The variables that Kubernetes sets in each pod when there is a Service with the name `tokensvc`.
 _SERVICE_LINK = re.compile(
     rf"{_PREFIX}(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9]+)*|PORT(_[0-9]+_(TCP|UDP|SCTP)(_[A-Z]+)?)?)"
 )
-_SECRETS_OF_CUSTODY = ("key_encryption_secret", "previous_key_encryption_secret")
+_CUSTODY_SECRETS = ("key_encryption_secret", "previous_key_encryption_secret")
 
-_Path = tuple[str, ...]
+_KeyPath = tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class _Sources:
-    """What was found before anything was judged: the merged tree, and who said what.
+    """The settings of the file and the environment, merged but not validated.
 
     Attributes:
-        folder: what relative paths are relative to.
-        tree: sections and fields as they were given, the environment's before the file's.
-        variables: which variable a path's value came from.
-        problems: what can't be part of any tree.
+        folder: the folder of relative paths.
+        tree: the given sections and fields. The environment takes precedence over the file.
+        variables: the environment variable of each path whose value comes from one.
+        problems: the names that don't exist and the values that are not allowed in their place.
     """
 
     folder: Path
     tree: dict[str, Any]
-    variables: Mapping[_Path, str]
+    variables: Mapping[_KeyPath, str]
     problems: tuple[Problem, ...]
 
 
 def load_settings(config: Path | None, environment: Mapping[str, str]) -> Settings:
-    """The settings of the file, with the environment's in their place; paths made absolute.
+    """Load the settings of the file and the environment, which takes precedence.
+
+    Paths are made absolute.
 
     Args:
-        config: the TOML file; where None, `TOKENSVC_CONFIG` names it, and where that is not set it
-            is `tokensvc.toml` in the working directory, if there is one.
+        config: the TOML file. If None, the file in `TOKENSVC_CONFIG`, otherwise `tokensvc.toml` in
+            the working directory if it exists.
         environment: the environment variables.
 
     Raises:
-        SettingsInvalid: with a problem for everything that is wrong.
+        SettingsInvalid: with one problem for everything that is wrong.
     """
     path = config_file(config, environment)
     sources = _read(path, environment)
@@ -76,15 +79,16 @@ def load_settings(config: Path | None, environment: Mapping[str, str]) -> Settin
     problems += broken_rules(sections, sources.folder)
     if problems:
         raise SettingsInvalid(
-            f"The settings are wrong ({path or 'no file, the environment alone'}):",
-            hint="`tokensvc init` writes a file that explains every setting.",
+            f"The settings are invalid ({path or 'no file, only environment variables'}):",
+            hint="Fix these settings. To get a file that explains every setting, run"
+            " `tokensvc init` in an empty folder.",
             problems=tuple(problems),
         )
     return _with_absolute_paths(Settings(**sections), sources.folder)
 
 
 def config_file(config: Path | None, environment: Mapping[str, str]) -> Path | None:
-    """The file that settings are read from, absolute; None where there is none."""
+    """The absolute path of the settings file, or None if there is no file."""
     if config is None and (named := environment.get(CONFIG_VARIABLE)):
         config = Path(named)
     if config is None and DEFAULT_FILE.exists():
@@ -93,7 +97,7 @@ def config_file(config: Path | None, environment: Mapping[str, str]) -> Path | N
 
 
 def setting_variables(environment: Mapping[str, str]) -> Sequence[str]:
-    """The names of the variables that are meant as settings, in order."""
+    """The names of the environment variables that are settings, sorted."""
     in_kubernetes = "KUBERNETES_SERVICE_HOST" in environment
     return [
         name
@@ -106,17 +110,18 @@ def setting_variables(environment: Mapping[str, str]) -> Sequence[str]:
 
 def _read(path: Path | None, environment: Mapping[str, str]) -> _Sources:
     tree = {} if path is None else _read_toml(path)
-    problems = list(_misplaced(tree))
-    variables: dict[_Path, str] = {}
+    problems = list(_file_problems(tree))
+    variables: dict[_KeyPath, str] = {}
     for variable in setting_variables(environment):
         text = environment[variable]
-        where = tuple(variable.removeprefix(_PREFIX).lower().split(_NESTING))
-        if not _is_setting(where):
+        key_path = tuple(variable.removeprefix(_PREFIX).lower().split(_NESTING))
+        if not _is_setting(key_path):
             problems.append(_unknown_variable(variable))
         elif not text:
-            problems.append(Problem(variable, "empty", "It is empty. Unset it or give a value."))
-        elif _put(tree, where, text):
-            variables[where] = variable
+            message = "The variable is empty. Set it to a value, or unset it."
+            problems.append(Problem(variable, "empty", message))
+        elif _insert(tree, key_path, text):
+            variables[key_path] = variable
     folder = Path.cwd() if path is None else path.parent
     return _Sources(folder, tree, variables, tuple(problems))
 
@@ -128,33 +133,35 @@ def _read_toml(path: Path) -> dict[str, Any]:
     except OSError as exc:
         raise SettingsInvalid(
             f"The settings file {path} can't be read ({exc.strerror}).",
-            hint="Name another with --config, or write one with `tokensvc init`.",
+            hint="Name another file with --config, or write one with `tokensvc init`.",
         ) from exc
     except ValueError as exc:
         raise SettingsInvalid(
-            f"The settings file {path} is not TOML: {exc}.", hint="Mend that line."
+            f"The settings file {path} is not valid TOML: {exc}.",
+            hint="Fix the file at that position.",
         ) from exc
 
 
-def _misplaced(tree: Mapping[str, Any]) -> Iterator[Problem]:
-    """What stands in the file and can't stand in any file."""
+def _file_problems(tree: Mapping[str, Any]) -> Iterator[Problem]:
+    """The unknown sections in the file, and the secrets, which are not allowed in a file."""
     for name in tree:
         if name not in Settings.model_fields:
-            yield Problem(name, "unknown_key", _no_such("section", name, Settings.model_fields))
+            message = _does_not_exist("section", name, Settings.model_fields)
+            yield Problem(name, "unknown_key", message)
     custody = tree.get("custody")
-    for secret in _SECRETS_OF_CUSTODY:
+    for secret in _CUSTODY_SECRETS:
         if isinstance(custody, dict) and secret in custody:
             yield Problem(
                 f"custody.{secret}",
                 "secret_in_file",
-                "Settings files are copied and committed, secrets must not be: set"
-                f" TOKENSVC_CUSTODY__{secret.upper()}, or use {secret}_file.",
+                "A settings file may be copied or committed, so a secret is not allowed in it. Set"
+                f" TOKENSVC_CUSTODY__{secret.upper()} or {secret}_file instead.",
             )
 
 
-def _put(tree: dict[str, Any], where: _Path, text: str) -> bool:
-    """Whether the text could be put there; where not, the section itself is reported as wrong."""
-    *tables, last = where
+def _insert(tree: dict[str, Any], key_path: _KeyPath, text: str) -> bool:
+    """Insert the text and return True, or False if a parent is not a table (reported later)."""
+    *tables, last = key_path
     table: Any = tree
     for name in tables:
         table = table.setdefault(name, {})
@@ -164,8 +171,8 @@ def _put(tree: dict[str, Any], where: _Path, text: str) -> bool:
     return True
 
 
-def _is_setting(where: _Path) -> bool:
-    match where:
+def _is_setting(key_path: _KeyPath) -> bool:
+    match key_path:
         case ("channels", name):
             return bool(name)
         case ("grants", name, field):
@@ -188,28 +195,28 @@ def _unknown_variable(variable: str) -> Problem:
         if section != "grants"
         for field in _fields_of_section(section)
     ]
-    return Problem(variable, "unknown_variable", _no_such("setting", variable, known))
+    return Problem(variable, "unknown_variable", _does_not_exist("setting", variable, known))
 
 
-def _no_such(kind: str, name: str, known: Iterable[str]) -> str:
-    near = get_close_matches(name, list(known), n=1)
-    return f"There is no such {kind}." + (f" Did you mean {near[0]}?" if near else "")
+def _does_not_exist(kind: str, name: str, known: Iterable[str]) -> str:
+    similar = get_close_matches(name, list(known), n=1)
+    return f"This {kind} does not exist." + (f" Did you mean {similar[0]}?" if similar else "")
 
 
 def _problem(error: ErrorDetails, section: str, sources: _Sources) -> Problem:
-    # "[key]" is how pydantic says that the name itself, not its value, is meant.
-    where = (section, *(str(part) for part in error["loc"] if part != "[key]"))
+    # pydantic adds "[key]" to the path when the name is wrong, not its value.
+    key_path = (section, *(str(part) for part in error["loc"] if part != "[key]"))
     if error["type"] == "extra_forbidden":
-        message = _no_such("setting", where[-1], _fields_of_section(section))
-        return Problem(".".join(where), "unknown_key", message)
-    said_by = next(
-        (variable for path, variable in sources.variables.items() if path == where[: len(path)]), ""
+        message = _does_not_exist("setting", key_path[-1], _fields_of_section(section))
+        return Problem(".".join(key_path), "unknown_key", message)
+    variable = next(
+        (variable for path, variable in sources.variables.items() if path == key_path[: len(path)]),
+        "",
     )
-    message = error["msg"].removeprefix("Value error, ")
     return Problem(
-        ".".join(where) + (f" ({said_by})" if said_by else ""),
+        ".".join(key_path) + (f" ({variable})" if variable else ""),
         error["type"],
-        message if message.endswith(".") else f"{message}.",
+        message_of(error, key_path[-1]),
     )
 
 
@@ -232,6 +239,6 @@ def _with_absolute_paths(settings: Settings, folder: Path) -> Settings:
 
 
 def _absolute_url(url: str, folder: Path) -> str:
-    """`sqlite:keys/state.sqlite3` with its path made absolute: relative ones are the folder's."""
+    """The URL with an absolute path. A relative one (`sqlite:keys/...`) begins at `folder`."""
     scheme, _, path = url.partition(":")
     return f"{scheme}:{folder / path}"

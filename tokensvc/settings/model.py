@@ -1,7 +1,7 @@
-"""The settings as one frozen tree, each with its default and a help line.
+"""The settings as one frozen tree of models, with the default and the help text of each setting.
 
-This is the only list of settings there is: what is read, the file that `tokensvc init` writes and
-`docs/settings.md` all come from it.
+This is the only list of settings. The loader, the file that `tokensvc init` writes and
+`docs/settings.md` are all derived from it.
 """
 
 from __future__ import annotations
@@ -32,188 +32,212 @@ from tokensvc.playback.issuance import PlaybackLimits
 _WEEK_SECONDS = 7 * 86_400
 
 
-def _arn(value: Any) -> ChannelArn:
+def _parse_channel_arn(value: Any) -> ChannelArn:
     try:
         return value if isinstance(value, ChannelArn) else ChannelArn.parse(str(value))
     except InvalidArn as exc:
         raise ValueError(str(exc)) from exc
 
 
-def _region(value: Any) -> Region:
+def _parse_region(value: Any) -> Region:
     try:
         return parse_region(str(value))
     except InvalidArn as exc:
         raise ValueError(str(exc)) from exc
 
 
-def _listed(value: Any) -> Any:
-    """An environment variable has no lists: there, items are separated by commas."""
+def _split_list(value: Any) -> Any:
+    """Split the text of an environment variable, in which a list is separated by commas."""
     if isinstance(value, str):
         return [item.strip() for item in value.split(",") if item.strip()]
     return value
 
 
-def _origin(value: str) -> str:
+def _check_origin(value: str) -> str:
+    if not value:
+        raise ValueError("An origin must not be empty.")
     claim = {ALLOWED_ORIGINS: value}
-    said = [rule.message for rule in broken_rules(claim, now=0) if rule.claim == ALLOWED_ORIGINS]
+    broken = [rule for rule in broken_rules(claim, now=0) if rule.claim == ALLOWED_ORIGINS]
+    messages = [rule.message for rule in broken]
     if "," in value:
-        said.append("An origin has no comma in it: write each as an item of its own.")
-    if said:
-        raise ValueError(" ".join(said))
+        messages.append("An origin contains a comma. Write each origin as a separate item.")
+    if messages:
+        raise ValueError(" ".join(messages))
     return value
 
 
 _Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
-_Origin = Annotated[str, AfterValidator(_origin)]
+_Origin = Annotated[str, AfterValidator(_check_origin)]
 _Seconds = Annotated[int, Field(ge=0, le=_WEEK_SECONDS)]
 _PositiveSeconds = Annotated[int, Field(ge=1, le=_WEEK_SECONDS)]
 
 
 class Section(BaseModel):
-    """What all sections of the settings have in common."""
+    """Base class of all sections of the settings."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
 
 
 class IvsSettings(Section):
-    """The AWS account and regions. Credentials and endpoints are found the AWS way."""
+    """AWS account and regions. Credentials and endpoints are read from the AWS configuration."""
 
     account_id: Annotated[str, StringConstraints(pattern=r"^[0-9]{12}$")] = Field(
-        description="The AWS account of the key pairs and of all channels named below: 12 digits.",
+        description="AWS account of the key pairs and of all channels named here: 12 digits.",
         examples=["123456789012"],
     )
     regions: Annotated[
-        tuple[Annotated[Region, BeforeValidator(_region)], ...],
-        BeforeValidator(_listed),
+        tuple[Annotated[Region, BeforeValidator(_parse_region)], ...],
+        BeforeValidator(_split_list),
         Field(min_length=1),
     ] = Field(
-        description="The regions of all channels named below; each gets key pairs of its own.",
+        description="Regions of all channels named here. Each region has its own key pairs.",
         examples=[["us-west-2"]],
     )
 
 
 class StateSettings(Section):
-    """What all processes share: key states, API keys."""
+    """State that all processes share, such as key states and API keys."""
 
     url: str = Field(
         default="sqlite:keys/state.sqlite3",
-        description="Where it is kept: sqlite:FILE, for processes of one machine.",
+        description="Where the state is stored: sqlite:FILE, for processes on one machine.",
     )
 
 
 class CustodySettings(Section):
-    """Where the private halves of the key pairs live and sign."""
+    """Where the private keys are stored and used to sign."""
 
     url: str = Field(
         default="file:keys",
-        description="file:FOLDER keeps each in a file, encrypted under the key-encryption secret.",
+        description="Where the keys are stored: file:FOLDER, one file per key, encrypted with the"
+        " key-encryption secret.",
     )
     key_encryption_secret_file: Path | None = Field(
         default=None,
-        description="A file outside that folder with 32 random bytes: openssl rand -base64 32.",
+        description="File outside that folder with the key-encryption secret: 32 random bytes from"
+        " `openssl rand -base64 32`.",
         examples=["key-encryption-secret"],
     )
     key_encryption_secret: SecretStr | None = Field(
         default=None,
-        description="The same as text, instead of the file; only as an environment variable.",
+        description="The key-encryption secret itself, instead of the file. Can only be set as an"
+        " environment variable.",
     )
     previous_key_encryption_secret_file: Path | None = Field(
         default=None,
-        description="The secret before that one, while `keys rewrap` is under way.",
+        description="File with the previous key-encryption secret. Needed only until `tokensvc keys"
+        " rewrap` is done.",
         examples=["previous-key-encryption-secret"],
     )
     previous_key_encryption_secret: SecretStr | None = Field(
         default=None,
-        description="The same as text, instead of the file; only as an environment variable.",
+        description="The previous key-encryption secret itself, instead of the file. Can only be"
+        " set as an environment variable.",
     )
 
 
 class GrantSettings(Section):
-    """What a caller may ask for. API keys name grants; a channel's first matching grant counts."""
+    """What a caller may request. The first grant of an API key that covers the channel decides."""
 
-    channels: Annotated[tuple[str, ...], BeforeValidator(_listed), Field(min_length=1)] = Field(
-        description="Names from [channels], ARNs, or arn:aws:ivs:REGION:ACCOUNT:channel/*.",
+    channels: Annotated[tuple[str, ...], BeforeValidator(_split_list), Field(min_length=1)] = Field(
+        description="Channels that the grant covers: names from [channels], ARNs, or"
+        " arn:aws:ivs:REGION:ACCOUNT:channel/*.",
         examples=[["demo"]],
     )
     max_ttl_seconds: _PositiveSeconds | None = Field(
         default=None,
-        description="The longest life of a token; playback.max_ttl_seconds where not set.",
+        description="Maximum token lifetime in seconds. If not set, playback.max_ttl_seconds is the"
+        " limit.",
         examples=[900],
     )
-    allowed_origins: Annotated[tuple[_Origin, ...], BeforeValidator(_listed)] = Field(
+    allowed_origins: Annotated[tuple[_Origin, ...], BeforeValidator(_split_list)] = Field(
         default=(),
-        description="Web origins that may play, such as https://*.example.com; any where empty.",
+        description="Web origins that a token may allow, such as https://*.example.com. If empty,"
+        " any origin is possible.",
     )
     maximum_resolution: Resolution | None = Field(
         default=None,
-        description="The highest rendition offered: SD, HD or FULL_HD; all where not set.",
+        description="Highest rendition that a token may allow: SD, HD or FULL_HD. If not set, there"
+        " is no limit.",
         examples=["HD"],
     )
     viewer_id: Literal["required", "optional"] = Field(
-        default="optional", description="Whether each request has to name its viewer."
+        default="optional",
+        description="Whether a request must contain a viewer ID: required or optional.",
     )
 
 
 class PlaybackSettings(Section):
-    """The tokens that are signed."""
+    """Defaults and limits of all tokens."""
 
     ttl_seconds: _PositiveSeconds = Field(
-        default=300, description="The life of a token where the request names none."
+        default=300,
+        description="Token lifetime in seconds if the request does not contain one.",
     )
     max_ttl_seconds: _PositiveSeconds = Field(
         default=3_600,
-        description="The longest life of any token. With a viewer ID or single use it is 540.",
+        description="Maximum lifetime of any token in seconds. With a viewer ID or single use, it"
+        " is never more than 540.",
     )
     allow_plain_urls: bool = Field(
         default=False,
-        description="Whether a public channel is answered with its URL; it is refused otherwise.",
+        description="Whether a request for a public channel gets its playback URL, without a token."
+        " If false, the request is refused.",
     )
 
 
 class RotationSettings(Section):
-    """How key pairs take turns; see the rules of rotation before changing any."""
+    """Timing of key rotation. Read docs/rotation.md before you change a value."""
 
     publish_delay_seconds: _Seconds = Field(
         default=60,
-        description="How long IVS knows a key pair before it may sign: longer, by the skew, than "
-        "an import takes to reach IVS's edge (believed; AWS documents no time).",
+        description="Minimum time in seconds between the import of a key pair into IVS and its"
+        " first use. It must be longer, by clock_skew_seconds, than an import takes to reach IVS's"
+        " edge (believed; AWS documents no time).",
     )
     view_max_age_seconds: _PositiveSeconds = Field(
-        default=120, description="The oldest knowledge of the key states that a process signs from."
+        default=120,
+        description="Maximum age in seconds of the key states that a process signs with.",
     )
     clock_skew_seconds: _Seconds = Field(
-        default=10, description="The most by which any two clocks differ, those of IVS included."
+        default=10,
+        description="Maximum difference in seconds between any two clocks, including those of IVS.",
     )
     state_refresh_seconds: _PositiveSeconds = Field(
-        default=5, description="How often each process looks whether the shared state has changed."
+        default=5,
+        description="Interval in seconds at which each process checks the state for changes.",
     )
     keep_standby: bool = Field(
-        default=True, description="Whether the next key pair is made as soon as a switch is done."
+        default=True,
+        description="Whether the next key pair is created as soon as a switch is done.",
     )
-    canary_channels: Annotated[tuple[str, ...], BeforeValidator(_listed)] = Field(
+    canary_channels: Annotated[tuple[str, ...], BeforeValidator(_split_list)] = Field(
         default=(),
-        description="A private channel for each region, by name or ARN, live or not: the edge is"
-        " asked for it before a new key signs.",
+        description="One private channel per region, by name or ARN, live or offline. Before a new"
+        " key pair becomes active, IVS's edge must accept a token for this channel.",
     )
     key_age_warning_days: Annotated[int, Field(ge=1, le=3_650)] = Field(
-        default=90, description="After how many days of signing `keys doctor` calls a key old."
+        default=90,
+        description="Days of signing after which `tokensvc keys doctor` reports a key pair as old.",
     )
 
 
 class DirectorySettings(Section):
-    """How long answers of GetChannel serve."""
+    """Cache for IVS's answers to GetChannel."""
 
     fresh_seconds: _PositiveSeconds = Field(
-        default=300, description="How long an answer serves before IVS is asked again."
+        default=300, description="Seconds for which an answer is used before IVS is called again."
     )
     usable_while_failing_seconds: _Seconds = Field(
-        default=86_400, description="How long the last good answer serves while IVS fails."
+        default=86_400,
+        description="Seconds for which the last good answer is used while IVS fails.",
     )
     negative_seconds: _PositiveSeconds = Field(
-        default=10, description="How long it is remembered that there is no such channel."
+        default=10,
+        description="Seconds for which IVS's answer that a channel does not exist is used.",
     )
     capacity: Annotated[int, Field(ge=1, le=1_000_000)] = Field(
-        default=10_000, description="How many channels each process remembers."
+        default=10_000, description="Maximum number of channels in the cache of each process."
     )
 
 
@@ -221,52 +245,55 @@ class ServiceSettings(Section):
     """The HTTP service."""
 
     host: Annotated[str, StringConstraints(min_length=1)] = Field(
-        default="127.0.0.1", description="The address to listen at."
+        default="127.0.0.1", description="Address to listen on."
     )
     port: Annotated[int, Field(ge=1, le=65_535)] = Field(
-        default=8_000, description="The port to listen at."
+        default=8_000, description="Port to listen on."
     )
     workers: Annotated[int, Field(ge=1, le=128)] = Field(
-        default=2, description="How many processes answer; one for each core is right."
+        default=2,
+        description="Number of processes that serve requests. One per CPU core is recommended.",
     )
     threads: Annotated[int, Field(ge=1, le=64)] = Field(
-        default=4, description="How many requests a process answers at once, waiting ones included."
+        default=4,
+        description="Number of requests that each process serves at once, waiting ones included.",
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
-        default="info", description="The least level that is logged."
+        default="info",
+        description="Minimum level of the lines that are logged: debug, info, warning or error.",
     )
 
     @property
     def address(self) -> str:
-        """Host and port in one, an IPv6 address in brackets (RFC 3986 §3.2.2)."""
+        """HOST:PORT, with an IPv6 address in brackets (RFC 3986 §3.2.2)."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{host}:{self.port}"
 
 
 class DemoSettings(Section):
-    """The player page `/demo`; off without this section. Only for loopback, IVS's end included."""
+    """Player page `/demo`, off without this section. IVS and the service must be on loopback."""
 
     channel: _Name = Field(
-        description="The name of the private channel that plays.", examples=["demo"]
+        description="Name of the private channel that the page plays.", examples=["demo"]
     )
     other_channel: _Name = Field(
-        description="The name of another, whose token the page shows being refused.",
+        description="Name of another channel. The page shows that its token is refused.",
         examples=["other"],
     )
     grant: _Name = Field(
-        description="The grant that the page asks with; it covers both channels.",
+        description="Name of the grant that the page uses. It must cover both channels.",
         examples=["demo"],
     )
 
 
 class Settings(Section):
-    """All settings. Paths in it are absolute."""
+    """All settings. All paths are absolute."""
 
     ivs: IvsSettings
     state: StateSettings
     custody: CustodySettings
-    channels: dict[_Name, Annotated[ChannelArn, BeforeValidator(_arn)]] = Field(
-        description="Names of channels, for requests and grants: NAME = ARN.",
+    channels: dict[_Name, Annotated[ChannelArn, BeforeValidator(_parse_channel_arn)]] = Field(
+        description="Names of channels for use in requests and grants: NAME = ARN.",
         examples=[{"demo": "arn:aws:ivs:us-west-2:123456789012:channel/abcdEFGHijkl"}],
     )
     grants: dict[_Name, GrantSettings]
@@ -277,7 +304,7 @@ class Settings(Section):
     demo: DemoSettings | None = None
 
     def rotation_terms(self) -> Terms:
-        """The marks that every ring is raised to."""
+        """The terms to which every ring is raised. A ring never lowers its own."""
         rotation = self.rotation
         return Terms(
             publish_delay_seconds=rotation.publish_delay_seconds,
@@ -287,7 +314,7 @@ class Settings(Section):
         )
 
     def canary_channel(self, region: Region) -> ChannelArn | None:
-        """The channel at which that region's edge is asked before a new key signs, if any."""
+        """The canary channel of that region, or None."""
         named = (
             self.channels.get(text) or ChannelArn.parse(text)
             for text in self.rotation.canary_channels
@@ -295,19 +322,21 @@ class Settings(Section):
         return next((arn for arn in named if arn.region == region), None)
 
     def directory_terms(self) -> DirectoryTerms:
-        """How long the answers of GetChannel serve."""
+        """How long IVS's answers to GetChannel are used."""
         return DirectoryTerms(**self.directory.model_dump())
 
     def playback_limits(self) -> PlaybackLimits:
-        """What no grant goes beyond."""
+        """The limits that apply to every grant."""
         return PlaybackLimits(**self.playback.model_dump())
 
     def grants_by_name(self) -> Mapping[str, Grant]:
-        """The grants, with names of channels turned into their ARNs."""
+        """The grants, with the ARNs of channels instead of their names."""
         return {
             name: Grant(
                 name=name,
-                channels=tuple(str(self.channels.get(one, one)) for one in grant.channels),
+                channels=tuple(
+                    str(self.channels.get(channel, channel)) for channel in grant.channels
+                ),
                 max_ttl_seconds=grant.max_ttl_seconds,
                 allowed_origins=grant.allowed_origins,
                 maximum_resolution=grant.maximum_resolution,
@@ -318,7 +347,7 @@ class Settings(Section):
 
 
 def section_model(name: str) -> type[Section] | None:
-    """The model of that section, or of each grant; None for a table of the user's own names."""
+    """The model of that section, or of each grant. None for [channels], whose keys are names."""
     annotation: object = Settings.model_fields[name].annotation
     # An optional section is a union of its model and None.
     for candidate in (annotation, *get_args(annotation)):

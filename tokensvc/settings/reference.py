@@ -1,6 +1,6 @@
-"""What people read about the settings: the commented `tokensvc.toml`, and `docs/settings.md`.
+"""Generate the documentation of the settings: a commented `tokensvc.toml` and `docs/settings.md`.
 
-Both are made from the model, so that no setting is missing there and none is invented.
+Both are generated from the model, so they always list exactly the settings that exist.
 """
 
 from __future__ import annotations
@@ -18,39 +18,45 @@ from pydantic_core import PydanticUndefined
 from tokensvc.settings.model import Section, Settings, section_model
 
 KEY_ENCRYPTION_FILE = "key-encryption-secret"
-"""The name that a new settings file gives to the key-encryption secret's file, beside it."""
+"""The name of the key-encryption secret's file in a new settings file, in the same folder."""
 
 _HEAD = """\
-# tokensvc: settings. A line that begins with "#" and a name has the default shown; where it says
-# "not set" there is none, and an example is shown.
-# Relative paths are relative to this file's folder. Each setting can be given as an environment
-# variable instead: TOKENSVC_SECTION__FIELD, such as TOKENSVC_PLAYBACK__TTL_SECONDS=300.
-# AWS credentials, profiles and endpoints are found the AWS way and have no setting here.
+# Settings of tokensvc.
+#
+# A line such as "#name = value" shows the default. If the comment above it says "(not set)", there
+# is no default, and the line shows an example.
+# Relative paths are relative to the folder of this file.
+# Each setting can also be set as an environment variable, which takes precedence:
+# TOKENSVC_SECTION__FIELD, for example TOKENSVC_PLAYBACK__TTL_SECONDS=300.
+# AWS credentials, profiles and endpoints are not set here. They come from the standard AWS
+# environment variables and configuration files.
 """
 _PAGE_HEAD = """\
 # Settings
 
-Read from `tokensvc.toml` (the one that `--config` names, else `TOKENSVC_CONFIG`, else the working
-directory's); each can be given as an environment variable instead. `tokensvc init` writes a
-commented file. All that is wrong is told at once, at the start.
+The settings are read from a TOML file: the file that `--config` names, otherwise the file in
+`TOKENSVC_CONFIG`, otherwise `tokensvc.toml` in the working directory. Each setting can also be set
+as an environment variable, which takes precedence. `tokensvc init` writes a commented file. All
+problems are reported at once, at startup.
 
-A running service reads them again at SIGHUP where `tokensvc serve --check` finds nothing wrong;
-otherwise it logs why and goes on as it is. Another host or port takes a restart."""
+A running service reloads its settings at SIGHUP if `tokensvc serve --check` finds no problem.
+Otherwise it logs the problem and continues with the old settings. A new host or port requires a
+restart."""
 
 
 def settings_file(*, account_id: str, regions: tuple[str, ...]) -> str:
-    """The text of a `tokensvc.toml` with every setting, its help and its default."""
-    given = {
+    """The text of a `tokensvc.toml` with every setting, its help text and its default."""
+    values = {
         "account_id": account_id,
         "regions": regions,
         "key_encryption_secret_file": KEY_ENCRYPTION_FILE,
     }
-    parts = [_HEAD, *(_toml_section(name, given) for name in Settings.model_fields)]
+    parts = [_HEAD, *(_toml_section(name, values) for name in Settings.model_fields)]
     return "\n".join(parts)
 
 
 def settings_page() -> str:
-    """The text of `docs/settings.md`: every setting, its variable, default and help."""
+    """The text of `docs/settings.md`: every setting, its variable, default and help text."""
     parts = [
         _PAGE_HEAD,
         *(_page_section(name) for name in Settings.model_fields),
@@ -63,7 +69,7 @@ def _help(name: str) -> str:
     return (model.__doc__ if model else Settings.model_fields[name].description) or ""
 
 
-def _toml_section(name: str, given: Mapping[str, Any]) -> str:
+def _toml_section(name: str, values: Mapping[str, Any]) -> str:
     lines = [f"# {_help(name)}"]
     model = section_model(name)
     if model is None:
@@ -73,7 +79,7 @@ def _toml_section(name: str, given: Mapping[str, Any]) -> str:
     elif not Settings.model_fields[name].is_required():
         lines += [f"#[{name}]", *_toml_fields(model, {})]
     else:
-        lines += [f"[{name}]", *_toml_fields(model, given)]
+        lines += [f"[{name}]", *_toml_fields(model, values)]
     return "\n".join(lines) + "\n"
 
 
@@ -83,13 +89,13 @@ def _channel_examples() -> Iterator[str]:
             yield f"#{name} = {_toml(arn)}"
 
 
-def _toml_fields(model: type[Section], given: Mapping[str, Any]) -> Iterator[str]:
+def _toml_fields(model: type[Section], values: Mapping[str, Any]) -> Iterator[str]:
     for name, field in model.model_fields.items():
-        if field.annotation == SecretStr | None:  # Has no place in a file.
+        if field.annotation == SecretStr | None:  # Not allowed in a file.
             continue
         yield f"# {field.description}" + (" (not set)" if field.default is None else "")
-        if name in given:
-            yield f"{name} = {_toml(given[name])}"
+        if name in values:
+            yield f"{name} = {_toml(values[name])}"
         else:
             yield f"#{name} = {_toml(_default_or_example(field))}"
 
@@ -99,7 +105,7 @@ def _page_section(name: str) -> str:
     title = "[grants.NAME]" if name == "grants" else f"[{name}]"
     lines = [f"## `{title}`", "", _help(name)]
     if model:
-        lines += ["", "| setting | variable | default | what it is |", "| --- | --- | --- | --- |"]
+        lines += ["", "| Setting | Variable | Default | Description |", "| --- | --- | --- | --- |"]
         path = f"{name}__NAME" if name == "grants" else name
         for key, field in model.model_fields.items():
             variable = f"TOKENSVC_{path}__{key}".upper()
@@ -120,7 +126,7 @@ def _default_or_example(field: FieldInfo) -> Any:
 
 
 def _toml(value: Any) -> str:
-    """The TOML of a number, text, switch or list: there, JSON's form is TOML's too."""
+    """The value in TOML. For numbers, strings, booleans and lists, JSON is also valid TOML."""
     match value:
         case Enum():
             return json.dumps(value.value)

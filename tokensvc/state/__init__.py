@@ -1,1 +1,1 @@
-"""State: what all processes of a deployment share, such as rings and API keys."""
+"""The state that all processes of a deployment share, such as rings and API keys."""

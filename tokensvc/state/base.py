@@ -1,9 +1,9 @@
-"""State: what all processes share, as a contract.
+"""The interface of the state that all processes share.
 
-Every state passes `tests/contract/state_contract.py`. Two kinds of thing live here. A *document*
-has a name and a version and is replaced as a whole by compare-and-set: a ring, the API keys. A
-*record* has a kind and an ID and expires: a ban, a channel's last answer. Bodies are JSON text
-whose meaning is the business of the room that owns them.
+Every implementation passes `tests/contract/state_contract.py`. The state stores two kinds of data.
+A *document* has a name and a version and is replaced as a whole by compare-and-set: a ring, the API
+keys. A *record* has a kind and an ID and expires: a ban, the last answer about a channel. Bodies
+are JSON text, and only the package that owns a document or record interprets it.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from typing import Protocol
 
 NEW = 0
-"""The version that a document has before its first save."""
+"""The version of a document before its first save."""
 
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A document as it was read: its body and the version that a replacing save must name."""
+    """A document that was read: its body, and the version to pass to `save` to replace it."""
 
     body: str
     version: int
@@ -26,7 +26,7 @@ class Document:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A record of some kind. `expires_at` is Unix seconds; readers judge expiry themselves."""
+    """A record of some kind. `expires_at` is Unix seconds; readers must check it themselves."""
 
     record_id: str
     body: str
@@ -34,10 +34,10 @@ class Record:
 
 
 class State(Protocol):
-    """What every process reads and writes; a read sees every write acknowledged before it."""
+    """Shared documents and records. A read sees every write that was acknowledged before it."""
 
     def version(self, name: str) -> int:
-        """The document's version, `NEW` when it was never saved; cheap enough to ask often.
+        """The document's version, `NEW` when it was never saved. Cheap enough for polling.
 
         Raises:
             StateUnavailable: when the state can't be read now.
@@ -49,15 +49,15 @@ class State(Protocol):
 
         Raises:
             StateUnavailable: when the state can't be read now.
-            StateDamaged: when what is stored can't be what was saved.
+            StateDamaged: when the stored document is damaged.
         """
         ...
 
     def save(self, name: str, body: str, *, replacing: int) -> int:
-        """The new version, after `body` has durably taken the place of version `replacing`.
+        """Durably replace version `replacing` with `body`, and return the new version.
 
-        A save that is tried again after a lost acknowledgement is recognised by its writer's nonce
-        and succeeds once (rule 7).
+        A save that is retried after a lost acknowledgement is recognized by its writer's nonce and
+        succeeds once (rule 7).
 
         Raises:
             StateConflict: when the stored version is another; nothing was written.
@@ -66,25 +66,25 @@ class State(Protocol):
         ...
 
     def put(self, kind: str, record: Record) -> None:
-        """Store the record durably, in the place of one with the same kind and ID."""
+        """Store the record durably. It replaces a record with the same kind and ID."""
         ...
 
     def remove(self, kind: str, record_id: str) -> None:
-        """Remove the record; nothing happens when there is none."""
+        """Remove the record. A record that does not exist is not an error."""
         ...
 
     def record(self, kind: str, record_id: str) -> Record | None:
-        """That record, possibly expired, or None when there is none."""
+        """The record, or None when there is none. It may have expired."""
         ...
 
     def records(self, kind: str) -> Sequence[Record]:
-        """Every record of that kind, by ID, expired ones possibly among them."""
+        """Every record of that kind, ordered by ID. Some may have expired."""
         ...
 
     def records_version(self, kind: str) -> int:
-        """A number that grows with each put and remove of that kind: what a watcher compares."""
+        """A number that grows with each put and remove of that kind, for watchers to compare."""
         ...
 
     def close(self) -> None:
-        """Let go of what the state holds open; it can't be used afterwards."""
+        """Close what the state has open. It can't be used afterwards."""
         ...

@@ -1,7 +1,7 @@
-"""One document of the state, watched: its latest value, and how old the knowledge is.
+"""Watch one document of the state: keep its latest value in memory, together with its age.
 
-Requests are answered from here, so that none of them reads a store. What has become too old is the
-business of whoever uses the value (rule 3).
+Requests use this value, so that no request has to read the state. The user of the value decides
+when it is too old (rule 3).
 """
 
 from __future__ import annotations
@@ -22,37 +22,37 @@ _logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Reading(Generic[T]):
-    """What was read: the decoded value, the document's version, and when the read was sent."""
+    """The result of a read: the decoded value, the document's version, and when it was sent."""
 
     value: T
     version: int
     sent: Moment
 
     def age_seconds(self, moment: Moment) -> float:
-        """How old the knowledge is at that moment, by the larger of both clocks (rule 3).
+        """The age of the value at that time, by the clock that shows more (rule 3).
 
-        A wall clock set back must not make old knowledge young, nor must a monotonic clock that
-        stood still while a machine was frozen.
+        An old value must not appear young because the wall clock was set back, or because the
+        monotonic clock stopped while the machine was frozen.
         """
         return moment.seconds_since(self.sent)
 
 
 @dataclass(frozen=True, slots=True)
 class _Attempt:
-    began: float  # Seconds by the monotonic clock.
+    sent_monotonic: float  # Seconds.
     error: TokensvcError | None
 
 
 class Watched(Generic[T]):
-    """Follows the document `name`; to be started in the process that uses it, after any fork.
+    """Watches the document `name`. Start it in the process that uses the value, after any fork.
 
     Args:
-        state: where the document is.
-        name: the document's name.
-        decode: its value; given None for a document that was never saved.
-        clock: tells ages.
-        refresh_seconds: how long to wait between two looks at the version.
-        on_change: told of every new value, the first included, by the thread that read it.
+        state: the state that contains the document.
+        name: the name of the document.
+        decode: converts the document to its value; gets None if it was never saved.
+        clock: the clock that measures ages.
+        refresh_seconds: the interval between two reads of the version.
+        on_change: called with every new value, including the first, in the thread that read it.
     """
 
     def __init__(
@@ -71,9 +71,9 @@ class Watched(Generic[T]):
         self._clock = clock
         self._refresh_seconds = refresh_seconds
         self._on_change = on_change
-        self._known: Reading[T] | None = None
-        self._flight = threading.Lock()
-        self._last_attempt = _Attempt(began=float("-inf"), error=None)
+        self._latest: Reading[T] | None = None
+        self._refresh_lock = threading.Lock()
+        self._last_attempt = _Attempt(sent_monotonic=float("-inf"), error=None)
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -82,69 +82,68 @@ class Watched(Generic[T]):
 
         Raises:
             StateUnavailable: when it can't be read now; no thread was started.
-            StateDamaged: when what is stored can't be what was saved; no thread was started.
+            StateDamaged: when the stored document is damaged; no thread was started.
         """
         self.refresh()
-        self._thread = threading.Thread(
-            target=self._watch, name=f"following {self._name}", daemon=True
-        )
+        self._thread = threading.Thread(target=self._watch, name=f"watch {self._name}", daemon=True)
         self._thread.start()
 
     def close(self) -> None:
-        """Stop watching; `latest` goes on to answer, with a growing age."""
+        """Stop watching. `latest` still returns the last value, with a growing age."""
         self._stop.set()
         if self._thread is not None:
             self._thread.join()
 
     def latest(self) -> Reading[T]:
-        """The last value that was read, and when that read was sent.
+        """The value that was read last, with the time when that read was sent.
 
         Raises:
             StateUnavailable: when nothing has been read yet.
         """
-        known = self._known
-        if known is None:
+        latest = self._latest
+        if latest is None:
             raise StateUnavailable(f"The document {self._name!r} has not been read yet.")
-        return known
+        return latest
 
     def refresh(self) -> None:
-        """Read now. Threads that ask while another one reads share the read after that.
+        """Read the document now. Threads that call this during a read share the next read.
 
         Raises:
             StateUnavailable: when the state can't be read now; the last value stays.
-            StateDamaged: when what is stored can't be what was saved; the last value stays.
+            StateDamaged: when the stored document is damaged; the last value stays.
         """
-        wanted = self._clock.monotonic()
-        with self._flight:
-            # A read that began after this call was made is as good as one of its own. Without this,
-            # threads would queue up for as many time-outs as they are when the state is down.
-            if self._last_attempt.began > wanted:
+        called_monotonic = self._clock.monotonic()
+        with self._refresh_lock:
+            # A read that was sent after this call is as good as another one. Without this check,
+            # each thread would wait for a time-out of its own, one after another, when the state
+            # is down.
+            if self._last_attempt.sent_monotonic > called_monotonic:
                 if self._last_attempt.error is not None:
                     raise self._last_attempt.error
                 return
             self._read()
 
     def _read(self) -> None:
-        asked = Moment.of(self._clock)
+        sent = Moment.of(self._clock)
         try:
-            known = self._ask(asked)
+            reading = self._fetch(sent)
         except TokensvcError as exc:
-            self._last_attempt = _Attempt(asked.monotonic, exc)
+            self._last_attempt = _Attempt(sent.monotonic, exc)
             raise
-        changed = self._known is None or known.version != self._known.version
-        self._known = known
-        self._last_attempt = _Attempt(asked.monotonic, None)
+        changed = self._latest is None or reading.version != self._latest.version
+        self._latest = reading
+        self._last_attempt = _Attempt(sent.monotonic, None)
         if changed and self._on_change is not None:
-            self._on_change(known.value)
+            self._on_change(reading.value)
 
-    def _ask(self, asked: Moment) -> Reading[T]:
-        # Versions are compared for equality, not order: a copy that was put back may be older.
-        known = self._known
-        if known is not None and self._state.version(self._name) == known.version:
-            return Reading(known.value, known.version, asked)
+    def _fetch(self, sent: Moment) -> Reading[T]:
+        # Versions are compared for equality, not order: a restored backup may have an older one.
+        latest = self._latest
+        if latest is not None and self._state.version(self._name) == latest.version:
+            return Reading(latest.value, latest.version, sent)
         document = self._state.load(self._name)
         version = NEW if document is None else document.version
-        return Reading(self._decode(document), version, asked)
+        return Reading(self._decode(document), version, sent)
 
     def _watch(self) -> None:
         failing = False
@@ -152,12 +151,14 @@ class Watched(Generic[T]):
             try:
                 self.refresh()
             except Exception as exc:
-                # Whatever went wrong, the watch goes on: a value whose age no longer grew young
-                # again would stop this process for good. Said once for each series of failures.
+                # Continue after any error: without further refreshes the value would become too
+                # old, and this process would stop serving. Each series of failures is logged once.
                 if not failing:
-                    _logger.exception("Can't follow %s: %s", self._name, type(exc).__name__)
+                    _logger.exception(
+                        "Can't read the document %s: %s", self._name, type(exc).__name__
+                    )
                 failing = True
             else:
                 if failing:
-                    _logger.info("Following %s again", self._name)
+                    _logger.info("The document %s can be read again", self._name)
                 failing = False

@@ -1,4 +1,4 @@
-"""The schema version that every document of the state begins with, read before anything else."""
+"""Check the schema version of a document in the state before anything else in it is read."""
 
 from __future__ import annotations
 
@@ -9,26 +9,27 @@ from tokensvc.state.base import Document
 
 
 class _Head(BaseModel):
-    """All that is looked at: a newer document's other members may be unknown here."""
+    """The only member that is parsed: this release may not know the others of a newer document."""
 
     schema_version: int
 
 
-def require_schema(document: Document, ours: int, *, what: str) -> None:
-    """Return when the document is of the schema version that this program reads.
+def require_schema(document: Document, supported: int, *, what: str) -> None:
+    """Check that this release can read the document.
 
     Args:
         document: the document.
-        ours: that version.
-        what: what the document holds, as the words of an error begin.
+        supported: the schema version that this release reads.
+        what: the content of the document, at the beginning of the error message.
 
     Raises:
-        ValueError: when it names no version.
-        StateDamaged: when it names another.
+        ValueError: when the document has no schema version.
+        StateDamaged: when it has another schema version.
     """
-    theirs = _Head.model_validate_json(document.body).schema_version
-    if theirs != ours:
+    stored = _Head.model_validate_json(document.body).schema_version
+    if stored != supported:
         raise StateDamaged(
-            f"{what} in the state: schema version {theirs}, and this program reads {ours}.",
-            hint="Another release of tokensvc wrote it: run that one here too.",
+            f"{what} can't be read: the stored document has schema version {stored}, but this"
+            f" release of tokensvc reads version {supported}.",
+            hint="Run the release of tokensvc that wrote it.",
         )

@@ -1,9 +1,9 @@
-"""State in one SQLite file, for all the processes of one host.
+"""The state in one SQLite file, shared by all processes of one host.
 
-SQLite brings atomicity and durability: a write-ahead log, and `synchronous=FULL`, by which a commit
-is on the disk before it is acknowledged. Each operation opens a connection of its own, which costs
-a fraction of a millisecond: so no handle is shared by threads, carried over a fork, or kept on a
-file that has been moved away.
+SQLite provides atomicity and durability with a write-ahead log and `synchronous=FULL`: a commit is
+on the disk before it is acknowledged. Each operation opens its own connection, which costs a
+fraction of a millisecond. So no handle is shared between threads, inherited across a fork, or open
+on a file that has been moved away.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from tokensvc.clock import Clock
 from tokensvc.errors import StateConflict, StateDamaged, StateUnavailable, TokensvcError
 from tokensvc.state.base import NEW, Document, Record
 
-# Written into the file's header, so that another program's SQLite file is recognised as such.
+# Stored in the file header, so that an SQLite file of another program is recognized.
 APPLICATION_ID = 0x746B7376  # "tksv"
 SCHEMA_VERSION = 1
-EXPIRED_RECORDS_KEPT_SECONDS = 3_600
-"""How long an expired record stays: the clocks of its readers differ, and they judge expiry."""
+EXPIRED_RECORD_RETENTION_SECONDS = 3_600
+"""How long an expired record is stored. Readers check expiry with clocks that differ."""
 
 _BUSY_TIMEOUT_SECONDS = 5.0
 _SCHEMA = f"""
@@ -51,15 +51,15 @@ PRAGMA journal_mode = WAL;
 
 
 class SqliteState:
-    """Implements `State` in the file at `path`, which is made at the first use (0600, folder 0700).
+    """Implements `State` in the file at `path`.
 
-    A file that this object has seen and that vanished is never made again: it was not for us to
-    forget what it held.
+    The file is created at the first use (mode 0600, its folder 0700). If it disappears later, it is
+    not created again: an empty state would hide that the data is lost.
 
     Args:
-        path: the state file; SQLite keeps two neighbours with the suffixes -wal and -shm.
-        clock: tells which records have long expired.
-        connection_class: what `sqlite3.connect` makes; tests inject faults through it.
+        path: the state file; SQLite has two more files beside it, with the suffixes -wal and -shm.
+        clock: the clock that decides which expired records are deleted.
+        connection_class: the class of the connections; tests inject faults through it.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class SqliteState:
 
         Raises:
             StateUnavailable: when the file can't be read now.
-            StateDamaged: when it is no state of ours.
+            StateDamaged: when the file is damaged or is not a tokensvc state file.
         """
         with self._connection() as connection:
             return _version(connection, name)
@@ -90,7 +90,7 @@ class SqliteState:
 
         Raises:
             StateUnavailable: when the file can't be read now.
-            StateDamaged: when it is no state of ours.
+            StateDamaged: when the file is damaged or is not a tokensvc state file.
         """
         with self._connection() as connection:
             row = connection.execute(
@@ -99,31 +99,31 @@ class SqliteState:
         return None if row is None else Document(body=row[0], version=row[1])
 
     def save(self, name: str, body: str, *, replacing: int) -> int:
-        """The new version, after `body` has durably taken the place of version `replacing`.
+        """Durably replace version `replacing` with `body`, and return the new version.
 
         Raises:
             StateConflict: when the stored version is another; nothing was written.
-            StateUnavailable: when the file can't be written now; the save is lost, unless reading
-                it back failed as well.
-            StateDamaged: when it is no state of ours.
+            StateUnavailable: when the file can't be written now; nothing was written, unless
+                reading the document back failed too.
+            StateDamaged: when the file is damaged or is not a tokensvc state file.
         """
         writer = secrets.token_hex(16)
         try:
             self._replace(name, body, replacing, writer)
         except StateUnavailable:
-            # A commit that failed late may have been stored all the same: the writer's nonce tells.
+            # A commit that reported an error may have been stored: check for the writer's nonce.
             if not self._is_writer(name, writer):
                 raise
         return replacing + 1
 
     def put(self, kind: str, record: Record) -> None:
-        """Store the record durably, in the place of one with the same kind and ID.
+        """Store the record durably. It replaces a record with the same kind and ID.
 
         Raises:
             StateUnavailable: when the file can't be written now.
-            StateDamaged: when it is no state of ours.
+            StateDamaged: when the file is damaged or is not a tokensvc state file.
         """
-        long_expired = self._clock.now() - EXPIRED_RECORDS_KEPT_SECONDS
+        long_expired = self._clock.now() - EXPIRED_RECORD_RETENTION_SECONDS
         with self._transaction() as connection:
             connection.execute(
                 "DELETE FROM records WHERE kind = ? AND expires_at < ?", (kind, long_expired)
@@ -136,11 +136,11 @@ class SqliteState:
             _count_change(connection, kind)
 
     def remove(self, kind: str, record_id: str) -> None:
-        """Remove the record; nothing happens when there is none.
+        """Remove the record. A record that does not exist is not an error.
 
         Raises:
             StateUnavailable: when the file can't be written now.
-            StateDamaged: when it is no state of ours.
+            StateDamaged: when the file is damaged or is not a tokensvc state file.
         """
         with self._transaction() as connection:
             removed = connection.execute(
@@ -150,11 +150,11 @@ class SqliteState:
                 _count_change(connection, kind)
 
     def record(self, kind: str, record_id: str) -> Record | None:
-        """That record, possibly expired, or None when there is none.
+        """The record, or None when there is none. It may have expired.
 
         Raises:
             StateUnavailable: when the file can't be read now.
-            StateDamaged: when it is no state of ours.
+            StateDamaged: when the file is damaged or is not a tokensvc state file.
         """
         with self._connection() as connection:
             row = connection.execute(
@@ -164,11 +164,11 @@ class SqliteState:
         return None if row is None else Record(record_id, body=row[0], expires_at=row[1])
 
     def records(self, kind: str) -> Sequence[Record]:
-        """Every record of that kind, by ID, expired ones possibly among them.
+        """Every record of that kind, ordered by ID. Some may have expired.
 
         Raises:
             StateUnavailable: when the file can't be read now.
-            StateDamaged: when it is no state of ours.
+            StateDamaged: when the file is damaged or is not a tokensvc state file.
         """
         with self._connection() as connection:
             rows = connection.execute(
@@ -185,7 +185,7 @@ class SqliteState:
 
         Raises:
             StateUnavailable: when the file can't be read now.
-            StateDamaged: when it is no state of ours.
+            StateDamaged: when the file is damaged or is not a tokensvc state file.
         """
         with self._connection() as connection:
             row = connection.execute(
@@ -194,7 +194,7 @@ class SqliteState:
         return 0 if row is None else int(row[0])
 
     def close(self) -> None:
-        """Refuse every later use; there is nothing open between two operations."""
+        """Refuse every later operation. Nothing is open between two operations."""
         self._closed = True
 
     def _replace(self, name: str, body: str, replacing: int, writer: str) -> None:
@@ -202,9 +202,9 @@ class SqliteState:
             stored = _version(connection, name)
             if stored != replacing:
                 raise StateConflict(
-                    f"Another process saved the document {name!r} first: it has version {stored},"
-                    f" and version {replacing} was to be replaced.",
-                    hint="Nothing was written. Do it again: it is decided on what is there now.",
+                    f"Another process saved the document {name!r} first: the stored version is"
+                    f" {stored}, but this save replaces version {replacing}. Nothing was written.",
+                    hint="Run the command again. It will use the stored version.",
                 )
             connection.execute(
                 "INSERT OR REPLACE INTO documents (name, body, version, writer)"
@@ -221,10 +221,10 @@ class SqliteState:
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
-        """A connection whose changes are kept together, or not at all when the block raises."""
+        """A connection in a transaction, which is rolled back when the block raises."""
         with self._connection() as connection:
-            # Takes the write lock before the first read, so that nobody writes in between. Closing
-            # the connection undoes what was not committed.
+            # Takes the write lock before the first read, so that no other process writes in
+            # between. Closing the connection rolls back what was not committed.
             connection.execute("BEGIN IMMEDIATE")
             yield connection
             connection.execute("COMMIT")
@@ -232,7 +232,7 @@ class SqliteState:
     @contextmanager
     def _connection(self) -> Iterator[sqlite3.Connection]:
         if self._closed:
-            raise StateUnavailable("This process has closed the state.")
+            raise StateUnavailable("The state was closed by this process.")
         try:
             if not self._inspected and not self._path.exists():
                 self._create()
@@ -242,22 +242,22 @@ class SqliteState:
                     self._inspect(connection)
                 yield connection
         except sqlite3.ProgrammingError:
-            raise  # A mistake in this module, which no operator can mend.
+            raise  # A bug in this module, which an operator can't fix.
         except (sqlite3.Error, OSError) as exc:
-            raise self._translated(exc) from exc
+            raise self._translate(exc) from exc
 
     def _connect(self, path: Path) -> sqlite3.Connection:
         return sqlite3.connect(
-            f"{path.absolute().as_uri()}?mode=rw",  # Never makes a file: `_create` does.
+            f"{path.absolute().as_uri()}?mode=rw",  # Never creates a file; `_create` does that.
             uri=True,
             timeout=_BUSY_TIMEOUT_SECONDS,
-            isolation_level=None,  # Transactions are begun and ended above.
+            isolation_level=None,  # `_transaction` begins and ends transactions itself.
             factory=self._connection_class,
         )
 
     def _create(self) -> None:
-        # Made whole under another name, so that no process ever meets a file without its tables,
-        # and two that begin at once agree on one.
+        # Created completely under another name, so that no process ever opens a file without
+        # tables, and processes that start at the same time use the same file.
         durable.make_private_folder(self._path.parent)
         with (
             suppress(FileExistsError),
@@ -267,56 +267,64 @@ class SqliteState:
             connection.executescript(_SCHEMA)
 
     def _inspect(self, connection: sqlite3.Connection) -> None:
-        """Return when the file is a sound state of ours: asked once by each object."""
+        """Check that the file is an undamaged tokensvc state file. Done once per object."""
         (application_id,) = connection.execute("PRAGMA application_id").fetchone()
         (schema_version,) = connection.execute("PRAGMA user_version").fetchone()
         if application_id != APPLICATION_ID:
             raise StateDamaged(
-                f"The file {self._path} is no state of tokensvc.",
-                hint="Name another file in the setting state.url, or move this one away.",
+                f"{self._path} is not a tokensvc state file.",
+                hint="Set state.url to another file, or move this file away.",
             )
         if schema_version > SCHEMA_VERSION:
             raise StateDamaged(
-                f"A newer tokensvc wrote the state file {self._path} (schema version"
-                f" {schema_version}; this program reads {SCHEMA_VERSION}).",
-                hint="Run that release again, or a later one.",
+                f"The state file {self._path} was written by a newer release of tokensvc. It has"
+                f" schema version {schema_version}, but this release reads up to version"
+                f" {SCHEMA_VERSION}.",
+                hint="Run the newer release of tokensvc.",
             )
         (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
         if verdict != "ok":
             raise self._damaged()
         self._inspected = True
 
-    def _translated(self, error: sqlite3.Error | OSError) -> TokensvcError:
-        # SQLITE_IOERR_FSYNC and its like say more than is needed: the word after SQLITE_ decides.
+    def _translate(self, error: sqlite3.Error | OSError) -> TokensvcError:
+        # Extended codes such as SQLITE_IOERR_FSYNC are too detailed: only the word after SQLITE_
+        # is used.
         name = getattr(error, "sqlite_errorname", "OS_")
         match name.split("_")[1]:
             case "NOTADB" | "CORRUPT":
                 return self._damaged()
             case "ERROR":
                 return StateDamaged(
-                    f"The state file {self._path} lacks tables that every state has.",
-                    hint=_RESTORE_HINT,
+                    f"The state file {self._path} is damaged: tables are missing.",
+                    hint=self._restore_hint(),
                 )
             case "FULL":
                 return StateUnavailable(
-                    f"There is no room left to write the state file {self._path}.",
-                    hint="Make room on its disk.",
+                    f"The state file {self._path} can't be written: its disk is full.",
+                    hint="Free space on the disk.",
                 )
             case "BUSY" | "LOCKED":
                 return StateUnavailable(
                     f"Another process has locked the state file {self._path} for more than"
                     f" {_BUSY_TIMEOUT_SECONDS:g} seconds.",
-                    hint="Find the program that holds it open, for example with fuser.",
+                    hint=f"Find the process that has it open with `fuser -v {self._path}`.",
                 )
             case _:
                 return StateUnavailable(
                     f"The state file {self._path} can't be opened, read or written.",
-                    hint="Check that it is there, that this user may read and write it and its"
-                    " folder, and that the disk is sound.",
+                    hint="Check that the file exists, that this user can read and write it and"
+                    " its folder, and that the disk has no errors.",
                 )
 
     def _damaged(self) -> StateDamaged:
-        return StateDamaged(f"The state file {self._path} is damaged.", hint=_RESTORE_HINT)
+        return StateDamaged(f"The state file {self._path} is damaged.", hint=self._restore_hint())
+
+    def _restore_hint(self) -> str:
+        return (
+            "Stop every process that uses the state file. Move it away, together with"
+            f" {self._path}-wal and {self._path}-shm, and restore a backup in its place."
+        )
 
 
 def _version(connection: sqlite3.Connection, name: str) -> int:
@@ -330,9 +338,3 @@ def _count_change(connection: sqlite3.Connection, kind: str) -> None:
         " ON CONFLICT (kind) DO UPDATE SET version = version + 1",
         (kind,),
     )
-
-
-_RESTORE_HINT = (
-    "Stop every process that uses it, move it away together with its neighbours -wal and -shm, and"
-    " put a copy back in its place."
-)

@@ -1,1 +1,1 @@
-"""Logs and metrics: they observe at the joints, and nothing below knows them."""
+"""Logging and metrics. No package below this one depends on it."""

@@ -1,7 +1,7 @@
-"""Logs: JSON lines for the service, plain lines for a person, and no secret in either.
+"""Logging: JSON lines for the service, plain lines for a person, and no secrets in either.
 
-Code never logs a token, a private key or a secret. The redaction here is a second line of defence,
-for what another library or an exception's text may carry.
+Code never logs a token, a private key or a secret. The redaction here is a second line of defense,
+against secrets in the messages of other libraries and in the texts of exceptions.
 """
 
 from __future__ import annotations
@@ -27,22 +27,26 @@ _SECRETS: tuple[tuple[re.Pattern[str], str], ...] = (
     ),
 )
 
-_OWN_MEMBERS = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
-"""What a record carries by itself; the rest came by `extra=` and is logged as fields."""
+_STANDARD_ATTRIBUTES = frozenset(vars(logging.makeLogRecord({}))) | {
+    "message",
+    "asctime",
+    "taskName",
+}
+"""The attributes of every record. All others were given in `extra=` and are logged as members."""
 
-_LOUD_AT_DEBUG = ("botocore", "boto3", "urllib3")
+_LOGS_CREDENTIALS_AT_DEBUG = ("botocore", "boto3", "urllib3")
 
 
 def configure_logging(level: str, stream: TextIO, *, json: bool) -> None:
-    """Send the records of every logger to `stream`; a second call replaces the first.
+    """Write the records of every logger to `stream`. A second call replaces the first.
 
     Args:
         level: `DEBUG`, `INFO`, `WARNING`, `ERROR` or `CRITICAL`.
-        stream: where the lines go.
-        json: whether a line is a JSON object, or a sentence for a person.
+        stream: the output.
+        json: whether to write JSON objects, or plain lines for a person.
 
     Raises:
-        ValueError: when there is no such level.
+        ValueError: when the level does not exist.
     """
     handler = _Handler(stream)
     handler.setFormatter(_JsonLines() if json else _PlainLines())
@@ -51,31 +55,31 @@ def configure_logging(level: str, stream: TextIO, *, json: bool) -> None:
     for earlier in [h for h in root.handlers if isinstance(h, _Handler)]:
         root.removeHandler(earlier)
     root.addHandler(handler)
-    for name in _LOUD_AT_DEBUG:
-        # At DEBUG these print signed requests, credentials among them.
+    for name in _LOGS_CREDENTIALS_AT_DEBUG:
+        # At DEBUG, these log signed requests, including credentials.
         logging.getLogger(name).setLevel(max(root.level, logging.INFO))
 
 
-def redacted(text: str) -> str:
-    """The text without what looks like a token, an API key, a bearer's secret or a private key."""
+def redact(text: str) -> str:
+    """Replace everything that looks like a token, an API key, a bearer token or a private key."""
     for pattern, replacement in _SECRETS:
         text = pattern.sub(replacement, text)
     return text
 
 
 class _Handler(logging.StreamHandler[TextIO]):
-    """A type of our own, so that a second call finds the first one's handler and no other."""
+    """A separate type, so that a second call finds the handler of the first, and no other."""
 
 
 class _PlainLines(logging.Formatter):
-    """`warning: what happened`, with the traceback below when there is one."""
+    """`warning: message`, followed by the traceback if there is one."""
 
     def format(self, record: logging.LogRecord) -> str:
-        return redacted(f"{record.levelname.lower()}: {super().format(record)}")
+        return redact(f"{record.levelname.lower()}: {super().format(record)}")
 
 
 class _JsonLines(logging.Formatter):
-    """One JSON object for a record; what came by `extra=` is among its members."""
+    """One JSON object per record. The values in `extra=` are members of it."""
 
     def format(self, record: logging.LogRecord) -> str:
         members: dict[str, object] = {
@@ -83,18 +87,18 @@ class _JsonLines(logging.Formatter):
             f".{int(record.msecs):03d}Z",
             "level": record.levelname.lower(),
             "logger": record.name,
-            "message": redacted(record.getMessage()),
+            "message": redact(record.getMessage()),
         }
         for name, value in vars(record).items():
-            if name not in _OWN_MEMBERS:
-                members.setdefault(name, _loggable(value))
+            if name not in _STANDARD_ATTRIBUTES:
+                members.setdefault(name, _member_value(value))
         if record.exc_info:
-            members["exception"] = redacted(self.formatException(record.exc_info))
+            members["exception"] = redact(self.formatException(record.exc_info))
         if record.stack_info:
-            members["stack"] = redacted(self.formatStack(record.stack_info))
+            members["stack"] = redact(self.formatStack(record.stack_info))
         return jsonlib.dumps(members, ensure_ascii=False)
 
 
-def _loggable(value: object) -> object:
-    """Numbers and None as they are, anything else as redacted text."""
-    return value if value is None or isinstance(value, int | float) else redacted(str(value))
+def _member_value(value: object) -> object:
+    """Numbers and None unchanged, every other value as redacted text."""
+    return value if value is None or isinstance(value, int | float) else redact(str(value))

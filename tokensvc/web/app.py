@@ -1,4 +1,4 @@
-"""The Flask application: routes, and what all of them have in common."""
+"""The Flask application: its routes, and what all routes have in common."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from tokensvc.web.service import Service
 
 
 def create_app(service: Service, *, demo: Blueprint | None = None) -> Flask:
-    """The WSGI application that answers from `service`, with the player page where it is given.
+    """The WSGI application that serves `service`; with the player page if `demo` is given.
 
-    Nothing here starts the service: each worker does, after it was forked.
+    This function does not start the service: each worker starts it after the fork.
     """
     app = Flask(__name__, static_folder=None, template_folder=None)
     # An OPTIONS request is refused like any other method: the API is for backends and has no CORS.
     app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
-    # A path is what it says: no redirect mends one, as it would lose the body of a POST.
+    # No redirect corrects a path, because a redirect would lose the body of a POST.
     app.url_map.merge_slashes = False
     # Members in the order in which they are documented.
     app.json = provider = DefaultJSONProvider(app)

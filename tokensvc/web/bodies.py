@@ -1,9 +1,11 @@
-"""Request bodies: read as strict JSON, then checked against a form, all problems at once."""
+"""Request bodies: parse strict JSON, then validate it and report all problems at once."""
 
 from __future__ import annotations
 
 import json
-from typing import TypeVar
+import re
+from collections.abc import Mapping
+from typing import Any, Final, TypeVar
 
 from flask import Request
 from pydantic import TypeAdapter, ValidationError
@@ -14,27 +16,56 @@ from tokensvc.errors import BodyTooLarge, InvalidRequest, Problem, UnsupportedMe
 
 T = TypeVar("T")
 
+# The sentence for each of pydantic's error types. pydantic's own messages are never shown to a
+# client, because they use the words of Python. {field} is the path of the field, or "The body"; the
+# other names are in the context of pydantic's error.
+SENTENCES: Final[Mapping[str, str]] = {
+    "missing": "{field} is required.",
+    "unexpected_keyword_argument": "{field!r} is not a field of this request.",
+    "dataclass_type": "{field} must be a JSON object.",
+    "json_invalid": "{field} is not valid JSON, or is nested too deeply.",
+    "string_type": "{field} must be a string.",
+    "string_too_short": "{field} must have {min_length} or more characters.",
+    "string_too_long": "{field} must have at most {max_length} characters.",
+    "int_type": "{field} must be an integer.",
+    "greater_than_equal": "{field} must be {ge} or more.",
+    "bool_type": "{field} must be true or false.",
+    "enum": "{field} must be one of: {expected}.",
+    "list_type": "{field} must be a list.",
+    "tuple_type": "{field} must be a list.",
+    "too_short": "{field} must have {min_length} or more items.",
+    "too_long": "{field} must have at most {max_length} items.",
+}
+_ANY_OTHER: Final = "{field} is not valid."
+# The rule identifiers that differ from pydantic's error type.
+_RULES: Final[Mapping[str, str]] = {
+    "missing": "required",
+    "unexpected_keyword_argument": "unknown_field",
+    "dataclass_type": "json_object",
+}
+_QUOTED = re.compile(r"'([^']*)'")
+
 
 def read_json(request: Request, *, longest_bytes: int) -> object:
-    """The JSON value in the request's body.
+    """The JSON value in the body of the request.
 
     Raises:
-        UnsupportedMediaType: when its Content-Type is not application/json.
-        BodyTooLarge: when it has more bytes; it is read no further.
-        InvalidRequest: when it is not strict JSON.
+        UnsupportedMediaType: when the Content-Type is not application/json.
+        BodyTooLarge: when the body has more than `longest_bytes`; the rest is not read.
+        InvalidRequest: when the body is not strict JSON.
     """
     if request.mimetype != "application/json":
         raise UnsupportedMediaType(
-            "The body is not JSON by its Content-Type.",
+            "The Content-Type of the request is not application/json.",
             hint="Send `Content-Type: application/json`.",
         )
     too_large = BodyTooLarge(
-        f"This route takes bodies of at most {longest_bytes} bytes.",
-        hint="Ask for less at once.",
+        f"The body has more than {longest_bytes} bytes, the limit of this route.",
+        hint="Send a smaller body: split a large batch into several.",
     )
     if (request.content_length or 0) > longest_bytes:
         raise too_large
-    # A chunked body announces no length: Werkzeug reads it up to here and tells no one of the rest.
+    # A chunked body has no Content-Length. Werkzeug cuts it off at this limit without an error.
     request.max_content_length = longest_bytes + 1
     body = request.get_data(cache=False)
     if len(body) > longest_bytes:
@@ -42,41 +73,42 @@ def read_json(request: Request, *, longest_bytes: int) -> object:
     try:
         return strict_json.loads(body)
     except ValueError as exc:
-        message = "The body is not JSON in UTF-8 with each member name once."
+        message = "The body is not valid JSON in UTF-8, or a member name is repeated."
         raise InvalidRequest(message, problems=(Problem("", "json", message),)) from exc
 
 
-def checked(form: TypeAdapter[T], value: object) -> T:
-    """The value as that form.
+def validate(form: TypeAdapter[T], value: object) -> T:
+    """The value, as an instance of the form's type.
 
     Raises:
         InvalidRequest: with a problem for every member that is missing, wrong or unknown.
     """
-    # As text once more: only of JSON does a strict form take objects, arrays and enumerations.
+    # As JSON text again: strict mode accepts objects, arrays and enumerations only from JSON.
     try:
         return form.validate_json(json.dumps(value))
     except RecursionError as exc:
-        message = "The body is nested too deep."
+        message = "The body is nested too deeply."
         raise InvalidRequest(message, problems=(Problem("", "json", message),)) from exc
     except ValidationError as exc:
-        problems = tuple(
-            _problem(error)
-            for error in exc.errors(include_url=False, include_context=False, include_input=False)
-        )
+        errors = exc.errors(include_url=False, include_input=False)
+        problems = tuple(_problem(error) for error in errors)
         raise InvalidRequest(
             " ".join(problem.message for problem in problems), problems=problems
         ) from None  # The validation error quotes its input, which may be a secret sent by mistake.
 
 
 def _problem(error: ErrorDetails) -> Problem:
+    kind = error["type"]
     field = ".".join(str(part) for part in error["loc"])
-    where = field or "The body"
-    match error["type"]:
-        case "missing":
-            return Problem(field, "required", f"{field} is required.")
-        case "unexpected_keyword_argument":
-            return Problem(field, "unknown_field", f"There is no field {field!r}.")
-        case "dataclass_type" | "dataclass_exact_type":
-            return Problem(field, "json_object", f"{where} must be a JSON object.")
-        case rule:
-            return Problem(field, rule, f"{where}: {error['msg']}.")
+    return Problem(field, _RULES.get(kind, kind), _sentence(error, field))
+
+
+def _sentence(error: ErrorDetails, field: str) -> str:
+    values: dict[str, Any] = {
+        **error.get("ctx", {}),
+        "field": field if error["loc"] else "The body",
+    }
+    if "expected" in values:
+        # pydantic gives the allowed values as a phrase: "'SD', 'HD' or 'FULL_HD'".
+        values["expected"] = ", ".join(_QUOTED.findall(values["expected"]))
+    return SENTENCES.get(error["type"], _ANY_OTHER).format_map(values)

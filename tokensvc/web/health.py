@@ -1,8 +1,8 @@
-"""`GET /healthz`: the process answers. `GET /readyz`: what it depends on, each by name.
+"""`GET /healthz`: the process is alive. `GET /readyz`: the state of each of its dependencies.
 
-Ready means that a caller could be let in and a token signed in every region, right now. A note says
-what does not stop that yet, such as a standby that can't be used: taking every worker out of
-service for it would be the worse fault.
+Ready means that the service can authenticate a caller and sign a token in every region now. A note
+reports a problem that does not prevent this yet, such as a standby that can't be used: to take
+every worker out of service for it would do more harm.
 """
 
 from __future__ import annotations
@@ -23,37 +23,42 @@ from tokensvc.errors import (
 )
 from tokensvc.keyring.view import RingView
 from tokensvc.web import problems
-from tokensvc.web.identity import known_api_keys
+from tokensvc.web.identity import current_api_keys
 from tokensvc.web.service import Service
+
+_NO_API_KEY = (
+    "No API key exists yet, so every request for a playback URL is refused. Create a key with"
+    " `tokensvc api-keys create`."
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One dependency's state.
+    """The state of one dependency.
 
     Attributes:
-        name: what was looked at.
-        refusal: what requests that need it are refused with; None when it is ready.
-        notes: what an operator should know all the same.
+        name: the name of the dependency.
+        error: the error of requests that need it; None when it is ready.
+        notes: other problems that an operator should know about.
     """
 
     name: str
-    refusal: TokensvcError | None = None
+    error: TokensvcError | None = None
     notes: Sequence[str] = ()
 
     def members(self) -> dict[str, object]:
-        """The check as anyone may read it: a refusal by its kind, as its details may be paths."""
-        notes = self.notes if self.refusal is None else [self.refusal.title]
+        """The members that anyone may read: not the error's own text, which may name paths."""
+        notes = self.notes if self.error is None else [problems.public_sentence(self.error)]
         return {
             "name": self.name,
-            "ready": self.refusal is None,
-            "code": "" if self.refusal is None else self.refusal.code,
+            "ready": self.error is None,
+            "code": "" if self.error is None else self.error.code,
             "notes": list(notes),
         }
 
 
 def create_blueprint(service: Service) -> Blueprint:
-    """The two routes."""
+    """The blueprint with both routes."""
     routes = Blueprint("health", __name__)
 
     @routes.get("/healthz")
@@ -64,10 +69,10 @@ def create_blueprint(service: Service) -> Blueprint:
     def readyz() -> Response:
         checks = _checks(service)
         listed = [check.members() for check in checks]
-        refusals = [(check.name, check.refusal) for check in checks if check.refusal is not None]
-        if not refusals:
+        failures = [(check.name, check.error) for check in checks if check.error is not None]
+        if not failures:
             return jsonify(status="ready", checks=listed)
-        return problems.response(_not_ready(refusals), checks=listed)
+        return problems.response(_not_ready(failures), checks=listed)
 
     return routes
 
@@ -84,10 +89,10 @@ def _checks(service: Service) -> list[Check]:
 def _api_keys_check(service: Service, moment: Moment) -> Check:
     name = "api-keys"
     try:
-        keys = known_api_keys(service, moment)
+        keys = current_api_keys(service, moment)
     except TokensvcError as exc:
         return Check(name, exc)
-    notes = [] if keys.keys else ["There is no API key yet, so that nobody can be let in."]
+    notes = [] if keys.keys else [_NO_API_KEY]
     return Check(name, notes=notes)
 
 
@@ -99,20 +104,23 @@ def _ring_check(name: str, ring: RingView, moment: Moment) -> Check:
         return Check(name, exc)
 
 
-def _not_ready(refusals: Sequence[tuple[str, TokensvcError]]) -> Unavailable:
-    """One problem for all of them, by the code of the first."""
-    kind = _kind_of(refusals[0][1])
-    return kind(
-        "Not every request can be answered now.",
-        problems=tuple(Problem(name, refusal.code, refusal.title) for name, refusal in refusals),
+def _not_ready(failures: Sequence[tuple[str, TokensvcError]]) -> Unavailable:
+    """One error for all failures, with the code of the first."""
+    error_class = _unavailable_class(failures[0][1])
+    return error_class(
+        "The service can't process every request right now; `errors` lists each cause.",
+        hint="Run `tokensvc keys doctor` on a host of the service.",
+        problems=tuple(
+            Problem(name, error.code, problems.public_sentence(error)) for name, error in failures
+        ),
     )
 
 
-def _kind_of(refusal: TokensvcError) -> type[Unavailable]:
-    """Its own, or that of the place whose damage an operator has to mend."""
-    match refusal:
+def _unavailable_class(error: TokensvcError) -> type[Unavailable]:
+    """The class of a temporary error; for damage, the class of the part that is damaged."""
+    match error:
         case Unavailable():
-            return type(refusal)
+            return type(error)
         case CustodyDamaged():
             return CustodyUnavailable
         case _:

@@ -1,6 +1,6 @@
-"""From a request to its caller: `Authorization: Bearer tsk_…`, and no other way.
+"""Authenticate a request: `Authorization: Bearer tsk_…` is the only way to send an API key.
 
-One way in, so that a proxy that strips or logs credentials has one header to know.
+With one way, a proxy that strips or logs credentials has one header to handle.
 """
 
 from __future__ import annotations
@@ -14,29 +14,29 @@ from tokensvc.errors import Unauthenticated
 from tokensvc.web.service import Service
 
 
-def caller_of(request: Request, service: Service) -> Caller:
-    """The caller that the request has proved to come from.
+def authenticate_request(request: Request, service: Service) -> Caller:
+    """The caller whose API key the request carries.
 
     Raises:
-        Unauthenticated: when it carries no API key of ours.
-        StateUnavailable: when what is known of the keys is too old, and the state can't be read.
+        Unauthenticated: when the request has no valid API key of this service.
+        StateUnavailable: when the cached API keys are too old and the state can't be read.
     """
     scheme, _, credentials = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() != "bearer":
-        raise Unauthenticated("The request carries no API key.", hint=AUTHENTICATION_HINT)
-    return authenticate(known_api_keys(service, Moment.of(service.clock)), credentials.strip())
+        raise Unauthenticated("The request has no API key.", hint=AUTHENTICATION_HINT)
+    return authenticate(current_api_keys(service, Moment.of(service.clock)), credentials.strip())
 
 
-def known_api_keys(service: Service, moment: Moment) -> ApiKeys:
-    """The API keys, known to be no older at that moment than `view_max_age_seconds`.
+def current_api_keys(service: Service, moment: Moment) -> ApiKeys:
+    """The API keys, at that moment no older than `view_max_age_seconds`.
 
     Raises:
-        StateUnavailable: when they are, and the state can't be read.
+        StateUnavailable: when the cached API keys are older and the state can't be read.
     """
     reading = service.api_keys.latest()
     if reading.age_seconds(moment) <= service.view_max_age_seconds:
         return reading.value
-    # A key that was revoked longer ago than this must not go on opening doors because the state
-    # can't be read. As for the ring, an old view is read anew before anything is refused.
+    # A revoked key must not stay valid for longer than this because the state can't be read. As
+    # for the ring, an old view is read again before a request is refused.
     service.api_keys.refresh()
     return service.api_keys.latest().value

@@ -1,7 +1,7 @@
-"""`GET /.well-known/jwks.json`: the public halves whose tokens may still play (RFC 7517 §5).
+"""`GET /.well-known/jwks.json`: the public keys whose tokens may still play (RFC 7517 §5).
 
-For those who verify tokens on their own, such as a CDN function. IVS itself knows only the halves
-that were imported.
+For programs that verify tokens themselves, such as a CDN function. IVS does not read this key set:
+it verifies with the public keys that were imported.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ MAX_AGE_SECONDS = 60
 
 
 def create_blueprint(service: Service) -> Blueprint:
-    """The route."""
+    """The blueprint with the route."""
     routes = Blueprint("jwks", __name__)
 
     @routes.get("/.well-known/jwks.json")
     def jwks() -> Response:
-        halves = _public_keys(service.rings.values(), Moment.of(service.clock))
+        public_keys = _public_keys(service.rings.values(), Moment.of(service.clock))
         # By thumbprint: one key may have been adopted in two regions.
-        keys = {half.thumbprint: half.jwk() for half in halves}
+        keys = {key.thumbprint: key.jwk() for key in public_keys}
         answer = jsonify(keys=[keys[thumbprint] for thumbprint in sorted(keys)])
         answer.headers["Cache-Control"] = f"public, max-age={MAX_AGE_SECONDS}"
         answer.headers["Access-Control-Allow-Origin"] = "*"

@@ -14,22 +14,22 @@ from pydantic import ConfigDict, Field, TypeAdapter, with_config
 from tokensvc.access.callers import Caller
 from tokensvc.claims import Resolution
 from tokensvc.errors import Unavailable
-from tokensvc.playback.issuance import Circumstances, PlaybackRequest
+from tokensvc.playback.issuance import PlaybackRequest, RequestContext
 from tokensvc.web import problems
-from tokensvc.web.bodies import checked, read_json
+from tokensvc.web.bodies import read_json, validate
 from tokensvc.web.headers import request_id
-from tokensvc.web.identity import caller_of
+from tokensvc.web.identity import authenticate_request
 from tokensvc.web.service import Service
 
 LONGEST_BODY_BYTES = 64 * 1024
 LONGEST_BATCH_BODY_BYTES = 1024 * 1024
-MOST_REQUESTS = 100
+MAX_REQUESTS = 100
 LONGEST_BATCH_SECONDS = 10.0
-"""After this no further request of a batch is begun: each may wait for an IVS that fails."""
+"""A batch starts no request after this time: each may wait for the timeout of a failing IVS."""
 
 LONGEST_ARN = 128  # characters; IVS: botocore model, ChannelArn
-LONGEST_ORIGIN = 300  # characters: a host name of 253, its scheme and its port
-MOST_ORIGINS = 100
+LONGEST_ORIGIN = 300  # characters: a host name of 253, the scheme and the port
+MAX_ORIGINS = 100
 
 T = TypeVar("T")
 
@@ -39,77 +39,79 @@ _STRICT = ConfigDict(extra="forbid", strict=True)
 @with_config(_STRICT)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlaybackUrlBody:
-    """The body of a request for one URL; which values are possible the claims' rules say."""
+    """The body of a request for one URL: names and types. The values are checked by claim rules."""
 
     channel: Annotated[str, Field(min_length=1, max_length=LONGEST_ARN)]
     viewer_id: str | None = None
     ttl_seconds: Annotated[int, Field(ge=1)] | None = None
     allowed_origins: Annotated[
         tuple[Annotated[str, Field(max_length=LONGEST_ORIGIN)], ...],
-        Field(max_length=MOST_ORIGINS),
+        Field(max_length=MAX_ORIGINS),
     ] = ()
     strict_origin_enforcement: bool = False
     single_use: bool = False
     maximum_resolution: Resolution | None = None
 
-    def asked(self) -> PlaybackRequest:
-        """The request that it stands for."""
+    def to_request(self) -> PlaybackRequest:
+        """The same values as a request to the issuer."""
         return PlaybackRequest(**dataclasses.asdict(self))
 
 
 @with_config(_STRICT)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchBody:
-    """The body of a batch; its items are checked one by one, so that a bad one harms no other."""
+    """The body of a batch. Its items are validated one by one: a bad item fails alone."""
 
-    requests: Annotated[list[object], Field(min_length=1, max_length=MOST_REQUESTS)]
+    requests: Annotated[list[object], Field(min_length=1, max_length=MAX_REQUESTS)]
 
 
 def create_blueprint(service: Service) -> Blueprint:
-    """The two routes."""
+    """The blueprint with both routes."""
     routes = Blueprint("playback_urls", __name__)
-    one_form = TypeAdapter(PlaybackUrlBody)
+    single_form = TypeAdapter(PlaybackUrlBody)
     batch_form = TypeAdapter(BatchBody)
 
     @routes.post("/v1/playback-urls")
-    def one() -> Response:
-        caller = caller_of(request, service)
-        return jsonify(issued(caller, read(read_json(request, longest_bytes=LONGEST_BODY_BYTES))))
+    def single() -> Response:
+        caller = authenticate_request(request, service)
+        return jsonify(issue(caller, parse(read_json(request, longest_bytes=LONGEST_BODY_BYTES))))
 
     @routes.post("/v1/playback-urls:batch")
     def batch() -> Response:
-        caller = caller_of(request, service)
-        body = checked(batch_form, read_json(request, longest_bytes=LONGEST_BATCH_BODY_BYTES))
-        give_up_at = service.clock.monotonic() + LONGEST_BATCH_SECONDS
-        items = [in_its_place(partial(read, item)) for item in body.requests]
-        # A fault in looking ahead is logged, and costs no item its own look-up.
-        in_its_place(partial(service.issuer.look_ahead, caller, filter(_is_request, items)))
+        caller = authenticate_request(request, service)
+        body = validate(batch_form, read_json(request, longest_bytes=LONGEST_BATCH_BODY_BYTES))
+        deadline = service.clock.monotonic() + LONGEST_BATCH_SECONDS
+        items = [result_or_problem(partial(parse, item)) for item in body.requests]
+        # If the prefetch fails, the error is logged and each item looks up its own channel.
+        prefetch = partial(service.issuer.prefetch_channels, caller, filter(_is_request, items))
+        result_or_problem(prefetch)
         results = [
-            in_its_place(partial(issued_before, give_up_at, caller, item))
+            result_or_problem(partial(issue_before, deadline, caller, item))
             if _is_request(item)
             else item
             for item in items
         ]
         return jsonify(results=results)
 
-    def read(body: object) -> PlaybackRequest:
-        return checked(one_form, body).asked()
+    def parse(body: object) -> PlaybackRequest:
+        return validate(single_form, body).to_request()
 
-    def issued(caller: Caller, asked: PlaybackRequest) -> dict[str, object]:
-        return service.issuer.issue(caller, asked, Circumstances(request_id())).members()
+    def issue(caller: Caller, playback_request: PlaybackRequest) -> dict[str, object]:
+        context = RequestContext(request_id())
+        return service.issuer.issue(caller, playback_request, context).members()
 
-    def issued_before(
-        give_up_at: float, caller: Caller, asked: PlaybackRequest
+    def issue_before(
+        deadline: float, caller: Caller, playback_request: PlaybackRequest
     ) -> dict[str, object]:
-        if service.clock.monotonic() >= give_up_at:
+        if service.clock.monotonic() >= deadline:
             raise Unavailable(f"The batch took longer than {LONGEST_BATCH_SECONDS:g} s.")
-        return issued(caller, asked)
+        return issue(caller, playback_request)
 
-    def in_its_place(do: Callable[[], T]) -> T | dict[str, object]:
-        """What comes of one item, or the problem that stands for it."""
+    def result_or_problem(action: Callable[[], T]) -> T | dict[str, object]:
+        """The result of the action for one item, or the problem document of its error."""
         try:
-            return do()
-        except Exception as raised:  # noqa: BLE001 -- One item's fault is told in its place, and logged there.
+            return action()
+        except Exception as raised:  # noqa: BLE001 -- `public_error` logs it; the other items continue.
             return problems.document(problems.public_error(raised))
 
     return routes

@@ -1,22 +1,25 @@
-"""Refusals on the wire: one shape on every route, `application/problem+json` (RFC 9457).
+"""Problem documents: every refusal on every route is `application/problem+json` (RFC 9457).
 
     type        urn:problem-type:tokensvc:<code>
-    title       what kind of refusal it is; the same for the same code
+    title       the kind of error; always the same for the same code
     status      the HTTP status
-    code        stable, to be branched on
-    detail      what is wrong here
-    way_out     what the reader can do about it, where there is something
+    code        the stable identifier that programs should branch on
+    detail      what is wrong with this request
+    hint        what to do next, where the client can do something
     errors      [{field, rule, message}], where fields are wrong
-    retry_after_seconds   where waiting helps, as in Retry-After
-    request_id  what the service's log calls the request
+    retry_after_seconds   where a retry can succeed; the same as in Retry-After
+    request_id  the ID of the request in the log of the service
 
-What the service is to blame for (5xx) is told by its kind alone: the log says the rest, which may
-be a path or a permission. What waiting does not cure is `internal_error`.
+For an error of the service (5xx) the client gets a fixed sentence for its code, because the error's
+own text may name a path or a permission; that text is in the log. An error that a retry does not
+fix is `internal_error`.
 """
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
+from typing import Final
 
 from flask import Flask, Response, json
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
@@ -28,33 +31,54 @@ from tokensvc.web.headers import request_id
 MEDIA_TYPE = "application/problem+json"
 _FIRST_SERVER_ERROR = 500
 
+PUBLIC_SENTENCES: Final[Mapping[str, str]] = {
+    Unavailable.code: "The service could not start this request in time.",
+    errors.NoSigningKey.code: "The region has no active key pair to sign with.",
+    errors.CustodyUnavailable.code: "The service can't use its private key right now.",
+    errors.CustodyDamaged.code: "A private key of the service is damaged or missing.",
+    errors.IvsUnavailable.code: "The service can't get the channel from Amazon IVS right now.",
+    errors.StateUnavailable.code: "The service can't read its shared state right now.",
+    errors.StateDamaged.code: "The shared state of the service is damaged.",
+}
+"""What anyone may read about an error of the service, by its code."""
+_INTERNAL_ERROR: Final = "The service failed because of an internal error."
+_RETRY_HINT: Final = (
+    "Try again after `retry_after_seconds`. If the error persists, report the `request_id` to an"
+    " operator of the service."
+)
+
 _log = logging.getLogger(__name__)
 
 
 def install(app: Flask) -> None:
-    """Answer whatever is raised in the app, by a route or by Flask, with a problem document."""
-    app.register_error_handler(Exception, _answer)
+    """Answer every exception that a route or Flask raises with a problem document."""
+    app.register_error_handler(Exception, _handle_exception)
 
 
 def public_error(raised: Exception) -> TokensvcError:
-    """What the caller is told of that exception; what the service is to blame for is logged."""
-    error = _as_ours(raised)
+    """The error that the client gets for that exception; an error of the service is logged."""
+    error = _convert(raised)
     if error.http_status >= _FIRST_SERVER_ERROR:
-        # What passes by itself comes with every request while it lasts: a line each is enough.
-        passes = isinstance(error, Unavailable)
+        # A temporary error comes with every request while it lasts, so one line for each suffices.
+        is_temporary = isinstance(error, Unavailable)
         _log.log(
-            logging.WARNING if passes else logging.ERROR,
-            "Request %s was answered with %s: %s",
+            logging.WARNING if is_temporary else logging.ERROR,
+            "Request %s failed with %s: %s",
             request_id(),
             error.code,
             raised,
-            exc_info=None if passes else raised,
+            exc_info=None if is_temporary else raised,
         )
     return error
 
 
+def public_sentence(error: TokensvcError) -> str:
+    """What anyone may read about an error of the service."""
+    return PUBLIC_SENTENCES.get(error.code, _INTERNAL_ERROR)
+
+
 def document(error: TokensvcError) -> dict[str, object]:
-    """The members of the problem document."""
+    """The members of the problem document for that error."""
     members: dict[str, object] = {
         "type": f"urn:problem-type:tokensvc:{error.code}",
         "title": error.title,
@@ -72,7 +96,7 @@ def document(error: TokensvcError) -> dict[str, object]:
 
 
 def response(error: TokensvcError, **more: object) -> Response:
-    """The whole answer; `more` are further members of the document (RFC 9457 §3.2)."""
+    """The whole response; `more` holds extra members of the document (RFC 9457 §3.2)."""
     answer = Response(
         json.dumps(document(error) | more), status=error.http_status, content_type=MEDIA_TYPE
     )
@@ -84,21 +108,20 @@ def response(error: TokensvcError, **more: object) -> Response:
     return answer
 
 
-def _answer(raised: Exception) -> Response:
+def _handle_exception(raised: Exception) -> Response:
     answer = response(public_error(raised))
     if isinstance(raised, MethodNotAllowed) and raised.valid_methods:
         answer.headers["Allow"] = ", ".join(sorted(raised.valid_methods))
     return answer
 
 
-def _as_ours(raised: Exception) -> TokensvcError:
+def _convert(raised: Exception) -> TokensvcError:
     if isinstance(raised, HTTPException):
-        return _of_flask(raised)
+        return _from_http_exception(raised)
     if isinstance(raised, Unavailable):
         return type(raised)(
-            f"{raised.title}.",
-            hint="Try again after the seconds in Retry-After. If it stays so, tell an operator "
-            "the request ID.",
+            public_sentence(raised),
+            hint=_RETRY_HINT,
             retry_after_seconds=raised.retry_after_seconds,
         )
     if isinstance(raised, TokensvcError) and raised.http_status < _FIRST_SERVER_ERROR:
@@ -106,27 +129,39 @@ def _as_ours(raised: Exception) -> TokensvcError:
     return _internal_error()
 
 
-def _of_flask(raised: HTTPException) -> TokensvcError:
-    """Ours for what Flask itself refuses; its own words are for browsers."""
+def _from_http_exception(raised: HTTPException) -> TokensvcError:
+    """Our error for an exception of Flask or Werkzeug, whose own text is for browsers."""
     match raised.code:
-        case 400 | 416:  # 416: a range that the player page's file has not.
-            return errors.InvalidRequest("The request is wrong as HTTP, in a header or its length.")
+        case 400 | 416:  # 416: a range beyond the end of one of the player page's files.
+            return errors.InvalidRequest(
+                "A header of the request, or the length of its body, is not valid.",
+                hint="Check the headers of the request, such as Content-Length and Range.",
+            )
         case 404:
-            return errors.NotFound("There is no route at this path.")
+            return errors.NotFound(
+                "No route has this path.",
+                hint="Check the path. The documentation of the HTTP API lists all routes.",
+            )
         case 405:
             return errors.MethodNotAllowed(
-                "The route does not serve this method.", hint="The header Allow lists others."
+                "This route does not support the HTTP method.",
+                hint="Use a method that the header Allow lists.",
             )
         case 413:
-            return errors.BodyTooLarge("The body is larger than this route takes.")
+            return errors.BodyTooLarge(
+                "The body is larger than the limit of this route.", hint="Send a smaller body."
+            )
         case 415:
-            return errors.UnsupportedMediaType("This route does not take such a body.")
+            return errors.UnsupportedMediaType(
+                "This route does not support the Content-Type of the body.",
+                hint="Send `Content-Type: application/json`.",
+            )
         case _:
             return _internal_error()
 
 
 def _internal_error() -> TokensvcError:
     return TokensvcError(
-        "The service met a fault of its own.",
-        hint="Tell an operator the request ID: the log says more.",
+        _INTERNAL_ERROR,
+        hint="Report the `request_id` to an operator of the service: the log has the details.",
     )

@@ -1,4 +1,4 @@
-"""What the routes are served from: built elsewhere from the settings, started in each worker."""
+"""The parts of a worker that the routes use: built from the settings, started in each worker."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from tokensvc.state.following import Watched
 
 
 class Service(Protocol):
-    """The parts that a worker answers with; none of them reads a store for each request."""
+    """What the routes need; no part reads a store for each request."""
 
     @property
     def issuer(self) -> PlaybackIssuer:
-        """Who decides and signs."""
+        """Decides requests for playback URLs and signs the tokens."""
         ...
 
     @property
@@ -28,15 +28,15 @@ class Service(Protocol):
 
     @property
     def view_max_age_seconds(self) -> float:
-        """The oldest knowledge of the API keys that a caller is let in by."""
+        """The maximum age of the cached API keys that a caller is authenticated with."""
         ...
 
     @property
     def rings(self) -> Mapping[Region, RingView]:
-        """Each region's ring, watched."""
+        """The ring of each region, watched."""
         ...
 
     @property
     def clock(self) -> Clock:
-        """The time."""
+        """The clock."""
         ...

@@ -1,4 +1,4 @@
-"""What the demo's environment file leads to the demo, beside `tokensvc` itself."""
+"""The variables of the demo's environment file: every AWS SDK uses the demo because of them."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from pathlib import Path
 from tests.support.local_ivs import LocalIvsServer
 from tokensvc.cli.demo.folder import DemoFolder
 
-# As an application would begin: nothing is named that the environment can say.
+# The program sets no endpoint, region or credentials. They come from the environment.
 PROGRAM = "import boto3; print(boto3.client('ivs').list_channels()['channels'][0]['arn'])"
 
 
-def test_a_program_of_anyone_s_finds_the_demo_by_its_variables_alone(tmp_path: Path) -> None:
-    """Endpoint, credentials and region: boto3 and the `aws` command know no AWS_REGION."""
+def test_any_program_uses_the_demo_with_these_variables_only(tmp_path: Path) -> None:
+    """Endpoint, credentials and region. boto3 and the `aws` command don't read AWS_REGION."""
     with LocalIvsServer(tmp_path / "ivs") as ivs:
         arn = ivs.client().create_channel()["channel"]["arn"]
         variables = DemoFolder(tmp_path / "demo").variables(ivs.url)

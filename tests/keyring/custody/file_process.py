@@ -1,6 +1,6 @@
-"""Programs that use a file custody from processes of their own.
+"""Programs for tests that use a file custody from a separate process.
 
-`python -m tests.keyring.custody.file_process PROGRAM FOLDER`. Each prints what it found.
+`python -m tests.keyring.custody.file_process PROGRAM FOLDER`. Each prints its result.
 """
 
 from __future__ import annotations
@@ -21,50 +21,50 @@ NEXT_SECRET = bytes(range(1, 33))
 
 
 def create(folder: Path) -> None:
-    """Make a key pair as an ordinary user."""
+    """Create a key pair as an unprivileged user."""
     become_unprivileged()
     attempt(folder)
 
 
 def create_without_room(folder: Path) -> None:
-    """Make a key pair where no file may grow beyond 100 bytes, as on a disk that is nearly full."""
+    """Create a key pair while no file may exceed 100 bytes, as on a disk that is nearly full."""
     resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))
     attempt(folder)
 
 
 def crash_before_link(folder: Path) -> None:
-    """Die as the draft is complete and has no name yet."""
+    """Exit when the draft is complete and not yet linked to its name."""
     with patch("os.link", side_effect=lambda *_: os._exit(9)):
         attempt(folder)
 
 
 def crash_after_link(folder: Path) -> None:
-    """Die as the file has its name, and its draft is still there."""
+    """Exit when the file has its name, and the draft still exists."""
     link = os.link
 
-    def link_and_die(draft: Path, path: Path) -> None:
+    def link_and_exit(draft: Path, path: Path) -> None:
         link(draft, path)
         os._exit(9)
 
-    with patch("os.link", side_effect=link_and_die):
+    with patch("os.link", side_effect=link_and_exit):
         attempt(folder)
 
 
 def rewrap_and_crash_before_replace(folder: Path) -> None:
-    """Die as the draft is complete, the file still under the previous secret."""
+    """Exit when the draft is complete, and the file is still encrypted with the previous secret."""
     with patch("os.replace", side_effect=lambda *_: os._exit(9)):
         _rewrap(folder)
 
 
 def rewrap_and_crash_after_replace(folder: Path) -> None:
-    """Die as the file is under the next secret, before anyone is told."""
+    """Exit when the file is encrypted with the next secret, before `rewrap` returns."""
     replace = os.replace
 
-    def replace_and_die(draft: Path, path: Path) -> None:
+    def replace_and_exit(draft: Path, path: Path) -> None:
         replace(draft, path)
         os._exit(9)
 
-    with patch("os.replace", side_effect=replace_and_die):
+    with patch("os.replace", side_effect=replace_and_exit):
         _rewrap(folder)
 
 
@@ -73,7 +73,7 @@ def _rewrap(folder: Path) -> None:
 
 
 def attempt(folder: Path) -> None:
-    """Print the fingerprint, or the code of the refusal."""
+    """Print the fingerprint, or the code of the error."""
     try:
         sys.stdout.write(FileCustody(folder, SECRET, ManualClock()).create("k-1").fingerprint)
     except TokensvcError as exc:

@@ -24,71 +24,73 @@ MESSAGE = b"header.payload"
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """The folder of the private files."""
+    """The folder of the private key files."""
     return tmp_path / "keys"
 
 
 @pytest.fixture
 def public_key(folder: Path) -> PublicKey:
-    """The public half of the key pair `k-1`, whose private half is under the previous secret."""
+    """The public key of `k-1`, whose private key is encrypted with the previous secret."""
     return FileCustody(folder, SECRET, ManualClock()).create("k-1")
 
 
-def between(folder: Path) -> FileCustody:
-    """A custody while the change is under way: it has both secrets."""
+def during(folder: Path) -> FileCustody:
+    """A custody during the change of the secret: it has both secrets."""
     return FileCustody(folder, NEXT_SECRET, ManualClock(), previous_secret=SECRET)
 
 
 def after(folder: Path) -> FileCustody:
-    """A custody when the change is over."""
+    """A custody after the change: it has only the next secret."""
     return FileCustody(folder, NEXT_SECRET, ManualClock())
 
 
 def assert_signs(custody: FileCustody, public_key: PublicKey) -> None:
-    """The custody signs with that key pair's private half."""
+    """Assert that the custody signs with the private key of `k-1`."""
     public_key.verify(custody.signer("k-1", public_key).sign(MESSAGE), MESSAGE)
 
 
-def test_a_rewrapped_private_half_is_the_same_under_the_next_secret_alone(
+def test_a_rewrapped_private_key_can_only_be_read_with_the_next_secret(
     folder: Path, public_key: PublicKey
 ) -> None:
-    """The previous secret no longer opens it; mode 0600, and no draft stays."""
-    assert between(folder).rewrap("k-1") is True
+    """It is the same private key. The file has mode 0600, and no draft remains."""
+    assert during(folder).rewrap("k-1") is True
 
     assert_signs(after(folder), public_key)
-    with pytest.raises(CustodyDamaged, match="another key-encryption secret"):
+    with pytest.raises(CustodyDamaged, match=r"custody\.key_encryption_secret_file"):
         FileCustody(folder, SECRET, ManualClock()).signer("k-1", public_key)
     (path,) = folder.iterdir()
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
 def test_rewrapping_again_changes_nothing(folder: Path, public_key: PublicKey) -> None:
-    """A file under the present secret is recognised by its mark and left as it is."""
-    between(folder).rewrap("k-1")
+    """A file that is encrypted with the current secret is recognized by its first line."""
+    during(folder).rewrap("k-1")
     before = (folder / "k-1.pem").read_bytes()
 
-    assert between(folder).rewrap("k-1") is False
+    assert during(folder).rewrap("k-1") is False
     assert (folder / "k-1.pem").read_bytes() == before
 
 
-def test_both_secrets_serve_while_the_change_is_under_way(
+def test_a_process_with_both_secrets_works_during_the_change(
     folder: Path, public_key: PublicKey
 ) -> None:
-    """A process with both signs before and after; what it makes is under the present one."""
-    custody = between(folder)
+    """It signs before and after the rewrap, and encrypts new keys with the current secret."""
+    custody = during(folder)
     assert_signs(custody, public_key)
     custody.rewrap("k-1")
     assert_signs(custody, public_key)
 
-    made = custody.create("k-2")
-    assert after(folder).signer("k-2", made).public_key == made
+    created = custody.create("k-2")
+    assert after(folder).signer("k-2", created).public_key == created
 
 
-def test_a_signer_that_was_loaded_before_signs_on(folder: Path, public_key: PublicKey) -> None:
-    """Running workers notice nothing."""
+def test_a_signer_that_was_loaded_before_the_rewrap_still_signs(
+    folder: Path, public_key: PublicKey
+) -> None:
+    """Running workers are not affected."""
     signer = FileCustody(folder, SECRET, ManualClock()).signer("k-1", public_key)
 
-    between(folder).rewrap("k-1")
+    during(folder).rewrap("k-1")
 
     public_key.verify(signer.sign(MESSAGE), MESSAGE)
 
@@ -96,10 +98,10 @@ def test_a_signer_that_was_loaded_before_signs_on(folder: Path, public_key: Publ
 @pytest.mark.parametrize(
     "program", ["rewrap_and_crash_before_replace", "rewrap_and_crash_after_replace"]
 )
-def test_a_crash_leaves_the_private_half_under_one_of_the_secrets(
+def test_a_crash_leaves_the_private_key_encrypted_with_one_of_the_secrets(
     folder: Path, public_key: PublicKey, program: str
 ) -> None:
-    """Both secrets open it, and running again finishes the change and leaves no draft."""
+    """Both secrets together can read it. Another rewrap completes the change, without drafts."""
     ended = subprocess.run(
         [sys.executable, "-m", "tests.keyring.custody.file_process", program, str(folder)],
         cwd=PROJECT,
@@ -107,61 +109,61 @@ def test_a_crash_leaves_the_private_half_under_one_of_the_secrets(
         check=False,
     )
     assert ended.returncode == 9
-    assert_signs(between(folder), public_key)
+    assert_signs(during(folder), public_key)
 
-    between(folder).rewrap("k-1")
+    during(folder).rewrap("k-1")
 
     assert_signs(after(folder), public_key)
     assert [entry.name for entry in folder.iterdir()] == ["k-1.pem"]
 
 
-def test_a_private_half_that_is_destroyed_meanwhile_does_not_come_back(
+def test_a_private_key_that_is_destroyed_during_a_rewrap_does_not_come_back(
     folder: Path, public_key: PublicKey, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A stolen key's half is destroyed while it is being rewrapped: it is gone afterwards."""
+    """A compromised key is destroyed while it is rewrapped: no file remains."""
     wrap = file_custody.wrap
-    custody = between(folder)
-    thief_hunt = threading.Thread(target=lambda: custody.destroy("k-1", compromised=True))
+    custody = during(folder)
+    destruction = threading.Thread(target=lambda: custody.destroy("k-1", compromised=True))
 
     def slow_wrap(*arguments: Any) -> bytes:
-        thief_hunt.start()
-        thief_hunt.join(timeout=0.3)  # s; without a lock it would be over by then.
+        destruction.start()
+        destruction.join(timeout=0.3)  # s; without a lock it would be finished by then.
         return wrap(*arguments)
 
     monkeypatch.setattr(file_custody, "wrap", slow_wrap)
     custody.rewrap("k-1")
-    thief_hunt.join()
+    destruction.join()
 
     assert list(folder.iterdir()) == []
     assert custody.rewrap("k-1") is False
 
 
-def test_a_file_under_neither_secret_is_left_as_it_is(folder: Path) -> None:
+def test_a_file_that_is_encrypted_with_neither_secret_is_not_changed(folder: Path) -> None:
     """The error names the settings."""
     FileCustody(folder, bytes(32), ManualClock()).create("k-1")
     before = (folder / "k-1.pem").read_bytes()
 
     with pytest.raises(CustodyDamaged, match="previous_key_encryption_secret_file"):
-        between(folder).rewrap("k-1")
+        during(folder).rewrap("k-1")
 
     assert (folder / "k-1.pem").read_bytes() == before
 
 
 @pytest.mark.usefixtures("public_key")
-def test_a_damaged_file_that_is_marked_as_done_is_told(folder: Path) -> None:
-    """It begins as it should and ends too soon: nobody is to hear that all is well."""
-    between(folder).rewrap("k-1")
+def test_a_damaged_file_that_names_the_current_secret_is_reported(folder: Path) -> None:
+    """Its first line is correct, but the file is truncated, so rewrap must not report success."""
+    during(folder).rewrap("k-1")
     path = folder / "k-1.pem"
-    cut_short = path.read_bytes()[:100]
-    path.write_bytes(cut_short)
+    truncated = path.read_bytes()[:100]
+    path.write_bytes(truncated)
 
-    with pytest.raises(CustodyDamaged, match="k-1 is damaged"):
-        between(folder).rewrap("k-1")
+    with pytest.raises(CustodyDamaged, match=r"k-1 .*tokensvc keys revoke"):
+        during(folder).rewrap("k-1")
 
-    assert path.read_bytes() == cut_short
+    assert path.read_bytes() == truncated
 
 
 def test_a_previous_secret_of_another_length_is_refused(folder: Path) -> None:
-    """As for the present one."""
+    """As for the current secret."""
     with pytest.raises(SettingsInvalid, match="32 bytes"):
         FileCustody(folder, SECRET, ManualClock(), previous_secret=b"short")

@@ -1,4 +1,4 @@
-"""One Local IVS for all of the edge's tests; each test has an account of its own in it."""
+"""One Local IVS for all tests of the edge. Each test has its own account there."""
 
 from __future__ import annotations
 
@@ -31,21 +31,21 @@ def driven_clock() -> ManualClock:
 def server(
     tmp_path_factory: pytest.TempPathFactory, driven_clock: ManualClock
 ) -> Iterator[LocalIvsServer]:
-    """A Local IVS whose time stands still unless a test moves it."""
+    """A Local IVS whose time changes only when a test changes it."""
     with LocalIvsServer(tmp_path_factory.mktemp("local-ivs"), driven_clock) as server:
         yield server
 
 
 @pytest.fixture
 def clock(driven_clock: ManualClock) -> ManualClock:
-    """Local IVS's clock, which stands at `NOW`."""
+    """Local IVS's clock, set to `EXAMPLE_NOW`."""
     driven_clock.jump_wall(EXAMPLE_NOW - driven_clock.now())
     return driven_clock
 
 
 @pytest.fixture(scope="session")
 def pair() -> KeyPair:
-    """The key pair that is imported."""
+    """The key pair that the account imports."""
     return KeyPair()
 
 
@@ -65,6 +65,6 @@ def channel(account: Account) -> Channel:
 
 @pytest.fixture
 def player(server: LocalIvsServer, clock: ManualClock) -> Iterator[Player]:
-    """A player of no page: it sends no Origin header unless a test says so."""
+    """A player outside a browser: it sends an Origin header only if the test gives one."""
     with PoolManager() as pool:
         yield Player(pool, server.url)

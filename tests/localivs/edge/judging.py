@@ -1,4 +1,4 @@
-"""The verifier by itself: an edge that holds one key pair, asked about one channel."""
+"""Call the verifier alone, for one channel and with one imported key pair."""
 
 from __future__ import annotations
 
@@ -13,16 +13,20 @@ PAIR = KeyPair()
 OTHER_PAIR = KeyPair()
 
 
-def judge(token: str | None, now: float = NOW, keys: tuple[KeyPair, ...] = (PAIR,)) -> Admission:
-    """The verdict of an edge that holds these keys."""
+def verify_token(
+    token: str | None, now: float = NOW, keys: tuple[KeyPair, ...] = (PAIR,)
+) -> Admission:
+    """Verify the token for channel `ARN`, with these imported key pairs."""
     return verify(
         token, channel_arn=ARN, public_keys=tuple(key.public_pem for key in keys), now=now
     )
 
 
-def refusal_of(token: str | None, now: float = NOW, keys: tuple[KeyPair, ...] = (PAIR,)) -> Reason:
-    """Why the edge refuses the token; the test fails when it doesn't."""
+def refusal_reason(
+    token: str | None, now: float = NOW, keys: tuple[KeyPair, ...] = (PAIR,)
+) -> Reason:
+    """The reason for which the verifier refuses the token. Fails if the token is accepted."""
     with pytest.raises(TokenRefusedError) as refused:
-        judge(token, now, keys)
+        verify_token(token, now, keys)
     assert refused.value.error_code == "invalid_playback_auth_token"
     return refused.value.reason

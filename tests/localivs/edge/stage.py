@@ -1,4 +1,4 @@
-"""What the edge's tests need: an account of Local IVS, key pairs, really signed tokens."""
+"""Helpers of the edge's tests: an account of Local IVS, key pairs, signed tokens, a player."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ NOW = int(EXAMPLE_NOW)
 
 @dataclass
 class KeyPair:
-    """A P-384 key pair of the test's own, signing on another road than the service does."""
+    """A P-384 key pair that signs with other code than the service."""
 
     private: ec.EllipticCurvePrivateKey = field(
         default_factory=lambda: ec.generate_private_key(ec.SECP384R1())
@@ -35,7 +35,7 @@ class KeyPair:
 
     @property
     def public_pem(self) -> str:
-        """The public half as IVS imports it."""
+        """The public key in the format that IVS imports."""
         return (
             self.private.public_key()
             .public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
@@ -48,16 +48,16 @@ class KeyPair:
         return r.to_bytes(48, "big") + s.to_bytes(48, "big")
 
     def sign_der(self, message: bytes) -> bytes:
-        """The same in DER, as OpenSSL and KMS give it."""
+        """The ES384 signature in DER, the format of OpenSSL and KMS."""
         return self.private.sign(message, ec.ECDSA(SHA384()))
 
     def token(self, claims: object, header: object | None = None) -> str:
-        """A token of these claims, whether or not they obey a rule."""
+        """A signed token with these claims, valid or not."""
         header = {"alg": "ES384", "typ": "JWT"} if header is None else header
         return self.raw_token(json.dumps(claims).encode(), json.dumps(header).encode())
 
     def raw_token(self, payload: bytes, header: bytes = b'{"alg":"ES384","typ":"JWT"}') -> str:
-        """A token of exactly these bytes."""
+        """A signed token with exactly these bytes."""
         signing_input = f"{base64url(header)}.{base64url(payload)}"
         return f"{signing_input}.{base64url(self.sign(signing_input.encode()))}"
 
@@ -68,12 +68,12 @@ def base64url(data: bytes) -> str:
 
 
 def claims(channel_arn: str, now: int = NOW, **more: Any) -> dict[str, Any]:
-    """The claims of a plain good token that expires in 300 s, and more.
+    """The claims of a valid token that expires in 300 s, with more claims.
 
-    `viewer_id=...` stands for `aws:viewer-id`; `exp=...` for itself.
+    `viewer_id=...` sets `aws:viewer-id`, and so on. `exp=...` sets `exp`.
     """
-    plain = {"aws:channel-arn": channel_arn, "exp": more.pop("exp", now + 300)}
-    return plain | {f"aws:{name.replace('_', '-')}": value for name, value in more.items()}
+    required = {"aws:channel-arn": channel_arn, "exp": more.pop("exp", now + 300)}
+    return required | {f"aws:{name.replace('_', '-')}": value for name, value in more.items()}
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ class Account:
 
     @cached_property
     def ivs(self) -> IVSClient:
-        """The API."""
+        """The boto3 client of IVS."""
         return self.server.client(self.region, self.account_id)
 
     def create_channel(self, *, private: bool = True, live: bool = True) -> Channel:
@@ -98,14 +98,14 @@ class Account:
         return Channel(arn, answer["channel"]["playbackUrl"])
 
     def import_key(self, pair: KeyPair) -> str:
-        """Import the public half; the key pair's ARN."""
+        """Import the public key, and return the key pair's ARN."""
         answer = self.ivs.import_playback_key_pair(publicKeyMaterial=pair.public_pem)
         return answer["keyPair"]["arn"]
 
 
 @dataclass(frozen=True)
 class Channel:
-    """A channel, by its ARN and the playback URL that the API gave."""
+    """A channel: its ARN, and the playback URL that the API returned."""
 
     arn: str
     playback_url: str
@@ -118,52 +118,52 @@ class Channel:
 
 @dataclass(frozen=True)
 class Player:
-    """Fetches what a player fetches, over real HTTP."""
+    """Sends a player's requests over real HTTP."""
 
     pool: PoolManager
     base_url: str
 
     def get(self, path: str, origin: str | None = None, method: str = "GET") -> BaseHTTPResponse:
-        """The answer to a request for a path of the edge."""
+        """The response to a request for a path of the edge."""
         headers = {} if origin is None else {"Origin": origin}
         return self.pool.request(method, self.base_url + path, headers=headers, retries=False)
 
     def start(
         self, channel: Channel, token: str | None, origin: str | None = None
     ) -> BaseHTTPResponse:
-        """The answer to a playback URL, with a token or without."""
+        """The response to the channel's playback URL, with or without a token."""
         return self.get(channel.path + ("" if token is None else f"?token={token}"), origin)
 
-    def watch(self, channel: Channel, token: str | None, origin: str | None = None) -> Watching:
-        """Start playback, which has to be allowed."""
+    def watch(self, channel: Channel, token: str | None, origin: str | None = None) -> Playback:
+        """Start playback. Fails if the edge refuses it."""
         answer = self.start(channel, token, origin)
         assert answer.status == 200, answer.data
-        return Watching(self, urls_in(answer))
+        return Playback(self, urls_in(answer))
 
 
 @dataclass(frozen=True)
-class Watching:
-    """A viewer who was let in, by the URLs of the variant playlists, best first."""
+class Playback:
+    """A playback that the edge accepted: the URLs of its variant playlists, highest first."""
 
     player: Player
     variants: list[str]
 
     def playlist(self, origin: str | None = None) -> BaseHTTPResponse:
-        """The answer to the worst variant's playlist."""
+        """The response to the playlist of the lowest variant."""
         return self.player.get(self.variants[-1], origin)
 
     def segment_url(self, origin: str | None = None) -> str:
-        """The newest segment that the playlist lists."""
+        """The URL of the newest segment in the playlist."""
         return urls_in(self.playlist(origin))[-1]
 
 
 def urls_in(answer: BaseHTTPResponse) -> list[str]:
-    """The URLs that stand by themselves in a playlist."""
+    """The URLs in a playlist that are lines of their own."""
     return [line for line in answer.data.decode().splitlines() if not line.startswith("#")]
 
 
 def refusal_in(answer: BaseHTTPResponse, status: int = 403) -> tuple[str, str]:
-    """The `error_code` and the `error` of a refusal, which has to be in IVS's shape."""
+    """The `error_code` and the `error` of a refusal. Fails if it is not in IVS's format."""
     assert answer.status == status, answer.data
     assert answer.headers["Content-Type"] == "application/json"
     (document,) = answer.json()

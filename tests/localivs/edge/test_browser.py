@@ -32,8 +32,8 @@ ADD_VIDEO = """
   video.play().catch(() => {});
 }
 """
-# The pixels of the card's dial, small enough to compare.
-LOOK = """
+# The pixels of the video, reduced to 64 x 36.
+READ_PIXELS = """
 () => {
   const canvas = document.createElement('canvas');
   [canvas.width, canvas.height] = [64, 36];
@@ -42,7 +42,7 @@ LOOK = """
   return Array.from(context.getImageData(0, 0, 64, 36).data);
 }
 """
-# What a page does to show timed metadata: it reads the playlists that its player plays.
+# Read timed metadata as a page does: from the playlists that its player plays.
 READ_METADATA = """
 async url => {
   const read = async (url) => await (await fetch(url)).text();
@@ -55,7 +55,7 @@ async url => {
 
 @dataclass
 class ShiftedClock:
-    """The machine's time, a few seconds later."""
+    """The machine's time plus a number of seconds."""
 
     shift_seconds: float = 0.0
 
@@ -63,26 +63,26 @@ class ShiftedClock:
         """The time in Unix seconds."""
         return time.time() + self.shift_seconds
 
-    def wind_to_the_end_of_a_turn(self) -> None:
-        """Go forward to when the first segment of the loop has just become the newest.
+    def advance_to_loop_end(self) -> None:
+        """Advance to the time at which the first segment of a loop has just become the newest.
 
-        A player begins three segments from the end. It then plays the last two of the turn before,
-        or if it is slow to begin the last one, and goes over the seam.
+        A player starts three segments before the end. It then plays the last two segments of the
+        previous loop (or only the last one, if it is slow to start), and continues in the new loop.
         """
-        turn_seconds = 6 * SEGMENT
-        turns = Fraction(self.now()) // turn_seconds
-        self.shift_seconds += float((turns + 1) * turn_seconds + SEGMENT - Fraction(self.now()))
+        loop_seconds = 6 * SEGMENT
+        loops = Fraction(self.now()) // loop_seconds
+        self.shift_seconds += float((loops + 1) * loop_seconds + SEGMENT - Fraction(self.now()))
 
 
 @pytest.fixture
 def clock() -> ShiftedClock:
-    """A time that goes on."""
+    """A clock that runs."""
     return ShiftedClock()
 
 
 @pytest.fixture
 def server(tmp_path: Path, clock: ShiftedClock) -> Iterator[LocalIvsServer]:
-    """A Local IVS whose time goes on."""
+    """A Local IVS whose clock runs."""
     with LocalIvsServer(tmp_path, clock) as server:
         yield server
 
@@ -99,19 +99,19 @@ class EmptyPage(BaseHTTPRequestHandler):
     """Answers every request with an empty page, and logs none."""
 
     def do_GET(self) -> None:
-        """The page."""
+        """Send the page."""
         self.send_response(200)
         self.send_header("Content-Type", "text/html")
         self.end_headers()
         self.wfile.write(b"<!doctype html><link rel=icon href=data:,><title>A page</title>")
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - The base class's name.
-        """Say nothing."""
+        """Log nothing."""
 
 
 @pytest.fixture
 def site() -> Iterator[str]:
-    """The origin of a page on another port than the edge's."""
+    """The origin of an empty page, on another port than the edge."""
     with ThreadingHTTPServer(("127.0.0.1", 0), EmptyPage) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.05,))
         thread.start()
@@ -126,22 +126,22 @@ def fetched_segments(urls: list[str]) -> set[int]:
     return {int(name.removesuffix(".m4s")) for name in names if name.endswith(".m4s")}
 
 
-def test_a_page_on_another_port_plays_over_the_end_of_the_loop(
+def test_a_page_on_another_port_plays_across_the_end_of_the_loop(
     page: Page, site: str, channel: Channel, pair: KeyPair, clock: ShiftedClock
 ) -> None:
-    """Chromium's own player, no CORS asked for: three segments, with no gap in its buffer."""
+    """Chromium's own player, without CORS: three segments, with no gap in its buffer."""
     urls: list[str] = []
     page.on("request", lambda request: urls.append(request.url))
     page.goto(site)
-    clock.wind_to_the_end_of_a_turn()
+    clock.advance_to_loop_end()
     token = pair.token(claims(channel.arn, now=int(clock.now())))
     page.evaluate(ADD_VIDEO, [f"{channel.playback_url}?token={token}", None])
     page.wait_for_function("video.currentTime > 6.4", timeout=30_000)
     state = page.evaluate("[video.error, video.buffered.length, video.paused, video.ended]")
     assert state == [None, 1, False, False]
     fetched = fetched_segments(urls)
-    (end_of_turn,) = (sequence for sequence in fetched if sequence % 6 == 5)
-    assert {end_of_turn, end_of_turn + 1, end_of_turn + 2} <= fetched
+    (end_of_loop,) = (sequence for sequence in fetched if sequence % 6 == 5)
+    assert {end_of_loop, end_of_loop + 1, end_of_loop + 2} <= fetched
 
 
 def test_a_page_plays_a_stream_with_timed_metadata_and_reads_it(
@@ -152,7 +152,7 @@ def test_a_page_plays_a_stream_with_timed_metadata_and_reads_it(
     pair: KeyPair,
     clock: ShiftedClock,
 ) -> None:
-    """What PutMetadata was given, quotes and all; the tags don't disturb Chromium's player."""
+    """The page reads the exact texts of PutMetadata, and Chromium's player ignores the tags."""
     texts = ['{"question": "Schön?"}', 'a "b", #c\n']
     for text in texts:
         server.client().put_metadata(channelArn=channel.arn, metadata=text)
@@ -164,7 +164,7 @@ def test_a_page_plays_a_stream_with_timed_metadata_and_reads_it(
 
 
 def strict_token(pair: KeyPair, channel: Channel, site: str, clock: ShiftedClock) -> str:
-    """A token whose every request has to come from a page of the site."""
+    """A token that requires a page of the site as the origin of every request."""
     return pair.token(
         claims(
             channel.arn,
@@ -175,17 +175,17 @@ def strict_token(pair: KeyPair, channel: Channel, site: str, clock: ShiftedClock
     )
 
 
-def test_under_strict_enforcement_a_video_that_sends_its_origin_plays_and_moves(
+def test_under_strict_enforcement_a_video_that_sends_its_origin_plays(
     page: Page, site: str, channel: Channel, pair: KeyPair, clock: ShiftedClock
 ) -> None:
-    """With crossorigin="anonymous"; the page may read the pixels, and they change."""
+    """With crossorigin="anonymous". The page can read the pixels, and they change."""
     token = strict_token(pair, channel, site, clock)
     page.goto(site)
     page.evaluate(ADD_VIDEO, [f"{channel.playback_url}?token={token}", "anonymous"])
     page.wait_for_function("video.currentTime > 0.5", timeout=20_000)
-    first = page.evaluate(LOOK)
+    first = page.evaluate(READ_PIXELS)
     page.wait_for_function("video.currentTime > 1.5", timeout=20_000)
-    second = page.evaluate(LOOK)
+    second = page.evaluate(READ_PIXELS)
     assert max(first) > 200
     assert sum(abs(a - b) > 40 for a, b in zip(first, second, strict=True)) > 10
 
@@ -193,17 +193,17 @@ def test_under_strict_enforcement_a_video_that_sends_its_origin_plays_and_moves(
 def test_under_strict_enforcement_a_video_without_an_origin_is_refused(
     page: Page, site: str, channel: Channel, pair: KeyPair, clock: ShiftedClock
 ) -> None:
-    """The same token, without the attribute."""
+    """The same token, without the attribute crossorigin."""
     token = strict_token(pair, channel, site, clock)
     page.goto(site)
     page.evaluate(ADD_VIDEO, [f"{channel.playback_url}?token={token}", None])
     assert page.evaluate("failed") is True
 
 
-def test_without_a_token_nothing_plays_and_the_page_can_read_why(
+def test_without_a_token_nothing_plays_and_the_page_can_read_the_reason(
     page: Page, site: str, channel: Channel
 ) -> None:
-    """The video element fails; a script of the page reads the refusal across origins."""
+    """The video element fails. A script of the page can read the cross-origin refusal."""
     page.goto(site)
     page.evaluate(ADD_VIDEO, [channel.playback_url, None])
     assert page.evaluate("failed") is True

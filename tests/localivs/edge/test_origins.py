@@ -27,8 +27,8 @@ HOST_PARTS = st.from_regex(r"[a-z0-9]([a-z0-9-]{0,6}[a-z0-9])?", fullmatch=True)
         ("https://under_score.example", "https://under_score.example"),
     ],
 )
-def test_an_item_stands_for_an_origin(item: str, origin: str) -> None:
-    """Exact or by a leading star, in any case."""
+def test_an_item_matches_an_origin(item: str, origin: str) -> None:
+    """Exactly or by a leading star. Case is ignored."""
     assert matches(item, origin)
 
 
@@ -58,22 +58,22 @@ def test_an_item_stands_for_an_origin(item: str, origin: str) -> None:
         ("", ""),
     ],
 )
-def test_an_item_stands_for_nothing_else(item: str, origin: str) -> None:
-    """And an item that is no origin matches nothing, not even itself."""
+def test_an_item_does_not_match_other_origins(item: str, origin: str) -> None:
+    """An item that is not an origin matches nothing, not even itself."""
     assert not matches(item, origin)
 
 
 @given(st.lists(HOST_PARTS, min_size=1, max_size=3), HOST_PARTS)
-def test_a_leading_star_takes_one_host_part_or_more(parts: list[str], domain: str) -> None:
-    """Any depth of subdomain, but never the domain itself."""
+def test_a_leading_star_matches_one_host_part_or_more(parts: list[str], domain: str) -> None:
+    """Any depth of subdomains, but never the domain itself."""
     origin = f"https://{'.'.join(parts)}.{domain}.example"
     assert matches(f"https://*.{domain}.example", origin)
     assert not matches(f"https://*.{'.'.join(parts)}.{domain}.example", origin)
 
 
 @given(st.text(), st.text())
-def test_any_two_texts_are_compared_without_a_failure(item: str, origin: str) -> None:
-    """Only `*` matches what has no scheme."""
+def test_any_two_texts_are_compared_without_an_exception(item: str, origin: str) -> None:
+    """Of the items without a scheme, only `*` matches anything."""
     assert not matches(item, origin) or item == "*" or "://" in item
 
 
@@ -95,9 +95,9 @@ ITEMS = "https://a.example,https://*.b.example"
         (OriginRule(None, strict=True), "https://x.example", {"playlist", "session"}),
     ],
 )
-def test_a_rule_holds_for_the_playlist_and_when_strict_for_the_session(
+def test_a_rule_applies_to_the_playlist_and_if_strict_to_the_session(
     rule: OriginRule, origin: str | None, permitted: set[str]
 ) -> None:
-    """Strict needs the header; lax only keeps other pages out; without items both are silent."""
+    """A strict rule requires the header, another one doesn't. Without a claim all may play."""
     assert rule.permits(origin) is ("playlist" in permitted)
     assert rule.permits_in_session(origin) is ("session" in permitted)

@@ -13,23 +13,23 @@ from tokensvc.localivs.edge.segments import Resolution, bundled_loop
 from tokensvc.localivs.edge_reader import TimedMetadata
 
 SEGMENT = Fraction(32, 15)
-MOMENTS = st.floats(1_000, 4_000_000_000)
+TIMES = st.floats(1_000, 4_000_000_000)
 
 
 def variant(now: float) -> list[str]:
-    """The lines of a variant playlist at this moment."""
+    """The lines of the variant playlist at this time."""
     text = playlists.variant(SEGMENT, now, "/init.mp4", lambda sequence: f"/{sequence}.m4s")
     assert text.endswith("\n")
     return text.splitlines()
 
 
 def listed(now: float) -> list[int]:
-    """The numbers of the segments in the playlist of this moment."""
+    """The numbers of the segments in the variant playlist at this time."""
     return [int(line[1:-4]) for line in variant(now) if line.endswith(".m4s")]
 
 
-def test_a_variant_playlist_reads_as_written_here() -> None:
-    """At 19.25 s nine segments are complete, 0 to 8; the newest six are listed."""
+def test_a_variant_playlist_has_exactly_these_lines() -> None:
+    """At 19.25 s nine segments are complete, 0 to 8. The newest six are listed."""
     assert variant(19.25)[:9] == [
         "#EXTM3U",
         "#EXT-X-VERSION:7",
@@ -49,8 +49,8 @@ def test_a_variant_playlist_reads_as_written_here() -> None:
     assert len(variant(19.25)) == 6 + 6 * 3
 
 
-def test_timed_metadata_stands_before_the_segments() -> None:
-    """One EXT-X-DATERANGE each: when, and the text percent-encoded, quotes and line ends too."""
+def test_timed_metadata_is_listed_before_the_segments() -> None:
+    """One EXT-X-DATERANGE per call: the time, and the text percent-encoded."""
     put = [TimedMetadata(7, 17.5, '{"a": "ü,\n"}'), TimedMetadata(8, 19.0, "b")]
     text = playlists.variant(SEGMENT, 19.25, "/init.mp4", str, put)
     assert text.splitlines()[6:8] == [
@@ -64,21 +64,21 @@ def test_timed_metadata_stands_before_the_segments() -> None:
             'START-DATE="1970-01-01T00:00:19.000Z",DURATION=0,X-LOCAL-IVS-METADATA="b"'
         ),
     ]
-    assert playlists.listed_since(SEGMENT, 19.25) == pytest.approx(6.4)
+    assert playlists.window_start(SEGMENT, 19.25) == pytest.approx(6.4)
 
 
-def test_a_segment_appears_at_the_moment_that_it_is_complete() -> None:
+def test_a_segment_is_listed_as_soon_as_it_is_complete() -> None:
     """Segment 6 lasts from 12.8 s to 14.93 s."""
     end = float(7 * SEGMENT)
     assert listed(end - 0.001)[-1] == 5
     assert listed(end + 0.001)[-1] == 6
 
 
-@given(MOMENTS, st.floats(0, 100))
-def test_the_window_only_moves_forward_and_loses_nothing_in_between(
+@given(TIMES, st.floats(0, 100))
+def test_the_window_only_moves_forward_and_overlaps_a_slightly_later_one(
     now: float, later_seconds: float
 ) -> None:
-    """A later playlist has no smaller numbers; one that is asked for in time overlaps the first."""
+    """A later playlist has no smaller numbers. Within five segments, two playlists overlap."""
     before, after = listed(now), listed(now + later_seconds)
     assert before == list(range(before[0], before[0] + 6))
     assert after[0] >= before[0]
@@ -86,16 +86,16 @@ def test_the_window_only_moves_forward_and_loses_nothing_in_between(
         assert set(before) & set(after)
 
 
-@given(MOMENTS)
-def test_each_segment_is_in_the_past_and_the_newest_only_just(now: float) -> None:
-    """Nothing is listed before it has been filmed, and nothing is kept back."""
+@given(TIMES)
+def test_the_newest_listed_segment_is_the_last_complete_one(now: float) -> None:
+    """No segment is listed before its end, and no complete segment is missing."""
     newest_end = (listed(now)[-1] + 1) * SEGMENT
     assert newest_end <= Fraction(now) < newest_end + SEGMENT
 
 
-@given(MOMENTS)
-def test_dates_follow_each_other_by_the_length_of_a_segment(now: float) -> None:
-    """EXT-X-PROGRAM-DATE-TIME to a millisecond, in UTC; the media sequence is the first number."""
+@given(TIMES)
+def test_the_dates_of_segments_differ_by_the_length_of_a_segment(now: float) -> None:
+    """EXT-X-PROGRAM-DATE-TIME in UTC, with milliseconds. EXT-X-MEDIA-SEQUENCE is the first."""
     lines = variant(now)
     dates = [
         datetime.fromisoformat(line.split(":", 1)[1])
@@ -109,14 +109,14 @@ def test_dates_follow_each_other_by_the_length_of_a_segment(now: float) -> None:
     assert dates[0].timestamp() == pytest.approx(float(first * SEGMENT), abs=0.0015)
 
 
-@given(MOMENTS)
-def test_what_was_just_listed_may_still_be_fetched_and_the_future_may_not(now: float) -> None:
-    """A player that holds a playlist of up to six segments ago meets no gap."""
-    servable = playlists.servable(SEGMENT, now)
-    assert set(listed(now)) <= set(servable)
-    assert set(listed(max(now - float(6 * SEGMENT) + 0.01, 0))) <= set(servable)
-    assert servable[-1] == listed(now)[-1]
-    assert len(servable) == 12
+@given(TIMES)
+def test_recently_listed_segments_are_served_and_future_ones_are_not(now: float) -> None:
+    """All segments of a playlist are served for the length of six segments."""
+    served = playlists.servable_segments(SEGMENT, now)
+    assert set(listed(now)) <= set(served)
+    assert set(listed(max(now - float(6 * SEGMENT) + 0.01, 0))) <= set(served)
+    assert served[-1] == listed(now)[-1]
+    assert len(served) == 12
 
 
 @pytest.mark.parametrize(
@@ -127,10 +127,10 @@ def test_what_was_just_listed_may_still_be_fetched_and_the_future_may_not(now: f
         (Resolution.FULL_HD, ["/FULL_HD", "/HD", "/SD"]),
     ],
 )
-def test_a_multivariant_playlist_offers_what_the_resolution_allows(
+def test_a_multivariant_playlist_lists_renditions_up_to_the_maximum_resolution(
     maximum: Resolution, expected: list[str]
 ) -> None:
-    """The best first; each after a line that describes it."""
+    """The highest first, each after its EXT-X-STREAM-INF line."""
     loop = bundled_loop()
     lines = playlists.multivariant(loop, maximum, lambda each: f"/{each.name}").splitlines()
     assert lines[:3] == ["#EXTM3U", "#EXT-X-VERSION:7", "#EXT-X-INDEPENDENT-SEGMENTS"]

@@ -1,4 +1,4 @@
-"""One running player page for all of its tests."""
+"""One running player page for all its tests."""
 
 from __future__ import annotations
 
@@ -14,6 +14,6 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="session")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DemoSite]:
-    """The page on real parts, played from a Local IVS of its own."""
+    """The page with real parts, and its own Local IVS."""
     with running_demo_site(tmp_path_factory.mktemp("demo")) as site:
         yield site

@@ -1,4 +1,4 @@
-"""The player page on real parts: Local IVS, SQLite, private files, and HTTP between them."""
+"""The player page with real parts: Local IVS, SQLite, key files, and HTTP between them."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from random import SystemRandom
 from typing import TYPE_CHECKING
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from flask import Flask
@@ -33,6 +34,9 @@ from tokensvc.keyring.rotator import Binding, Rotator
 from tokensvc.keyring.steps import Steps
 from tokensvc.keyring.store import RingStore
 from tokensvc.keyring.view import RingView
+from tokensvc.localivs.edge.refusals import Reason, TokenRefusedError
+from tokensvc.localivs.edge.verifier import verify as edge_verify
+from tokensvc.localivs.edge_reader import EdgeReader
 from tokensvc.playback.issuance import PlaybackIssuer, PlaybackLimits
 from tokensvc.state.following import Watched
 from tokensvc.state.sqlite import SqliteState
@@ -50,7 +54,7 @@ CLOCK = SystemClock()
 
 @dataclass(frozen=True)
 class DemoSite:
-    """A running page and what stands behind it; `url` is `http://127.0.0.1:port`."""
+    """A running page and the parts behind it. `url` is `http://127.0.0.1:port`."""
 
     url: str
     app: Flask
@@ -58,10 +62,28 @@ class DemoSite:
     local_ivs: LocalIvsServer
     audit: io.StringIO
 
+    def refusal(self, playback_url: str) -> tuple[Reason, str]:
+        """The reason and the message with which Local IVS's verifier refuses the URL's token.
+
+        The verifier is called directly. Fails if it accepts the token.
+        """
+        (token,) = parse_qs(urlsplit(playback_url).query).get("token", [None])
+        arn = self.demo.channel_arn
+        now = self.demo.clock.now()
+        reader = EdgeReader(self.local_ivs.app.extensions["local_ivs_database"])
+        with pytest.raises(TokenRefusedError) as refused:
+            edge_verify(
+                token,
+                channel_arn=str(arn),
+                public_keys=reader.public_keys(arn.region, arn.account_id, now),
+                now=now,
+            )
+        return refused.value.reason, str(refused.value)
+
 
 @contextlib.contextmanager
 def running_demo_site(folder: Path) -> Iterator[DemoSite]:
-    """A private channel that is live, a key pair that signs, and the page that plays it."""
+    """Run the page with a live private channel and an active key pair."""
     audit = io.StringIO()
     with contextlib.ExitStack() as stack:
         local_ivs = stack.enter_context(LocalIvsServer(folder / "local-ivs"))
@@ -75,7 +97,7 @@ def running_demo_site(folder: Path) -> Iterator[DemoSite]:
         local_ivs.go_live(str(channel_arn))
         grant = Grant("demo", (str(channel_arn), str(other_channel_arn)))
         service = _service(
-            state, _custody_of_active_pair(folder, state, clients), clients, grant, audit
+            state, _custody_with_active_pair(folder, state, clients), clients, grant, audit
         )
         service.start()
         stack.callback(service.close)
@@ -93,8 +115,8 @@ def running_demo_site(folder: Path) -> Iterator[DemoSite]:
         yield DemoSite(url, app, demo, local_ivs, audit)
 
 
-def _custody_of_active_pair(folder: Path, state: SqliteState, clients: AwsClients) -> FileCustody:
-    """The custody, after a fresh key pair has come to sign."""
+def _custody_with_active_pair(folder: Path, state: SqliteState, clients: AwsClients) -> FileCustody:
+    """Create a key pair, make it active, and return the custody of its private key."""
     custody = FileCustody(folder / "keys", b"k" * 32, CLOCK)
     key_pairs = IvsKeyPairs(clients, REGION)
     Rotator(
@@ -135,7 +157,7 @@ class _QuietHandler(WSGIRequestHandler):
     """Logs no request."""
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 @contextlib.contextmanager

@@ -11,37 +11,38 @@ import urllib3
 from tests.web.demo.site import DemoSite
 from tokensvc.clock import Moment
 from tokensvc.errors import InvalidSignature, SettingsInvalid
+from tokensvc.localivs.edge.refusals import Reason
 from tokensvc.tokens import read, verify
 from tokensvc.web.demo.blueprint import create_blueprint
 
 FAULTS = ("expired", "other-channel", "unknown-key")
 
 
-def ask(site: DemoSite, path: str, body: Any, **headers: str) -> urllib3.BaseHTTPResponse:
-    """The backend's answer to what the page posts."""
+def post(site: DemoSite, path: str, body: Any, **headers: str) -> urllib3.BaseHTTPResponse:
+    """The backend's response to a POST request of the page."""
     return urllib3.request(
         "POST", site.url + path, json=body, headers={"Origin": site.url} | headers, retries=False
     )
 
 
 def token_in(playback_url: str) -> str:
-    """The URL's one token."""
+    """The token in the URL."""
     (token,) = parse_qs(urlsplit(playback_url).query)["token"]
     return token
 
 
-def edges_answer(playback_url: str, origin: str) -> tuple[int, Any]:
-    """Status and body of the playlist's URL, asked for by a page of that origin."""
+def edge_response(playback_url: str, origin: str) -> tuple[int, Any]:
+    """The status and the body that the edge returns to a page of this origin."""
     response = urllib3.request("GET", playback_url, headers={"Origin": origin}, retries=False)
     text = response.data.decode()
     return response.status, text if response.status == 200 else json.loads(text)
 
 
-def test_a_playback_url_plays_and_the_active_key_signed_it(site: DemoSite) -> None:
-    """The page's URL opens the playlist, under the key that the ring says is active."""
-    answer = ask(site, "/demo/playback-urls", {"ttl_seconds": 60}).json()
+def test_a_playback_url_plays_and_is_signed_by_the_active_key(site: DemoSite) -> None:
+    """The edge returns the playlist, and the ring's active key verifies the token."""
+    answer = post(site, "/demo/playback-urls", {"ttl_seconds": 60}).json()
     active = site.demo.view.active(Moment.of(site.demo.clock))
-    assert edges_answer(answer["playback_url"], site.url)[0] == 200
+    assert edge_response(answer["playback_url"], site.url)[0] == 200
     key = active.signer.public_key
     assert verify(token_in(answer["playback_url"]), [key]) == key
     assert answer["key_id"] == active.key_id
@@ -51,8 +52,8 @@ def test_a_playback_url_plays_and_the_active_key_signed_it(site: DemoSite) -> No
 
 
 def test_a_playback_url_is_for_the_page_and_its_viewer(site: DemoSite) -> None:
-    """The claims name the page's own origin, the demo's viewer and the wished resolution."""
-    answer = ask(site, "/demo/playback-urls", {"maximum_resolution": "SD"}).json()
+    """The claims have the page's origin, the demo's viewer ID and the requested resolution."""
+    answer = post(site, "/demo/playback-urls", {"maximum_resolution": "SD"}).json()
     payload = read(token_in(answer["playback_url"])).payload
     assert payload["aws:access-control-allow-origin"] == site.url
     assert payload["aws:viewer-id"] == "demo-viewer"
@@ -61,39 +62,41 @@ def test_a_playback_url_is_for_the_page_and_its_viewer(site: DemoSite) -> None:
 
 def test_a_playback_url_does_not_play_in_another_sites_page(site: DemoSite) -> None:
     """The edge refuses the playlist to a page of another origin."""
-    answer = ask(site, "/demo/playback-urls", {}).json()
-    assert edges_answer(answer["playback_url"], "https://elsewhere.example")[0] == 403
+    answer = post(site, "/demo/playback-urls", {}).json()
+    assert edge_response(answer["playback_url"], "https://elsewhere.example")[0] == 403
 
 
-def test_a_life_beyond_ten_minutes_is_granted_as_540_seconds(site: DemoSite) -> None:
-    """The caller's caps hold for the page as for anybody: it names a viewer."""
-    assert ask(site, "/demo/playback-urls", {"ttl_seconds": 3600}).json()["ttl_seconds"] == 540
+def test_a_lifetime_of_more_than_ten_minutes_is_capped_at_540_seconds(site: DemoSite) -> None:
+    """The page's token has a viewer ID, so the caller's cap applies, as for any caller."""
+    assert post(site, "/demo/playback-urls", {"ttl_seconds": 3600}).json()["ttl_seconds"] == 540
 
 
 @pytest.mark.parametrize(
-    ("fault", "words"),
+    ("fault", "reason"),
     [
-        ("expired", "expired"),
-        ("other-channel", "another channel"),
-        ("unknown-key", "made this signature"),
+        ("expired", Reason.EXPIRED),
+        ("other-channel", Reason.OTHER_CHANNEL),
+        ("unknown-key", Reason.SIGNATURE),
     ],
 )
-def test_each_fault_is_refused_by_the_edge_for_that_fault(
-    site: DemoSite, fault: str, words: str
+def test_the_edge_refuses_each_fault_for_its_own_reason(
+    site: DemoSite, fault: str, reason: Reason
 ) -> None:
-    """The edge answers 403 and names what is wrong with the token."""
-    url = ask(site, "/demo/refused-urls", {"fault": fault}).json()["playback_url"]
-    status, (refusal,) = edges_answer(url, site.url)
+    """The edge returns 403, and the message of the verifier's reason."""
+    url = post(site, "/demo/refused-urls", {"fault": fault}).json()["playback_url"]
+    status, (refusal,) = edge_response(url, site.url)
     assert status == 403
     assert refusal["error_code"] == "invalid_playback_auth_token"
-    assert words in refusal["error"]
+    assert site.refusal(url) == (reason, refusal["error"])
 
 
-def test_which_key_signed_a_refused_token(site: DemoSite) -> None:
-    """The ring's active key signs all of them but the stranger's."""
+def test_the_active_key_signs_all_refused_tokens_except_that_of_the_unknown_key(
+    site: DemoSite,
+) -> None:
+    """The expired token and the other channel's token have valid signatures."""
     key = site.demo.view.active(Moment.of(site.demo.clock)).signer.public_key
     tokens = {
-        fault: token_in(ask(site, "/demo/refused-urls", {"fault": fault}).json()["playback_url"])
+        fault: token_in(post(site, "/demo/refused-urls", {"fault": fault}).json()["playback_url"])
         for fault in FAULTS
     }
     assert verify(tokens["expired"], [key]) == key
@@ -102,9 +105,9 @@ def test_which_key_signed_a_refused_token(site: DemoSite) -> None:
         verify(tokens["unknown-key"], [key])
 
 
-def test_every_issued_url_leaves_an_audit_line(site: DemoSite) -> None:
-    """The page's caller is in the audit trail with its channel."""
-    ask(site, "/demo/playback-urls", {})
+def test_every_issued_url_writes_an_audit_line(site: DemoSite) -> None:
+    """The line has the page's caller and the channel."""
+    post(site, "/demo/playback-urls", {})
     line = json.loads(site.audit.getvalue().splitlines()[-1])
     assert line["decision"] == "granted"
     assert line["caller_id"] == "demo-page"
@@ -115,8 +118,8 @@ def test_every_issued_url_leaves_an_audit_line(site: DemoSite) -> None:
 @pytest.mark.parametrize(
     "origin", [None, "null", "https://elsewhere.example", "http://127.0.0.1:1"]
 )
-def test_only_the_page_itself_may_ask(site: DemoSite, path: str, origin: str | None) -> None:
-    """A post of another page, or of no page, is refused before anything is signed."""
+def test_only_the_page_itself_may_post(site: DemoSite, path: str, origin: str | None) -> None:
+    """A POST from another page, or without an Origin, is refused before anything is signed."""
     lines_before = site.audit.getvalue()
     headers = {"Content-Type": "application/json"} | ({"Origin": origin} if origin else {})
     response = urllib3.request(
@@ -131,8 +134,8 @@ def test_only_the_page_itself_may_ask(site: DemoSite, path: str, origin: str | N
 @pytest.mark.parametrize(
     "host", ["rebound.example", "169.254.169.254", "127.0.0.1.example:80", "[::1", ""]
 )
-def test_a_name_pointed_at_this_machine_gets_nothing(site: DemoSite, path: str, host: str) -> None:
-    """Whatever is asked under a Host that is not loopback is refused (DNS rebinding)."""
+def test_a_host_that_is_not_loopback_is_refused(site: DemoSite, path: str, host: str) -> None:
+    """Every request with such a Host header is refused (DNS rebinding)."""
     method = "POST" if path == "/demo/playback-urls" else "GET"
     headers = {"Host": host, "Origin": f"http://{host}"}
     response = site.app.test_client().open(path, method=method, headers=headers, json={})
@@ -141,8 +144,8 @@ def test_a_name_pointed_at_this_machine_gets_nothing(site: DemoSite, path: str, 
 
 
 @pytest.mark.parametrize("host", ["localhost:8000", "127.0.0.1:8000", "[::1]:8000", "127.9.9.9"])
-def test_every_name_of_loopback_serves_the_page(site: DemoSite, host: str) -> None:
-    """The page opens and gets its URL under each of loopback's own names."""
+def test_every_loopback_host_serves_the_page(site: DemoSite, host: str) -> None:
+    """The page loads and gets its URL with each of the loopback host names and addresses."""
     client = site.app.test_client()
     headers = {"Host": host, "Origin": f"http://{host}"}
     with client.get("/demo", headers=headers) as page:
@@ -162,19 +165,19 @@ def test_every_name_of_loopback_serves_the_page(site: DemoSite, host: str) -> No
         ("/demo/refused-urls", {}, "fault"),
     ],
 )
-def test_what_the_page_never_asks_is_an_invalid_request(
+def test_a_body_with_invalid_members_is_an_invalid_request(
     site: DemoSite, path: str, body: object, field: str
 ) -> None:
-    """A wrong type, an unknown name or another channel is refused, and the next wish is served."""
-    response = ask(site, path, body)
+    """A wrong type, an unknown name or another channel is refused. The next request succeeds."""
+    response = post(site, path, body)
     assert response.status == 400
     assert response.json()["code"] == "invalid_request"
     assert [problem["field"] for problem in response.json()["errors"]] == [field]
-    assert ask(site, "/demo/playback-urls", {}).status == 200
+    assert post(site, "/demo/playback-urls", {}).status == 200
 
 
 def test_a_body_that_is_not_json_is_refused(site: DemoSite) -> None:
-    """A form, which any page can post without asking the browser first, is no wish."""
+    """For example a form, which any page can post without a CORS preflight."""
     response = urllib3.request(
         "POST",
         site.url + "/demo/playback-urls",
@@ -185,15 +188,15 @@ def test_a_body_that_is_not_json_is_refused(site: DemoSite) -> None:
     assert response.status == 415
 
 
-def test_an_answer_with_a_token_is_never_stored(site: DemoSite) -> None:
-    """Neither a browser nor a proxy keeps the URL."""
+def test_a_response_with_a_token_is_never_cached(site: DemoSite) -> None:
+    """Neither by a browser nor by a proxy."""
     for path, body in (("playback-urls", {}), ("refused-urls", {"fault": "expired"})):
-        assert ask(site, f"/demo/{path}", body).headers["Cache-Control"] == "no-store"
+        assert post(site, f"/demo/{path}", body).headers["Cache-Control"] == "no-store"
 
 
 @pytest.mark.parametrize("path", ["/demo", "/demo/page/demo.js", "/demo/page/demo.css"])
-def test_the_page_may_load_its_own_files_and_the_edge_alone(site: DemoSite, path: str) -> None:
-    """The policy begins at nothing, and names no other origin than the edge's."""
+def test_the_page_may_connect_to_itself_and_the_edge_only(site: DemoSite, path: str) -> None:
+    """The content security policy allows nothing by default, and no other origin."""
     policy = urllib3.request("GET", site.url + path).headers["Content-Security-Policy"]
     assert policy.startswith("default-src 'none'; ")
     assert "unsafe" not in policy
@@ -203,22 +206,24 @@ def test_the_page_may_load_its_own_files_and_the_edge_alone(site: DemoSite, path
     ]
 
 
-def test_what_werkzeug_refuses_of_a_file_is_the_askers_fault(site: DemoSite) -> None:
-    """A range beyond the page's end is no fault of the service's own."""
-    answer = urllib3.request(
+def test_a_range_beyond_the_end_of_a_file_is_an_invalid_request(site: DemoSite) -> None:
+    """Werkzeug refuses it. It is a client error, not an internal error."""
+    response = urllib3.request(
         "GET", f"{site.url}/demo", headers={"Range": "bytes=99999999-"}, retries=False
     )
-    assert answer.status == 400
-    assert answer.json()["code"] == "invalid_request"
+    assert response.status == 400
+    assert response.json()["code"] == "invalid_request"
 
 
 @pytest.mark.parametrize(
     "edge_origin", ["https://example.playback.live-video.net", "http://10.0.0.1:8001", "", "8001"]
 )
-def test_a_demo_that_would_play_from_elsewhere_is_not_made(
+def test_a_demo_with_an_edge_that_is_not_on_loopback_is_refused(
     site: DemoSite, edge_origin: str
 ) -> None:
-    """Only loopback may be the edge: a demo must never spend a real channel's tokens."""
+    """The demo must never issue tokens for a real channel."""
     demo = dataclasses.replace(site.demo, edge_origin=edge_origin)
-    with pytest.raises(SettingsInvalid, match="loopback"):
+    with pytest.raises(SettingsInvalid) as refused:
         create_blueprint(demo)
+    (problem,) = refused.value.problems
+    assert (problem.field, problem.rule) == ("edge_origin", "loopback")

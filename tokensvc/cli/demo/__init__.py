@@ -1,1 +1,1 @@
-"""`tokensvc demo`: Local IVS and the service, with a private channel that plays, in one command."""
+"""The command `tokensvc demo`: run Local IVS and the service with a private channel that plays."""

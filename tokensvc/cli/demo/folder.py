@@ -1,4 +1,4 @@
-"""The demo's folder: its settings, secrets, state and logs, for this machine and user alone."""
+"""The demo's folder: its settings, secrets, state and logs. Only this user can read it."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ CHANNEL = "demo"
 OTHER_CHANNEL = "other"
 GRANT = "demo"
 
-# What would lead the demo elsewhere: to another account, another configuration, a proxy.
-_NOT_OURS = ("AWS_", "TOKENSVC_", "LOCAL_IVS_", "GUNICORN_")
-_PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
+# These variables would make the demo use another account, other settings or a proxy.
+_REMOVED_PREFIXES = ("AWS_", "TOKENSVC_", "LOCAL_IVS_", "GUNICORN_")
+_PROXY_VARIABLES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
 
 _SETTINGS = """\
-# Written by `tokensvc demo` at each start. `tokensvc init` writes one for an account of your own.
+# Written by `tokensvc demo` at each start. For your own AWS account, run `tokensvc init`.
 [ivs]
 account_id = "{account_id}"
 regions = ["{region}"]
@@ -43,7 +43,7 @@ key_encryption_secret_file = "key-encryption-secret"
 channels = ["{channel}", "{other_channel}"]
 
 [rotation]
-# Local IVS knows a key pair at once.
+# In Local IVS an imported key pair works immediately.
 publish_delay_seconds = 0
 state_refresh_seconds = 1
 
@@ -59,7 +59,7 @@ grant = "{grant}"
 
 @dataclass(frozen=True, slots=True)
 class DemoFolder:
-    """Where everything of the demo is; each file is written whole or not at all."""
+    """The files of the demo. Each file is written atomically."""
 
     path: Path
 
@@ -70,42 +70,42 @@ class DemoFolder:
 
     @property
     def key_encryption_secret(self) -> Path:
-        """The key-encryption secret's file."""
+        """The file of the key-encryption secret."""
         return self.path / "key-encryption-secret"
 
     @property
     def api_key(self) -> Path:
-        """The file that keeps the API key's text, as the demo shows it at every start."""
+        """The file with the API key. The demo prints this key at every start."""
         return self.path / "api-key"
 
     @property
     def environment(self) -> Path:
-        """A file to source in a shell, for `tokensvc` and `aws` to work on the demo."""
+        """The file to source in a shell, so that `tokensvc` and `aws` use the demo."""
         return self.path / "env"
 
     @property
     def local_ivs(self) -> Path:
-        """The folder of Local IVS."""
+        """The folder of Local IVS's data."""
         return self.path / "local-ivs"
 
     def log(self, name: str) -> Path:
-        """The log of that server."""
+        """The log file of the server with this name."""
         return self.path / f"{name}.log"
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """The folder, made if it is not there, and no other demo in it meanwhile.
+        """Create the folder if necessary, and lock it so that no other demo runs in it.
 
         Raises:
-            DemoFailed: when another demo runs in it, or it can't be written.
+            DemoFailed: another demo is running in the folder, or it can't be created or written.
         """
         try:
             durable.make_private_folder(self.path)
             lock = (self.path / "lock").open("w")
         except OSError as exc:
             raise DemoFailed(
-                f"The demo's folder {self.path} can't be written ({exc.strerror}).",
-                hint="Name another with --folder.",
+                f"Can't write to the demo's folder {self.path} ({exc.strerror}).",
+                hint="Choose another folder with --folder.",
             ) from exc
         with lock:
             try:
@@ -113,17 +113,17 @@ class DemoFolder:
             except BlockingIOError as exc:
                 raise DemoFailed(
                     f"Another demo is running in {self.path}.",
-                    hint="End it with Ctrl-C in its terminal, or name another --folder.",
+                    hint="Stop it with Ctrl-C in its terminal, or choose another --folder.",
                 ) from exc
             yield
 
     def write(self, path: Path, text: str) -> None:
-        """Put a private file in place, whole, even if the machine stops meanwhile."""
+        """Write a private file (0600) atomically, even if the machine crashes."""
         with durable.replacement(path) as draft:
             draft.write_text(text, encoding="utf-8")
 
     def write_settings(self, *, channel_arn: str, other_channel_arn: str, port: int) -> None:
-        """Write the settings of a demo with those channels."""
+        """Write the settings file with these channels."""
         text = _SETTINGS.format(
             account_id=ACCOUNT_ID,
             region=REGION,
@@ -137,14 +137,14 @@ class DemoFolder:
         self.write(self.settings, text)
 
     def variables(self, local_ivs_url: str) -> Mapping[str, str]:
-        """What leads AWS's SDKs and `tokensvc` to the demo, and nowhere else."""
+        """The environment variables with which AWS SDKs and `tokensvc` use this demo only."""
         return {
             "AWS_ENDPOINT_URL_IVS": local_ivs_url,
-            # Local IVS takes twelve digits for the account.
+            # Local IVS uses an access key ID of twelve digits as the account ID.
             "AWS_ACCESS_KEY_ID": ACCOUNT_ID,
-            "AWS_SECRET_ACCESS_KEY": "local-ivs-checks-no-signature",
+            "AWS_SECRET_ACCESS_KEY": "not-checked-by-local-ivs",
             "AWS_REGION": REGION,
-            # boto3 and the `aws` command read this one alone.
+            # boto3 and the `aws` command read this variable, not AWS_REGION.
             "AWS_DEFAULT_REGION": REGION,
             "AWS_CONFIG_FILE": os.devnull,
             "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
@@ -153,10 +153,13 @@ class DemoFolder:
         }
 
 
-def isolated(environment: Mapping[str, str]) -> dict[str, str]:
-    """The environment without what would lead the demo to an account, settings or a proxy."""
+def without_aws_and_settings(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment without variables of AWS, tokensvc, Local IVS, gunicorn and proxies.
+
+    The demo would use another account, other settings or a proxy because of them.
+    """
     return {
         name: value
         for name, value in environment.items()
-        if not name.startswith(_NOT_OURS) and name.upper() not in _PROXIES
+        if not name.startswith(_REMOVED_PREFIXES) and name.upper() not in _PROXY_VARIABLES
     }

@@ -1,6 +1,6 @@
-"""What the demo needs in Local IVS and in its folder, made where it is not there yet.
+"""Create what the demo needs in Local IVS and in its folder, if it doesn't exist yet.
 
-Each step finds what an earlier start has left, whole or interrupted, and goes on from it.
+Each step continues from the results of an earlier start, complete or interrupted.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from tokensvc.access import api_keys
 from tokensvc.access.api_keys import ApiKeys, authenticate
 from tokensvc.arns import ChannelArn, Region, parse_region
-from tokensvc.aws import AwsClients, translated
+from tokensvc.aws import AwsClients, translate_errors
 from tokensvc.bootstrap import build_rotator, build_state
 from tokensvc.cli.demo.folder import CHANNEL, GRANT, OTHER_CHANNEL, REGION, DemoFolder
 from tokensvc.cli.demo.processes import DemoFailed
@@ -35,15 +35,15 @@ _SECRET_BYTES = 32
 def prepare(
     folder: DemoFolder, local_ivs_url: str, port: int, clients: AwsClients, clock: Clock
 ) -> str:
-    """The text of an API key, after everything else that the service needs is in place.
+    """Create everything that the service needs, and return the text of an API key.
 
     Raises:
-        TokensvcError: when something can't be made.
+        TokensvcError: a step failed.
     """
     region = parse_region(REGION)
     client = clients.ivs(region)
-    channel_arn = _private_channel(client, region, CHANNEL, local_ivs_url)
-    other_channel_arn = _private_channel(client, region, OTHER_CHANNEL, local_ivs_url)
+    channel_arn = _ensure_private_channel(client, region, CHANNEL, local_ivs_url)
+    other_channel_arn = _ensure_private_channel(client, region, OTHER_CHANNEL, local_ivs_url)
     _set_live(local_ivs_url, channel_arn, live=True)
     folder.write_settings(
         channel_arn=str(channel_arn), other_channel_arn=str(other_channel_arn), port=port
@@ -54,23 +54,23 @@ def prepare(
     settings = load_settings(folder.settings, {})
     rotator = build_rotator(settings, region, clock, by=_OPERATOR, clients=clients)
     rotator.reconcile(lambda _step: None)
-    return _api_key(folder, settings, clock)
+    return _ensure_api_key(folder, settings, clock)
 
 
-def _private_channel(
+def _ensure_private_channel(
     client: IVSClient, region: Region, name: str, local_ivs_url: str
 ) -> ChannelArn:
-    with translated("ListChannels", region):
+    with translate_errors("ListChannels", region):
         found = client.list_channels(filterByName=name)["channels"]
     if not found:
-        with translated("CreateChannel", region):
-            made = client.create_channel(name=name, authorized=True)["channel"]
-        return ChannelArn.parse(made["arn"])
+        with translate_errors("CreateChannel", region):
+            created = client.create_channel(name=name, authorized=True)["channel"]
+        return ChannelArn.parse(created["arn"])
     channel_arn = ChannelArn.parse(found[0]["arn"])
     if not found[0].get("authorized"):
-        # Someone has tried `channels unprotect` on it. IVS changes no channel that is live.
+        # Made public, for example with `channels unprotect`. IVS can't update a live channel.
         _set_live(local_ivs_url, channel_arn, live=False)
-        with translated("UpdateChannel", region):
+        with translate_errors("UpdateChannel", region):
             client.update_channel(arn=str(channel_arn), authorized=True)
     return channel_arn
 
@@ -85,15 +85,15 @@ def _set_live(local_ivs_url: str, channel_arn: ChannelArn, *, live: bool) -> Non
     finally:
         connection.close()
     if status != HTTPStatus.OK:
-        wanted = "live" if live else "offline"
+        state = "live" if live else "offline"
         raise DemoFailed(
-            f"Local IVS did not take {channel_arn} {wanted} (HTTP {status}).",
-            hint="Its log in the demo's folder says why.",
+            f"Local IVS could not set channel {channel_arn} {state} (HTTP status {status}).",
+            hint="Look for the reason in `local-ivs.log` in the demo's folder.",
         )
 
 
-def _api_key(folder: DemoFolder, settings: Settings, clock: Clock) -> str:
-    """The kept text, if it still opens; else that of a new key in its place."""
+def _ensure_api_key(folder: DemoFolder, settings: Settings, clock: Clock) -> str:
+    """Return the stored API key if it is still valid. Otherwise replace it with a new one."""
     state = build_state(settings.state.url, clock)
     document = state.load(api_keys.DOCUMENT_NAME)
     known = ApiKeys.decode(document)
@@ -102,9 +102,11 @@ def _api_key(folder: DemoFolder, settings: Settings, clock: Clock) -> str:
         authenticate(known, text)
     except (FileNotFoundError, Unauthenticated):
         others = ApiKeys(tuple(key for key in known.keys if key.name != _API_KEY_NAME))
-        kept, text = api_keys.create(others, name=_API_KEY_NAME, grants=(GRANT,), now=clock.now())
-        # The text first: a key whose text was lost would be of no use to anyone.
+        updated, text = api_keys.create(
+            others, name=_API_KEY_NAME, grants=(GRANT,), now=clock.now()
+        )
+        # Write the text first: if it were lost, the stored key could never be used.
         folder.write(folder.api_key, f"{text}\n")
         version = NEW if document is None else document.version
-        state.save(api_keys.DOCUMENT_NAME, kept.encode(), replacing=version)
+        state.save(api_keys.DOCUMENT_NAME, updated.encode(), replacing=version)
     return text

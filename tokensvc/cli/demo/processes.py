@@ -1,4 +1,4 @@
-"""The demo's servers as child processes: started on ports that are surely ours, and ended."""
+"""Start and stop the demo's servers as child processes, on sockets that are already bound."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ from tokensvc.clock import Clock
 from tokensvc.errors import TokensvcError
 
 _POLL_SECONDS = 0.1
-_LONGEST_START_SECONDS = 60.0
-_LONGEST_STOP_SECONDS = 10.0
+_MAX_START_SECONDS = 60.0
+_MAX_STOP_SECONDS = 10.0
 _SHOWN_LOG_LINES = 15
 
 
 class DemoFailed(TokensvcError):
-    """Raised when the demo can't go on."""
+    """The demo can't start or continue."""
 
     code = "demo_failed"
-    title = "The demo can't go on"
+    title = "The demo failed"
 
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """A running gunicorn: what it is called, where it answers and where its log is."""
+    """A running gunicorn: its name, base URL, process and log file."""
 
     name: str
     url: str
@@ -41,34 +41,37 @@ class Server:
     log: Path
 
     def require_alive(self) -> None:
-        """Return when it runs.
+        """Return if the server is running.
 
         Raises:
-            DemoFailed: when it has ended.
+            DemoFailed: the server has stopped.
         """
         status = self.process.poll()
         if status is not None:
-            last = self.log.read_text(errors="replace").splitlines()[-_SHOWN_LOG_LINES:]
+            lines = self.log.read_text(errors="replace").splitlines()[-_SHOWN_LOG_LINES:]
             raise DemoFailed(
                 "\n".join(
-                    [f"{self.name} has ended (exit status {status}). Its last lines:", *last]
+                    [
+                        f"{self.name} has stopped (exit status {status}). Last lines of its log:",
+                        *lines,
+                    ]
                 ),
-                hint=f"All of them are in {self.log}. Start again with `make run`.",
+                hint=f"Read the whole log in {self.log}, then start again with `make run`.",
             )
 
     def wait_until_ready(self, path: str, clock: Clock) -> None:
-        """Return when `path` answers 200.
+        """Return when a GET of `path` returns 200.
 
         Raises:
-            DemoFailed: when it ends first, or takes too long.
+            DemoFailed: the server has stopped, or is not ready in time.
         """
-        give_up_at = clock.monotonic() + _LONGEST_START_SECONDS
+        give_up_at = clock.monotonic() + _MAX_START_SECONDS
         while _status_of(self.url, path) != HTTPStatus.OK:
             self.require_alive()
             if clock.monotonic() > give_up_at:
                 raise DemoFailed(
-                    f"{self.name} is not ready after {_LONGEST_START_SECONDS:.0f} s.",
-                    hint=f"Its log {self.log} and {self.url}{path} say why.",
+                    f"{self.name} is not ready after {_MAX_START_SECONDS:.0f} s.",
+                    hint=f"Look for the reason in {self.log} and at {self.url}{path}.",
                 )
             clock.sleep(_POLL_SECONDS)
 
@@ -82,9 +85,9 @@ def running(
     environment: Mapping[str, str],
     log: Path,
 ) -> Iterator[Server]:
-    """A gunicorn with those arguments that answers on the listener; ended with the block.
+    """Run gunicorn with these arguments on the listener, and stop it when the block ends.
 
-    Its output goes to the file `log`. The listener is its own from now on.
+    Its output is appended to the file `log`. The listener is closed in this process.
     """
     port = listener.getsockname()[1]
     bind = ("--bind", f"fd://{listener.fileno()}", "--graceful-timeout", "2")
@@ -96,29 +99,30 @@ def running(
             stdout=output,
             stderr=output,
             pass_fds=(listener.fileno(),),
-            # Out of the terminal's group: Ctrl-C reaches the demo alone, which ends its servers.
+            # Not in the terminal's process group: Ctrl-C reaches the demo only, and the demo stops
+            # its servers.
             process_group=0,
         )
     try:
         yield Server(name, f"http://{HOST}:{port}", process, log)
     finally:
-        _end(process)
+        _stop(process)
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
+def _stop(process: subprocess.Popen[bytes]) -> None:
     if process.stdin is not None:
-        process.stdin.close()  # By itself this asks it to end.
+        process.stdin.close()  # gunicorn_with_parent stops when its standard input is closed.
     process.terminate()
     try:
-        process.wait(_LONGEST_STOP_SECONDS)
+        process.wait(_MAX_STOP_SECONDS)
     except subprocess.TimeoutExpired:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
 
 
 def _status_of(url: str, path: str) -> int | None:
-    """The HTTP status that it answers with; None while nothing answers."""
-    # Straight to loopback, whatever proxy the environment names.
+    """The HTTP status of a GET, or None while the server accepts no connection."""
+    # http.client ignores proxy variables in the environment.
     connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=5)
     try:
         connection.request("GET", path)

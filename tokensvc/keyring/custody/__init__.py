@@ -1,1 +1,1 @@
-"""Where private halves live and sign."""
+"""Custody: where private keys are stored and sign."""

@@ -1,6 +1,6 @@
-"""Custody: where private halves live and sign, as a contract.
+"""The interface of a custody: where private keys are stored and sign.
 
-Every custody passes `tests/contract/custody_contract.py`. Nothing here returns private bytes, so
+Every custody passes `tests/contract/custody_contract.py`. No method returns private key bytes, so
 that a file and a KMS key are used in the same way.
 """
 
@@ -15,45 +15,47 @@ from tokensvc.p384 import PublicKey, Signer
 
 
 class Custody(Protocol):
-    """Makes private halves, signs with them and destroys them, by key ID."""
+    """Generates private keys, signs with them and destroys them, by key ID."""
 
     def create(self, key_id: str) -> PublicKey:
-        """The public half of that key pair, made now if there is none: the same for the same ID.
+        """The public key of that key pair, which is generated if it doesn't exist yet.
+
+        Another call with the same ID returns the same public key.
 
         Raises:
-            CustodyUnavailable: when the custody can't be written now; nothing half written stays.
-            CustodyDamaged: when there is one that can't be read.
+            CustodyUnavailable: when the custody can't be written now. No partial data remains.
+            CustodyDamaged: when the private key exists but can't be read.
         """
         ...
 
     def adopt(self, key_id: str, private_key: ec.EllipticCurvePrivateKey) -> PublicKey:
-        """The public half, after a private half that was made elsewhere was durably taken in.
+        """The public key, after storing an existing private key that was generated elsewhere.
 
         Raises:
-            CustodyUnavailable: when the custody can't be written now, or takes in no foreign
-                halves (KMS).
-            CustodyDamaged: when that ID already has another private half.
+            CustodyUnavailable: when the custody can't be written now, or can't import private keys
+                (KMS).
+            CustodyDamaged: when that ID already has another private key.
         """
         ...
 
     def signer(self, key_id: str, expected: PublicKey) -> Signer:
-        """A signer of that key pair, whose public half has been found equal to `expected`.
+        """A signer of that key pair, whose public key was compared with `expected`.
 
         Raises:
-            CustodyDamaged: when the private half is missing, unreadable, or another's.
+            CustodyDamaged: when the private key is missing, unreadable, or of another key pair.
             CustodyUnavailable: when the custody can't be reached now.
         """
         ...
 
     def key_ids(self) -> Collection[str]:
-        """The IDs of all private halves here, this ring's and others'."""
+        """The IDs of all private keys in this custody, including those of other rings."""
         ...
 
     def destroy(self, key_id: str, *, compromised: bool) -> float:
-        """Unix seconds at which the private half is gone for good; it is unusable from now on.
+        """Make the private key unusable now. Returns when it is permanently gone, in Unix seconds.
 
-        Nothing more happens when it was destroyed before. `compromised` asks for the shortest way
-        that the custody has.
+        Destroying it again has no effect. `compromised` asks for the fastest way that the custody
+        offers.
 
         Raises:
             CustodyUnavailable: when the custody can't be reached or written now.

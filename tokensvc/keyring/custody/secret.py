@@ -1,4 +1,4 @@
-"""The key-encryption secret: the 32 random bytes under which private files are encrypted."""
+"""The key-encryption secret: 32 random bytes with which private key files are encrypted."""
 
 from __future__ import annotations
 
@@ -11,43 +11,43 @@ from tokensvc.errors import SettingsInvalid
 SECRET_BYTES = 32
 _HEX_CHARACTERS = 2 * SECRET_BYTES
 _HINT = (
-    "If keys are encrypted under one, put it back. For a new deployment, make one with:"
-    " openssl rand -base64 32"
+    "If private keys are already encrypted with a secret, configure that secret. For a new"
+    " deployment, generate one with `openssl rand -base64 32`."
 )
 
 
 def load_key_encryption_secret(source: Path | str, *, keys_folder: Path | None = None) -> bytes:
-    """The 32 bytes in a file (a `Path`) or in a text of the environment (a `str`).
+    """The 32 bytes from a file (a `Path`) or from the value of an environment variable (a `str`).
 
-    They may be written as base64, with either alphabet, or as hex, with white space around them; a
-    file may also hold them as they are.
+    The bytes may be written as base64, with either alphabet, or as hex, with white space around
+    them. A file may also contain the raw bytes.
 
     Args:
         source: the file, or the text itself.
-        keys_folder: where the private files are. The secret may not lie there, because whoever
-            copied that folder would have both.
+        keys_folder: the folder of the private key files. The secret must not be in it, because a
+            copy of that folder would then contain both.
 
     Raises:
-        SettingsInvalid: when there are not exactly 32 bytes, or the file can't be read or lies in
-            `keys_folder`.
+        SettingsInvalid: when the secret doesn't have exactly 32 bytes, or when the file can't be
+            read or is in `keys_folder`.
     """
     if isinstance(source, str):
         return _decoded(source.encode(), "in the environment")
     where = f"in the file {source}"
     if keys_folder is not None and source.resolve().is_relative_to(keys_folder.resolve()):
         raise SettingsInvalid(
-            f"The key-encryption secret {where} lies in the folder of the keys that it protects.",
-            hint="Move it to a folder that is backed up apart from the keys.",
+            f"The key-encryption secret {where} is in the folder of the keys that it protects.",
+            hint="Move it to a folder that is not backed up together with the keys.",
         )
     try:
         content = source.read_bytes()
     except OSError as exc:
         raise SettingsInvalid(
             f"The key-encryption secret {where} can't be read.",
-            hint="Check the setting custody.key_encryption_secret_file and the file's"
-            f" permissions. {_HINT}",
+            hint="Check the setting custody.key_encryption_secret_file and the permissions of the"
+            f" file. {_HINT}",
         ) from exc
-    # Nobody's 32 random bytes are all printable: such a file holds a password.
+    # 32 random bytes are practically never all printable: such a file contains a password.
     if len(content) == SECRET_BYTES and not (content.isascii() and content.decode().isprintable()):
         return content
     return _decoded(content, where)
@@ -67,7 +67,8 @@ def _decoded(content: bytes, where: str) -> bytes:
         ) from exc
     if len(secret) != SECRET_BYTES:
         raise SettingsInvalid(
-            f"The key-encryption secret {where} has {len(secret)} bytes; it needs {SECRET_BYTES}.",
+            f"The key-encryption secret {where} has {len(secret)} bytes. It must have"
+            f" {SECRET_BYTES}.",
             hint=_HINT,
         )
     return secret

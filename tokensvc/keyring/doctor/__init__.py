@@ -1,1 +1,1 @@
-"""The doctor: ring against custody against IVS, each finding with what mends it."""
+"""`tokensvc keys doctor`: compare ring, custody and IVS; report findings with hints."""

@@ -1,7 +1,7 @@
-"""An examination: evidence of one region, gathered before, gives findings.
+"""Turn the evidence that was gathered about one region into findings.
 
-Pure but for `unusable_private_halves`. What could not be gathered is the error that said so, and is
-itself a finding.
+Pure, except `unusable_private_keys`, which signs with the private keys. Evidence that could not be
+gathered is given as the error, and each such error is itself a finding.
 """
 
 from __future__ import annotations
@@ -13,14 +13,18 @@ from tokensvc.errors import TokensvcError
 from tokensvc.keyring.custody.base import Custody
 from tokensvc.keyring.doctor.checks_of_ring import CHECKS_OF_RING
 from tokensvc.keyring.doctor.checks_with_ivs import CHECKS_WITH_IVS
-from tokensvc.keyring.doctor.finding import Case, Evidence, Finding, FindingCode, Severity
+from tokensvc.keyring.doctor.finding import Context, Evidence, Finding, FindingCode, Severity
 from tokensvc.keyring.model import KeyState, Ring, Terms
 from tokensvc.keyring.rotator import Binding
 from tokensvc.keyring.steps import self_checked_signer
 
 
 def unusable_private_keys(custody: Custody, ring: Ring) -> Mapping[str, TokensvcError]:
-    """What is wrong with each private half that signs or may sign next, by key ID."""
+    """Self-check each private key that is active or may become active.
+
+    Returns:
+        The errors by key ID; empty when every private key can sign.
+    """
     unusable: dict[str, TokensvcError] = {}
     for pair in ring.in_state(KeyState.PENDING, KeyState.PUBLISHED, KeyState.ACTIVE):
         if pair.public_key is None or pair.destroyed_on is not None:
@@ -32,8 +36,8 @@ def unusable_private_keys(custody: Custody, ring: Ring) -> Mapping[str, Tokensvc
     return unusable
 
 
-def orphans(custody_key_ids: Collection[str], rings: Iterable[Ring]) -> Sequence[Finding]:
-    """The private halves in custody that none of those rings needs any more, or ever recorded."""
+def find_orphans(custody_key_ids: Collection[str], rings: Iterable[Ring]) -> Sequence[Finding]:
+    """A finding for each private key in custody that none of these rings records or still needs."""
     recorded = {pair.key_id for ring in rings for pair in ring.pairs if pair.destroyed_on is None}
     return [
         Finding(
@@ -41,9 +45,10 @@ def orphans(custody_key_ids: Collection[str], rings: Iterable[Ring]) -> Sequence
             FindingCode.ORPHAN,
             None,
             key_id,
-            f"Custody has a private half {key_id}, and no configured region's ring has use for it.",
+            f"Custody has a private key {key_id} that no ring of a configured region needs.",
             "Keep it if another state, or a region that was configured before, may record it "
-            "(tokensvc keys list --region REGION); otherwise remove it from the custody by hand.",
+            "(check with `tokensvc keys list --region REGION`). Otherwise delete it from the "
+            "custody manually.",
         )
         for key_id in custody_key_ids
         if key_id not in recorded
@@ -51,36 +56,37 @@ def orphans(custody_key_ids: Collection[str], rings: Iterable[Ring]) -> Sequence
 
 
 def examine(evidence: Evidence) -> tuple[Finding, ...]:
-    """Everything that the evidence of one region shows to be wrong, the most serious first."""
-    elsewhere = tuple(_elsewhere(evidence))
-    findings = [*_unseen(evidence), *_clock(evidence), *elsewhere]
+    """All findings about one region, the most serious first."""
+    wrong_account = tuple(_wrong_account(evidence))
+    findings = [*_missing_evidence(evidence), *_clock_off(evidence), *wrong_account]
     if not isinstance(evidence.ring, TokensvcError):
-        # What another account holds tells nothing about this ring.
-        is_told = not isinstance(evidence.held, TokensvcError) and not elsewhere
-        checks = (*CHECKS_OF_RING, *CHECKS_WITH_IVS) if is_told else CHECKS_OF_RING
         held = () if isinstance(evidence.held, TokensvcError) else evidence.held
-        case = Case(evidence, evidence.ring or _empty_ring(evidence.binding), held)
-        findings += chain.from_iterable(check(case) for check in checks)
+        # The key pairs of another account say nothing about this ring.
+        can_compare = not isinstance(evidence.held, TokensvcError) and not wrong_account
+        checks = (*CHECKS_OF_RING, *CHECKS_WITH_IVS) if can_compare else CHECKS_OF_RING
+        context = Context(evidence, evidence.ring or _empty_ring(evidence.binding), held)
+        findings += chain.from_iterable(check(context) for check in checks)
     order = list(Severity)
     return tuple(sorted(findings, key=lambda finding: order.index(finding.severity)))
 
 
-def _unseen(evidence: Evidence) -> Iterator[Finding]:
-    region = evidence.binding.region
-    said = set()
-    for seen in (
+def _missing_evidence(evidence: Evidence) -> Iterator[Finding]:
+    reported = set()
+    for error in (
         evidence.ring,
         evidence.held,
         evidence.custody_key_ids,
         evidence.clock_offset_seconds,
     ):
-        # IVS that doesn't answer is told once, whatever it was asked.
-        if isinstance(seen, TokensvcError) and seen.code not in said:
-            said.add(seen.code)
-            yield Finding(Severity.SERIOUS, seen.code, region, "", seen.detail, seen.hint)
+        # An IVS that does not answer is reported once, not once for each call.
+        if isinstance(error, TokensvcError) and error.code not in reported:
+            reported.add(error.code)
+            yield Finding(
+                Severity.SERIOUS, error.code, evidence.binding.region, "", error.detail, error.hint
+            )
 
 
-def _elsewhere(evidence: Evidence) -> Iterator[Finding]:
+def _wrong_account(evidence: Evidence) -> Iterator[Finding]:
     if isinstance(evidence.held, TokensvcError):
         return
     account_id = evidence.binding.account_id
@@ -91,15 +97,15 @@ def _elsewhere(evidence: Evidence) -> Iterator[Finding]:
                 FindingCode.WRONG_ACCOUNT,
                 evidence.binding.region,
                 "",
-                f"These AWS credentials are of account {held.arn.account_id}, and the settings "
-                f"are for account {account_id}: what IVS holds of ours was not seen.",
-                "Use credentials of that account (`aws sts get-caller-identity` tells whose they "
-                "are), or set ivs.account_id.",
+                f"These AWS credentials belong to account {held.arn.account_id}, but the settings "
+                f"are for account {account_id}. The ring was not compared with IVS.",
+                f"Use credentials of account {account_id} (check with "
+                "`aws sts get-caller-identity`), or correct the setting ivs.account_id.",
             )
             return
 
 
-def _clock(evidence: Evidence) -> Iterator[Finding]:
+def _clock_off(evidence: Evidence) -> Iterator[Finding]:
     offset, skew = evidence.clock_offset_seconds, evidence.clock_skew_seconds
     if isinstance(offset, TokensvcError) or abs(offset) <= skew:
         return
@@ -108,12 +114,13 @@ def _clock(evidence: Evidence) -> Iterator[Finding]:
         FindingCode.CLOCK_OFF,
         evidence.binding.region,
         "",
-        f"This machine's clock is {abs(offset):.0f} s {'ahead of' if offset > 0 else 'behind'} "
-        f"IVS's; the rules allow {skew} s (rotation.clock_skew_seconds).",
-        "Let this machine keep time by NTP, such as the Amazon Time Sync Service.",
+        f"The clock of this machine is {abs(offset):.0f} s {'ahead of' if offset > 0 else 'behind'}"
+        f" the clock of IVS. The allowed difference is {skew} s (rotation.clock_skew_seconds).",
+        "Synchronize the clock of this machine by NTP, for example with the Amazon Time Sync "
+        "Service.",
     )
 
 
 def _empty_ring(binding: Binding) -> Ring:
-    """What a region without a ring is examined as: whatever IVS holds is not of it."""
+    """A ring for a region that has none yet: no key pair held by IVS belongs to it."""
     return Ring(binding.region, binding.account_id, binding.endpoint, deployment="", terms=Terms())

@@ -1,4 +1,4 @@
-"""What an examination looks at and what it finds, as values."""
+"""The evidence that the doctor examines and the findings that it returns, as values."""
 
 from __future__ import annotations
 
@@ -14,7 +14,11 @@ from tokensvc.keyring.rotator import Binding
 
 
 class Severity(StrEnum):
-    """How much a finding matters: viewers are or will be refused, soon will be, or not at all."""
+    """How urgent a finding is.
+
+    SERIOUS: viewers are refused, or will be. WARNING: viewers may be refused soon. NOTE: viewers
+    are not affected.
+    """
 
     SERIOUS = "serious"
     WARNING = "warning"
@@ -22,9 +26,9 @@ class Severity(StrEnum):
 
 
 class FindingCode(StrEnum):
-    """What an examination can find; the values are the identifiers that programs see.
+    """The kinds of finding; the values are the identifiers that programs see.
 
-    Where the evidence itself could not be gathered, the finding has the code of that error.
+    If evidence could not be gathered, the finding has the code of that error instead.
     """
 
     NO_ACTIVE_KEY = "no_active_key"
@@ -51,14 +55,14 @@ class FindingCode(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that is not as it should be.
+    """One problem that was found.
 
     Attributes:
-        severity: how much it matters.
-        code: a `FindingCode`, or the code of the error that hid the evidence.
-        region: the region whose ring it is about; None when it is about the custody as a whole.
-        subject: the key ID or ARN that it is about, or "".
-        reason: what is wrong, as a sentence.
+        severity: how urgent it is.
+        code: a `FindingCode`, or the code of the error that prevented gathering the evidence.
+        region: the region of the ring; None when the finding is about the whole custody.
+        subject: the key ID or ARN, or "" when the finding is about neither.
+        reason: what is wrong, in sentences.
         hint: what to run or change next.
     """
 
@@ -83,21 +87,21 @@ class Finding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
-    """All that an examination of one region looks at.
+    """Everything that the examination of one region uses.
 
     Attributes:
-        binding: what the program is set up for.
-        ring: the region's ring, None when it has none.
-        held: the pairs that IVS holds.
-        custody_key_ids: the IDs of all private halves in custody, of whatever region.
-        unusable: what is wrong with the private halves of this ring that may have to sign.
+        binding: the region, account and endpoint that this program is configured for.
+        ring: the region's ring; None when it has none.
+        held: the key pairs held by IVS in the region.
+        custody_key_ids: the IDs of all private keys in custody, of every region.
+        unusable: the self-check errors of this ring's private keys, by key ID.
         now: Unix seconds.
-        clock_offset_seconds: how far this clock is ahead of IVS's; negative when it is behind.
-        clock_skew_seconds: by how much any two clocks may differ.
-        key_age_warning_seconds: how long a key may sign before it is called old.
-        keep_standby: whether a standby is to be kept.
-        has_canary: whether IVS's edge is asked before a new key signs.
-        winding_down: whether the region is being left: its settings name it no more.
+        clock_offset_seconds: how far this clock is ahead of the clock of IVS; negative when behind.
+        clock_skew_seconds: the largest allowed difference between any two clocks.
+        key_age_warning_seconds: how long a key may sign before it is reported as old.
+        keep_standby: whether the settings ask for a standby.
+        has_canary: whether a canary channel is configured for the region.
+        decommissioning: whether the region was removed from the settings.
     """
 
     binding: Binding
@@ -115,10 +119,16 @@ class Evidence:
 
 
 @dataclass(frozen=True, slots=True)
-class Case:
-    """Evidence of a region that has a ring, with what IVS holds, none where it was not told."""
+class Context:
+    """What each check gets.
 
-    seen: Evidence
+    Attributes:
+        evidence: all the evidence about the region.
+        ring: the region's ring; an empty one when it has none.
+        held: the key pairs held by IVS; empty when IVS did not answer.
+    """
+
+    evidence: Evidence
     ring: Ring
     held: Sequence[HeldKeyPair]
 
@@ -128,12 +138,12 @@ class Case:
         return self.ring.region
 
     @property
-    def reconcile(self) -> str:
-        """The command that does what is due."""
+    def reconcile_command(self) -> str:
+        """The command that runs every step that is due in the region."""
         return f"tokensvc keys reconcile --region {self.region}"
 
     def finding(
         self, severity: Severity, code: str, subject: str, reason: str, hint: str
     ) -> Finding:
-        """A finding of this region."""
+        """A finding about this region."""
         return Finding(severity, code, self.region, subject, reason, hint)

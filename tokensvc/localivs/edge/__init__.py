@@ -1,6 +1,6 @@
-"""The playback edge: what stands between a player and the video.
+"""The playback edge of Local IVS: it verifies playback tokens and serves HLS playlists and video.
 
-`verifier` judges a token, `origins` a page, `sessions` remembers who was let in and `revocations`
-who was thrown out, `refusals` says why, `playlists` and `segments` make the endless stream, and
-`blueprint` puts them behind IVS's URLs.
+`verifier` checks tokens and `origins` checks the Origin header. `sessions` stores playback sessions
+and `revocations` stores revoked viewers. `refusals` defines the errors that players receive.
+`playlists` and `segments` generate the endless stream. `blueprint` serves all of it at IVS's URLs.
 """

@@ -1,8 +1,8 @@
-"""The edge over HTTP: playback URLs as GetChannel gives them, and the session URLs behind them.
+"""The edge over HTTP: the playback URLs that GetChannel returns, and the session URLs.
 
-A player fetches the multivariant playlist with the token; from there on every URL carries the
-session in its path. A refusal has IVS's shape: a JSON array of `url`, `error`, `error_code` and
-`type`.
+A player fetches the multivariant playlist with the token. All URLs in that playlist carry the
+session ID in their path instead. A refused request gets IVS's error format: a JSON array of one
+object with `url`, `error`, `error_code` and `type`.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ SEGMENT_TYPE = "video/mp4"
 
 
 def create_blueprint(database: Database, reader: EdgeReader, clock: Clock) -> Blueprint:
-    """The playback edge, to be registered at the root of Local IVS's application."""
+    """Return the playback edge. Register it at the root of Local IVS's application."""
     edge = Edge(Sessions(database), reader, clock, bundled_loop())
     blueprint = Blueprint("edge", __name__)
     blueprint.add_url_rule("/api/video/v1/<name>.m3u8", view_func=edge.multivariant)
@@ -58,12 +58,12 @@ def create_blueprint(database: Database, reader: EdgeReader, clock: Clock) -> Bl
         "/v1/segment/<session_id>/<rendition>/<int:sequence>.m4s", view_func=edge.segment
     )
     blueprint.register_error_handler(PlaybackRefusedError, refusal)
-    blueprint.after_request(for_any_page)
+    blueprint.after_request(add_cors_and_cache_headers)
     return blueprint
 
 
 class Edge:
-    """The views: each answers one kind of URL."""
+    """The views: one method for each kind of URL."""
 
     def __init__(
         self, sessions: Sessions, reader: EdgeReader, clock: Clock, loop: MediaLoop
@@ -74,36 +74,38 @@ class Edge:
         self._loop = loop
 
     def multivariant(self, name: str) -> Response:
-        """Open a session and list its renditions.
+        """Open a session and return the playlist of its renditions.
 
         Raises:
-            PlaybackRefusedError: the token, the page, the viewer or the channel is against it.
+            PlaybackRefusedError: the token is not valid, the Origin header is not allowed, the
+                viewer is revoked, or the channel is offline or doesn't exist.
         """
         now = self._clock.now()
         channel = self._channel(CHANNEL_NAME.fullmatch(name))
         admission = self._admit(channel, now) if channel.authorized else None
         if not channel.live:
-            raise ChannelOfflineError("The channel is offline: nobody streams to it now.")
+            raise ChannelOfflineError("The channel is offline. Start a stream, then try again.")
         session = self._sessions.open(channel.arn, admission, now)
         text = playlists.multivariant(
             self._loop,
             session.maximum_resolution,
             lambda resolution: f"/v1/playlist/{session.id}/{resolution.name.lower()}.m3u8",
         )
-        return _answer(text, PLAYLIST_TYPE, session.origin_rule)
+        return _response(text, PLAYLIST_TYPE, session.origin_rule)
 
     def variant(self, session_id: str, rendition: str) -> Response:
-        """The live playlist of one rendition.
+        """Return the live playlist of one rendition.
 
         Raises:
-            PlaybackRefusedError: the session has ended or isn't for this page or rendition.
+            PlaybackRefusedError: the session has expired, its viewer was revoked, the channel is
+                offline, or the session doesn't allow this Origin header or this rendition.
         """
         now = self._clock.now()
         session = self._session(session_id, now)
         self._rendition(session, rendition)
         self._sessions.keep_alive(session, now)
         folder = f"/v1/segment/{session.id}/{rendition}"
-        since = playlists.listed_since(self._loop.segment_seconds, now)
+        since = playlists.window_start(self._loop.segment_seconds, now)
         text = playlists.variant(
             self._loop.segment_seconds,
             now,
@@ -111,31 +113,31 @@ class Edge:
             lambda sequence: f"{folder}/{sequence}.m4s",
             self._reader.timed_metadata(session.channel_arn, since),
         )
-        return _answer(text, PLAYLIST_TYPE, session.origin_rule)
+        return _response(text, PLAYLIST_TYPE, session.origin_rule)
 
     def init(self, session_id: str, rendition: str) -> Response:
-        """What a player needs before any segment of a rendition.
+        """Return a rendition's init segment, which a player needs before any media segment.
 
         Raises:
             PlaybackRefusedError: as for `variant`.
         """
         session = self._session(session_id, self._clock.now())
         data = self._rendition(session, rendition).init
-        return _answer(data, SEGMENT_TYPE, session.origin_rule)
+        return _response(data, SEGMENT_TYPE, session.origin_rule)
 
     def segment(self, session_id: str, rendition: str, sequence: int) -> Response:
-        """One media segment.
+        """Return one media segment.
 
         Raises:
-            PlaybackRefusedError: as for `variant`; or the segment is too old, or not there yet.
+            PlaybackRefusedError: as for `variant`, or the segment is too old or not complete yet.
         """
         now = self._clock.now()
         session = self._session(session_id, now)
         found = self._rendition(session, rendition)
-        if sequence not in playlists.servable(self._loop.segment_seconds, now):
-            raise SegmentNotFoundError("The segment has left the stream, or isn't in it yet.")
+        if sequence not in playlists.servable_segments(self._loop.segment_seconds, now):
+            raise SegmentNotFoundError("The segment is too old, or is not in the stream yet.")
         data = self._loop.segment(found, sequence)
-        return _answer(data, SEGMENT_TYPE, session.origin_rule)
+        return _response(data, SEGMENT_TYPE, session.origin_rule)
 
     def _admit(self, channel: EdgeChannel, now: float) -> Admission:
         admission = verify(
@@ -146,13 +148,16 @@ class Edge:
         )
         if not admission.origin_rule.permits(request.headers.get("Origin")):
             raise OriginRefusedError(
-                "The token is for other origins than this request's Origin header names."
+                "The token's aws:access-control-allow-origin claim doesn't allow this request's "
+                "Origin header."
             )
         return admission
 
     def _channel(self, name: re.Match[str] | None) -> EdgeChannel:
         if name is None:
-            raise ChannelNotFoundError("No channel has such a URL: take it from GetChannel.")
+            raise ChannelNotFoundError(
+                "The URL is not a playback URL. Use the playbackUrl that GetChannel returns."
+            )
         try:
             return self._reader.channel(**name.groupdict())
         except ChannelUnknownError as error:
@@ -162,11 +167,12 @@ class Edge:
         session = self._sessions.get(session_id, now)
         if not session.origin_rule.permits_in_session(request.headers.get("Origin")):
             raise OriginRefusedError(
-                "The session's token asks for its own origins on every request, and this request's "
-                'Origin header isn\'t one (a <video> sends one with crossorigin="anonymous").'
+                "This session allows its own origins only, on every request. This request has no "
+                "Origin header, or one that is not allowed. To make a <video> element send the "
+                'header, set crossorigin="anonymous".'
             )
         if not self._channel(CHANNEL_ARN.fullmatch(session.channel_arn)).live:
-            raise ChannelOfflineError("The channel has gone offline.")
+            raise ChannelOfflineError("The channel is offline.")
         return session
 
     def _rendition(self, session: Session, name: str) -> Rendition:
@@ -174,11 +180,11 @@ class Edge:
             allowed = each.resolution <= session.maximum_resolution
             if allowed and each.resolution.name.lower() == name:
                 return each
-        raise SegmentNotFoundError("This session has no such rendition.")
+        raise SegmentNotFoundError(f"This session has no rendition named {name!r}.")
 
 
 def refusal(error: PlaybackRefusedError) -> Response:
-    """A refusal in IVS's shape; the URL in it is the request's, without the token."""
+    """Return a refusal in IVS's format. Its `url` is the request's URL without the token."""
     parameters = [item for item in request.args.items(multi=True) if item[0] != "token"]
     url = request.base_url + ("?" + urlencode(parameters) if parameters else "")
     response = jsonify(
@@ -188,11 +194,11 @@ def refusal(error: PlaybackRefusedError) -> Response:
     return response
 
 
-def for_any_page(response: Response) -> Response:
-    """Let scripts of any page read the answer, unless the view has named the one that may.
+def add_cors_and_cache_headers(response: Response) -> Response:
+    """Let scripts of any page read the response, unless the view has allowed one origin only.
 
-    Refusals are for every page, so that a page can tell its viewer why; and nothing is stored,
-    because a session can end at any moment.
+    Scripts of every page can read a refusal, so that a page can show the reason. No response may be
+    cached, because a session can end at any time.
     """
     response.headers.setdefault("Access-Control-Allow-Origin", "*")
     response.headers["Access-Control-Allow-Methods"] = "GET, HEAD, OPTIONS"
@@ -202,7 +208,7 @@ def for_any_page(response: Response) -> Response:
     return response
 
 
-def _answer(body: str | bytes, content_type: str, origin_rule: OriginRule) -> Response:
+def _response(body: str | bytes, content_type: str, origin_rule: OriginRule) -> Response:
     response = Response(body, content_type=content_type)
     origin = request.headers.get("Origin")
     if origin_rule.allowed is not None and origin is not None and origin_rule.permits(origin):

@@ -1,7 +1,7 @@
-"""Which web pages may play: the claim `aws:access-control-allow-origin` against an Origin header.
+"""Match an Origin header against a token's claim `aws:access-control-allow-origin`.
 
-IVS: private-channels-generate-tokens. The claim is one string of origins, separated by commas; a
-host may begin with `*`. An item that is no origin matches nothing.
+IVS: private-channels-generate-tokens. The claim is one string of origins, separated by commas. A
+host may begin with `*`. An item that is not an origin matches nothing.
 """
 
 from __future__ import annotations
@@ -24,17 +24,20 @@ ANY_HOST_PART = "[a-z0-9.-]+"
 
 @dataclass(frozen=True)
 class OriginRule:
-    """What a token says about origins: `allowed` is the claim, or None for everywhere.
+    """The origins from which a token allows playback.
 
-    A strict rule holds for every request and needs an Origin header; another only keeps pages of
-    other origins from the multivariant playlist.
+    Attributes:
+        allowed: The claim `aws:access-control-allow-origin`. None allows every origin.
+        strict: The claim `aws:strict-origin-enforcement`. A strict rule applies to every request,
+            and requires an Origin header. A rule that is not strict applies to the multivariant
+            playlist only, and only to requests with an Origin header.
     """
 
     allowed: str | None = None
     strict: bool = False
 
     def permits(self, origin: str | None) -> bool:
-        """Whether a multivariant playlist may go to a request with this Origin header."""
+        """Whether a request with this Origin header may get the multivariant playlist."""
         if self.allowed is None:
             return True
         if origin is None:
@@ -42,12 +45,12 @@ class OriginRule:
         return any(matches(item, origin) for item in self.allowed.split(","))
 
     def permits_in_session(self, origin: str | None) -> bool:
-        """Whether a variant playlist or a segment may go to a request with this Origin header."""
+        """Whether a request with this Origin header may get a variant playlist or a segment."""
         return not self.strict or self.permits(origin)
 
 
 def matches(item: str, origin: str) -> bool:
-    """Whether an item of the claim stands for the origin; case is no difference."""
+    """Whether an item of the claim matches the origin. Case is ignored."""
     item, origin = item.lower(), origin.lower()
     if item == "*":
         return True

@@ -1,11 +1,11 @@
-"""HLS playlists (RFC 8216) of an endless stream; pure: the same moment gives the same text.
+"""HLS playlists (RFC 8216) of an endless stream, as pure functions of the time.
 
-The stream is reckoned to have begun at the Unix epoch. A segment's number therefore follows from
-the time alone, grows through restarts, and is the same in every process.
+The stream starts at the Unix epoch. A segment's number therefore depends on the time only: it keeps
+growing across restarts, and is the same in every process.
 
-What PutMetadata put into the stream is in the variant playlists as EXT-X-DATERANGE tags (RFC 8216
+The variant playlists carry the text of each PutMetadata call as an EXT-X-DATERANGE tag (RFC 8216
 §4.3.2.7), so that any page can read it. Amazon IVS carries it as timed ID3 inside the segments
-instead, where its own player finds it: that player raises no TEXT_METADATA_CUE here.
+instead, where the IVS player finds it. The IVS player raises no TEXT_METADATA_CUE here.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from tokensvc.localivs.moments import rfc3339
+from tokensvc.localivs.timestamps import rfc3339
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -30,16 +30,16 @@ PLAYLIST_VERSION = 7  # EXT-X-MAP outside of I-frame playlists needs 6, fragment
 def multivariant(
     loop: MediaLoop, maximum_resolution: Resolution, url_of: Callable[[Resolution], str]
 ) -> str:
-    """The playlist of the renditions up to a resolution, the best first.
+    """Return the playlist of the renditions up to a resolution, highest first.
 
     Args:
         loop: The recording.
-        maximum_resolution: The largest rendition to offer.
-        url_of: The URL of a rendition's variant playlist.
+        maximum_resolution: The highest resolution to list.
+        url_of: Returns the URL of a rendition's variant playlist.
     """
     lines = ["#EXTM3U", f"#EXT-X-VERSION:{PLAYLIST_VERSION}", "#EXT-X-INDEPENDENT-SEGMENTS"]
-    best_first = sorted(loop.renditions, key=lambda each: each.resolution, reverse=True)
-    for each in best_first:
+    highest_first = sorted(loop.renditions, key=lambda each: each.resolution, reverse=True)
+    for each in highest_first:
         if each.resolution <= maximum_resolution:
             lines += [_stream_inf(each), url_of(each.resolution)]
     return "\n".join(lines) + "\n"
@@ -57,24 +57,27 @@ def _stream_inf(rendition: Rendition) -> str:
 
 
 def newest_segment(segment_seconds: Fraction, now: float) -> int:
-    """The number of the last segment that is complete at this moment (Unix seconds)."""
+    """The number of the last segment that is complete at `now` (Unix seconds)."""
     return int(Fraction(now) // segment_seconds) - 1
 
 
 def window(segment_seconds: Fraction, now: float) -> range:
-    """The numbers of the segments that a variant playlist lists at this moment."""
+    """The numbers of the segments that a variant playlist lists at `now` (Unix seconds)."""
     newest = newest_segment(segment_seconds, now)
     return range(newest - WINDOW_SEGMENTS + 1, newest + 1)
 
 
-def servable(segment_seconds: Fraction, now: float) -> range:
-    """The numbers of the segments that a player may fetch: those of playlists it may still hold."""
+def servable_segments(segment_seconds: Fraction, now: float) -> range:
+    """The numbers of the segments that the edge serves at `now` (Unix seconds).
+
+    They include older segments, because a player may still use a playlist that it fetched earlier.
+    """
     listed = window(segment_seconds, now)
     return range(listed.start - WINDOW_SEGMENTS, listed.stop)
 
 
-def listed_since(segment_seconds: Fraction, now: float) -> float:
-    """When (Unix seconds) the oldest segment of a variant playlist of this moment began."""
+def window_start(segment_seconds: Fraction, now: float) -> float:
+    """When (Unix seconds) the oldest segment that a variant playlist lists at `now` started."""
     return float(window(segment_seconds, now).start * segment_seconds)
 
 
@@ -85,14 +88,14 @@ def variant(
     url_of: Callable[[int], str],
     timed_metadata: Iterable[TimedMetadata] = (),
 ) -> str:
-    """The live playlist of one rendition: the newest segments, with no end in sight.
+    """Return the live playlist of one rendition. It lists the newest segments and has no end tag.
 
     Args:
-        segment_seconds: How long a segment lasts, exactly.
+        segment_seconds: The exact length of a segment.
         now: Unix seconds.
         init_url: The URL of the rendition's init segment.
-        url_of: The URL of the segment of a number.
-        timed_metadata: What was put into the stream since the playlist's beginning.
+        url_of: Returns the URL of the segment with this number.
+        timed_metadata: The metadata put into the stream since the playlist's first segment started.
     """
     segments = window(segment_seconds, now)
     lines = [
@@ -120,7 +123,7 @@ def _date_range(put: TimedMetadata) -> str:
         "CLASS": f'"{METADATA_CLASS}"',
         "START-DATE": f'"{rfc3339(put.put_at)}"',
         "DURATION": 0,
-        # A quoted string has neither quotes nor line ends: decodeURIComponent gives the text back.
+        # A quoted string can't contain quotes or line ends. decodeURIComponent restores the text.
         "X-LOCAL-IVS-METADATA": f'"{quote(put.metadata, safe="")}"',
     }
     return "#EXT-X-DATERANGE:" + _attribute_list(attributes)

@@ -1,7 +1,7 @@
-"""Why the edge doesn't play: a branch of Local IVS's error tree, with the codes that players see.
+"""The edge's errors, with the HTTP statuses and error codes that players receive.
 
-Amazon IVS has been seen to say `invalid_playback_auth_token` of an absent or malformed token and
-`playback_auth_error` of a used one. Which code goes with other reasons, and a 404, is believed.
+Amazon IVS was observed to return `invalid_playback_auth_token` for an absent or malformed token and
+`playback_auth_error` for a used one. The codes for the other reasons and for 404s are believed.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from tokensvc.localivs.errors import LocalIvsError
 
 
 class PlaybackRefusedError(LocalIvsError):
-    """A player's request is refused; the message tells a person why and what to do."""
+    """The edge refuses a player's request. The message gives the reason and, if any, a fix."""
 
     http_status = 403
     error_code = "playback_auth_error"
 
 
 class Reason(StrEnum):
-    """What is wrong with a token."""
+    """Why a token is refused."""
 
     ABSENT = "absent"
     MALFORMED = "malformed"
@@ -32,7 +32,7 @@ class Reason(StrEnum):
 
 
 class TokenRefusedError(PlaybackRefusedError):
-    """The token, by itself, opens nothing at this moment."""
+    """The token is absent, not valid, expired, or for another channel."""
 
     error_code = "invalid_playback_auth_token"
 
@@ -42,37 +42,37 @@ class TokenRefusedError(PlaybackRefusedError):
 
 
 class OriginRefusedError(PlaybackRefusedError):
-    """The token is for other web pages."""
+    """The token doesn't allow playback from the request's Origin header."""
 
 
 class TokenUsedError(PlaybackRefusedError):
-    """The token was for a single use and has been used."""
+    """The token is for a single use and was already used."""
 
 
 class ViewerRevokedError(PlaybackRefusedError):
-    """The viewer's sessions up to this version were revoked."""
+    """The viewer's sessions up to and including this session version were revoked."""
 
 
 class SessionUnknownError(PlaybackRefusedError):
-    """The playback session doesn't exist, or it has expired."""
+    """The playback session doesn't exist or has expired."""
 
 
 class ChannelNotFoundError(PlaybackRefusedError):
-    """There is no such channel."""
+    """The channel doesn't exist."""
 
     http_status = 404
     error_code = "channel_not_found"
 
 
 class ChannelOfflineError(PlaybackRefusedError):
-    """Nobody streams to the channel."""
+    """The channel has no stream at this time."""
 
     http_status = 404
     error_code = "channel_offline"
 
 
 class SegmentNotFoundError(PlaybackRefusedError):
-    """The rendition or the segment isn't part of this session's stream, now."""
+    """The rendition is not part of this session, or the segment is too old or not complete yet."""
 
     http_status = 404
     error_code = "segment_not_found"

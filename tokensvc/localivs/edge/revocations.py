@@ -1,8 +1,8 @@
-"""Viewers who were thrown out: up to which session version, on which channel.
+"""Revoked viewers: for each viewer of a channel, the highest revoked session version.
 
-A revocation is a line for a viewer of a channel: sessions of that version or below stop and can't
-start again (IVS: private-channels-start-session-revocation). It is kept for good: AWS doesn't say
-how long it keeps one.
+Sessions of that version or lower stop and can't start again
+(IVS: private-channels-start-session-revocation). A revocation is stored permanently, because AWS
+doesn't document how long IVS stores one.
 """
 
 from __future__ import annotations
@@ -26,7 +26,10 @@ CREATE TABLE IF NOT EXISTS viewer_revocations (
 
 @dataclass(frozen=True)
 class Revocation:
-    """A viewer whose sessions up to and including a version are dead on a channel."""
+    """A viewer's sessions on a channel are revoked up to and including `versions_up_to`.
+
+    `revoked_at` is in Unix seconds.
+    """
 
     channel_arn: str
     viewer_id: str
@@ -35,7 +38,7 @@ class Revocation:
 
 
 def revoke(connection: sqlite3.Connection, revocation: Revocation) -> None:
-    """Draw the line. It isn't drawn back: of two revocations the higher version stands."""
+    """Store a revocation. If the viewer is revoked already, the higher version applies."""
     connection.execute(
         "INSERT INTO viewer_revocations (channel_arn, viewer_id, versions_up_to, revoked_at)"
         " VALUES (?, ?, ?, ?)"
@@ -49,7 +52,7 @@ def revoke(connection: sqlite3.Connection, revocation: Revocation) -> None:
 def is_revoked(
     connection: sqlite3.Connection, channel_arn: str, viewer_id: str | None, version: int
 ) -> bool:
-    """Whether the viewer's sessions of this version are dead; nobody revokes a nameless one."""
+    """Whether the viewer's sessions of this version are revoked. Without a viewer ID, never."""
     row = connection.execute(
         "SELECT 1 FROM viewer_revocations"
         " WHERE channel_arn = ? AND viewer_id = ? AND ? <= versions_up_to",

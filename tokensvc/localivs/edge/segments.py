@@ -1,6 +1,6 @@
-"""An endless stream from a short recording: the fragments of a loop, dated anew at each turn.
+"""An endless stream from a short recording: the segments repeat with new timestamps.
 
-A fragmented MP4 segment says where it stands in time in two places only: the sequence number in its
+A fragmented MP4 segment holds its position in time in two places only: the sequence number in its
 `mfhd` box and the base media decode time in one `tfdt` box for each track (ISO/IEC 14496-12 §8.8.5,
 §8.8.12). Rewriting these makes the loop's first segment follow its last without a discontinuity.
 """
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 
 HEADER_BYTES = 8
 FULL_BOX_BYTES = 4  # A version and flags follow the header of the boxes that are read here.
-SEQUENCE_NUMBERS = 2**32  # `mfhd` has 32 bits; a player only sees it grow, and wrap around.
+SEQUENCE_NUMBERS = 2**32  # The number in `mfhd` has 32 bits and wraps around.
 
 
 class Resolution(IntEnum):
-    """The renditions by the names of the claim `aws:maximum-resolution`, smallest first."""
+    """The values of the claim `aws:maximum-resolution`, lowest first, with their heights."""
 
     SD = 480
     HD = 720
@@ -34,7 +34,7 @@ class Resolution(IntEnum):
 
 @dataclass(frozen=True)
 class Box:
-    """A box of an MP4 file: its type, and where its content begins and ends."""
+    """A box of an MP4 file: its type, and the byte offsets of its content."""
 
     kind: bytes
     start: int
@@ -42,23 +42,24 @@ class Box:
 
 
 def boxes(data: bytes, start: int = 0, end: int | None = None) -> Iterator[Box]:
-    """The boxes side by side in `data[start:end]`.
+    """Return the adjacent boxes in `data[start:end]`.
 
     Raises:
-        ValueError: a box's size doesn't fit (64-bit sizes aren't read: no segment is that large).
+        ValueError: a box's size is not valid. 64-bit sizes are not supported, because no segment is
+            that large.
     """
     end = len(data) if end is None else end
     while start < end:
         size, kind = struct.unpack_from(">I4s", data, start)
         if size < HEADER_BYTES or start + size > end:
-            raise ValueError(f"The MP4 box {kind!r} at byte {start} has the size {size}.")
+            raise ValueError(f"The MP4 box {kind!r} at byte {start} has an invalid size: {size}.")
         yield Box(kind, start + HEADER_BYTES, start + size)
         start += size
 
 
 @dataclass(frozen=True)
 class DecodeTime:
-    """Where a track's `tfdt` keeps its 64-bit time, and the time that it has in the recording."""
+    """A track's decode time in a segment: the byte offset of its 64-bit field, and its value."""
 
     track_id: int
     offset: int
@@ -67,7 +68,7 @@ class DecodeTime:
 
 @dataclass(frozen=True)
 class Fragment:
-    """One media segment of the recording, and the places in it that tell the time."""
+    """One media segment of the recording, and the byte offsets of its sequence number and times."""
 
     data: bytes
     sequence_number_offset: int
@@ -75,10 +76,10 @@ class Fragment:
 
     @classmethod
     def parse(cls, data: bytes) -> Self:
-        """Find the places.
+        """Find the sequence number and the decode times in a media segment.
 
         Raises:
-            ValueError: it isn't one `moof` whose `tfdt` boxes have 64-bit times.
+            ValueError: the data is not one `moof` whose `tfdt` boxes have 64-bit times.
         """
         (moof,) = (box for box in boxes(data) if box.kind == b"moof")
         children = list(boxes(data, moof.start, moof.end))
@@ -89,12 +90,12 @@ class Fragment:
             decode_times=tuple(_decode_time(data, box) for box in children if box.kind == b"traf"),
         )
 
-    def dated(self, sequence: int, later_by_ticks: Mapping[int, int]) -> bytes:
-        """The segment as number `sequence`, each track (by its id) so many ticks later."""
+    def shifted(self, sequence: int, offset_ticks: Mapping[int, int]) -> bytes:
+        """Return the segment with this number and later decode times (ticks by track ID)."""
         data = bytearray(self.data)
         struct.pack_into(">I", data, self.sequence_number_offset, sequence % SEQUENCE_NUMBERS)
         for time in self.decode_times:
-            ticks = time.ticks + later_by_ticks[time.track_id]
+            ticks = time.ticks + offset_ticks[time.track_id]
             struct.pack_into(">Q", data, time.offset, ticks)
         return bytes(data)
 
@@ -104,7 +105,7 @@ def _decode_time(data: bytes, traf: Box) -> DecodeTime:
     (track_id,) = struct.unpack_from(">I", data, children[b"tfhd"].start + FULL_BOX_BYTES)
     tfdt = children[b"tfdt"].start
     if data[tfdt] != 1:
-        raise ValueError("A tfdt box has a 32-bit time: it can't count from 1970.")
+        raise ValueError("A tfdt box has a 32-bit time, which is too small to count from 1970.")
     (ticks,) = struct.unpack_from(">Q", data, tfdt + FULL_BOX_BYTES)
     return DecodeTime(track_id, tfdt + FULL_BOX_BYTES, ticks)
 
@@ -120,7 +121,7 @@ class Track:
 
 @dataclass(frozen=True, kw_only=True)
 class Rendition:
-    """The recording at one resolution; bandwidths are in bits a second, as HLS wants them."""
+    """The recording at one resolution. Bandwidths are in bits per second, as in HLS."""
 
     resolution: Resolution
     width: int
@@ -135,51 +136,52 @@ class Rendition:
 
 @dataclass(frozen=True)
 class MediaLoop:
-    """The recording: renditions of the same length, cut at the same moments."""
+    """The recording: renditions of the same length, split into segments at the same times."""
 
     segment_seconds: Fraction
     tracks: tuple[Track, ...]
     renditions: tuple[Rendition, ...]
 
     def segment(self, rendition: Rendition, sequence: int) -> bytes:
-        """Segment `sequence` of the endless stream, which began at sequence 0, time 0."""
-        turn, index = divmod(sequence, len(rendition.fragments))
-        turns_ticks = {
-            track.id: turn * len(rendition.fragments) * track.segment_ticks for track in self.tracks
+        """Return segment `sequence` of the endless stream. Segment 0 starts at time 0."""
+        loops, index = divmod(sequence, len(rendition.fragments))
+        offset_ticks = {
+            track.id: loops * len(rendition.fragments) * track.segment_ticks
+            for track in self.tracks
         }
-        return rendition.fragments[index].dated(sequence, turns_ticks)
+        return rendition.fragments[index].shifted(sequence, offset_ticks)
 
 
 def bundled_loop() -> MediaLoop:
-    """The test card that comes with the package (made by `scripts/make_test_card.py`)."""
-    return load(resources.files("tokensvc.localivs") / "media")
+    """Load the test card that is part of the package (made by `scripts/make_test_card.py`)."""
+    return load_loop(resources.files("tokensvc.localivs") / "media")
 
 
-def load(folder: Traversable) -> MediaLoop:
-    """Read a recording from its `manifest.json` and the files beside it.
+def load_loop(folder: Traversable) -> MediaLoop:
+    """Load a recording from its `manifest.json` and the files in the same folder.
 
     Raises:
-        ValueError: the tracks differ in length, or a segment isn't a fragment of MP4.
+        ValueError: the tracks differ in length, or a segment is not an MP4 fragment.
     """
     manifest = json.loads((folder / "manifest.json").read_text("utf-8"))
     tracks = tuple(Track(**track) for track in manifest["tracks"])
     lengths = {Fraction(track.segment_ticks, track.timescale) for track in tracks}
     if len(lengths) != 1:
-        raise ValueError("The tracks of the recording don't have segments of one length.")
+        raise ValueError("The segments of the recording's tracks differ in length.")
     return MediaLoop(
         segment_seconds=lengths.pop(),
         tracks=tracks,
         renditions=tuple(
-            _rendition(folder, about, manifest["segments"]) for about in manifest["renditions"]
+            _load_rendition(folder, entry, manifest["segments"]) for entry in manifest["renditions"]
         ),
     )
 
 
-def _rendition(folder: Traversable, about: dict[str, Any], segments: int) -> Rendition:
-    resolution = Resolution[about["resolution"]]
+def _load_rendition(folder: Traversable, entry: dict[str, Any], segments: int) -> Rendition:
+    resolution = Resolution[entry["resolution"]]
     files = folder / resolution.name.lower()
     return Rendition(
-        **{**about, "resolution": resolution},
+        **{**entry, "resolution": resolution},
         init=(files / "init.mp4").read_bytes(),
         fragments=tuple(
             Fragment.parse((files / f"{index}.m4s").read_bytes()) for index in range(segments)

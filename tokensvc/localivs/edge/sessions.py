@@ -1,9 +1,10 @@
-"""Who was let in: playback sessions and used tokens, in Local IVS's state.
+"""Playback sessions and used single-use tokens, in Local IVS's state.
 
-A good token opens a session; the URLs of its playlists and segments carry the session's ID in place
-of the token (IVS: private-channels-session-protection). A session ends when nobody has asked for a
-playlist in `IDLE_SECONDS`, or down to half of them, or at once when its viewer is revoked. The
-token's own expiry ends none.
+A valid token opens a session. The URLs of the session's playlists and segments carry the session ID
+instead of the token (IVS: private-channels-session-protection). A session continues after its token
+has expired. It ends at once when its viewer is revoked, and expires when its player requests no
+playlist for `IDLE_SECONDS`. Because not every request extends it, it can expire earlier, but not
+before 50 % of `IDLE_SECONDS`.
 """
 
 from __future__ import annotations
@@ -31,12 +32,12 @@ SCHEMA = """
 CREATE TABLE IF NOT EXISTS playback_sessions (
     id TEXT PRIMARY KEY,
     channel_arn TEXT NOT NULL,
-    viewer_id TEXT, -- null when the token named no viewer; so nobody can revoke the session
+    viewer_id TEXT, -- null if the token has no viewer ID; such a session can't be revoked
     viewer_session_version INTEGER NOT NULL,
-    allowed_origins TEXT, -- the claim as it was; null when it was absent
+    allowed_origins TEXT, -- the unchanged claim; null if the token doesn't have it
     strict_origins INTEGER NOT NULL,
     maximum_resolution TEXT NOT NULL,
-    created_at REAL NOT NULL, -- Unix seconds, as the other times
+    created_at REAL NOT NULL, -- Unix seconds, like the other times
     expires_at REAL NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS playback_sessions_by_expiry ON playback_sessions (expires_at);
@@ -53,19 +54,22 @@ WHERE NOT EXISTS (
 CREATE TABLE IF NOT EXISTS used_tokens (
     channel_arn TEXT NOT NULL,
     single_use_uuid TEXT NOT NULL, -- in lower case
-    expires_at REAL NOT NULL, -- when its token expires: from then on nothing needs the row
+    expires_at REAL NOT NULL, -- when the token expires; the row is not needed after that
     PRIMARY KEY (channel_arn, single_use_uuid)
 ) STRICT, WITHOUT ROWID;
 """
 
-ID_BYTES = 18  # 144 bits that nobody guesses, as 24 characters in a URL.
+ID_BYTES = 18  # 144 random bits, which are 24 characters in a URL.
 IDLE_SECONDS = 300.0
-REVOKED = "This viewer's sessions were revoked up to this version: ask for a new playback URL."
+REVOKED = (
+    "This viewer's sessions up to this aws:viewer-session-version were revoked. "
+    "Request a new playback URL."
+)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Session:
-    """A viewer's way to one channel's stream; times in Unix seconds."""
+    """One player's access to a channel's stream. Times are in Unix seconds."""
 
     id: str
     channel_arn: str
@@ -78,7 +82,7 @@ class Session:
 
     @classmethod
     def of_row(cls, row: sqlite3.Row) -> Self:
-        """The session that a row of `playback_sessions` holds."""
+        """Return the session that is stored in this row of `playback_sessions`."""
         return cls(
             id=row["id"],
             channel_arn=row["channel_arn"],
@@ -100,16 +104,16 @@ class Sessions:
         database.ensure(SCHEMA)
 
     def open(self, channel_arn: str, admission: Admission | None, now: float) -> Session:
-        """Open a session, and use up the token if it was for a single use: both or neither.
+        """Open a session and, in the same transaction, mark a single-use token as used.
 
         Args:
             channel_arn: The channel.
-            admission: What the token grants; None for a public channel.
+            admission: What the token allows. None for a public channel.
             now: Unix seconds.
 
         Raises:
             ViewerRevokedError: the viewer is revoked at this version.
-            TokenUsedError: the token was for a single use and has been used.
+            TokenUsedError: the token is for a single use and was already used.
         """
         session = Session(
             id=secrets.token_urlsafe(ID_BYTES),
@@ -123,9 +127,9 @@ class Sessions:
         )
         with self._database.transaction() as connection:
             _purge(connection, now)
-            _refuse_revoked(connection, session)
+            _require_not_revoked(connection, session)
             if admission is not None and admission.single_use_uuid is not None:
-                _use_up(connection, channel_arn, admission.single_use_uuid, admission.expires_at)
+                _mark_used(connection, channel_arn, admission.single_use_uuid, admission.expires_at)
             connection.execute(
                 "INSERT INTO playback_sessions VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (
@@ -143,11 +147,11 @@ class Sessions:
         return session
 
     def get(self, session_id: str, now: float) -> Session:
-        """The session of this ID.
+        """Return the session with this ID.
 
         Raises:
-            SessionUnknownError: there is none, or it has expired.
-            ViewerRevokedError: its viewer was revoked at this version or a later one.
+            SessionUnknownError: the session doesn't exist or has expired.
+            ViewerRevokedError: its viewer was revoked at this version or a higher one.
         """
         with self._database.reading() as connection:
             row = connection.execute(
@@ -156,16 +160,18 @@ class Sessions:
             ).fetchone()
             if row is None:
                 raise SessionUnknownError(
-                    "This playback session has ended: ask for a new playback URL."
+                    "This playback session has expired or does not exist. "
+                    "Request a new playback URL."
                 )
             session = Session.of_row(row)
-            _refuse_revoked(connection, session)
+            _require_not_revoked(connection, session)
         return session
 
     def keep_alive(self, session: Session, now: float) -> None:
-        """Put off the session's end, since its viewer still watches.
+        """Extend the session to `IDLE_SECONDS` from now, because its player is still playing.
 
-        Only in the second half of its time, so that most playlists cost no write.
+        Does nothing while more than 50 % of `IDLE_SECONDS` is left, so that most playlist requests
+        cost no write.
         """
         if session.expires_at - now > IDLE_SECONDS / 2:
             return
@@ -187,7 +193,7 @@ class Sessions:
 
 
 def viewer_count(connection: sqlite3.Connection, channel_arn: str, now: float) -> int:
-    """How many watch the channel: its playback sessions that are neither expired nor revoked."""
+    """The number of the channel's playback sessions that are neither expired nor revoked."""
     row = connection.execute(
         "SELECT count(*) FROM sessions_not_revoked WHERE channel_arn = ? AND ? < expires_at",
         (channel_arn, now),
@@ -200,14 +206,14 @@ def _purge(connection: sqlite3.Connection, now: float) -> None:
     connection.execute("DELETE FROM used_tokens WHERE expires_at <= ?", (now,))
 
 
-def _refuse_revoked(connection: sqlite3.Connection, session: Session) -> None:
+def _require_not_revoked(connection: sqlite3.Connection, session: Session) -> None:
     if revocations.is_revoked(
         connection, session.channel_arn, session.viewer_id, session.viewer_session_version
     ):
         raise ViewerRevokedError(REVOKED)
 
 
-def _use_up(
+def _mark_used(
     connection: sqlite3.Connection, channel_arn: str, single_use_uuid: str, expires_at: float
 ) -> None:
     used = connection.execute(
@@ -215,4 +221,7 @@ def _use_up(
         (channel_arn, single_use_uuid.lower(), expires_at),
     )
     if used.rowcount == 0:
-        raise TokenUsedError("This playback URL was for a single use: ask for a new one.")
+        raise TokenUsedError(
+            "This playback URL is for a single use (aws:single-use-uuid) and was already used. "
+            "Request a new playback URL."
+        )

@@ -1,8 +1,8 @@
-"""Judge a playback token as Amazon IVS does (IVS: private-channels-generate-tokens).
+"""Verify a playback token as Amazon IVS does (IVS: private-channels-generate-tokens).
 
-This is on purpose not the code that the token service uses, and built on another JOSE library, so
-that the two can't share a mistake. What AWS doesn't document is believed: the size limit, zero
-leeway for clocks, that a duplicate member or a form other than the documented one is refused.
+This code shares nothing with the token service, and uses another JOSE library, so that the two
+can't have the same bug. Some rules are not documented by AWS and are believed: the size limit, zero
+leeway for clocks, and the refusal of duplicate members and of values in an undocumented format.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ MAX_STRICT_ORIGINS = 5
 
 @dataclass(frozen=True, kw_only=True)
 class Admission:
-    """What a good token grants; `expires_at` in Unix seconds."""
+    """What a valid token allows. `expires_at` is in Unix seconds."""
 
     expires_at: int
     origin_rule: OriginRule
@@ -51,27 +51,27 @@ class Admission:
 def verify(
     token: str | None, *, channel_arn: str, public_keys: Iterable[str], now: float
 ) -> Admission:
-    """Judge a token for a channel by itself: form, signature, claims, time.
+    """Verify a token for a channel: its format, signature, claims and expiry.
 
-    Where the request comes from, and whether the token was used or its viewer revoked, is not known
-    here.
+    The caller checks the rest: the request's Origin header, whether a single-use token was already
+    used, and whether the viewer is revoked.
 
     Args:
-        token: The `token` parameter of the playback URL; None when there is none.
-        channel_arn: The channel that the URL names.
+        token: The `token` parameter of the playback URL. None if the URL has none.
+        channel_arn: The channel in the URL.
         public_keys: PEM texts of the key pairs imported into the channel's account and region.
         now: Unix seconds.
 
     Raises:
-        TokenRefusedError: IVS would refuse it.
+        TokenRefusedError: IVS would refuse the token.
     """
     if token is None:
-        _refuse(Reason.ABSENT, "This channel is private: the URL needs a token parameter.")
+        _refuse(Reason.ABSENT, "This channel is private. Add a token parameter to the URL.")
     header, payload, signing_input, signature = _parse(token)
     _check_header(header)
     _check_signature(signing_input, signature, public_keys)
     _check_claims(payload)
-    _check_circumstances(payload, channel_arn, now)
+    _check_channel_and_expiry(payload, channel_arn, now)
     return Admission(
         expires_at=payload["exp"],
         origin_rule=OriginRule(
@@ -85,8 +85,8 @@ def verify(
     )
 
 
-def signed_by(public_key: ECKey, signing_input: bytes, signature: bytes) -> bool:
-    """Whether this is the key's ES384 signature, as r and s side by side."""
+def is_valid_signature(public_key: ECKey, signing_input: bytes, signature: bytes) -> bool:
+    """Whether this is the key's ES384 signature of the input, as 48 bytes of r then 48 of s."""
     return JWSRegistry.algorithms[ALGORITHM].verify(signing_input, signature, public_key)
 
 
@@ -95,78 +95,96 @@ def _refuse(reason: Reason, message: str) -> NoReturn:
 
 
 def _parse(token: str) -> tuple[dict[str, Any], dict[str, Any], bytes, bytes]:
-    """The header, the payload, the bytes that are signed, and the signature."""
+    """Return the header, the payload, the signed bytes and the signature."""
     if not token.isascii() or len(token) > MAX_TOKEN_BYTES:
-        _refuse(Reason.MALFORMED, f"A token is ASCII text of at most {MAX_TOKEN_BYTES} bytes.")
+        _refuse(Reason.MALFORMED, f"A token must be ASCII, with at most {MAX_TOKEN_BYTES} bytes.")
     match = COMPACT_JWS.fullmatch(token)
     if match is None:
         _refuse(
             Reason.MALFORMED,
-            "A token is three segments of unpadded base64url with two dots between them.",
+            "A token must be three segments of unpadded base64url, separated by dots.",
         )
-    header, payload, signature = map(_decoded, match.groups())
+    header, payload, signature = map(_decode_segment, match.groups())
     if len(signature) != SIGNATURE_BYTES:
         _refuse(
             Reason.SIGNATURE,
-            f"The signature has {len(signature)} bytes. ES384 in a token is r and s of 48 bytes "
-            "each, 96 in all; OpenSSL and KMS give DER, which has to be converted.",
+            f"The signature has {len(signature)} bytes. An ES384 signature has {SIGNATURE_BYTES}: "
+            "r, then s, 48 bytes each. Convert it if it is DER, as made by OpenSSL and KMS.",
         )
     signing_input = token.rpartition(".")[0].encode("ascii")
-    return _object(header, "header"), _object(payload, "payload"), signing_input, signature
+    return (
+        _parse_object(header, "header"),
+        _parse_object(payload, "payload"),
+        signing_input,
+        signature,
+    )
 
 
-def _decoded(segment: str) -> bytes:
+def _decode_segment(segment: str) -> bytes:
     if len(segment) % 4 == 1:
-        _refuse(Reason.MALFORMED, "A segment of the token is cut off: it is no base64url.")
+        _refuse(Reason.MALFORMED, "A segment of the token is not base64url: it is truncated.")
     data = base64.urlsafe_b64decode(segment + "=" * (-len(segment) % 4))
-    # Bits left over in the last character spell the same bytes in a second way (RFC 4648 §3.5).
+    # Unused bits in the last character would allow a second encoding of the same bytes
+    # (RFC 4648 §3.5).
     if base64.urlsafe_b64encode(data).rstrip(b"=") != segment.encode("ascii"):
-        _refuse(Reason.MALFORMED, "A segment of the token has stray bits: it is no base64url.")
+        _refuse(
+            Reason.MALFORMED,
+            "A segment of the token is not base64url: the unused bits of its last character "
+            "are not zero.",
+        )
     return data
 
 
-def _object(data: bytes, part: str) -> dict[str, Any]:
+def _parse_object(data: bytes, part: str) -> dict[str, Any]:
     try:
         value = json.loads(
-            data.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_no_constant
+            data.decode("utf-8"),
+            object_pairs_hook=_reject_duplicate_members,
+            parse_constant=_reject_constant,
         )
-        # An escaped half of a surrogate pair is no character: it can't be written back.
+        # Fails for an escaped lone surrogate, which is not a character.
         json.dumps(value, ensure_ascii=False).encode("utf-8")
-    # A small text can still nest so deeply that Python gives up on it.
+    # RecursionError: a short text can be nested too deeply for Python.
     except (ValueError, RecursionError):
         value = None
     if not isinstance(value, dict):
-        _refuse(Reason.MALFORMED, f"The token's {part} is no JSON object with unique members.")
+        _refuse(
+            Reason.MALFORMED, f"The token's {part} is not a JSON object with unique member names."
+        )
     return value
 
 
-def _unique(members: list[tuple[str, Any]]) -> dict[str, Any]:
+def _reject_duplicate_members(members: list[tuple[str, Any]]) -> dict[str, Any]:
     value = dict(members)
     if len(value) != len(members):
-        raise ValueError("A member is there twice.")
+        raise ValueError("A JSON object has duplicate members.")
     return value
 
 
-def _no_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no JSON.")
+def _reject_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not valid JSON.")
 
 
 def _check_header(header: dict[str, Any]) -> None:
     if header.get("alg") != ALGORITHM:
-        _refuse(Reason.HEADER, f'The token\'s header must say "alg": "{ALGORITHM}".')
+        _refuse(Reason.HEADER, f'The token\'s header must have "alg": "{ALGORITHM}".')
     if header.get("typ", "JWT") != "JWT":
-        _refuse(Reason.HEADER, 'The token\'s header must say "typ": "JWT".')
+        _refuse(Reason.HEADER, 'The token\'s header must have "typ": "JWT", or no "typ".')
     if "crit" in header or "b64" in header:
-        _refuse(Reason.HEADER, "The token's header asks for an extension that IVS doesn't have.")
+        _refuse(
+            Reason.HEADER,
+            'The token\'s header has "crit" or "b64". IVS supports no JWS extension.',
+        )
 
 
 def _check_signature(signing_input: bytes, signature: bytes, public_keys: Iterable[str]) -> None:
     keys = (ECKey.import_key(pem) for pem in public_keys)
-    if not any(signed_by(key, signing_input, signature) for key in keys):
+    if not any(is_valid_signature(key, signing_input, signature) for key in keys):
         _refuse(
             Reason.SIGNATURE,
-            "No playback key pair of the channel's account and region made this signature. Import "
-            "the public key into that region, or sign with one that is imported.",
+            "The signature doesn't match any playback key pair of the channel's account and "
+            "region. Import the public key there (ImportPlaybackKeyPair), or sign with a key pair "
+            "that is imported there.",
         )
 
 
@@ -174,8 +192,8 @@ def _is_integer(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-FORMS: dict[str, tuple[Callable[[Any], bool], str]] = {
-    "exp": (_is_integer, "an integer: Unix seconds"),
+CLAIM_FORMATS: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "exp": (_is_integer, "an integer (Unix seconds)"),
     "aws:channel-arn": (
         lambda value: (
             isinstance(value, str)
@@ -190,7 +208,7 @@ FORMS: dict[str, tuple[Callable[[Any], bool], str]] = {
     ),
     "aws:viewer-session-version": (
         lambda value: _is_integer(value) and value in INT64,
-        "an integer of 64 bits",
+        "a 64-bit integer",
     ),
     "aws:single-use-uuid": (
         lambda value: isinstance(value, str) and UUID.fullmatch(value) is not None,
@@ -202,37 +220,44 @@ FORMS: dict[str, tuple[Callable[[Any], bool], str]] = {
     ),
     "aws:access-control-allow-origin": (
         lambda value: isinstance(value, str) and value != "",
-        "a string: origins, separated by commas",
+        "a string of origins, separated by commas",
     ),
     "aws:strict-origin-enforcement": (lambda value: isinstance(value, bool), "true or false"),
 }
-"""What each claim has to be when it is there; others are ignored."""
+"""The format of each claim that IVS knows. Other claims are ignored."""
 
 
 def _check_claims(payload: dict[str, Any]) -> None:
     for name in ("exp", "aws:channel-arn"):
         if name not in payload:
-            _refuse(Reason.CLAIM, f"The token lacks the claim {name}.")
-    for name, (fits, form) in FORMS.items():
-        if name in payload and not fits(payload[name]):
+            _refuse(Reason.CLAIM, f"The token doesn't have the required claim {name}.")
+    for name, (is_valid, form) in CLAIM_FORMATS.items():
+        if name in payload and not is_valid(payload[name]):
             _refuse(Reason.CLAIM, f"The token's claim {name} must be {form}.")
     origins = payload.get("aws:access-control-allow-origin", "").split(",")
     if payload.get("aws:strict-origin-enforcement") and len(origins) > MAX_STRICT_ORIGINS:
         _refuse(
             Reason.CLAIM,
-            f"With strict origin enforcement a token names at most {MAX_STRICT_ORIGINS} origins.",
+            f"A token with strict origin enforcement may have at most {MAX_STRICT_ORIGINS} "
+            "origins.",
         )
 
 
-def _check_circumstances(payload: dict[str, Any], channel_arn: str, now: float) -> None:
+def _check_channel_and_expiry(payload: dict[str, Any], channel_arn: str, now: float) -> None:
     if now >= payload["exp"]:
-        _refuse(Reason.EXPIRED, "The token has expired: ask for a new playback URL.")
+        _refuse(
+            Reason.EXPIRED,
+            f"The token has expired (exp: {payload['exp']}). Request a new playback URL.",
+        )
     if payload["aws:channel-arn"] != channel_arn:
-        _refuse(Reason.OTHER_CHANNEL, "The token is for another channel.")
-    short = "aws:viewer-id" in payload or "aws:single-use-uuid" in payload
-    if short and payload["exp"] > now + MAX_TTL_SECONDS_WITH_VIEWER_OR_SINGLE_USE:
+        _refuse(
+            Reason.OTHER_CHANNEL,
+            f"The token is for another channel ({payload['aws:channel-arn']}).",
+        )
+    is_limited = "aws:viewer-id" in payload or "aws:single-use-uuid" in payload
+    if is_limited and payload["exp"] > now + MAX_TTL_SECONDS_WITH_VIEWER_OR_SINGLE_USE:
         _refuse(
             Reason.TOO_LONG,
-            "A token with a viewer ID or for a single use may expire at most "
+            "A token with aws:viewer-id or aws:single-use-uuid may expire at most "
             f"{MAX_TTL_SECONDS_WITH_VIEWER_OR_SINGLE_USE} seconds from now.",
         )

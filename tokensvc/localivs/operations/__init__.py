@@ -1,6 +1,6 @@
-"""The operations that Local IVS serves, by name, and whether each reads or writes.
+"""The operations that Local IVS serves, by name; each one reads or writes.
 
-The model's own `readonly` flags aren't used: it calls the revocations readonly.
+The `readonly` flags of the model aren't used, because the model marks the revocations as readonly.
 """
 
 from __future__ import annotations

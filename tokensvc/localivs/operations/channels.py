@@ -1,4 +1,4 @@
-"""Channels: CreateChannel, Get, BatchGet, List, Update, Delete."""
+"""Channels: CreateChannel, and Get, BatchGet, List, Update and Delete."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tokensvc.localivs.identifiers import resource_id, srt_passphrase
 from tokensvc.localivs.operations.lookup import batch, find_channel, find_stream, playback_url
 from tokensvc.localivs.operations.stream_keys import delete_keys_of_channel, new_stream_key
 from tokensvc.localivs.paging import page
-from tokensvc.localivs.tagging import add_tags, forget_resource, tags_of
+from tokensvc.localivs.tagging import add_tags, delete_all_tags, tags_of
 
 if TYPE_CHECKING:
     import sqlite3
@@ -33,16 +33,16 @@ DEFAULTS: dict[str, Any] = {  # botocore model: CreateChannelRequest
     "failoverSlateConfigurationArn": "",
     "multitrackInputConfiguration": None,
 }
-TYPES_WITH_A_PRESET = frozenset({"ADVANCED_SD", "ADVANCED_HD"})
+TYPES_WITH_PRESET = frozenset({"ADVANCED_SD", "ADVANCED_HD"})
 DEFAULT_PRESET = "HIGHER_BANDWIDTH_DELIVERY"
-# What a channel may refer to. Local IVS makes no such resource, so that none is ever found.
+# Resources that a channel can refer to. Local IVS has none of them, so they are never found.
 REFERENCES = (
     "recordingConfigurationArn",
     "playbackRestrictionPolicyArn",
     "adConfigurationArn",
     "failoverSlateConfigurationArn",
 )
-FILTERS = {  # ListChannels: the request's member and the channel's
+FILTERS = {  # ListChannels: member of the request -> member of the channel
     "filterByName": "name",
     "filterByRecordingConfigurationArn": "recordingConfigurationArn",
     "filterByPlaybackRestrictionPolicyArn": "playbackRestrictionPolicyArn",
@@ -52,7 +52,7 @@ FILTERS = {  # ListChannels: the request's member and the channel's
 
 
 def create_channel(call: Call, request: Mapping[str, Any]) -> dict[str, Any]:
-    """CreateChannel; as on AWS the answer holds the new channel's stream key too."""
+    """CreateChannel; as on AWS, the response includes the new channel's stream key."""
     caller = call.caller
     channel_id = resource_id()
     arn = caller.arn("channel", channel_id)
@@ -65,7 +65,7 @@ def create_channel(call: Call, request: Mapping[str, Any]) -> dict[str, Any]:
             caller.account_id,
             channel_id,
             srt_passphrase(),
-            json.dumps(_changed(DEFAULTS, request)),
+            json.dumps(_merged_settings(DEFAULTS, request)),
         ),
     )
     add_tags(call.connection, arn, request.get("tags", {}))
@@ -81,13 +81,13 @@ def get_channel(call: Call, request: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def batch_get_channel(call: Call, request: Mapping[str, Any]) -> dict[str, Any]:
-    """BatchGetChannel: what isn't found is told in `errors`, on a 200."""
+    """BatchGetChannel: status 200; channels that aren't found are listed in `errors`."""
     channels, errors = batch(request["arns"], lambda arn: _channel(call, find_channel(call, arn)))
     return {"channels": channels, "errors": errors}
 
 
 def list_channels(call: Call, request: Mapping[str, Any]) -> dict[str, Any]:
-    """ListChannels; at most one filter, and the summaries have no playback URL."""
+    """ListChannels: at most one filter; the summaries have no playback URL."""
     filters = {member: request[name] for name, member in FILTERS.items() if name in request}
     if len(filters) > 1:
         raise ConflictError("Filters are mutually exclusive: use one")
@@ -106,11 +106,11 @@ def list_channels(call: Call, request: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def update_channel(call: Call, request: Mapping[str, Any]) -> dict[str, Any]:
-    """UpdateChannel: members that are absent stay as they were; a live channel is refused."""
+    """UpdateChannel: absent members keep their values; a live channel is refused."""
     row = find_channel(call, request["arn"])
     if find_stream(call, row["arn"]) is not None:
         raise ConflictError("A live channel can't be updated: stop its stream first")
-    settings = _changed(json.loads(row["settings"]), request)
+    settings = _merged_settings(json.loads(row["settings"]), request)
     call.connection.execute(
         "UPDATE channels SET settings = ? WHERE arn = ?", (json.dumps(settings), row["arn"])
     )
@@ -118,53 +118,55 @@ def update_channel(call: Call, request: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def delete_channel(call: Call, request: Mapping[str, Any]) -> dict[str, Any]:
-    """DeleteChannel, its stream keys with it; a live channel is refused."""
+    """DeleteChannel, including its stream keys; a live channel is refused."""
     arn = find_channel(call, request["arn"])["arn"]
     if find_stream(call, arn) is not None:
         raise ConflictError("A live channel can't be deleted: stop its stream first")
     delete_keys_of_channel(call, arn)
-    forget_resource(call.connection, arn)
+    delete_all_tags(call.connection, arn)
     call.connection.execute("DELETE FROM channels WHERE arn = ?", (arn,))
     return {}
 
 
-def _changed(settings: Mapping[str, Any], request: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings with those of the request in their place.
+def _merged_settings(settings: Mapping[str, Any], request: Mapping[str, Any]) -> dict[str, Any]:
+    """`settings`, overridden by the members of `request`.
 
     Raises:
-        ValidationError: they don't go together.
-        ResourceNotFoundError: they refer to a resource that isn't there.
+        ValidationError: the settings contradict each other.
+        ResourceNotFoundError: the settings refer to a resource that doesn't exist.
     """
-    changed = {name: request.get(name, value) for name, value in settings.items()}
-    if changed["type"] not in TYPES_WITH_A_PRESET:
+    merged = {name: request.get(name, value) for name, value in settings.items()}
+    if merged["type"] not in TYPES_WITH_PRESET:
         if "preset" in request:
-            raise ValidationError("preset is selectable for ADVANCED_HD and ADVANCED_SD only")
-        changed["preset"] = ""
-    elif not changed["preset"]:
-        changed["preset"] = DEFAULT_PRESET
-    for name in REFERENCES:
-        if changed[name]:
-            raise ResourceNotFoundError(
-                f"{name}: {changed[name]} not found; Local IVS has no such resources"
+            raise ValidationError(
+                "preset can be set only for the types ADVANCED_HD and ADVANCED_SD"
             )
-    _check_multitrack(changed)
-    return changed
+        merged["preset"] = ""
+    elif not merged["preset"]:
+        merged["preset"] = DEFAULT_PRESET
+    for name in REFERENCES:
+        if merged[name]:
+            raise ResourceNotFoundError(
+                f"{name}: {merged[name]} not found; Local IVS has no resources of this type"
+            )
+    _check_multitrack(merged)
+    return merged
 
 
 def _check_multitrack(settings: Mapping[str, Any]) -> None:
-    """The documented terms of multitrack input (botocore model: MultitrackInputConfiguration)."""
+    """Check what multitrack input requires (botocore model: MultitrackInputConfiguration)."""
     multitrack = settings["multitrackInputConfiguration"] or {}
     if not multitrack.get("enabled", False):
         return
-    terms = {
+    requirements = {
         "type STANDARD": settings["type"] == "STANDARD",
         "containerFormat FRAGMENTED_MP4": settings["containerFormat"] == "FRAGMENTED_MP4",
         "a policy": "policy" in multitrack,
         "a maximumResolution": "maximumResolution" in multitrack,
     }
-    unmet = [term for term, met in terms.items() if not met]
-    if unmet:
-        raise ValidationError(f"Enabled multitrack input needs {' and '.join(unmet)}")
+    missing = [name for name, is_met in requirements.items() if not is_met]
+    if missing:
+        raise ValidationError(f"Enabled multitrack input requires {' and '.join(missing)}")
 
 
 def _channel(call: Call, row: sqlite3.Row) -> dict[str, Any]:

@@ -1,7 +1,7 @@
-"""Playback key pairs: ImportPlaybackKeyPair, Get, List, Delete.
+"""Playback key pairs: ImportPlaybackKeyPair, and Get, List and Delete.
 
-Three a region, immutable, matched by no name; the public key is never given back
-(IVS: private-channels-create-key).
+At most three per region. They are immutable, and their names don't identify them. No operation
+returns the public key (IVS: private-channels-create-key).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from tokensvc.localivs.errors import (
 from tokensvc.localivs.identifiers import resource_id
 from tokensvc.localivs.operations.lookup import find
 from tokensvc.localivs.paging import page
-from tokensvc.localivs.tagging import add_tags, forget_resource, tags_of
+from tokensvc.localivs.tagging import add_tags, delete_all_tags, tags_of
 
 if TYPE_CHECKING:
     import sqlite3
@@ -35,10 +35,10 @@ if TYPE_CHECKING:
 
     from tokensvc.localivs.calls import Call
 
-MOST_KEY_PAIRS = 3  # of an account in a region (IVS: service-quotas)
+MAX_KEY_PAIRS = 3  # per account and region (IVS: service-quotas)
 
-# One PEM block and nothing around it but line ends (the form that the real-time sibling's model
-# spells out, less the junk that its pattern lets through).
+# One PEM block with only white space around it. The pattern is from the model of IVS Real-Time
+# Streaming, which also allows junk around the block.
 _PEM = re.compile(
     r"\s*-----BEGIN PUBLIC KEY-----\r?\n"
     r"(?:[A-Za-z0-9+/=]+\r?\n)+"
@@ -48,11 +48,11 @@ _PEM = re.compile(
 
 @dataclass(frozen=True)
 class PublicKeyMaterial:
-    """A public key that IVS takes.
+    """A public key that IVS accepts.
 
     Attributes:
         pem: SubjectPublicKeyInfo in PEM, as cryptography writes it.
-        fingerprint: MD5 of the DER SubjectPublicKeyInfo, lowercase hex in pairs with colons.
+        fingerprint: MD5 of the DER SubjectPublicKeyInfo: lowercase hex bytes separated by colons.
     """
 
     pem: str
@@ -63,20 +63,22 @@ def parse_public_key(text: str) -> PublicKeyMaterial:
     """The P-384 public key in `text`.
 
     Raises:
-        ValidationError: it is anything else than one PEM `PUBLIC KEY` block of a P-384 point.
+        ValidationError: it isn't exactly one PEM `PUBLIC KEY` block with a P-384 key.
     """
     if not _PEM.fullmatch(text):
-        raise _refusal("one PEM block BEGIN PUBLIC KEY to END PUBLIC KEY, and nothing else")
+        raise _invalid_key_error("exactly one PEM block, from BEGIN PUBLIC KEY to END PUBLIC KEY")
     try:
         key = load_pem_public_key(text.encode())
     except (ValueError, UnsupportedAlgorithm) as error:
-        raise _refusal("a public key that can be read; the contents of the block can't") from error
+        raise _invalid_key_error(
+            "a readable public key, but the PEM block can't be decoded"
+        ) from error
     if not isinstance(key, ec.EllipticCurvePublicKey):
-        raise _refusal("an ECDSA public key")
+        raise _invalid_key_error("an ECDSA public key")
     if not isinstance(key.curve, ec.SECP384R1):
-        raise _refusal(f"on curve P-384 (secp384r1), not {key.curve.name}")
+        raise _invalid_key_error(f"on curve P-384 (secp384r1), not {key.curve.name}")
     der = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-    # MD5 names the key, as IVS does; nothing relies on it being hard to forge.
+    # MD5 only identifies the key, as in IVS; security doesn't depend on it.
     fingerprint = hashlib.md5(der, usedforsecurity=False).hexdigest()
     return PublicKeyMaterial(
         pem=key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode(),
@@ -84,8 +86,8 @@ def parse_public_key(text: str) -> PublicKeyMaterial:
     )
 
 
-def _refusal(rule: str) -> ValidationError:
-    # The text itself isn't repeated: it may be a private key.
+def _invalid_key_error(rule: str) -> ValidationError:
+    # The message doesn't contain the text, because it may be a private key.
     return ValidationError(
         f"Request member: publicKeyMaterial failed to satisfy the constraints: it must be {rule}"
     )
@@ -95,18 +97,18 @@ def import_key_pair(call: Call, request: Mapping[str, Any]) -> dict[str, Any]:
     """ImportPlaybackKeyPair."""
     material = parse_public_key(request["publicKeyMaterial"])
     caller = call.caller
-    held = call.connection.execute(
+    existing = call.connection.execute(
         "SELECT arn, fingerprint FROM playback_key_pairs"
         " WHERE region = ? AND account_id = ? AND edge_until IS NULL",
         (caller.region, caller.account_id),
     ).fetchall()
-    for row in held:
+    for row in existing:
         if row["fingerprint"] == material.fingerprint:
             raise ConflictError(f"This public key is already imported as {row['arn']}")
-    if len(held) >= MOST_KEY_PAIRS:
+    if len(existing) >= MAX_KEY_PAIRS:
         raise ServiceQuotaExceededError(
-            f"There are {MOST_KEY_PAIRS} playback key pairs in {caller.region}, as many as IVS "
-            "allows; delete one first"
+            f"Quota exceeded: {caller.region} already has {MAX_KEY_PAIRS} playback key pairs, the "
+            "maximum that IVS allows; delete one first"
         )
     arn = caller.arn("playback-key", resource_id())
     call.connection.execute(
@@ -120,7 +122,7 @@ def import_key_pair(call: Call, request: Mapping[str, Any]) -> dict[str, Any]:
             request.get("name", ""),
             material.fingerprint,
             material.pem,
-            # Without a delay it counts at any time: the clock may be moved back.
+            # Without a delay the key is valid at any time: the clock may be moved back.
             call.now + call.effect_delay_seconds if call.effect_delay_seconds else 0.0,
         ),
     )
@@ -134,7 +136,7 @@ def get_key_pair(call: Call, request: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def list_key_pairs(call: Call, request: Mapping[str, Any]) -> dict[str, Any]:
-    """ListPlaybackKeyPairs; the summaries have no fingerprint."""
+    """ListPlaybackKeyPairs: the summaries have no fingerprint."""
 
     def rows_after(position: int, count: int) -> list[sqlite3.Row]:
         return call.connection.execute(
@@ -145,7 +147,7 @@ def list_key_pairs(call: Call, request: Mapping[str, Any]) -> dict[str, Any]:
         ).fetchall()
 
     # "Default: your service quota or 100, whichever is smaller" (botocore model).
-    rows, next_token = page(call, request, rows_after, default_size=MOST_KEY_PAIRS)
+    rows, next_token = page(call, request, rows_after, default_size=MAX_KEY_PAIRS)
     return {"keyPairs": [_key_pair(call, row) for row in rows], "nextToken": next_token}
 
 
@@ -158,12 +160,12 @@ def delete_key_pair(call: Call, request: Mapping[str, Any]) -> dict[str, Any]:
         (call.now + call.effect_delay_seconds, row["position"]),
     )
     connection.execute("DELETE FROM playback_key_pairs WHERE edge_until <= ?", (call.now,))
-    forget_resource(connection, row["arn"])
+    delete_all_tags(connection, row["arn"])
     return {}
 
 
 def find_key_pair(call: Call, arn: str) -> sqlite3.Row:
-    """The key pair's row; errors as `lookup.find`."""
+    """The key pair's row; raises the errors of `lookup.find`."""
     query = (
         "SELECT * FROM playback_key_pairs"
         " WHERE arn = :arn AND region = :region AND account_id = :account_id"

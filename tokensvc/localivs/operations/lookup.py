@@ -1,4 +1,4 @@
-"""What several operations look up: a resource, whether a channel is live, many at once."""
+"""Lookups that several operations share: a resource, a channel's stream, a batch of resources."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ def find(call: Call, query: str, arn: str) -> sqlite3.Row:
     """The row of a resource.
 
     Args:
-        call: The call, in whose account and region the resource has to be.
-        query: What selects it, by the parameters `:arn`, `:region` and `:account_id`.
+        call: The call; the resource must be in its account and region.
+        query: SQL with the parameters `:arn`, `:region` and `:account_id`.
         arn: The resource's ARN.
 
     Raises:
@@ -32,7 +32,7 @@ def find(call: Call, query: str, arn: str) -> sqlite3.Row:
 
 
 def find_channel(call: Call, arn: str) -> sqlite3.Row:
-    """The channel's row; errors as `find`."""
+    """The channel's row; raises the errors of `find`."""
     query = (
         "SELECT * FROM channels WHERE arn = :arn AND region = :region AND account_id = :account_id"
     )
@@ -40,7 +40,7 @@ def find_channel(call: Call, arn: str) -> sqlite3.Row:
 
 
 def find_stream(call: Call, channel_arn: str) -> sqlite3.Row | None:
-    """The row of the stream that is being sent to the channel; None while it is offline."""
+    """The row of the channel's current stream; None while the channel is offline."""
     row: sqlite3.Row | None = call.connection.execute(
         "SELECT * FROM streams WHERE channel_arn = ?", (channel_arn,)
     ).fetchone()
@@ -48,7 +48,7 @@ def find_stream(call: Call, channel_arn: str) -> sqlite3.Row | None:
 
 
 def playback_url(call: Call, channel: sqlite3.Row) -> str:
-    """The channel's playback URL at the address by which the client reached Local IVS."""
+    """The channel's playback URL, on the host and port that the client used."""
     name = f"{channel['region']}.{channel['account_id']}.channel.{channel['channel_id']}"
     return f"{call.base_url}/api/video/v1/{name}.m3u8"
 
@@ -56,7 +56,7 @@ def playback_url(call: Call, channel: sqlite3.Row) -> str:
 def batch(
     arns: Iterable[str], get: Callable[[str], dict[str, Any]]
 ) -> tuple[list[dict[str, Any]], list[dict[str, str]]]:
-    """What `get` gives for each ARN, and the model's `BatchErrors` for those it refused."""
+    """The results of `get` for each ARN, and the model's `BatchErrors` for those that failed."""
     found: list[dict[str, Any]] = []
     errors: list[dict[str, str]] = []
     for arn in arns:

@@ -1,4 +1,4 @@
-"""Stream keys: the secret with which an encoder sends to a channel; one a channel."""
+"""Stream keys: the secret that an encoder needs to send to a channel; one per channel."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from tokensvc.localivs.errors import ServiceQuotaExceededError
 from tokensvc.localivs.identifiers import resource_id, stream_key_value
 from tokensvc.localivs.operations.lookup import batch, find, find_channel
 from tokensvc.localivs.paging import page
-from tokensvc.localivs.tagging import add_tags, forget_resource, tags_of
+from tokensvc.localivs.tagging import add_tags, delete_all_tags, tags_of
 
 if TYPE_CHECKING:
     import sqlite3
@@ -20,28 +20,28 @@ DEFAULT_PAGE_SIZE = 1  # botocore model: ListStreamKeysRequest
 
 
 def create_stream_key(call: Call, request: Mapping[str, Any]) -> dict[str, Any]:
-    """CreateStreamKey; refused while the channel has one."""
+    """CreateStreamKey: refused while the channel already has a stream key."""
     arn = find_channel(call, request["channelArn"])["arn"]
     if _keys_of_channel(call, arn):
         raise ServiceQuotaExceededError(
-            "A channel has one stream key: delete it first, then create another"
+            "Quota exceeded: a channel can have one stream key; delete it before creating another"
         )
     return {"streamKey": new_stream_key(call, arn, tags=request.get("tags", {}))}
 
 
 def get_stream_key(call: Call, request: Mapping[str, Any]) -> dict[str, Any]:
-    """GetStreamKey, its secret value included."""
+    """GetStreamKey, including its secret value."""
     return {"streamKey": _stream_key(call, find_stream_key(call, request["arn"]))}
 
 
 def batch_get_stream_key(call: Call, request: Mapping[str, Any]) -> dict[str, Any]:
-    """BatchGetStreamKey: what isn't found is told in `errors`, on a 200."""
+    """BatchGetStreamKey: status 200; keys that aren't found are listed in `errors`."""
     keys, errors = batch(request["arns"], lambda arn: _stream_key(call, find_stream_key(call, arn)))
     return {"streamKeys": keys, "errors": errors}
 
 
 def list_stream_keys(call: Call, request: Mapping[str, Any]) -> dict[str, Any]:
-    """ListStreamKeys of one channel; the summaries have no value."""
+    """ListStreamKeys of one channel: the summaries have no secret value."""
     channel_arn = find_channel(call, request["channelArn"])["arn"]
 
     def rows_after(position: int, count: int) -> list[sqlite3.Row]:
@@ -56,13 +56,13 @@ def list_stream_keys(call: Call, request: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def delete_stream_key(call: Call, request: Mapping[str, Any]) -> dict[str, Any]:
-    """DeleteStreamKey; a stream that runs goes on until it is stopped."""
+    """DeleteStreamKey: a running stream continues until it is stopped."""
     _delete(call, find_stream_key(call, request["arn"])["arn"])
     return {}
 
 
 def new_stream_key(call: Call, channel_arn: str, *, tags: Mapping[str, str]) -> dict[str, Any]:
-    """Make a stream key for the channel; gives the model's `StreamKey`."""
+    """Create a stream key for the channel; returns the model's `StreamKey`."""
     arn = call.caller.arn("stream-key", resource_id())
     call.connection.execute(
         "INSERT INTO stream_keys (arn, channel_arn, value) VALUES (?, ?, ?)",
@@ -79,7 +79,7 @@ def delete_keys_of_channel(call: Call, channel_arn: str) -> None:
 
 
 def _delete(call: Call, arn: str) -> None:
-    forget_resource(call.connection, arn)
+    delete_all_tags(call.connection, arn)
     call.connection.execute("DELETE FROM stream_keys WHERE arn = ?", (arn,))
 
 
@@ -90,7 +90,7 @@ def _keys_of_channel(call: Call, channel_arn: str) -> list[sqlite3.Row]:
 
 
 def find_stream_key(call: Call, arn: str) -> sqlite3.Row:
-    """The stream key's row; errors as `lookup.find`."""
+    """The stream key's row; raises the errors of `lookup.find`."""
     query = (
         "SELECT stream_keys.* FROM stream_keys"
         " JOIN channels ON channels.arn = stream_keys.channel_arn"

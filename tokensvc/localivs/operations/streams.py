@@ -1,4 +1,4 @@
-"""Streams: GetStream, ListStreams, StopStream, PutMetadata. `/_local/streams` begins them."""
+"""Streams: GetStream, ListStreams, StopStream, PutMetadata. `/_local/streams` starts them."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ if TYPE_CHECKING:
     from tokensvc.localivs.calls import Call
 
 DEFAULT_PAGE_SIZE = 100  # botocore model: ListStreamsRequest
-LARGEST_METADATA_BYTES = 1024  # "Maximum: 1 KB per request" (botocore model: PutMetadataRequest)
-METADATA_KEPT_SECONDS = 600.0  # Long past the last playlist that could carry it.
+MAX_METADATA_BYTES = 1024  # "Maximum: 1 KB per request" (botocore model: PutMetadataRequest)
+METADATA_RETENTION_SECONDS = 600.0  # Much longer than any playlist lists it.
 
 
 def get_stream(call: Call, request: Mapping[str, Any]) -> dict[str, Any]:
-    """GetStream; a channel that isn't live has none."""
+    """GetStream: fails while the channel is offline."""
     channel = find_channel(call, request["channelArn"])
     stream = _live_stream(call, channel)
     return {"stream": {**_summary(call, stream), "playbackUrl": playback_url(call, channel)}}
 
 
 def list_streams(call: Call, request: Mapping[str, Any]) -> dict[str, Any]:
-    """ListStreams, those of one health or all."""
+    """ListStreams, optionally filtered by health."""
     health = request.get("filterBy", {}).get("health")
 
     def rows_after(position: int, count: int) -> list[sqlite3.Row]:
@@ -45,23 +45,23 @@ def list_streams(call: Call, request: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def stop_stream(call: Call, request: Mapping[str, Any]) -> dict[str, Any]:
-    """StopStream; what was put into the stream goes with it."""
+    """StopStream: also deletes the stream's timed metadata."""
     stream = _live_stream(call, find_channel(call, request["channelArn"]))
     call.connection.execute("DELETE FROM streams WHERE position = ?", (stream["position"],))
     return {}
 
 
 def put_metadata(call: Call, request: Mapping[str, Any]) -> dict[str, Any]:
-    """PutMetadata: at most 1 KB in bytes, into a stream that is live."""
+    """PutMetadata: at most 1 KB of UTF-8, into a live stream."""
     metadata: str = request["metadata"]
-    if len(metadata.encode()) > LARGEST_METADATA_BYTES:
+    if len(metadata.encode()) > MAX_METADATA_BYTES:
         raise ValidationError(
             "Request member: metadata failed to satisfy the constraints: "
-            f"it must be at most {LARGEST_METADATA_BYTES} bytes in UTF-8"
+            f"it must be at most {MAX_METADATA_BYTES} bytes of UTF-8"
         )
     stream = _live_stream(call, find_channel(call, request["channelArn"]))
     call.connection.execute(
-        "DELETE FROM timed_metadata WHERE put_at < ?", (call.now - METADATA_KEPT_SECONDS,)
+        "DELETE FROM timed_metadata WHERE put_at < ?", (call.now - METADATA_RETENTION_SECONDS,)
     )
     call.connection.execute(
         "INSERT INTO timed_metadata (channel_arn, put_at, metadata) VALUES (?, ?, ?)",

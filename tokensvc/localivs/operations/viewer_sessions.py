@@ -1,6 +1,7 @@
-"""Revocation of viewer sessions: StartViewerSessionRevocation and its batch.
+"""Revocation of viewer sessions: StartViewerSessionRevocation and its batch operation.
 
-What a revocation does is the edge's matter (`edge.revocations`). Without a version the line is 0.
+`edge.revocations` implements the effect of a revocation. A request without a version revokes
+version 0.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ DEFAULT_VERSION = 0  # botocore model: StartViewerSessionRevocationRequest
 
 
 def start_revocation(call: Call, request: Mapping[str, Any]) -> dict[str, Any]:
-    """StartViewerSessionRevocation; Local IVS completes it at once."""
+    """StartViewerSessionRevocation: Local IVS completes it immediately."""
     channel_arn = find_channel(call, request["channelArn"])["arn"]
     version = request.get("viewerSessionVersionsLessThanOrEqualTo", DEFAULT_VERSION)
     revoke(call.connection, Revocation(channel_arn, request["viewerId"], version, call.now))
@@ -28,7 +29,7 @@ def start_revocation(call: Call, request: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def batch_start_revocation(call: Call, request: Mapping[str, Any]) -> dict[str, Any]:
-    """BatchStartViewerSessionRevocation: what can't be revoked is told in `errors`, on a 200."""
+    """BatchStartViewerSessionRevocation: status 200; failed revocations are listed in `errors`."""
     errors: list[dict[str, str]] = []
     for viewer_session in request["viewerSessions"]:
         try:

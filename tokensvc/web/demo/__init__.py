@@ -1,4 +1,4 @@
-"""The player page `/demo`: a private channel, its token explained, and what IVS refuses.
+"""The player page `/demo`: it plays a private channel, explains the token, and shows refusals.
 
-It stands in for an application developer's own page and backend. Registered in demo mode only.
+It is an example of an application developer's own page and backend. It exists in demo mode only.
 """

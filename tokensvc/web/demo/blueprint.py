@@ -1,9 +1,10 @@
 """The player page `/demo` and its backend, `POST /demo/playback-urls`, for loopback only.
 
-The backend asks for no API key: it is itself the application that holds one caller's grants. What
-keeps strangers out is that it exists in demo mode only, which binds to loopback; that it answers to
-a loopback Host alone, so that no name of an attacker's can be pointed at it (DNS rebinding); and
-that it takes posts from its own page alone, so that no other page in the browser can ask.
+The backend requires no API key: it acts as an application that has the grants of one caller.
+Unauthenticated clients are kept out in three ways. The backend exists in demo mode only, which
+binds to loopback. It accepts requests with a loopback Host header only, so that an attacker's host
+name can't be resolved to it (DNS rebinding). It accepts POST requests from its own page only, so
+that no other page in the browser can call it.
 """
 
 from __future__ import annotations
@@ -16,38 +17,45 @@ from flask import Blueprint, Response, jsonify, request
 from pydantic import ConfigDict, Field, TypeAdapter, with_config
 
 from tokensvc.errors import NotPermitted, Problem, SettingsInvalid
-from tokensvc.playback.issuance import Circumstances
+from tokensvc.playback.issuance import RequestContext
 from tokensvc.settings.rules import is_loopback
-from tokensvc.web.bodies import checked, read_json
-from tokensvc.web.demo.urls import Demo, DemoRequest, Fault, Visit, good_url, refused_url
+from tokensvc.web.bodies import read_json, validate
+from tokensvc.web.demo.urls import (
+    Demo,
+    DemoRequest,
+    PageContext,
+    TokenFault,
+    refused_url,
+    valid_url,
+)
 from tokensvc.web.headers import request_id
 
 T = TypeVar("T")
-LONGEST_BODY_BYTES = 1024
+MAX_BODY_BYTES = 1024
 
 
 @with_config(ConfigDict(extra="forbid", strict=True))
 @dataclass(frozen=True, slots=True)
-class RefusedDemoRequest:
-    """What the page asks of a URL that doesn't play: what is to be wrong with it."""
+class RefusedUrlRequest:
+    """The page's request for a URL that IVS refuses because of this fault."""
 
-    fault: Annotated[Fault, Field(strict=False)]  # JSON has no enumerations.
+    fault: Annotated[TokenFault, Field(strict=False)]  # JSON has no enumerations.
 
 
 def create_blueprint(demo: Demo) -> Blueprint:
-    """The page and its backend, to be registered without a prefix, in demo mode only.
+    """Return the page and its backend. Register it without a prefix, in demo mode only.
 
     Raises:
-        SettingsInvalid: when `demo.edge_origin` is not on loopback.
+        SettingsInvalid: `demo.edge_origin` is not on loopback.
     """
     if not _is_on_loopback(demo.edge_origin):
-        message = f"The demo plays from loopback only, which {demo.edge_origin!r} is not."
+        message = f"The demo plays from loopback only. {demo.edge_origin!r} is not on loopback."
         raise SettingsInvalid(message, problems=(Problem("edge_origin", "loopback", message),))
     headers = _security_headers(demo.edge_origin)
-    demo_request_form = TypeAdapter(DemoRequest)
-    refused_form = TypeAdapter(RefusedDemoRequest)
+    valid_url_body = TypeAdapter(DemoRequest)
+    refused_url_body = TypeAdapter(RefusedUrlRequest)
     blueprint = Blueprint("demo", __name__, static_folder="page", static_url_path="/demo/page")
-    blueprint.before_request(_refuse_strangers)
+    blueprint.before_request(_require_loopback_and_own_page)
 
     @blueprint.get("/demo")
     def page() -> Response:
@@ -55,12 +63,12 @@ def create_blueprint(demo: Demo) -> Blueprint:
 
     @blueprint.post("/demo/playback-urls")
     def playback_urls() -> Response:
-        return jsonify(good_url(demo, _asked(demo_request_form), _visit()).members())
+        return jsonify(valid_url(demo, _read_body(valid_url_body), _page_context()).members())
 
     @blueprint.post("/demo/refused-urls")
     def refused_urls() -> Response:
-        fault = _asked(refused_form).fault
-        return jsonify(playback_url=refused_url(demo, fault, _visit()))
+        fault = _read_body(refused_url_body).fault
+        return jsonify(playback_url=refused_url(demo, fault, _page_context()))
 
     @blueprint.after_request
     def harden(response: Response) -> Response:
@@ -70,17 +78,17 @@ def create_blueprint(demo: Demo) -> Blueprint:
     return blueprint
 
 
-def _refuse_strangers() -> None:
+def _require_loopback_and_own_page() -> None:
     if not _is_on_loopback(request.host_url):
         raise NotPermitted(
-            "The demo answers to names of this machine only.",
-            hint="Open http://127.0.0.1 with the service's port, /demo.",
+            "The demo accepts requests with a loopback Host header only.",
+            hint="Open /demo at http://127.0.0.1 and the service's port.",
         )
-    # Browsers send Origin with every POST, and no page can forge it.
+    # Browsers send Origin with every POST, and a page can't change it.
     if request.method == "POST" and request.headers.get("Origin") != _own_origin():
         raise NotPermitted(
-            "The demo's backend serves the demo's own page only.",
-            hint="Ask POST /v1/playback-urls with an API key instead.",
+            "The demo's backend accepts requests from the demo's own page only.",
+            hint="Use `POST /v1/playback-urls` with an API key instead.",
         )
 
 
@@ -95,16 +103,16 @@ def _is_on_loopback(url: str) -> bool:
         return False
 
 
-def _asked(form: TypeAdapter[T]) -> T:
-    return checked(form, read_json(request, longest_bytes=LONGEST_BODY_BYTES))
+def _read_body(form: TypeAdapter[T]) -> T:
+    return validate(form, read_json(request, longest_bytes=MAX_BODY_BYTES))
 
 
-def _visit() -> Visit:
-    return Visit(_own_origin(), Circumstances(request_id()))
+def _page_context() -> PageContext:
+    return PageContext(_own_origin(), RequestContext(request_id()))
 
 
 def _security_headers(edge_origin: str) -> dict[str, str]:
-    """What lets the page load its own files, and video and playlists from the edge; no more."""
+    """Let the page load its own files, and playlists and video from the edge, and nothing else."""
     policy = {
         "default-src": "'none'",
         "script-src": "'self'",

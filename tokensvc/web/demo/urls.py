@@ -1,7 +1,7 @@
-"""The playback URLs that the player page asks for: a good one, and those that IVS refuses.
+"""The playback URLs for the player page: a valid one, and ones that IVS refuses.
 
-A good one comes from the issuer, like anybody's. The others need a key to make, so that no viewer
-can; they are made here and nowhere else in the program, and none of them ever opens anything.
+The issuer makes the valid URL, as for every caller. Making the refused ones needs a private key, so
+a viewer can't. Only this module makes them, and IVS never accepts one for this channel.
 """
 
 from __future__ import annotations
@@ -20,32 +20,32 @@ from tokensvc.errors import ChannelNotPrivate
 from tokensvc.keyring.view import RingView
 from tokensvc.p384 import LocalSigner, Signer
 from tokensvc.playback.issuance import (
-    Circumstances,
     PlaybackIssuer,
     PlaybackRequest,
     PlaybackUrl,
+    RequestContext,
     with_token,
 )
 from tokensvc.tokens import sign
 
 VIEWER_ID = "demo-viewer"
-TTL_SECONDS = 60  # of the tokens that are made here
-SECONDS_TOO_LATE = 60
+TTL_SECONDS = 60  # Of the tokens that this module signs itself.
+EXPIRED_FOR_SECONDS = 60
 
 
 @dataclass(frozen=True, slots=True)
 class Demo:
-    """What the page's backend holds: it is an application of its own, with a caller's grants.
+    """The parts of the page's backend, which acts as an application with a caller's grants.
 
     Attributes:
-        issuer: whom it asks, in this process.
-        caller: who it is; its grants cover both channels and leave the origins to the request.
-        view: the ring of the channels' region, for signing the token that has expired.
+        issuer: signs the valid playback URLs, in this process.
+        caller: the backend's identity. Its grants cover both channels and don't limit the origins.
+        view: the ring of the channels' region. It signs the expired token.
         clock: the time.
         channel_arn: the private channel that plays.
-        other_channel_arn: another private channel of the region, whose token is of no use.
-        edge_origin: scheme, host and port that the playback URLs begin with, such as
-            `http://127.0.0.1:8001`; the only place besides its own that the page may talk to.
+        other_channel_arn: another private channel of the region, for a token for another channel.
+        edge_origin: scheme, host and port of the playback URLs, such as `http://127.0.0.1:8001`.
+            The page may connect to this origin and its own only.
     """
 
     issuer: PlaybackIssuer
@@ -57,8 +57,8 @@ class Demo:
     edge_origin: str
 
 
-class Fault(StrEnum):
-    """What is wrong with a token, so that IVS refuses it."""
+class TokenFault(StrEnum):
+    """Why IVS refuses a token that this module makes."""
 
     EXPIRED = "expired"
     OTHER_CHANNEL = "other-channel"
@@ -68,11 +68,11 @@ class Fault(StrEnum):
 @with_config(ConfigDict(extra="forbid", strict=True))
 @dataclass(frozen=True, slots=True)
 class DemoRequest:
-    """What the page asks of a playback URL.
+    """The page's request for a valid playback URL.
 
     Attributes:
-        ttl_seconds: how long after signing playback may start; None leaves it to the service.
-        maximum_resolution: the highest rendition wanted; None wants all.
+        ttl_seconds: how long after signing playback may start. None: the service's default.
+        maximum_resolution: the highest rendition in the playlist. None: all renditions.
     """
 
     ttl_seconds: Annotated[int, Field(ge=1)] | None = None
@@ -80,15 +80,15 @@ class DemoRequest:
 
 
 @dataclass(frozen=True, slots=True)
-class Visit:
-    """Who asks: the page's own origin, the only one that may play, and the request's ID."""
+class PageContext:
+    """The page's origin, which is the only one that may play, and the context of its request."""
 
-    page_origin: str
-    circumstances: Circumstances
+    origin: str
+    request_context: RequestContext
 
 
-def good_url(demo: Demo, demo_request: DemoRequest, visit: Visit) -> PlaybackUrl:
-    """A URL that plays the channel in pages of the visit's origin.
+def valid_url(demo: Demo, demo_request: DemoRequest, page: PageContext) -> PlaybackUrl:
+    """Return a URL that plays the channel in pages of this origin.
 
     Raises:
         TokensvcError: as `PlaybackIssuer.issue`.
@@ -97,45 +97,45 @@ def good_url(demo: Demo, demo_request: DemoRequest, visit: Visit) -> PlaybackUrl
         channel=str(demo.channel_arn),
         viewer_id=VIEWER_ID,
         ttl_seconds=demo_request.ttl_seconds,
-        allowed_origins=(visit.page_origin,),
+        allowed_origins=(page.origin,),
         maximum_resolution=demo_request.maximum_resolution,
     )
-    return demo.issuer.issue(demo.caller, request, visit.circumstances)
+    return demo.issuer.issue(demo.caller, request, page.request_context)
 
 
-def refused_url(demo: Demo, fault: Fault, visit: Visit) -> str:
-    """The channel's URL with a token that IVS refuses for that fault, and for no other.
+def refused_url(demo: Demo, fault: TokenFault, page: PageContext) -> str:
+    """Return the channel's URL with a token that has this fault and no other.
 
     Raises:
         TokensvcError: as `PlaybackIssuer.issue`.
     """
-    good = good_url(demo, DemoRequest(), visit)
-    return with_token(good.playback_url, _faulty_token(demo, fault, visit))
+    valid = valid_url(demo, DemoRequest(), page)
+    return with_token(valid.playback_url, _refused_token(demo, fault, page))
 
 
-def _faulty_token(demo: Demo, fault: Fault, visit: Visit) -> str:
+def _refused_token(demo: Demo, fault: TokenFault, page: PageContext) -> str:
     moment = Moment.of(demo.clock)
     match fault:
-        case Fault.EXPIRED:
-            signed_at = moment.now - TTL_SECONDS - SECONDS_TOO_LATE
-            return _token(demo, signed_at, demo.view.active(moment).signer)
-        case Fault.OTHER_CHANNEL:
-            return _other_channels_token(demo, visit)
-        case Fault.UNKNOWN_KEY:
-            return _token(demo, moment.now, LocalSigner.generate())
+        case TokenFault.EXPIRED:
+            signed_at = moment.now - TTL_SECONDS - EXPIRED_FOR_SECONDS
+            return _sign_token(demo, signed_at, demo.view.active(moment).signer)
+        case TokenFault.OTHER_CHANNEL:
+            return _other_channel_token(demo, page)
+        case TokenFault.UNKNOWN_KEY:
+            return _sign_token(demo, moment.now, LocalSigner.generate())
 
 
-def _token(demo: Demo, signed_at: float, signer: Signer) -> str:
+def _sign_token(demo: Demo, signed_at: float, signer: Signer) -> str:
     options = PlaybackOptions(ttl_seconds=TTL_SECONDS)
     return sign(PlaybackClaims.at(signed_at, demo.channel_arn, options, VIEWER_ID), signer)
 
 
-def _other_channels_token(demo: Demo, visit: Visit) -> str:
+def _other_channel_token(demo: Demo, page: PageContext) -> str:
     request = PlaybackRequest(channel=str(demo.other_channel_arn), viewer_id=VIEWER_ID)
-    token = demo.issuer.issue(demo.caller, request, visit.circumstances).token
+    token = demo.issuer.issue(demo.caller, request, page.request_context).token
     if token is None:
         raise ChannelNotPrivate(
-            f"Anyone may watch the channel {demo.other_channel_arn}: it has no tokens.",
-            hint="Enable its playback authorization again (UpdateChannel, authorized=true).",
+            f"Channel {demo.other_channel_arn} is public, so it has no tokens.",
+            hint=f"Make it private: run `tokensvc channels protect {demo.other_channel_arn}`.",
         )
     return token

@@ -1,22 +1,22 @@
-// The player page: ask the backend for a playback URL, play it, and show what is in it.
+// The player page: request a playback URL from the backend, play it, and explain its token.
 
 import { element } from "./dom.js";
-import { decode, sentenceOn } from "./token.js";
-import { showTrials } from "./trials.js";
+import { showExamples } from "./examples.js";
+import { decode, describe } from "./token.js";
 
 const HLS = "application/vnd.apple.mpegurl";
 const NO_HLS =
-  "This browser doesn't play HLS by itself. Safari and current versions of Chrome, Edge and " +
-  "Chromium do. The token and the refusals on this page work here all the same.";
-const TICK_MILLISECONDS = 250;
+  "This browser can't play HLS. Use Safari, or a current version of Chrome, Edge or Chromium. " +
+  "The token and the examples below work in this browser too.";
+const COUNTDOWN_MILLISECONDS = 250;
 const COPIED_MILLISECONDS = 2000;
 
 const $ = (id) => document.getElementById(id);
 const video = $("video");
-const askForm = $("ask");
-let shown = null; // The backend's last answer: what the countdown counts for.
+const urlForm = $("url-form");
+let shown = null; // The backend's latest response. The countdown shows its expiry.
 
-/** The backend's answer to that body; throws an Error with the backend's words. */
+/** Post a body to the backend and return the response. Throws an Error with a message to show. */
 async function post(path, body) {
   let response;
   try {
@@ -26,15 +26,15 @@ async function post(path, body) {
       body: JSON.stringify(body),
     });
   } catch {
-    throw new Error("The service doesn't answer. Is it still running?");
+    throw new Error("The service does not respond. Check that the demo is still running.");
   }
-  const answer = await response.json();
-  if (!response.ok) throw new Error([answer.detail, answer.hint].filter(Boolean).join(" "));
-  return answer;
+  const content = await response.json();
+  if (!response.ok) throw new Error([content.detail, content.hint].filter(Boolean).join(" "));
+  return content;
 }
 
-function askForUrl() {
-  const { maximum_resolution, ttl_seconds } = Object.fromEntries(new FormData(askForm));
+function requestUrl() {
+  const { maximum_resolution, ttl_seconds } = Object.fromEntries(new FormData(urlForm));
   return post("/demo/playback-urls", {
     ttl_seconds: Number(ttl_seconds),
     maximum_resolution: maximum_resolution || null,
@@ -42,12 +42,12 @@ function askForUrl() {
 }
 
 async function playNewUrl() {
-  const button = askForm.querySelector("button");
+  const button = urlForm.querySelector("button");
   button.disabled = true;
   try {
-    const answer = await askForUrl();
-    showToken(answer);
-    play(answer.playback_url);
+    const issued = await requestUrl();
+    showToken(issued);
+    play(issued.playback_url);
   } catch (error) {
     notice(error.message);
     setStatus("stopped", "No playback URL");
@@ -65,42 +65,42 @@ function play(playbackUrl) {
   notice("");
   setStatus("waiting", "Starting");
   video.src = playbackUrl;
-  // Refused autoplay leaves the controls, and a new source cuts off the start of the one before;
-  // what is wrong with the stream itself comes as the video's error event.
+  // play() fails if autoplay is blocked (the user can press play), or if a new source replaces this
+  // one. An error of the stream itself raises the video's error event.
   video.play().catch(() => {
     if (!video.error && video.paused) setStatus("waiting", "Press play");
   });
 }
 
-/** Why a URL doesn't play, in the edge's words: a video element doesn't tell them. */
-async function edgesReason(playbackUrl) {
+/** Return why a URL doesn't play, from the edge. A video element doesn't expose the reason. */
+async function refusalReason(playbackUrl) {
   try {
     const response = await fetch(playbackUrl, { cache: "no-store" });
     return response.ok ? "Playback stopped." : (await response.json())[0].error;
   } catch {
-    return "The edge doesn't answer.";
+    return "The edge does not respond.";
   }
 }
 
-function showToken(answer) {
-  shown = answer;
-  const url = new URL(answer.playback_url);
+function showToken(issued) {
+  shown = issued;
+  const url = new URL(issued.playback_url);
   const token = url.searchParams.get("token");
   const { header, payload, segments } = decode(token);
-  $("channel-arn").textContent = answer.channel_arn;
-  $("refresh-after").textContent = `${answer.refresh_after_seconds} s`;
-  $("key-id").textContent = answer.key_id;
+  $("channel-arn").textContent = issued.channel_arn;
+  $("refresh-after").textContent = `${issued.refresh_after_seconds} s`;
+  $("key-id").textContent = issued.key_id;
   $("header").replaceChildren(...claims(header));
   $("payload").replaceChildren(...claims(payload));
   $("url").replaceChildren(
     `${url.origin}${url.pathname}?token=`,
-    ...segments.flatMap((segment, place) => [
-      place ? "." : "",
-      element("span", { className: `segment-${place}` }, segment),
+    ...segments.flatMap((segment, index) => [
+      index ? "." : "",
+      element("span", { className: `segment-${index}` }, segment),
     ]),
   );
   $("copy").disabled = false;
-  tick();
+  updateCountdown();
 }
 
 function claims(members) {
@@ -110,33 +110,35 @@ function claims(members) {
       {},
       element("dt", {}, element("code", {}, name)),
       element("dd", {}, element("code", {}, JSON.stringify(value))),
-      element("dd", { className: "meaning" }, sentenceOn(name, value)),
+      element("dd", { className: "meaning" }, describe(name, value)),
     ),
   );
 }
 
-function tick() {
+function updateCountdown() {
   if (!shown) return;
   const left = Math.max(0, Math.ceil(Date.parse(shown.expires_at) / 1000 - Date.now() / 1000));
   $("countdown").textContent = `${Math.floor(left / 60)}:${String(left % 60).padStart(2, "0")}`;
   $("life").value = left / shown.ttl_seconds;
   const expired = left === 0;
   document.body.classList.toggle("expired", expired);
-  $("countdown-unit").textContent = expired ? "expired" : "until it expires";
+  $("countdown-unit").textContent = expired ? "expired" : "until the token expires";
   $("countdown-hint").textContent = expired
-    ? "The picture goes on: IVS read exp when playback started. A new start needs a new URL."
-    : "IVS reads exp when playback starts. What plays by then plays on.";
+    ? "The video continues, because IVS checks exp only when playback starts. " +
+      "To start again, get a new URL."
+    : "IVS checks exp only when playback starts. " +
+      "A video that has started continues after that time.";
 }
 
-function setStatus(state, words) {
-  if ($("status").textContent === words) return;
+function setStatus(state, text) {
+  if ($("status").textContent === text) return;
   $("status").dataset.state = state;
-  $("status").textContent = words;
+  $("status").textContent = text;
 }
 
-function notice(words) {
-  $("notice").textContent = words;
-  $("notice").hidden = !words;
+function notice(text) {
+  $("notice").textContent = text;
+  $("notice").hidden = !text;
 }
 
 async function copyUrl() {
@@ -144,11 +146,11 @@ async function copyUrl() {
     await navigator.clipboard.writeText(shown.playback_url);
     $("copy").textContent = "Copied";
   } catch {
-    // A browser may keep the clipboard to itself; the reader can still copy what is marked.
+    // The browser denied access to the clipboard. The user can copy the selected text.
     getSelection().selectAllChildren($("url"));
-    $("copy").textContent = "Marked";
+    $("copy").textContent = "Selected";
   }
-  setTimeout(() => ($("copy").textContent = "Copy the URL"), COPIED_MILLISECONDS);
+  setTimeout(() => ($("copy").textContent = "Copy URL"), COPIED_MILLISECONDS);
 }
 
 video.addEventListener("playing", () => setStatus("playing", "Playing"));
@@ -160,20 +162,20 @@ video.addEventListener("resize", () => {
 video.addEventListener("error", async () => {
   const failed = video.src;
   setStatus("stopped", "Stopped");
-  const reason = await edgesReason(failed);
-  // Unless another URL was asked for meanwhile.
-  if (video.src === failed) notice(`${reason} Ask for a new URL to start again.`);
+  const reason = await refusalReason(failed);
+  // Show nothing if the page has started another URL by now.
+  if (video.src === failed) notice(`${reason} To start again, get a new URL.`);
 });
-askForm.addEventListener("submit", (event) => {
+urlForm.addEventListener("submit", (event) => {
   event.preventDefault();
   playNewUrl();
 });
 $("copy").addEventListener("click", copyUrl);
 
-const tryAll = showTrials($("trials"), {
-  playbackUrl: async () => (await askForUrl()).playback_url,
+const runAll = showExamples($("examples"), {
+  playbackUrl: async () => (await requestUrl()).playback_url,
   refusedUrl: async (fault) => (await post("/demo/refused-urls", { fault })).playback_url,
 });
-$("try-all").addEventListener("click", tryAll);
-setInterval(tick, TICK_MILLISECONDS);
+$("run-all").addEventListener("click", runAll);
+setInterval(updateCountdown, COUNTDOWN_MILLISECONDS);
 playNewUrl();

@@ -1,8 +1,8 @@
-// Making elements: text is always text here, never markup.
+// Create elements. Strings become text nodes and are never parsed as markup.
 
-/** A new element with those properties and children (elements or strings). */
+/** Return a new element with these properties and children (elements or strings). */
 export function element(tag, properties = {}, ...children) {
-  const made = Object.assign(document.createElement(tag), properties);
-  made.append(...children);
-  return made;
+  const created = Object.assign(document.createElement(tag), properties);
+  created.append(...children);
+  return created;
 }

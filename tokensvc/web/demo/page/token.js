@@ -1,21 +1,22 @@
-// A playback token, read in the browser: it is signed, not encrypted, so anyone who holds it can.
+// Read a playback token in the browser. A token is signed but not encrypted, so anyone who has it
+// can read it.
 
-/** Header and payload of a compact JWS (RFC 7515 §7.1), and its three segments as they stand. */
+/** Return the header, the payload and the three segments of a compact JWS (RFC 7515 §7.1). */
 export function decode(token) {
   const segments = token.split(".");
   const [header, payload] = segments.map(fromBase64url);
   return { header: JSON.parse(header), payload: JSON.parse(payload), segments };
 }
 
-/** The playback URL without its token. */
+/** Return the playback URL without its token. */
 export function withoutToken(playbackUrl) {
   const url = new URL(playbackUrl);
   url.searchParams.delete("token");
   return url.href;
 }
 
-/** The playback URL with another `exp` under the signature that was made for the first. */
-export function withExpiryMoved(playbackUrl, seconds) {
+/** Return the playback URL with a later `exp` in its token. The signature stays unchanged. */
+export function withLaterExpiry(playbackUrl, seconds) {
   const url = new URL(playbackUrl);
   const { payload, segments } = decode(url.searchParams.get("token"));
   const altered = JSON.stringify({ ...payload, exp: payload.exp + seconds });
@@ -33,28 +34,30 @@ function toBase64url(text) {
   return btoa(binary).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
 }
 
-const clockTime = new Intl.DateTimeFormat(undefined, { timeStyle: "medium" });
-const at = (unixSeconds) => clockTime.format(new Date(unixSeconds * 1000));
+const timeFormat = new Intl.DateTimeFormat(undefined, { timeStyle: "medium" });
+const formatTime = (unixSeconds) => timeFormat.format(new Date(unixSeconds * 1000));
 
-const SENTENCES = {
-  alg: () => "ECDSA on P-384 with SHA-384, the one algorithm that IVS takes.",
+const DESCRIPTIONS = {
+  alg: () => "ECDSA on P-384 with SHA-384, the only algorithm that IVS accepts.",
   typ: () => "A JSON Web Token.",
-  "aws:channel-arn": () => "Opens this channel and no other.",
-  exp: (value) => `Playback can start until ${at(value)}. Unix seconds.`,
+  "aws:channel-arn": () => "The token is valid for this channel only.",
+  exp: (value) => `Playback can start until ${formatTime(value)}. The value is in Unix seconds.`,
   "aws:viewer-id": () =>
-    "Who watches, so that this viewer can be stopped. No token with it may live longer than ten minutes.",
+    "Identifies the viewer, so that the viewer's sessions can be revoked. A token with this claim " +
+    "must expire within ten minutes.",
   "aws:viewer-session-version": (value) =>
-    `Issued at ${at(value)}. A revocation names a version and ends the viewer's sessions up to it.`,
-  "aws:access-control-allow-origin": () => "In a browser, only pages from here get the playlist.",
+    `Issued at ${formatTime(value)}. A revocation ends the viewer's sessions up to a given version.`,
+  "aws:access-control-allow-origin": () =>
+    "In a browser, only pages from this origin can get the playlist.",
   "aws:strict-origin-enforcement": (value) =>
     value
-      ? "Every request must come from such a page, video segments included."
-      : "Only the first playlist asks where the page is from.",
-  "aws:single-use-uuid": () => "Starts playback once, and never again.",
-  "aws:maximum-resolution": () => "The playlist leaves out every rendition above this.",
+      ? "Every request must come from such a page, including requests for video segments."
+      : "Only the request for the first playlist must come from such a page.",
+  "aws:single-use-uuid": () => "The token can start playback only once.",
+  "aws:maximum-resolution": () => "The playlist contains no rendition above this resolution.",
 };
 
-/** One sentence for a person on what a header member or a claim does. */
-export function sentenceOn(name, value) {
-  return SENTENCES[name]?.(value) ?? "Not a claim that IVS documents; it ignores it.";
+/** Return a description of a header member or a claim, for the user. */
+export function describe(name, value) {
+  return DESCRIPTIONS[name]?.(value) ?? "IVS does not document this claim and ignores it.";
 }

@@ -1,4 +1,4 @@
-"""Rotations carried on while a command runs: region by region, pass by pass, until told to stop."""
+"""The loop that reconciles the rings of several regions, until it is done or stopped."""
 
 from __future__ import annotations
 
@@ -20,18 +20,19 @@ from tokensvc.keyring.rotator import Rotator
 
 LONGEST_PAUSE_SECONDS = 60.0
 PAUSE_AFTER_ERROR_SECONDS = 10.0
+NOTHING_LEFT = "nothing is left to do."
 
 Pause = Callable[[float], bool]
-"""Waits so many seconds; gives whether it was told to stop, then or earlier."""
+"""Waits for that many seconds, or until a signal arrives; returns whether a signal has arrived."""
 
 
 @dataclass(frozen=True, slots=True)
-class Pass:
-    """How one pass over the regions ended.
+class PassResult:
+    """The result of one pass over the regions.
 
     Attributes:
-        failed: whether a region's error was told.
-        next_at: when something is due again, Unix seconds; None when nothing is left to do.
+        failed: whether a region failed; its error was printed.
+        next_at: when the next step is due, Unix seconds; None when nothing is left to do.
     """
 
     failed: bool
@@ -39,7 +40,7 @@ class Pass:
 
     @property
     def is_done(self) -> bool:
-        """Whether nothing is left to do anywhere."""
+        """Whether nothing is left to do in any region."""
         return not self.failed and self.next_at is None
 
     def pause_seconds(self, now: float) -> float:
@@ -53,13 +54,14 @@ class Pass:
 
 @dataclass(slots=True)
 class Regions:
-    """The regions that a command carries on.
+    """The regions that a command reconciles.
 
     Attributes:
         names: the regions.
-        make_rotator: makes a region's rotator, or raises what is told.
+        make_rotator: returns a region's rotator; a TokensvcError that it raises is printed.
         clock: the time.
-        rotate_after_seconds: how long a key may sign before another takes over; None for ever.
+        rotate_after_seconds: how long a key may sign before a scheduled rotation; None disables
+            scheduled rotations.
     """
 
     names: Sequence[Region]
@@ -67,63 +69,63 @@ class Regions:
     clock: Clock
     rotate_after_seconds: int | None = None
 
-    def one_pass(self) -> Pass:
-        """Do all that is due in every region; one that fails does not keep the others waiting."""
+    def reconcile_once(self) -> PassResult:
+        """Do every step that is due, in every region. A region that fails does not stop others."""
         failed = False
         moments = []
         for region in self.names:
             try:
-                observation = self._reconcile(region, self.make_rotator(region))
+                upcoming = self._reconcile(region, self.make_rotator(region))
             except TokensvcError as exc:
                 failed = True
                 say(f"{region}:")
                 say_error(exc)
             else:
-                moments += [observation.at] if isinstance(observation, WaitUntil) else []
-        return Pass(failed, min(moments, default=None))
+                moments += [upcoming.at] if isinstance(upcoming, WaitUntil) else []
+        return PassResult(failed, min(moments, default=None))
 
     def _reconcile(self, region: Region, rotator: Rotator) -> object:
         now = self.clock.now()
         age = self.rotate_after_seconds
         if age is not None and rotation_is_due(rotator.ring(), age, now):
-            rotator.request_rotation(f"scheduled: signed for {age} s or more")
+            rotator.request_rotation(f"scheduled: the key has signed for {age} s or longer")
 
-        def tell(step: Step) -> None:
+        def print_step(step: Step) -> None:
             click.echo(f"{region}: {step.sentence}")
 
-        observation = rotator.reconcile(tell)
-        if not isinstance(observation, WaitUntil):
-            click.echo(f"{region}: nothing is left to do.")
-            return observation
-        left = max(0, round(observation.at - now))
-        click.echo(f"{region}: wait until {rfc3339(observation.at)} ({left} s): {observation.why}.")
+        upcoming = rotator.reconcile(print_step)
+        if not isinstance(upcoming, WaitUntil):
+            click.echo(f"{region}: {NOTHING_LEFT}")
+            return upcoming
+        left = max(0, round(upcoming.at - now))
+        click.echo(f"{region}: wait until {rfc3339(upcoming.at)} ({left} s): {upcoming.why}.")
         for ends_at, pair in drain_ends(rotator.ring()):
-            if ends_at != observation.at:
+            if ends_at != upcoming.at:
                 click.echo(
                     f"{region}: {pair.key_id} drains until {rfc3339(ends_at)} "
                     f"({max(0, round(ends_at - now))} s)."
                 )
-        return observation
+        return upcoming
 
 
-def carry_on(regions: Regions, pause: Pause, *, until_settled: bool) -> bool:
-    """Pass after pass, with pauses; True when all is settled, False when told to stop.
+def run_reconcile_loop(regions: Regions, pause: Pause, *, stop_when_done: bool) -> bool:
+    """Run passes, with pauses. Returns True when nothing is left to do, False after a signal.
 
-    Errors are told and tried again; without `until_settled` only a signal ends it.
+    Errors are printed and retried. Without `stop_when_done`, only a signal ends the loop.
     """
     while True:
-        latest = regions.one_pass()
-        if until_settled and latest.is_done:
+        latest = regions.reconcile_once()
+        if stop_when_done and latest.is_done:
             return True
         if pause(latest.pause_seconds(regions.clock.now())):
             return False
 
 
 @contextmanager
-def pause_until_signal() -> Iterator[Pause]:
-    """A pause that SIGINT and SIGTERM end; inside the block they interrupt nothing else.
+def interruptible_pause() -> Iterator[Pause]:
+    """A pause that SIGINT and SIGTERM end. Inside the block they interrupt nothing else.
 
-    So a pass that has begun is finished, and one that comes while it runs is not lost.
+    A pass that has begun is always finished, and a signal that arrives during it is not lost.
     """
     woken, waker = socket.socketpair()
     with woken, waker:

@@ -1,0 +1,125 @@
+"""The operator's commands that the tests kill, each as the CLI command does it."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.keyring.rings import ACCOUNT_ID, REGION, TERMS
+from tests.keyring.world import SECRET
+from tokensvc.arns import PlaybackKeyArn
+from tokensvc.clock import Clock
+from tokensvc.ivs.key_pairs import IvsKeyPairs
+from tokensvc.keyring.custody.file import FileCustody
+from tokensvc.keyring.rotation import Step
+from tokensvc.keyring.rotator import Binding, Rotator
+from tokensvc.keyring.steps import Steps
+from tokensvc.keyring.store import RingStore
+from tokensvc.p384 import load_private_key
+from tokensvc.state.sqlite import SqliteState
+
+PREVIOUS_SECRET = bytes(range(32, 64))
+Arguments = Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class CommandContext:
+    """What a command runs with: the deployment's folder, the clock, and IVS."""
+
+    folder: Path
+    clock: Clock
+    key_pairs: IvsKeyPairs
+
+    @property
+    def custody(self) -> FileCustody:
+        """The custody, configured with the present and the previous key-encryption secret."""
+        keys = self.folder / "keys"
+        return FileCustody(keys, SECRET, self.clock, previous_secret=PREVIOUS_SECRET)
+
+    @property
+    def rotator(self) -> Rotator:
+        """The rotator of a configured region."""
+        return self.rotator_with()
+
+    def rotator_with(self, *, decommissioning: bool = False) -> Rotator:
+        """The rotator of the region, which may be decommissioned."""
+        steps = Steps(self.custody, self.key_pairs, self.clock, "ann@desk")
+        store = RingStore(SqliteState(self.folder / "state.sqlite3", self.clock), REGION)
+        binding = Binding(REGION, ACCOUNT_ID, self.key_pairs.endpoint)
+        return Rotator(store, steps, binding=binding, terms=TERMS, decommissioning=decommissioning)
+
+
+def generate(command_context: CommandContext, _: Arguments) -> None:
+    """`keys generate`."""
+    command_context.rotator.generate("another key")
+
+
+def import_pair(command_context: CommandContext, arguments: Arguments) -> None:
+    """`keys import KEY`."""
+    command_context.rotator.import_pair(arguments["key_id"], "another key")
+
+
+def adopt(command_context: CommandContext, arguments: Arguments) -> None:
+    """`keys adopt`, of a key whose tokens have a lifetime of at most an hour."""
+    command_context.rotator.adopt(
+        load_private_key(arguments["private_key"].encode()),
+        PlaybackKeyArn.parse(arguments["arn"]),
+        "import existing key",
+        longest_ttl_seconds=3_600,
+    )
+
+
+def reconcile(command_context: CommandContext, _: Arguments) -> None:
+    """`keys reconcile`."""
+    command_context.rotator.reconcile(_ignore_step)
+
+
+def decommission(command_context: CommandContext, _: Arguments) -> None:
+    """`keys reconcile --region R`, after R was removed from the settings."""
+    command_context.rotator_with(decommissioning=True).reconcile(_ignore_step)
+
+
+def rotate(command_context: CommandContext, _: Arguments) -> None:
+    """`keys rotate`."""
+    command_context.rotator.request_rotation("monthly")
+    command_context.rotator.reconcile(_ignore_step)
+
+
+def revoke(command_context: CommandContext, arguments: Arguments) -> None:
+    """`keys revoke KEY ...`."""
+    command_context.rotator.revoke(arguments["key_ids"].split(), "laptop lost")
+    command_context.rotator.reconcile(_ignore_step)
+
+
+def rewrap(command_context: CommandContext, _: Arguments) -> None:
+    """`keys rewrap`."""
+    custody = command_context.custody
+    for key_id in custody.key_ids():
+        custody.rewrap(key_id)
+
+
+def write_outside_crash_points(_: CommandContext, arguments: Arguments) -> None:
+    """Not a command: changes files outside the crash points, which the harness must detect."""
+    path = Path(arguments["path"])
+    with path.open("w") as file:
+        file.write("not detected?")
+    shutil.move(path, path.with_suffix(".moved"))
+
+
+def _ignore_step(_: Step) -> None:
+    """Print no progress."""
+
+
+COMMANDS: Mapping[str, Callable[[CommandContext, Arguments], None]] = {
+    "generate": generate,
+    "import": import_pair,
+    "adopt": adopt,
+    "reconcile": reconcile,
+    "decommission": decommission,
+    "rotate": rotate,
+    "revoke": revoke,
+    "rewrap": rewrap,
+    "write outside crash points": write_outside_crash_points,
+}

@@ -1,0 +1,44 @@
+"""Evidence for the doctor's tests: one region without any problem, and changes to it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tests.keyring.rings import ACCOUNT_ID, ENDPOINT, REGION, held, pair, ring
+from tests.support.clock import EXAMPLE_NOW
+from tokensvc.ivs.model import HeldKeyPair
+from tokensvc.keyring.doctor.finding import Evidence
+from tokensvc.keyring.model import KeyState, Ring
+from tokensvc.keyring.rotator import Binding
+
+NOW = EXAMPLE_NOW
+DAY = 86_400
+OTHER_DEPLOYMENT = "fedcba9876543210"
+OTHER_ACCOUNT_ID = "999999999999"
+ACTIVE_A = pair("a", KeyState.ACTIVE, activated_at=NOW - DAY)
+STANDBY_B = pair("b", KeyState.PUBLISHED)
+HEALTHY_RING = ring(ACTIVE_A, STANDBY_B)
+
+
+def evidence(of_ring: Ring | None, *in_ivs: HeldKeyPair, **changes: Any) -> Evidence:
+    """Evidence of a region that has no problem except in its ring, in IVS, or in the changes."""
+    fields: dict[str, Any] = {
+        "binding": Binding(REGION, ACCOUNT_ID, ENDPOINT),
+        "ring": of_ring,
+        "held": in_ivs,
+        "custody_key_ids": ("a", "b"),
+        "unusable": {},
+        "now": NOW,
+        "clock_offset_seconds": 0.0,
+        "clock_skew_seconds": 10,
+        "key_age_warning_seconds": 90 * DAY,
+        "keep_standby": True,
+        "has_canary": True,
+        "decommissioning": False,
+    }
+    return Evidence(**fields | changes)
+
+
+def healthy(**changes: Any) -> Evidence:
+    """Evidence of a region with an active key and a standby, and no problem but the changes."""
+    return evidence(HEALTHY_RING, *held("a", "b"), **changes)

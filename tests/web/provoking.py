@@ -1,0 +1,224 @@
+"""Requests that provoke each problem of the HTTP API: functions from a deployment to a document."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NoReturn
+
+from flask import abort
+from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
+
+from tests.keyring.rings import REGION
+from tests.support.deployment import OPEN, Deployment
+from tests.web.problem_shape import assert_problem, assert_problem_document
+from tokensvc.arns import ChannelArn
+from tokensvc.errors import IvsUnavailable
+from tokensvc.ivs.model import Channel
+from tokensvc.web.app import create_app
+from tokensvc.web.demo.blueprint import create_blueprint
+from tokensvc.web.demo.urls import Demo
+
+SINGLE = "/v1/playback-urls"
+BATCH = "/v1/playback-urls:batch"
+
+Document = dict[str, Any]
+Provoke = Callable[[Deployment], Document]
+
+
+def problem_of(response: TestResponse) -> Document:
+    """The problem document of the response, which must be a problem in every respect."""
+    return assert_problem(response, response.get_json(force=True)["code"])
+
+
+def call(method: str, path: str) -> Provoke:
+    """A request without an API key and without a body."""
+    return lambda deployment: problem_of(deployment.client().open(path, method=method))
+
+
+def post(body: object, path: str = SINGLE) -> Provoke:
+    """A request with that JSON body, by the caller of the deployment."""
+    return lambda deployment: _post(deployment, deployment.client(), body, path)
+
+
+def post_text(text: str, content_type: str = "application/json") -> Provoke:
+    """A request with that text as its body, by the caller of the deployment."""
+    return lambda deployment: problem_of(
+        deployment.client().post(
+            SINGLE, data=text, content_type=content_type, headers=_bearer(deployment.key)
+        )
+    )
+
+
+def post_as(*grants: str, **body: object) -> Provoke:
+    """A request by a new caller with those grants."""
+
+    def provoke(deployment: Deployment) -> Document:
+        number = len(deployment.service.api_keys.latest().value.keys)
+        key = deployment.new_key(f"key {number}", *grants)
+        response = deployment.client().post(SINGLE, json=body, headers=_bearer(key))
+        return problem_of(response)
+
+    return provoke
+
+
+def post_with_key(key: str) -> Provoke:
+    """A request with that text as its API key."""
+    return lambda deployment: problem_of(deployment.client().post(SINGLE, headers=_bearer(key)))
+
+
+def post_when_lookup_raises(raised: Exception) -> Provoke:
+    """A request for a channel whose lookup in IVS raises that exception."""
+
+    def fetch(_: ChannelArn) -> NoReturn:
+        raise raised
+
+    return lambda deployment: _post(
+        deployment, deployment.client_with_fetch(fetch), {"channel": "demo"}
+    )
+
+
+def post_for_public_channel(arn: str) -> Provoke:
+    """A request for a channel that is public in IVS."""
+
+    def fetch(arn: ChannelArn) -> Channel:
+        return Channel(arn, "", is_private=False, playback_url="https://example.com/a.m3u8")
+
+    return lambda deployment: _post(
+        deployment, deployment.client_with_fetch(fetch), {"channel": arn}
+    )
+
+
+def call_route_that_aborts(status: int) -> Provoke:
+    """A request to a route of the application that Flask refuses with that status."""
+
+    def provoke(deployment: Deployment) -> Document:
+        app = create_app(deployment.service)
+        app.get("/aborted")(lambda: abort(status))
+        return problem_of(app.test_client().get("/aborted"))
+
+    return provoke
+
+
+def call_demo(method: str, path: str, **headers: str) -> Provoke:
+    """A request to the player page or its backend."""
+
+    def provoke(deployment: Deployment) -> Document:
+        demo = Demo(
+            issuer=deployment.issuer,
+            caller=OPEN,
+            view=deployment.service.rings[REGION],
+            clock=deployment.service.clock,
+            channel_arn=deployment.channel,
+            other_channel_arn=deployment.public_channel,
+            edge_origin=deployment.world.ivs.url,
+        )
+        client = create_app(deployment.service, demo=create_blueprint(demo)).test_client()
+        return problem_of(client.open(path, method=method, headers=headers))
+
+    return provoke
+
+
+# --- Faults of the service: each needs a deployment of its own
+
+
+def post_too_late_in_a_batch(deployment: Deployment) -> Document:
+    """The second request of a batch whose first lookup took longer than a batch may take."""
+
+    def fetch(_: ChannelArn) -> NoReturn:
+        deployment.world.clock.advance(11)
+        raise IvsUnavailable("No answer.")
+
+    requests = [{"channel": "demo"}, {"channel": "lobby"}]
+    response = deployment.client_with_fetch(fetch).post(
+        BATCH, json={"requests": requests}, headers=_bearer(deployment.key)
+    )
+    document = response.get_json()["results"][1]
+    assert_problem_document(document, document["code"])
+    assert isinstance(document, dict)
+    return document
+
+
+def without_key_pairs(use: Callable[[Deployment, FlaskClient], Document]) -> Provoke:
+    """`use` of a service whose ring has no key pairs."""
+
+    def provoke(deployment: Deployment) -> Document:
+        store = deployment.world.store
+        stored = store.load()
+        assert stored is not None
+        store.save(dataclasses.replace(stored.ring, pairs=()), replacing=stored.version)
+        deployment.world.clock.advance(121)
+        return use(deployment, deployment.client())
+
+    return provoke
+
+
+def without_the_state(use: Callable[[Deployment, FlaskClient], Document]) -> Provoke:
+    """`use` of a service that can't read its state, when its views are too old."""
+
+    def provoke(deployment: Deployment) -> Document:
+        folder = deployment.world.folder
+        (folder / "state.sqlite3").rename(folder / "moved.sqlite3")
+        deployment.world.clock.advance(121)
+        return use(deployment, deployment.client())
+
+    return provoke
+
+
+def with_damaged_private_key(use: Callable[[Deployment, FlaskClient], Document]) -> Provoke:
+    """`use` of a service whose active private key is damaged."""
+
+    def damage(path: Path) -> None:
+        path.write_bytes(b"damaged")
+
+    return lambda deployment: _with_changed_private_key(deployment, damage, use)
+
+
+def with_unreadable_private_key(use: Callable[[Deployment, FlaskClient], Document]) -> Provoke:
+    """`use` of a service that can't read the file of its active private key."""
+
+    def make_unreadable(path: Path) -> None:
+        path.unlink()
+        path.mkdir(mode=0o700)
+
+    return lambda deployment: _with_changed_private_key(deployment, make_unreadable, use)
+
+
+def post_demo(deployment: Deployment, client: FlaskClient) -> Document:
+    """A request for the channel `demo`."""
+    return _post(deployment, client, {"channel": "demo"})
+
+
+def get_readyz(_: Deployment, client: FlaskClient) -> Document:
+    """The problem of /readyz, whose checks have the same sentences as its errors."""
+    document = problem_of(client.get("/readyz"))
+    failed = [check for check in document["checks"] if not check["ready"]]
+    assert [(check["name"], check["code"], check["notes"]) for check in failed] == [
+        (error["field"], error["rule"], [error["message"]]) for error in document["errors"]
+    ]
+    return document
+
+
+def _with_changed_private_key(
+    deployment: Deployment,
+    change: Callable[[Path], None],
+    use: Callable[[Deployment, FlaskClient], Document],
+) -> Document:
+    change(deployment.world.folder / "keys" / f"{deployment.active_key_id}.pem")
+    with deployment.world.view() as view:
+        rings = {view.region: view}
+        issuer = deployment.issuer_with(rings=rings)
+        service = deployment.service_with(rings=rings, issuer=issuer)
+        return use(deployment, deployment.client_of(service))
+
+
+def _post(
+    deployment: Deployment, client: FlaskClient, body: object, path: str = SINGLE
+) -> Document:
+    return problem_of(client.post(path, json=body, headers=_bearer(deployment.key)))
+
+
+def _bearer(key: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {key}"}

@@ -1,0 +1,361 @@
+"""The whole text of every problem of the HTTP API, in one table that a reviewer can read.
+
+All other tests of the HTTP API assert codes, fields, rules and data only.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.support.deployment import Deployment
+from tests.web import provoking
+from tests.web.problem_shape import Text, invalid, not_ready, problem, unavailable
+from tests.web.provoking import BATCH, Provoke, call, call_demo, post, post_as, post_text
+from tokensvc import errors
+from tokensvc.errors import IvsUnavailable, TokensvcError, Unavailable
+from tokensvc.web.bodies import SENTENCES
+from tokensvc.web.problems import PUBLIC_SENTENCES
+
+UNKNOWN_KEY = f"tsk_000000000000_{64 * '0'}"
+OTHER_REGION_ARN = "arn:aws:ivs:us-east-1:123456789012:channel/demo"
+PUBLIC_ARN = "arn:aws:ivs:us-west-2:123456789012:channel/public"
+
+
+AUTHENTICATION_HINT = (
+    "Send `Authorization: Bearer tsk_…` with a key that an operator made with"
+    " `tokensvc api-keys create`."
+)
+NO_KEY_PAIR = "The region has no active key pair to sign with."
+NO_CUSTODY = "The service can't use its private key right now."
+NO_STATE = "The service can't read its shared state right now."
+RING = "ring us-west-2"
+VIEWER_ID_MESSAGE = (
+    "The viewer ID looks like an e-mail address, and IVS asks for viewer IDs without personal data."
+    " Use an opaque ID, such as a keyed hash of the address."
+)
+
+BODIES: list[tuple[Provoke, Text]] = [
+    (post({}), invalid("channel", "required", "channel is required.")),
+    (post([]), invalid("", "json_object", "The body must be a JSON object.")),
+    (
+        post_text("{"),
+        invalid("", "json", "The body is not valid JSON in UTF-8, or a member name is repeated."),
+    ),
+    (
+        post_text('{"channel":' + 250 * "[" + 250 * "]" + "}"),
+        invalid("", "json_invalid", "The body is not valid JSON, or is nested too deeply."),
+    ),
+    (post({"channel": 5}), invalid("channel", "string_type", "channel must be a string.")),
+    (
+        post({"channel": ""}),
+        invalid("channel", "string_too_short", "channel must have 1 or more characters."),
+    ),
+    (
+        post({"channel": 129 * "a"}),
+        invalid("channel", "string_too_long", "channel must have at most 128 characters."),
+    ),
+    (
+        post({"channel": "demo", "ttl_seconds": "300"}),
+        invalid("ttl_seconds", "int_type", "ttl_seconds must be an integer."),
+    ),
+    (
+        post({"channel": "demo", "ttl_seconds": 0}),
+        invalid("ttl_seconds", "greater_than_equal", "ttl_seconds must be 1 or more."),
+    ),
+    (
+        post({"channel": "demo", "ttl": 300}),
+        invalid("ttl", "unknown_field", "'ttl' is not a field of this request."),
+    ),
+    (
+        post({"channel": "demo", "single_use": None}),
+        invalid("single_use", "bool_type", "single_use must be true or false."),
+    ),
+    (
+        post({"channel": "demo", "maximum_resolution": "4K"}),
+        invalid(
+            "maximum_resolution", "enum", "maximum_resolution must be one of: SD, HD, FULL_HD."
+        ),
+    ),
+    (
+        post({"channel": "demo", "allowed_origins": "*"}),
+        invalid("allowed_origins", "tuple_type", "allowed_origins must be a list."),
+    ),
+    (
+        post({"channel": "demo", "allowed_origins": 101 * ["*"]}),
+        invalid("allowed_origins", "too_long", "allowed_origins must have at most 100 items."),
+    ),
+    (post({"requests": {}}, BATCH), invalid("requests", "list_type", "requests must be a list.")),
+    (
+        post({"requests": []}, BATCH),
+        invalid("requests", "too_short", "requests must have 1 or more items."),
+    ),
+    (
+        post({"viewer": "v"}),
+        problem(
+            "invalid_request",
+            "channel is required. 'viewer' is not a field of this request.",
+            None,
+            ("channel", "required", "channel is required."),
+            ("viewer", "unknown_field", "'viewer' is not a field of this request."),
+        ),
+    ),
+    (
+        post_as("website", channel="demo"),
+        invalid(
+            "viewer_id",
+            "viewer_id_required",
+            "The grant website requires a viewer ID.",
+            "Set `viewer_id` to the ID of the viewer.",
+        ),
+    ),
+    (
+        post({"channel": "demo", "viewer_id": "ann@example.com"}),
+        problem(
+            "invalid_request",
+            "A playback token with these options is not allowed. " + VIEWER_ID_MESSAGE,
+            None,
+            ("viewer_id", "viewer_id_private", VIEWER_ID_MESSAGE),
+        ),
+    ),
+    (
+        call_demo("GET", "/demo/page/demo.css", Range="bytes=99999999-"),
+        problem(
+            "invalid_request",
+            "A header of the request, or the length of its body, is not valid.",
+            "Check the headers of the request, such as Content-Length and Range.",
+        ),
+    ),
+]
+REFUSALS: list[tuple[Provoke, Text]] = [
+    (
+        call("POST", "/v1/playback-urls"),
+        problem("unauthenticated", "The request has no API key.", AUTHENTICATION_HINT),
+    ),
+    (
+        provoking.post_with_key(UNKNOWN_KEY),
+        problem(
+            "unauthenticated", "The API key is not valid, or it was revoked.", AUTHENTICATION_HINT
+        ),
+    ),
+    (
+        post({"channel": OTHER_REGION_ARN}),
+        problem(
+            "not_entitled",
+            f"No grant of this caller covers the channel {OTHER_REGION_ARN}.",
+            "Add the channel to a grant of this caller in the settings: open.",
+        ),
+    ),
+    (
+        post_as(
+            "website",
+            channel="demo",
+            viewer_id="viewer-1",
+            allowed_origins=["https://evil.example", "https://a.example.com"],
+        ),
+        problem(
+            "not_entitled",
+            "The grant website does not allow playback from https://evil.example.",
+            "Use origins that the grant allows: https://*.example.com.",
+            ("allowed_origins", "origin_not_granted", "https://evil.example is not allowed."),
+        ),
+    ),
+    (
+        call_demo("POST", "/demo/playback-urls", Origin="https://evil.example"),
+        problem(
+            "not_permitted",
+            "The demo's backend accepts requests from the demo's own page only.",
+            "Use `POST /v1/playback-urls` with an API key instead.",
+        ),
+    ),
+    (
+        call_demo("GET", "/demo", Host="attacker.example"),
+        problem(
+            "not_permitted",
+            "The demo accepts requests with a loopback Host header only.",
+            "Open /demo at http://127.0.0.1 and the service's port.",
+        ),
+    ),
+    (
+        post({"channel": "nowhere"}),
+        problem(
+            "channel_not_found",
+            "No channel with this name is configured.",
+            "Send the ARN of the channel, or a name in section `[channels]` of the settings.",
+        ),
+    ),
+    (
+        post_as("other-region", channel=OTHER_REGION_ARN),
+        problem(
+            "channel_not_found",
+            "This service has no key pairs in us-east-1, the region of the channel.",
+            "Use a channel in us-west-2, or add the region to `ivs.regions` in the settings.",
+        ),
+    ),
+    (
+        call("GET", "/v2"),
+        problem(
+            "not_found",
+            "No route has this path.",
+            "Check the path. The documentation of the HTTP API lists all routes.",
+        ),
+    ),
+    (
+        call("GET", "/v1/playback-urls"),
+        problem(
+            "method_not_allowed",
+            "This route does not support the HTTP method.",
+            "Use a method that the header Allow lists.",
+        ),
+    ),
+    (
+        provoking.post_for_public_channel(PUBLIC_ARN),
+        problem(
+            "channel_not_private",
+            f"The channel {PUBLIC_ARN} is public: anyone can watch it without a token.",
+            f"Make it private with `tokensvc channels protect {PUBLIC_ARN}`. To answer with its"
+            " plain URL instead, set `playback.allow_plain_urls`.",
+        ),
+    ),
+    (
+        post_text(65_537 * " "),
+        problem(
+            "body_too_large",
+            "The body has more than 65536 bytes, the limit of this route.",
+            "Send a smaller body: split a large batch into several.",
+        ),
+    ),
+    (
+        provoking.call_route_that_aborts(413),
+        problem(
+            "body_too_large",
+            "The body is larger than the limit of this route.",
+            "Send a smaller body.",
+        ),
+    ),
+    (
+        post_text("{}", "text/plain"),
+        problem(
+            "unsupported_media_type",
+            "The Content-Type of the request is not application/json.",
+            "Send `Content-Type: application/json`.",
+        ),
+    ),
+    (
+        provoking.call_route_that_aborts(415),
+        problem(
+            "unsupported_media_type",
+            "This route does not support the Content-Type of the body.",
+            "Send `Content-Type: application/json`.",
+        ),
+    ),
+]
+ERRORS_OF_THE_SERVICE: list[tuple[Provoke, Text]] = [
+    (
+        provoking.post_when_lookup_raises(ZeroDivisionError()),
+        problem(
+            "internal_error",
+            "The service failed because of an internal error.",
+            "Report the `request_id` to an operator of the service: the log has the details.",
+        ),
+    ),
+    (
+        provoking.post_when_lookup_raises(IvsUnavailable("No answer.")),
+        unavailable(
+            "ivs_unavailable", "The service can't get the channel from Amazon IVS right now."
+        ),
+    ),
+    (provoking.without_key_pairs(provoking.post_demo), unavailable("no_signing_key", NO_KEY_PAIR)),
+    (
+        provoking.with_unreadable_private_key(provoking.post_demo),
+        unavailable("custody_unavailable", NO_CUSTODY),
+    ),
+    (provoking.without_the_state(provoking.post_demo), unavailable("state_unavailable", NO_STATE)),
+    (
+        provoking.post_too_late_in_a_batch,
+        unavailable("overloaded", "The service could not start this request in time."),
+    ),
+    (
+        provoking.without_key_pairs(provoking.get_readyz),
+        not_ready("no_signing_key", (RING, "no_signing_key", NO_KEY_PAIR)),
+    ),
+    (
+        provoking.with_unreadable_private_key(provoking.get_readyz),
+        not_ready("custody_unavailable", (RING, "custody_unavailable", NO_CUSTODY)),
+    ),
+    (
+        provoking.with_damaged_private_key(provoking.get_readyz),
+        not_ready(
+            "custody_unavailable",
+            (RING, "custody_damaged", "A private key of the service is damaged or missing."),
+        ),
+    ),
+    (
+        provoking.without_the_state(provoking.get_readyz),
+        not_ready(
+            "state_unavailable",
+            ("api-keys", "state_unavailable", NO_STATE),
+            (RING, "state_unavailable", NO_STATE),
+        ),
+    ),
+]
+
+
+CLIENT_ERRORS = BODIES + REFUSALS
+
+
+def ids(cases: list[tuple[Provoke, Text]]) -> list[str]:
+    """The code of each case."""
+    return [expected.code for _, expected in cases]
+
+
+@pytest.mark.parametrize(("provoke", "expected"), CLIENT_ERRORS, ids=ids(CLIENT_ERRORS))
+def test_a_client_error_has_this_text(
+    deployment: Deployment, provoke: Provoke, expected: Text
+) -> None:
+    """Status, code, title, detail, hint and errors."""
+    assert Text.of(provoke(deployment)) == expected
+
+
+@pytest.mark.parametrize(
+    ("provoke", "expected"), ERRORS_OF_THE_SERVICE, ids=ids(ERRORS_OF_THE_SERVICE)
+)
+def test_an_error_of_the_service_has_this_text(
+    own_deployment: Deployment, provoke: Provoke, expected: Text
+) -> None:
+    """The same. Each case gets its own deployment and breaks it."""
+    assert Text.of(provoke(own_deployment)) == expected
+
+
+def test_every_code_that_a_route_can_return_is_in_the_table() -> None:
+    """All client errors, all temporary errors, and `internal_error` for everything else."""
+    classes = [
+        value
+        for value in vars(errors).values()
+        if isinstance(value, type) and issubclass(value, TokensvcError)
+    ]
+    codes = {
+        kind.code
+        for kind in classes
+        if kind is TokensvcError or kind.http_status < 500 or issubclass(kind, Unavailable)
+    }
+    # Routes convert `invalid_arn` to `invalid_request`.
+    listed = {expected.code for _, expected in CLIENT_ERRORS + ERRORS_OF_THE_SERVICE}
+    assert listed == codes - {"invalid_arn"}
+
+
+def test_every_temporary_error_has_a_sentence_for_clients() -> None:
+    """Its own text may name a path or a permission, so that it is never shown."""
+    kinds = [
+        value
+        for value in vars(errors).values()
+        if isinstance(value, type) and issubclass(value, Unavailable)
+    ]
+    assert {kind.code for kind in kinds} <= set(PUBLIC_SENTENCES)
+
+
+def test_every_sentence_about_a_request_body_is_in_the_table() -> None:
+    """Each of pydantic's error types; `test_bodies` shows that no other type is possible."""
+    rules = {rule for _, expected in BODIES for _, rule, _ in expected.errors}
+    renamed = {"missing", "unexpected_keyword_argument", "dataclass_type"}
+    assert set(SENTENCES) - renamed <= rules
+    assert {"required", "unknown_field", "json_object"} <= rules
