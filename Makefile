@@ -35,7 +35,7 @@ test: $(VENV)/.test $(AWSCLI)/.made
 $(VENV)/.run $(VENV)/.test: $(VENV)/.%: requirements/%.txt pyproject.toml | $(VENV)/.made
 	@echo "Installing what requirements/$*.txt pins ..."
 	@$(PIP) --require-hashes -r requirements/$*.txt
-	@$(PIP) --no-deps --no-build-isolation --editable .
+	@$(PIP) --no-deps --no-build-isolation --editable ./local_ivs --editable .
 	@touch $@
 
 # The aws CLI needs another release of botocore than the program, so it has its own environment.

@@ -19,9 +19,9 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from tokensvc.arns import ChannelArn
-from tokensvc.claims import PlaybackClaims, PlaybackOptions
-from tokensvc.p384 import LocalSigner
-from tokensvc.tokens import sign
+from tokensvc.token.claims import PlaybackClaims, PlaybackOptions
+from tokensvc.token.jws import sign
+from tokensvc.token.p384 import LocalSigner
 
 ARN = ChannelArn.parse("arn:aws:ivs:us-west-2:123456789012:channel/abcdEFGHijkl")
 ORIGIN = "https://www.example.com"

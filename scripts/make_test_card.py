@@ -9,11 +9,11 @@ Run it from the project's root folder after a change of the drawing:
 Pillow is not a dependency of the project, because only this script uses it. The script also
 requires ffmpeg with libx264.
 
-It writes three renditions to `tokensvc/localivs/media`, each with an init segment and six media
-segments of 32/15 s. Exactly 64 frames of H.264 at 30 fps and 100 frames of AAC at 48 kHz fit into
-that length, so the loop lasts 12.8 s. Decoding an AAC frame needs the frame before it. Therefore
-the script encodes the tone three times in a row and uses the second one, whose first frame was
-encoded after the last frame of the loop.
+It writes three renditions to `local_ivs/src/local_ivs/media`, each with an init segment and six
+media segments of 32/15 s. Exactly 64 frames of H.264 at 30 fps and 100 frames of AAC at 48 kHz fit
+into that length, so the loop lasts 12.8 s. Decoding an AAC frame needs the frame before it.
+Therefore the script encodes the tone three times in a row and uses the second one, whose first
+frame was encoded after the last frame of the loop.
 """
 
 from __future__ import annotations
@@ -32,8 +32,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # The script checks its output with the edge's parser.
 
 import card_art as art  # noqa: E402 - sys.path must be set first.
-
-from tokensvc.localivs.edge.segments import HEADER_BYTES, Fragment, boxes  # noqa: E402 - As above.
+from local_ivs.edge.segments import HEADER_BYTES, Fragment, boxes  # noqa: E402 - As above.
 
 MEDIA = ROOT / "tokensvc" / "localivs" / "media"
 SEGMENTS = 6

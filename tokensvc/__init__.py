@@ -9,9 +9,9 @@ To sign a playback token in any program, without the service, Flask or boto3:
 from __future__ import annotations
 
 from tokensvc.arns import ChannelArn
-from tokensvc.claims import PlaybackClaims, PlaybackOptions, Resolution
-from tokensvc.p384 import LocalSigner, PublicKey, Signer
-from tokensvc.tokens import sign
+from tokensvc.token.claims import PlaybackClaims, PlaybackOptions, Resolution
+from tokensvc.token.jws import sign
+from tokensvc.token.p384 import LocalSigner, PublicKey, Signer
 
 __all__ = [
     "ChannelArn",

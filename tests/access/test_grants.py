@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from local_ivs.edge.origins import matches
 
 from tokensvc.access.callers import Caller
 from tokensvc.access.grants import (
@@ -14,9 +15,8 @@ from tokensvc.access.grants import (
     scope,
 )
 from tokensvc.arns import ChannelArn
-from tokensvc.claims import PlaybackOptions, Resolution
 from tokensvc.errors import InvalidArn, InvalidRequest, NotEntitled
-from tokensvc.localivs.edge.origins import matches
+from tokensvc.token.claims import PlaybackOptions, Resolution
 
 ARN = ChannelArn.parse("arn:aws:ivs:us-west-2:123456789012:channel/abcdEFGHijkl")
 EVERY = "arn:aws:ivs:us-west-2:123456789012:channel/*"

@@ -21,7 +21,7 @@ from tokensvc.cli.main import cli
 from tokensvc.cli.output import CommandFailed
 from tokensvc.errors import TokensvcError
 from tokensvc.keyring.model import Ring
-from tokensvc.keyring.store import RingStore
+from tokensvc.keyring.ring_document import RingStore
 from tokensvc.state.sqlite import SqliteState
 
 SETTINGS = """

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from tests.cli.conftest import Desk
-from tests.p384.openssl import private_key_pem, public_key_pem
+from tests.token.p384.openssl import private_key_pem, public_key_pem
 
 # The desk's clock stands still while a slow machine works, so the allowed skew is large.
 ROTATION = '[rotation]\ncanary_channels = ["{}"]\nclock_skew_seconds = 600\n'

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 import urllib3
+from edge.stage import Channel, Player
 
 from tests.cli.conftest import Desk
 from tests.keyring.rings import pair, ring
-from tests.localivs.edge.stage import Channel, Player
 from tokensvc.cli.emergency import consequences
 from tokensvc.errors import KeyNotFound, StateDamaged
 from tokensvc.keyring.model import KeyState, Ring

@@ -15,7 +15,7 @@ import pytest
 
 from tests.cli.conftest import Desk
 from tests.cli.ivs_story import deny, new_channel
-from tests.p384.openssl import private_key_pem, public_key_pem
+from tests.token.p384.openssl import private_key_pem, public_key_pem
 from tokensvc.cli.invocation import operator
 from tokensvc.errors import TokensvcError
 

@@ -9,12 +9,12 @@ import click
 import pytest
 
 from tests.cli.conftest import Desk
-from tests.p384.openssl import private_key_pem, public_key_pem
+from tests.token.p384.openssl import private_key_pem, public_key_pem
 from tokensvc.cli.reconcile_loop import NOTHING_LEFT
 from tokensvc.errors import InvalidKeyMaterial, KeyNotFound, RotationRefused
 from tokensvc.keyring.model import KeyState
 from tokensvc.keyring.rotation import Action, Step
-from tokensvc.p384 import PublicKey
+from tokensvc.token.p384 import PublicKey
 
 TWO_REGIONS = 'regions = ["us-west-2", "eu-west-1"]'
 

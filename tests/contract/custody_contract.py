@@ -24,7 +24,7 @@ from tokensvc.errors import (
     TokensvcError,
 )
 from tokensvc.keyring.custody.base import Custody
-from tokensvc.p384 import PublicKey
+from tokensvc.token.p384 import PublicKey
 
 OpenCustody = Callable[[], Custody]
 MESSAGE = b"header.payload"

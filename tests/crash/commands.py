@@ -13,12 +13,12 @@ from tokensvc.arns import PlaybackKeyArn
 from tokensvc.clock import Clock
 from tokensvc.ivs.key_pairs import IvsKeyPairs
 from tokensvc.keyring.custody.file import FileCustody
+from tokensvc.keyring.effects import Steps
+from tokensvc.keyring.ring_document import RingStore
 from tokensvc.keyring.rotation import Step
 from tokensvc.keyring.rotator import Binding, Rotator
-from tokensvc.keyring.steps import Steps
-from tokensvc.keyring.store import RingStore
-from tokensvc.p384 import load_private_key
 from tokensvc.state.sqlite import SqliteState
+from tokensvc.token.p384 import load_private_key
 
 PREVIOUS_SECRET = bytes(range(32, 64))
 Arguments = Mapping[str, str]

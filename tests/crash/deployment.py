@@ -24,14 +24,14 @@ from tests.support.clock import EXAMPLE_NOW, ManualClock
 from tests.support.local_ivs import LocalIvsServer
 from tokensvc.arns import ChannelArn
 from tokensvc.aws import AwsClients, AwsTerms
-from tokensvc.claims import PlaybackClaims, PlaybackOptions
 from tokensvc.ivs.key_pairs import IvsKeyPairs
 from tokensvc.keyring.custody.file import FileCustody
 from tokensvc.keyring.model import KeyState
 from tokensvc.keyring.view import RingView
-from tokensvc.p384 import PublicKey, Signer
 from tokensvc.state.sqlite import SqliteState
-from tokensvc.tokens import sign
+from tokensvc.token.claims import PlaybackClaims, PlaybackOptions
+from tokensvc.token.jws import sign
+from tokensvc.token.p384 import PublicKey, Signer
 
 if TYPE_CHECKING:
     from mypy_boto3_ivs import IVSClient

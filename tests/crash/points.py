@@ -21,8 +21,8 @@ from typing import Any
 
 from botocore.client import BaseClient
 
+from tokensvc.keyring.effects import Steps
 from tokensvc.keyring.rotation import Step
-from tokensvc.keyring.steps import Steps
 from tokensvc.state.sqlite import SqliteState
 
 FILE_CALLS = (

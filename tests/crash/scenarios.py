@@ -12,7 +12,7 @@ from tests.keyring.rings import DRAIN_SECONDS, TERMS
 from tests.keyring.world import SECRET, LossyKeyPairs
 from tokensvc.errors import IvsUnavailable
 from tokensvc.keyring.custody.file import FileCustody
-from tokensvc.p384 import LocalSigner, PublicKey
+from tokensvc.token.p384 import LocalSigner, PublicKey
 
 
 def empty(_: Deployment) -> None:

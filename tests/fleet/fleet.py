@@ -23,7 +23,7 @@ from tests.keyring.rings import REGION
 from tests.support.clock import EXAMPLE_NOW
 from tokensvc.errors import TokensvcError
 from tokensvc.keyring.model import KeyState, Ring
-from tokensvc.keyring.store import RingStore
+from tokensvc.keyring.ring_document import RingStore
 
 TO_COMPLETION = 10_000
 """More yield points than any work has."""

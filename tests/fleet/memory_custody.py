@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from tests.fleet.links import Link
 from tokensvc.clock import Clock
 from tokensvc.errors import CustodyDamaged, CustodyUnavailable
-from tokensvc.p384 import LocalSigner, PublicKey, Signer
+from tokensvc.token.p384 import LocalSigner, PublicKey, Signer
 
 _KEY_ID = re.compile(r"[a-z0-9-]{1,64}")
 

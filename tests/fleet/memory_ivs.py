@@ -15,7 +15,7 @@ from tests.keyring.rings import ACCOUNT_ID, REGION
 from tokensvc.arns import PlaybackKeyArn
 from tokensvc.errors import IvsRefused, IvsUnavailable, NotFound
 from tokensvc.ivs.model import HeldKeyPair
-from tokensvc.p384 import PublicKey
+from tokensvc.token.p384 import PublicKey
 
 MAX_PAIRS = 3
 

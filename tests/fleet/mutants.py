@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from tests.fleet.processes import TERMS, Parts
 from tokensvc.clock import Moment
 from tokensvc.errors import NoSigningKey
+from tokensvc.keyring.effects import Steps
 from tokensvc.keyring.model import Ring
 from tokensvc.keyring.rotation import Action, Step
-from tokensvc.keyring.steps import Steps
 from tokensvc.keyring.view import RingView
 
 

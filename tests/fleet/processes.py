@@ -12,17 +12,17 @@ from tests.fleet.memory_state import MemoryState, MemoryStore
 from tests.fleet.virtual_time import SkewedClock
 from tests.keyring.rings import ACCOUNT_ID, ENDPOINT, REGION
 from tokensvc.arns import ChannelArn
-from tokensvc.claims import PlaybackClaims, PlaybackOptions
 from tokensvc.clock import Moment
 from tokensvc.errors import RotationRefused
+from tokensvc.keyring.effects import Steps
 from tokensvc.keyring.model import Ring, Terms
+from tokensvc.keyring.ring_document import RingStore, document_name
 from tokensvc.keyring.rotation import WaitUntil
 from tokensvc.keyring.rotator import Binding, Rotator
-from tokensvc.keyring.steps import Steps
-from tokensvc.keyring.store import RingStore, document_name
 from tokensvc.keyring.view import RingView
-from tokensvc.p384 import Signer
-from tokensvc.state.following import Reading
+from tokensvc.state.watch import Reading
+from tokensvc.token.claims import PlaybackClaims, PlaybackOptions
+from tokensvc.token.p384 import Signer
 
 TERMS = Terms(
     publish_delay_seconds=60,

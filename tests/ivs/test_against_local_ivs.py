@@ -15,7 +15,7 @@ from tokensvc.errors import ChannelNotFound, IvsRefused, NotFound
 from tokensvc.ivs.channels import get_channel, get_channels
 from tokensvc.ivs.key_pairs import IvsKeyPairs
 from tokensvc.ivs.model import Channel
-from tokensvc.p384 import LocalSigner
+from tokensvc.token.p384 import LocalSigner
 
 OREGON = Region("us-west-2")
 FRANKFURT = Region("eu-central-1")

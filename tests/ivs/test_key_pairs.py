@@ -14,7 +14,7 @@ from tokensvc.aws import AwsClients, AwsTerms
 from tokensvc.errors import IvsRefused, IvsUnavailable, NotFound
 from tokensvc.ivs.key_pairs import IvsKeyPairs
 from tokensvc.ivs.model import HeldKeyPair
-from tokensvc.p384 import LocalSigner
+from tokensvc.token.p384 import LocalSigner
 
 FIRST = PlaybackKeyArn.parse("arn:aws:ivs:us-west-2:123456789012:playback-key/first")
 SECOND = PlaybackKeyArn.parse("arn:aws:ivs:us-west-2:123456789012:playback-key/second")

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 import urllib3
+from edge.stage import NOW, Account, KeyPair, Player, claims
 
-from tests.localivs.edge.stage import NOW, Account, KeyPair, Player, claims
 from tests.support.aws import set_aws_endpoint
 from tests.support.clock import ManualClock
 from tests.support.local_ivs import LocalIvsServer

@@ -9,7 +9,7 @@ from tests.support.clock import EXAMPLE_NOW
 from tokensvc.arns import PlaybackKeyArn, parse_region
 from tokensvc.ivs.model import HeldKeyPair
 from tokensvc.keyring.model import KeyPair, KeyState, Ring, RotationRequest, Terms
-from tokensvc.p384 import LocalSigner, PublicKey
+from tokensvc.token.p384 import LocalSigner, PublicKey
 
 REGION = parse_region("us-west-2")
 ACCOUNT_ID = "123456789012"

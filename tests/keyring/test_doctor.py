@@ -40,8 +40,8 @@ from tests.keyring.world import World, world_in
 from tokensvc.arns import PlaybackKeyArn
 from tokensvc.errors import CustodyDamaged, IvsUnavailable, StateDamaged, TokensvcError
 from tokensvc.ivs.model import HeldKeyPair
-from tokensvc.keyring.doctor.examination import examine, find_orphans, unusable_private_keys
-from tokensvc.keyring.doctor.finding import Evidence, Severity
+from tokensvc.keyring.checks.examination import examine, find_orphans, unusable_private_keys
+from tokensvc.keyring.checks.finding import Evidence, Severity
 from tokensvc.keyring.model import KeyState, Ring, Terms
 from tokensvc.keyring.rotation import next_step
 from tokensvc.keyring.rotator import Binding

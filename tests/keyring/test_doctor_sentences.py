@@ -34,8 +34,8 @@ from tests.keyring.rings import (
 )
 from tokensvc.errors import CustodyDamaged, IvsUnavailable
 from tokensvc.ivs.model import HeldKeyPair
-from tokensvc.keyring.doctor.examination import examine, find_orphans
-from tokensvc.keyring.doctor.finding import Finding, FindingCode, Severity
+from tokensvc.keyring.checks.examination import examine, find_orphans
+from tokensvc.keyring.checks.finding import Finding, FindingCode, Severity
 from tokensvc.keyring.model import KeyState
 from tokensvc.keyring.rotator import Binding
 

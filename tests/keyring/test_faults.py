@@ -20,8 +20,8 @@ from tokensvc.errors import IvsRefused, IvsUnavailable, RotationRefused, Tokensv
 from tokensvc.ivs.channels import get_channel
 from tokensvc.keyring.model import KeyState, Ring
 from tokensvc.keyring.rotation import Action, Done, Step
-from tokensvc.p384 import PublicKey
 from tokensvc.playback.canary import EdgeCanary
+from tokensvc.token.p384 import PublicKey
 
 PENDING, PUBLISHED, ACTIVE, RETIRING, RETIRED = KeyState
 

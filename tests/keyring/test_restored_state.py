@@ -11,11 +11,11 @@ from tests.keyring.rings import DRAIN_SECONDS, REGION, TERMS
 from tests.keyring.world import World, world_in
 from tokensvc.errors import RotationRefused
 from tokensvc.keyring.custody.file import FileCustody
+from tokensvc.keyring.effects import Steps
 from tokensvc.keyring.model import Ring
+from tokensvc.keyring.ring_document import RingStore
 from tokensvc.keyring.rotation import Action, Done
 from tokensvc.keyring.rotator import Binding, Rotator
-from tokensvc.keyring.steps import Steps
-from tokensvc.keyring.store import RingStore
 from tokensvc.state.sqlite import SqliteState
 
 

@@ -22,7 +22,7 @@ from tokensvc.errors import (
 from tokensvc.keyring.model import KeyState, Ring, Terms
 from tokensvc.keyring.ownership import Owner, owner_of
 from tokensvc.keyring.rotation import Action, Done, Step, WaitUntil
-from tokensvc.p384 import PublicKey, Signer
+from tokensvc.token.p384 import PublicKey, Signer
 
 PENDING, PUBLISHED, ACTIVE, RETIRING, RETIRED = KeyState
 

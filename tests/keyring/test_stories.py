@@ -17,8 +17,8 @@ from tests.keyring.rings import DRAIN_SECONDS
 from tests.keyring.world import World, world_in
 from tokensvc.errors import RotationRefused, StateConflict, StateUnavailable, TokensvcError
 from tokensvc.keyring.model import KeyState
-from tokensvc.p384 import PublicKey
 from tokensvc.state.sqlite import SqliteState
+from tokensvc.token.p384 import PublicKey
 
 PENDING, PUBLISHED, ACTIVE, RETIRING, RETIRED = KeyState
 FOREIGN_NAME = "someone-else"

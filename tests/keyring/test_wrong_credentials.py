@@ -14,7 +14,7 @@ from tokensvc.aws import AwsClients, AwsTerms
 from tokensvc.errors import IvsUnavailable, RotationRefused
 from tokensvc.ivs.key_pairs import IvsKeyPairs
 from tokensvc.keyring.model import KeyState
-from tokensvc.p384 import PublicKey
+from tokensvc.token.p384 import PublicKey
 
 OTHER_ACCOUNT = "999999999999"
 PENDING, PUBLISHED, ACTIVE, RETIRING, RETIRED = KeyState

@@ -20,14 +20,14 @@ from tokensvc.errors import IvsUnavailable
 from tokensvc.ivs.key_pairs import IvsKeyPairs
 from tokensvc.ivs.model import HeldKeyPair
 from tokensvc.keyring.custody.file import FileCustody
+from tokensvc.keyring.effects import Canary, KeyPairsInIvs, Steps
 from tokensvc.keyring.model import Ring, Terms
+from tokensvc.keyring.ring_document import RingStore
 from tokensvc.keyring.rotation import Step
 from tokensvc.keyring.rotator import Binding, Rotator
-from tokensvc.keyring.steps import Canary, KeyPairsInIvs, Steps
-from tokensvc.keyring.store import RingStore
 from tokensvc.keyring.view import RingView
-from tokensvc.p384 import PublicKey
 from tokensvc.state.sqlite import SqliteState
+from tokensvc.token.p384 import PublicKey
 
 SECRET = bytes(range(32))
 

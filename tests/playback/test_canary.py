@@ -17,8 +17,8 @@ from tokensvc.aws import AwsClients, AwsTerms
 from tokensvc.errors import ChannelNotPrivate, IvsUnavailable, RotationRefused
 from tokensvc.ivs.channels import get_channel
 from tokensvc.ivs.key_pairs import IvsKeyPairs
-from tokensvc.p384 import LocalSigner
 from tokensvc.playback.canary import EdgeCanary
+from tokensvc.token.p384 import LocalSigner
 
 REGION = parse_region("us-west-2")
 

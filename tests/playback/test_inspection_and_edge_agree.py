@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from tests.support.clock import EXAMPLE_NOW, ManualClock
 from tests.support.local_ivs import LocalIvsServer
 from tokensvc.arns import ChannelArn
-from tokensvc.p384 import LocalSigner
 from tokensvc.playback.inspection import Inspection, inspect
+from tokensvc.token.p384 import LocalSigner
 
 NOW = EXAMPLE_NOW + 0.5
 FIRST, SECOND, DELETED, FOREIGN = (LocalSigner.generate() for _ in range(4))

@@ -23,7 +23,6 @@ from tests.support.deployment import (
 from tokensvc.access.callers import Caller
 from tokensvc.arns import ChannelArn, parse_region
 from tokensvc.audit import AuditEvent
-from tokensvc.claims import Resolution
 from tokensvc.errors import (
     ChannelNotFound,
     ChannelNotPrivate,
@@ -44,7 +43,8 @@ from tokensvc.playback.issuance import (
     RequestContext,
     with_token,
 )
-from tokensvc.tokens import verify
+from tokensvc.token.claims import Resolution
+from tokensvc.token.jws import verify
 
 REGION_WITHOUT_RING = parse_region("us-east-1")
 CONTEXT = RequestContext(request_id="request-1")

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from tokensvc.access.grants import Grant
 from tokensvc.arns import ChannelArn, parse_region
-from tokensvc.claims import Resolution
 from tokensvc.errors import SettingsInvalid
 from tokensvc.keyring.model import Terms
 from tokensvc.settings import Settings, load_settings
+from tokensvc.token.claims import Resolution
 
 ARN = "arn:aws:ivs:us-west-2:123456789012:channel/abcdEFGHijkl"
 MINIMAL = """

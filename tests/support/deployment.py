@@ -24,16 +24,16 @@ from tokensvc.access.grants import Grant
 from tokensvc.arns import ChannelArn, Region
 from tokensvc.audit import AuditEvent
 from tokensvc.aws import AwsClients, AwsTerms
-from tokensvc.claims import Resolution
 from tokensvc.clock import Clock
 from tokensvc.ivs.channels import get_channel, get_channels
 from tokensvc.ivs.directory import ChannelDirectory, DirectoryTerms, FetchBatch
 from tokensvc.ivs.model import Channel
 from tokensvc.keyring.model import KeyState
 from tokensvc.keyring.view import RingView
-from tokensvc.p384 import PublicKey
 from tokensvc.playback.issuance import PlaybackIssuer, PlaybackLimits
-from tokensvc.state.following import Watched
+from tokensvc.state.watch import Watched
+from tokensvc.token.claims import Resolution
+from tokensvc.token.p384 import PublicKey
 from tokensvc.web.app import create_app
 
 VIEW_MAX_AGE_SECONDS = 120

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any, Self
 import boto3
 import urllib3
 from botocore.config import Config
+from local_ivs.app import create_app
+from local_ivs.config import LocalIvsConfig
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 from tests.support import shape_validator
-from tokensvc.localivs.app import create_app
-from tokensvc.localivs.config import LocalIvsConfig
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,9 +21,8 @@ if TYPE_CHECKING:
 
     from botocore.awsrequest import AWSResponse
     from botocore.model import OperationModel
+    from local_ivs.clock import Clock
     from mypy_boto3_ivs import IVSClient
-
-    from tokensvc.localivs.clock import Clock
 
 EXAMPLE_REGION = "us-west-2"
 EXAMPLE_ACCOUNT = "123456789012"

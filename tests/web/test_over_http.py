@@ -8,7 +8,7 @@ import urllib3
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 from tests.support.deployment import Deployment
-from tokensvc.tokens import verify
+from tokensvc.token.jws import verify
 
 
 class _QuietHandler(WSGIRequestHandler):

@@ -17,7 +17,7 @@ from tokensvc.arns import ChannelArn
 from tokensvc.clock import rfc3339
 from tokensvc.errors import IvsUnavailable
 from tokensvc.ivs.model import Channel
-from tokensvc.tokens import verify
+from tokensvc.token.jws import verify
 
 SINGLE = "/v1/playback-urls"
 BATCH = "/v1/playback-urls:batch"

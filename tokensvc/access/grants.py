@@ -23,8 +23,8 @@ from typing import Literal
 
 from tokensvc.access.callers import Caller
 from tokensvc.arns import ChannelArn, parse_region
-from tokensvc.claims import GRANTED_UNDER_TEN_MINUTE_RULE_SECONDS, PlaybackOptions, Resolution
 from tokensvc.errors import InvalidArn, InvalidRequest, NotEntitled, Problem
+from tokensvc.token.claims import GRANTED_UNDER_TEN_MINUTE_RULE_SECONDS, PlaybackOptions, Resolution
 
 _EVERY_CHANNEL = re.compile(r"arn:aws:ivs:([a-z0-9-]+):([0-9]+):channel/\*", re.ASCII)
 # What the leading * of an origin matches: part of a host name, which may itself begin with *. No

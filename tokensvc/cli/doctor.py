@@ -9,18 +9,19 @@ from typing import TypeVar
 import click
 
 from tokensvc.arns import Region
-from tokensvc.bootstrap import bound_endpoint, build_custody
 from tokensvc.cli.invocation import EVERY_REGION, Invocation, pass_invocation, region_option
 from tokensvc.cli.output import json_option, print_json, say
 from tokensvc.errors import TokensvcError
 from tokensvc.ivs.clock_offset import clock_offset_seconds
 from tokensvc.ivs.key_pairs import IvsKeyPairs
+from tokensvc.keyring.checks.examination import examine, find_orphans, unusable_private_keys
+from tokensvc.keyring.checks.finding import Evidence, Finding, Severity
 from tokensvc.keyring.custody.base import Custody
-from tokensvc.keyring.doctor.examination import examine, find_orphans, unusable_private_keys
-from tokensvc.keyring.doctor.finding import Evidence, Finding, Severity
 from tokensvc.keyring.model import Ring
+from tokensvc.keyring.ring_document import RingStore
 from tokensvc.keyring.rotator import Binding
-from tokensvc.keyring.store import RingStore
+from tokensvc.operations import bound_endpoint
+from tokensvc.service import build_custody
 
 _DAY_SECONDS = 86_400
 

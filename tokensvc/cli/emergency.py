@@ -22,7 +22,7 @@ from tokensvc.cli.output import say, say_error
 from tokensvc.cli.reconcile_loop import Regions
 from tokensvc.errors import KeyNotFound, TokensvcError
 from tokensvc.keyring.model import KeyState, Ring
-from tokensvc.keyring.store import RingStore
+from tokensvc.keyring.ring_document import RingStore
 from tokensvc.settings.model import RotationSettings
 
 

@@ -12,7 +12,7 @@ from tokensvc.cli.output import json_option, print_json, print_table
 from tokensvc.clock import rfc3339
 from tokensvc.errors import KeyNotFound
 from tokensvc.keyring.model import Transition
-from tokensvc.keyring.store import RingStore
+from tokensvc.keyring.ring_document import RingStore
 
 _COMPROMISED = "compromised"
 

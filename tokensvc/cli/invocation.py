@@ -17,11 +17,12 @@ import click
 
 from tokensvc.arns import Region, parse_region
 from tokensvc.aws import AwsClients
-from tokensvc.bootstrap import build_command_clients, build_rotator, build_state
 from tokensvc.clock import Clock
 from tokensvc.errors import InvalidArn
+from tokensvc.keyring.ring_document import RingStore
 from tokensvc.keyring.rotator import Rotator
-from tokensvc.keyring.store import RingStore
+from tokensvc.operations import build_command_clients, build_rotator
+from tokensvc.service import build_state
 from tokensvc.settings import Settings, load_settings
 from tokensvc.state.base import State
 

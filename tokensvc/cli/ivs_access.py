@@ -19,10 +19,10 @@ from botocore.exceptions import BotoCoreError
 
 from tokensvc.arns import ChannelArn, Region, parse_region
 from tokensvc.aws import AwsClients, AwsTerms
-from tokensvc.bootstrap import COMMAND_TERMS
 from tokensvc.cli.invocation import Invocation, only_region, pass_invocation
 from tokensvc.clock import Clock
 from tokensvc.errors import InvalidArn
+from tokensvc.operations import COMMAND_TERMS
 from tokensvc.settings import Settings, config_file
 from tokensvc.settings.loading import setting_variables
 from tokensvc.settings.rules import is_loopback

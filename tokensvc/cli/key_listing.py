@@ -18,7 +18,7 @@ from tokensvc.ivs.key_pairs import IvsKeyPairs
 from tokensvc.ivs.model import HeldKeyPair
 from tokensvc.keyring.model import KeyPair, KeyState, Ring
 from tokensvc.keyring.ownership import Owner, is_held, owner_of
-from tokensvc.keyring.store import RingStore
+from tokensvc.keyring.ring_document import RingStore
 
 _TIMES = (
     "created_at",

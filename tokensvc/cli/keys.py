@@ -25,7 +25,7 @@ from tokensvc.cli.rotation import reconcile, rotate
 from tokensvc.errors import InvalidArn, InvalidKeyMaterial, KeyNotFound
 from tokensvc.keyring.model import KeyState
 from tokensvc.keyring.rotator import Rotator
-from tokensvc.p384 import load_private_key
+from tokensvc.token.p384 import load_private_key
 
 
 @click.group()

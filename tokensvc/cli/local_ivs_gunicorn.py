@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-wsgi_app = "tokensvc.localivs.wsgi:app_from_environment()"
+wsgi_app = "local_ivs.wsgi:app_from_environment()"
 
 # One process: Local IVS counts request rates and the latest requests in memory.
 workers = 1

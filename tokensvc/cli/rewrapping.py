@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import click
 
-from tokensvc.bootstrap import build_custody
 from tokensvc.cli.invocation import Invocation, pass_invocation
 from tokensvc.cli.output import say, say_error
 from tokensvc.errors import SettingsInvalid, TokensvcError
 from tokensvc.keyring.custody.file import FileCustody
+from tokensvc.service import build_custody
 
 
 @click.command()

@@ -10,15 +10,15 @@ from pathlib import Path
 from typing import NoReturn
 
 import click
+from local_ivs.config import LocalIvsConfig
+from local_ivs.database import Database
+from local_ivs.errors import LocalIvsError
 
-import tokensvc
+from tokensvc import web
 from tokensvc.cli.invocation import Invocation, pass_invocation
 from tokensvc.cli.listening import HOST, listen
 from tokensvc.cli.serve_check import run_checks
-from tokensvc.errors import SettingsInvalid, TokensvcError
-from tokensvc.localivs.config import LocalIvsConfig
-from tokensvc.localivs.database import Database
-from tokensvc.localivs.errors import LocalIvsError
+from tokensvc.errors import TokensvcError
 from tokensvc.settings import config_file
 from tokensvc.settings.loading import CONFIG_VARIABLE
 
@@ -94,19 +94,9 @@ def local_ivs(invocation: Invocation, data: Path, port: int, *, throttle: bool) 
 
 
 def service_arguments() -> Sequence[str]:
-    """The gunicorn arguments of the service.
-
-    Raises:
-        SettingsInvalid: when the program was installed without its gunicorn.conf.py.
-    """
-    home = Path(tokensvc.__file__).parents[1]
-    config = home / "gunicorn.conf.py"
-    if not config.exists():
-        raise SettingsInvalid(
-            f"The file {config} does not exist.",
-            hint="Run tokensvc from the project's folder or its container image.",
-        )
-    return ("--config", str(config), "--chdir", str(home))
+    """The gunicorn arguments of the service."""
+    # A path, not a module: gunicorn runs a file again when it reloads.
+    return ("--config", str(Path(web.__file__).with_name("gunicorn_conf.py")))
 
 
 def local_ivs_arguments() -> Sequence[str]:

@@ -12,11 +12,11 @@ from tokensvc.access import api_keys
 from tokensvc.access.api_keys import ApiKeys
 from tokensvc.arns import Region
 from tokensvc.aws import endpoint_of
-from tokensvc.bootstrap import build_custody
 from tokensvc.cli.invocation import Invocation
 from tokensvc.errors import SettingsInvalid, TokensvcError
-from tokensvc.keyring.doctor.examination import unusable_private_keys
-from tokensvc.keyring.store import RingStore, ring_missing
+from tokensvc.keyring.checks.examination import unusable_private_keys
+from tokensvc.keyring.ring_document import RingStore, ring_missing
+from tokensvc.service import build_custody
 from tokensvc.settings import config_file
 from tokensvc.settings.rules import is_loopback
 

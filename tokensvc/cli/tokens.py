@@ -12,16 +12,16 @@ import click
 from tokensvc.access.callers import Caller
 from tokensvc.arns import ChannelArn
 from tokensvc.audit import JsonLinesAudit
-from tokensvc.bootstrap import build_service
-from tokensvc.claims import Resolution
 from tokensvc.cli.invocation import Invocation, operator, pass_invocation
 from tokensvc.cli.output import json_option, print_json, say
 from tokensvc.errors import InvalidArn
 from tokensvc.keyring.model import KeyState
-from tokensvc.keyring.store import RingStore
-from tokensvc.p384 import PublicKey
+from tokensvc.keyring.ring_document import RingStore
 from tokensvc.playback.inspection import Inspection, inspect
 from tokensvc.playback.issuance import PlaybackRequest, RequestContext
+from tokensvc.service import build
+from tokensvc.token.claims import Resolution
+from tokensvc.token.p384 import PublicKey
 
 _STATES_IN_IVS = (KeyState.PUBLISHED, KeyState.ACTIVE, KeyState.RETIRING)
 
@@ -95,7 +95,7 @@ def sign(  # noqa: PLR0913 # One parameter for each option.
     )
     caller = Caller(f"operator:{operator()}", operator(), grants or tuple(settings.grants))
     audit = JsonLinesAudit(sys.stderr)
-    with closing(build_service(settings, invocation.clock, audit)) as service:
+    with closing(build(settings, invocation.clock, audit)) as service:
         service.start()
         url = service.issuer.issue(caller, request, RequestContext())
     if as_json:

@@ -14,7 +14,7 @@ from tokensvc.arns import PlaybackKeyArn, Region
 from tokensvc.aws import AwsClients, endpoint_of, translate_errors
 from tokensvc.errors import NotFound
 from tokensvc.ivs.model import HeldKeyPair
-from tokensvc.p384 import PublicKey
+from tokensvc.token.p384 import PublicKey
 
 if TYPE_CHECKING:
     from mypy_boto3_ivs.type_defs import PlaybackKeyPairTypeDef

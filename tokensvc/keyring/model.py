@@ -20,7 +20,7 @@ from typing import Any
 
 from tokensvc.arns import PlaybackKeyArn, Region
 from tokensvc.errors import KeyNotFound, NoSigningKey, RotationRefused
-from tokensvc.p384 import PublicKey
+from tokensvc.token.p384 import PublicKey
 
 MAX_PAIRS_IN_IVS = 3  # IVS: service-quotas, playback key pairs per region; not adjustable
 MAX_RETIRED_PAIRS = 20

@@ -14,10 +14,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from tokensvc.arns import PlaybackKeyArn
 from tokensvc.errors import CustodyUnavailable, NotFound
 from tokensvc.ivs.model import HeldKeyPair
+from tokensvc.keyring.effects import Steps
 from tokensvc.keyring.model import Ring
 from tokensvc.keyring.rotation import Action, Done, Step, WaitUntil, next_step
-from tokensvc.keyring.steps import Steps
-from tokensvc.p384 import LocalSigner, PublicKey, Signer
+from tokensvc.token.p384 import LocalSigner, PublicKey, Signer
 
 _BY = "plan"
 

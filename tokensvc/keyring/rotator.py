@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from tokensvc.arns import PlaybackKeyArn, Region
 from tokensvc.errors import InvalidKeyMaterial, NotFound, RotationRefused
 from tokensvc.ivs.model import HeldKeyPair
+from tokensvc.keyring.effects import Steps
 from tokensvc.keyring.model import (
     MAX_PAIRS_IN_IVS,
     KeyPair,
@@ -27,6 +28,7 @@ from tokensvc.keyring.model import (
     Terms,
 )
 from tokensvc.keyring.plan import PlannedStep, plan
+from tokensvc.keyring.ring_document import RingStore, StoredRing, ring_conflict
 from tokensvc.keyring.rotation import (
     Action,
     Done,
@@ -36,9 +38,7 @@ from tokensvc.keyring.rotation import (
     rotation_refusal,
     step_without_ivs,
 )
-from tokensvc.keyring.steps import Steps
-from tokensvc.keyring.store import RingStore, StoredRing, ring_conflict
-from tokensvc.p384 import PublicKey
+from tokensvc.token.p384 import PublicKey
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,12 +13,12 @@ from tokensvc.arns import Region
 from tokensvc.clock import Clock, Moment
 from tokensvc.errors import TokensvcError
 from tokensvc.keyring.custody.base import Custody
+from tokensvc.keyring.effects import required_public_key, self_checked_signer
 from tokensvc.keyring.model import KeyPair, KeyState, Ring
-from tokensvc.keyring.steps import required_public_key, self_checked_signer
-from tokensvc.keyring.store import decode_ring, document_name, ring_missing
-from tokensvc.p384 import PublicKey, Signer
+from tokensvc.keyring.ring_document import decode_ring, document_name, ring_missing
 from tokensvc.state.base import Document, State
-from tokensvc.state.following import Watched
+from tokensvc.state.watch import Watched
+from tokensvc.token.p384 import PublicKey, Signer
 
 _logger = logging.getLogger(__name__)
 

@@ -10,9 +10,9 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from tokensvc.arns import ChannelArn
-from tokensvc.claim_rules import LONGEST_VIEWER_ID
 from tokensvc.errors import InvalidArn
 from tokensvc.ivs.viewer_sessions import Viewer
+from tokensvc.token.rules import LONGEST_VIEWER_ID
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,13 +15,13 @@ from http import HTTPStatus
 from http.client import HTTPException
 
 from tokensvc.arns import ChannelArn
-from tokensvc.claims import PlaybackClaims, PlaybackOptions
 from tokensvc.clock import Clock
 from tokensvc.errors import ChannelNotPrivate, IvsUnavailable, RotationRefused
 from tokensvc.ivs.model import Channel
-from tokensvc.p384 import Signer
 from tokensvc.playback.issuance import with_token
-from tokensvc.tokens import sign
+from tokensvc.token.claims import PlaybackClaims, PlaybackOptions
+from tokensvc.token.jws import sign
+from tokensvc.token.p384 import Signer
 
 _TTL_SECONDS = 60
 _TIMEOUT_SECONDS = 5.0

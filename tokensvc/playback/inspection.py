@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from urllib.parse import parse_qsl, urlsplit
 
 from tokensvc.arns import ChannelArn
-from tokensvc.claim_rules import CHANNEL_ARN, EXP, BrokenRule, broken_rules
-from tokensvc.claims import LONGEST_TOKEN_BYTES
 from tokensvc.errors import InvalidRequest, InvalidSignature, Problem
-from tokensvc.p384 import SIGNATURE_BYTES, PublicKey
-from tokensvc.tokens import UnverifiedToken, broken_header_rules, find_signing_key, read
+from tokensvc.token.claims import LONGEST_TOKEN_BYTES
+from tokensvc.token.jws import UnverifiedToken, broken_header_rules, find_signing_key, read
+from tokensvc.token.p384 import SIGNATURE_BYTES, PublicKey
+from tokensvc.token.rules import CHANNEL_ARN, EXP, BrokenRule, broken_rules
 
 _LONGEST_INSPECTED_BYTES = 65_536
 _DER_SEQUENCE = b"\x30"

@@ -18,8 +18,6 @@ from tokensvc.access.callers import Caller
 from tokensvc.access.grants import Grant, Limits, RequestedOptions, decide, scope
 from tokensvc.arns import ChannelArn, Region
 from tokensvc.audit import Audit, AuditEvent
-from tokensvc.claim_rules import VIEWER_ID, broken_rules
-from tokensvc.claims import PlaybackClaims
 from tokensvc.clock import Clock, Moment, rfc3339
 from tokensvc.errors import (
     ChannelNotFound,
@@ -33,7 +31,9 @@ from tokensvc.errors import (
 from tokensvc.ivs.directory import ChannelDirectory
 from tokensvc.ivs.model import Channel
 from tokensvc.keyring.view import RingView
-from tokensvc.tokens import sign
+from tokensvc.token.claims import PlaybackClaims
+from tokensvc.token.jws import sign
+from tokensvc.token.rules import VIEWER_ID, broken_rules
 
 _REFRESH_SHARE_PERCENT = 80
 _AUDITED_DIGEST_DIGITS = 16

@@ -22,12 +22,12 @@ from pydantic import (
 
 from tokensvc.access.grants import Grant
 from tokensvc.arns import ChannelArn, Region, parse_region
-from tokensvc.claim_rules import ALLOWED_ORIGINS, broken_rules
-from tokensvc.claims import Resolution
 from tokensvc.errors import InvalidArn
 from tokensvc.ivs.directory import DirectoryTerms
 from tokensvc.keyring.model import Terms
 from tokensvc.playback.issuance import PlaybackLimits
+from tokensvc.token.claims import Resolution
+from tokensvc.token.rules import ALLOWED_ORIGINS, broken_rules
 
 _WEEK_SECONDS = 7 * 86_400
 

@@ -11,8 +11,8 @@ from flask import Request
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
-from tokensvc import strict_json
 from tokensvc.errors import BodyTooLarge, InvalidRequest, Problem, UnsupportedMediaType
+from tokensvc.token import strict_json
 
 T = TypeVar("T")
 

@@ -12,9 +12,9 @@ from flask import Blueprint, Response, jsonify, request
 from pydantic import ConfigDict, Field, TypeAdapter, with_config
 
 from tokensvc.access.callers import Caller
-from tokensvc.claims import Resolution
 from tokensvc.errors import Unavailable
 from tokensvc.playback.issuance import PlaybackRequest, RequestContext
+from tokensvc.token.claims import Resolution
 from tokensvc.web import problems
 from tokensvc.web.bodies import read_json, validate
 from tokensvc.web.headers import request_id

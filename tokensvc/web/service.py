@@ -10,7 +10,7 @@ from tokensvc.arns import Region
 from tokensvc.clock import Clock
 from tokensvc.keyring.view import RingView
 from tokensvc.playback.issuance import PlaybackIssuer
-from tokensvc.state.following import Watched
+from tokensvc.state.watch import Watched
 
 
 class Service(Protocol):

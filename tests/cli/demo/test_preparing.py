@@ -17,10 +17,10 @@ from tests.support.local_ivs import LocalIvsServer
 from tokensvc.access.api_keys import DOCUMENT_NAME, ApiKeys, authenticate
 from tokensvc.arns import ChannelArn
 from tokensvc.aws import AwsClients
-from tokensvc.bootstrap import build_command_clients
 from tokensvc.cli.demo.folder import DemoFolder
 from tokensvc.cli.demo.preparing import prepare
-from tokensvc.keyring.store import RingStore
+from tokensvc.keyring.ring_document import RingStore
+from tokensvc.operations import build_command_clients
 from tokensvc.settings import load_settings
 from tokensvc.state.sqlite import SqliteState
 

@@ -17,7 +17,7 @@ from tests.support.clock import ManualClock
 from tests.support.unprivileged import unprivileged_folder
 from tokensvc.errors import CustodyDamaged, CustodyUnavailable, SettingsInvalid
 from tokensvc.keyring.custody.file import FileCustody, unwrap, wrap
-from tokensvc.p384 import PublicKey
+from tokensvc.token.p384 import PublicKey
 
 PROCESS = "tests.keyring.custody.file_process"
 PROJECT = Path(__file__).parents[3]

@@ -16,7 +16,7 @@ from tests.support.clock import ManualClock
 from tokensvc.errors import CustodyDamaged, SettingsInvalid
 from tokensvc.keyring.custody import file as file_custody
 from tokensvc.keyring.custody.file import FileCustody
-from tokensvc.p384 import PublicKey
+from tokensvc.token.p384 import PublicKey
 
 PROJECT = Path(__file__).parents[3]
 MESSAGE = b"header.payload"

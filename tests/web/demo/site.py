@@ -13,6 +13,9 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from flask import Flask
+from local_ivs.edge.refusals import Reason, TokenRefusedError
+from local_ivs.edge.verifier import verify as edge_verify
+from local_ivs.edge_reader import EdgeReader
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 from tests.support.aws import EXAMPLE_ACCOUNT, set_aws_endpoint
@@ -23,23 +26,20 @@ from tokensvc.access.grants import Grant
 from tokensvc.arns import ChannelArn, parse_region
 from tokensvc.audit import JsonLinesAudit
 from tokensvc.aws import AwsClients, AwsTerms
-from tokensvc.bootstrap import Service
 from tokensvc.clock import SystemClock
 from tokensvc.ivs.channels import get_channel, get_channels
 from tokensvc.ivs.directory import ChannelDirectory, DirectoryTerms
 from tokensvc.ivs.key_pairs import IvsKeyPairs
 from tokensvc.keyring.custody.file import FileCustody
+from tokensvc.keyring.effects import Steps
 from tokensvc.keyring.model import Terms
+from tokensvc.keyring.ring_document import RingStore
 from tokensvc.keyring.rotator import Binding, Rotator
-from tokensvc.keyring.steps import Steps
-from tokensvc.keyring.store import RingStore
 from tokensvc.keyring.view import RingView
-from tokensvc.localivs.edge.refusals import Reason, TokenRefusedError
-from tokensvc.localivs.edge.verifier import verify as edge_verify
-from tokensvc.localivs.edge_reader import EdgeReader
 from tokensvc.playback.issuance import PlaybackIssuer, PlaybackLimits
-from tokensvc.state.following import Watched
+from tokensvc.service import Service
 from tokensvc.state.sqlite import SqliteState
+from tokensvc.state.watch import Watched
 from tokensvc.web.app import create_app
 from tokensvc.web.demo.blueprint import create_blueprint
 from tokensvc.web.demo.urls import Demo

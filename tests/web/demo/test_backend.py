@@ -7,12 +7,12 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 import urllib3
+from local_ivs.edge.refusals import Reason
 
 from tests.web.demo.site import DemoSite
 from tokensvc.clock import Moment
 from tokensvc.errors import InvalidSignature, SettingsInvalid
-from tokensvc.localivs.edge.refusals import Reason
-from tokensvc.tokens import read, verify
+from tokensvc.token.jws import read, verify
 from tokensvc.web.demo.blueprint import create_blueprint
 
 FAULTS = ("expired", "other-channel", "unknown-key")

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from local_ivs.edge.refusals import Reason
 from playwright.sync_api import expect
 
-from tokensvc.localivs.edge.refusals import Reason
-from tokensvc.tokens import read
+from tokensvc.token.jws import read
 
 if TYPE_CHECKING:
     from collections.abc import Callable

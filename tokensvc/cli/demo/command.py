@@ -11,7 +11,6 @@ from pathlib import Path
 
 import click
 
-from tokensvc.bootstrap import build_command_clients
 from tokensvc.cli.demo.folder import CHANNEL, DemoFolder, without_aws_and_settings
 from tokensvc.cli.demo.preparing import prepare
 from tokensvc.cli.demo.processes import Server, running
@@ -19,6 +18,7 @@ from tokensvc.cli.invocation import Invocation, pass_invocation
 from tokensvc.cli.listening import listen
 from tokensvc.cli.serve import local_ivs_arguments, local_ivs_environment, service_arguments
 from tokensvc.clock import Clock
+from tokensvc.operations import build_command_clients
 
 _CHECK_INTERVAL_SECONDS = 0.2
 _PORT = click.IntRange(0, 65_535)

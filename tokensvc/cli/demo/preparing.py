@@ -16,11 +16,12 @@ from tokensvc.access import api_keys
 from tokensvc.access.api_keys import ApiKeys, authenticate
 from tokensvc.arns import ChannelArn, Region, parse_region
 from tokensvc.aws import AwsClients, translate_errors
-from tokensvc.bootstrap import build_rotator, build_state
 from tokensvc.cli.demo.folder import CHANNEL, GRANT, OTHER_CHANNEL, REGION, DemoFolder
 from tokensvc.cli.demo.processes import DemoFailed
 from tokensvc.clock import Clock
 from tokensvc.errors import Unauthenticated
+from tokensvc.operations import build_rotator
+from tokensvc.service import build_state
 from tokensvc.settings import Settings, load_settings
 from tokensvc.state.base import NEW
 

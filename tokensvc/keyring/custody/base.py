@@ -11,7 +11,7 @@ from typing import Protocol
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from tokensvc.p384 import PublicKey, Signer
+from tokensvc.token.p384 import PublicKey, Signer
 
 
 class Custody(Protocol):

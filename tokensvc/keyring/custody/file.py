@@ -25,7 +25,7 @@ from tokensvc import durable
 from tokensvc.clock import Clock
 from tokensvc.errors import CustodyDamaged, CustodyUnavailable, SettingsInvalid
 from tokensvc.keyring.custody.secret import SECRET_BYTES
-from tokensvc.p384 import LocalSigner, PublicKey, Signer
+from tokensvc.token.p384 import LocalSigner, PublicKey, Signer
 
 _SUFFIX = ".pem"
 _KEY_ID = re.compile(r"[a-z0-9-]{1,64}")

@@ -14,11 +14,9 @@ from pydantic import ConfigDict, Field, with_config
 
 from tokensvc.access.callers import Caller
 from tokensvc.arns import ChannelArn
-from tokensvc.claims import PlaybackClaims, PlaybackOptions, Resolution
 from tokensvc.clock import Clock, Moment
 from tokensvc.errors import ChannelNotPrivate
 from tokensvc.keyring.view import RingView
-from tokensvc.p384 import LocalSigner, Signer
 from tokensvc.playback.issuance import (
     PlaybackIssuer,
     PlaybackRequest,
@@ -26,7 +24,9 @@ from tokensvc.playback.issuance import (
     RequestContext,
     with_token,
 )
-from tokensvc.tokens import sign
+from tokensvc.token.claims import PlaybackClaims, PlaybackOptions, Resolution
+from tokensvc.token.jws import sign
+from tokensvc.token.p384 import LocalSigner, Signer
 
 VIEWER_ID = "demo-viewer"
 TTL_SECONDS = 60  # Of the tokens that this module signs itself.

@@ -1,0 +1,133 @@
+"""HLS playlists (RFC 8216) of an endless stream, as pure functions of the time.
+
+The stream starts at the Unix epoch. A segment's number therefore depends on the time only: it keeps
+growing across restarts, and is the same in every process.
+
+The variant playlists carry the text of each PutMetadata call as an EXT-X-DATERANGE tag (RFC 8216
+§4.3.2.7), so that any page can read it. Amazon IVS carries it as timed ID3 inside the segments
+instead, where the IVS player finds it. The IVS player raises no TEXT_METADATA_CUE here.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from local_ivs.timestamps import rfc3339
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from local_ivs.edge.segments import MediaLoop, Rendition, Resolution
+    from local_ivs.edge_reader import TimedMetadata
+
+WINDOW_SEGMENTS = 6
+METADATA_CLASS = "local-ivs.timed-metadata"
+PLAYLIST_VERSION = 7  # EXT-X-MAP outside of I-frame playlists needs 6, fragmented MP4 in it 7.
+
+
+def multivariant(
+    loop: MediaLoop, maximum_resolution: Resolution, url_of: Callable[[Resolution], str]
+) -> str:
+    """Return the playlist of the renditions up to a resolution, highest first.
+
+    Args:
+        loop: The recording.
+        maximum_resolution: The highest resolution to list.
+        url_of: Returns the URL of a rendition's variant playlist.
+    """
+    lines = ["#EXTM3U", f"#EXT-X-VERSION:{PLAYLIST_VERSION}", "#EXT-X-INDEPENDENT-SEGMENTS"]
+    highest_first = sorted(loop.renditions, key=lambda each: each.resolution, reverse=True)
+    for each in highest_first:
+        if each.resolution <= maximum_resolution:
+            lines += [_stream_inf(each), url_of(each.resolution)]
+    return "\n".join(lines) + "\n"
+
+
+def _stream_inf(rendition: Rendition) -> str:
+    attributes = {
+        "BANDWIDTH": rendition.bandwidth,
+        "AVERAGE-BANDWIDTH": rendition.average_bandwidth,
+        "RESOLUTION": f"{rendition.width}x{rendition.height}",
+        "FRAME-RATE": f"{rendition.frame_rate:.3f}",
+        "CODECS": f'"{rendition.codecs}"',
+    }
+    return "#EXT-X-STREAM-INF:" + _attribute_list(attributes)
+
+
+def newest_segment(segment_seconds: Fraction, now: float) -> int:
+    """The number of the last segment that is complete at `now` (Unix seconds)."""
+    return int(Fraction(now) // segment_seconds) - 1
+
+
+def window(segment_seconds: Fraction, now: float) -> range:
+    """The numbers of the segments that a variant playlist lists at `now` (Unix seconds)."""
+    newest = newest_segment(segment_seconds, now)
+    return range(newest - WINDOW_SEGMENTS + 1, newest + 1)
+
+
+def servable_segments(segment_seconds: Fraction, now: float) -> range:
+    """The numbers of the segments that the edge serves at `now` (Unix seconds).
+
+    They include older segments, because a player may still use a playlist that it fetched earlier.
+    """
+    listed = window(segment_seconds, now)
+    return range(listed.start - WINDOW_SEGMENTS, listed.stop)
+
+
+def window_start(segment_seconds: Fraction, now: float) -> float:
+    """When (Unix seconds) the oldest segment that a variant playlist lists at `now` started."""
+    return float(window(segment_seconds, now).start * segment_seconds)
+
+
+def variant(
+    segment_seconds: Fraction,
+    now: float,
+    init_url: str,
+    url_of: Callable[[int], str],
+    timed_metadata: Iterable[TimedMetadata] = (),
+) -> str:
+    """Return the live playlist of one rendition. It lists the newest segments and has no end tag.
+
+    Args:
+        segment_seconds: The exact length of a segment.
+        now: Unix seconds.
+        init_url: The URL of the rendition's init segment.
+        url_of: Returns the URL of the segment with this number.
+        timed_metadata: The metadata put into the stream since the playlist's first segment started.
+    """
+    segments = window(segment_seconds, now)
+    lines = [
+        "#EXTM3U",
+        f"#EXT-X-VERSION:{PLAYLIST_VERSION}",
+        "#EXT-X-INDEPENDENT-SEGMENTS",
+        # A segment's length, rounded, must not exceed it (RFC 8216 §4.3.3.1).
+        f"#EXT-X-TARGETDURATION:{round(segment_seconds)}",
+        f"#EXT-X-MEDIA-SEQUENCE:{segments[0]}",
+        f'#EXT-X-MAP:URI="{init_url}"',
+    ]
+    lines += map(_date_range, timed_metadata)
+    for sequence in segments:
+        lines += [
+            f"#EXT-X-PROGRAM-DATE-TIME:{rfc3339(float(sequence * segment_seconds))}",
+            f"#EXTINF:{float(segment_seconds):.5f},",
+            url_of(sequence),
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def _date_range(put: TimedMetadata) -> str:
+    attributes = {
+        "ID": f'"{put.position}"',
+        "CLASS": f'"{METADATA_CLASS}"',
+        "START-DATE": f'"{rfc3339(put.put_at)}"',
+        "DURATION": 0,
+        # A quoted string can't contain quotes or line ends. decodeURIComponent restores the text.
+        "X-LOCAL-IVS-METADATA": f'"{quote(put.metadata, safe="")}"',
+    }
+    return "#EXT-X-DATERANGE:" + _attribute_list(attributes)
+
+
+def _attribute_list(attributes: Mapping[str, object]) -> str:
+    return ",".join(f"{name}={value}" for name, value in attributes.items())

@@ -1,0 +1,136 @@
+"""Local IVS through the `aws` command, which has its own botocore."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from botocore import xform_name
+from local_ivs.operations import READING, WRITING
+from test_key_pairs import FINGERPRINT, PUBLIC_KEY
+
+if TYPE_CHECKING:
+    from tests.support.local_ivs import LocalIvsServer
+
+AWS = Path(__file__).parents[2] / ".venv-awscli" / "bin" / "aws"
+ERROR_STATUS = 255  # The exit status of version 1 of the command after any error.
+
+
+@dataclass(frozen=True)
+class AwsCli:
+    """Runs `aws ivs ...` with an empty home folder; `called` has the successful operations."""
+
+    home: Path
+    url: str
+    called: list[str] = field(default_factory=list)
+
+    def run(self, operation: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run one command; return its completed process."""
+        environment = {
+            "PATH": os.defpath,
+            "HOME": str(self.home),
+            "AWS_ACCESS_KEY_ID": "123456789012",
+            "AWS_SECRET_ACCESS_KEY": "secret",
+            "AWS_DEFAULT_REGION": "us-west-2",
+            "AWS_ENDPOINT_URL_IVS": self.url,
+            "AWS_EC2_METADATA_DISABLED": "true",
+            "AWS_MAX_ATTEMPTS": "1",
+        }
+        return subprocess.run(
+            [AWS, "ivs", operation, *arguments, "--output", "json"],
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    def __call__(self, operation: str, *arguments: str) -> Any:
+        """Run a command that must succeed; return its JSON output, or None if it prints nothing."""
+        done = self.run(operation, *arguments)
+        assert (done.returncode, done.stderr) == (0, "")
+        self.called.append(operation)
+        return json.loads(done.stdout) if done.stdout.strip() else None
+
+
+@pytest.fixture
+def aws(server: LocalIvsServer, tmp_path: Path) -> AwsCli:
+    """The real command. If it isn't installed, the test is skipped; under CI it fails."""
+    if not AWS.exists():
+        message = "The aws command isn't installed, so this test did not run. Run `make test`."
+        if os.environ.get("CI"):
+            pytest.fail(message)
+        pytest.skip(message)
+    return AwsCli(tmp_path, server.url)
+
+
+def test_the_aws_command_can_call_each_operation(server: LocalIvsServer, aws: AwsCli) -> None:
+    """All 24 operations once: create resources, stream, and delete everything."""
+    made = aws("create-channel", "--name", "cli", "--authorized", "--tags", "team=video")
+    channel, stream_key = made["channel"]["arn"], made["streamKey"]["arn"]
+    assert made["channel"]["authorized"] is True
+    assert made["channel"]["tags"] == {"team": "video"}
+    assert made["channel"]["playbackUrl"].startswith(server.url)
+    updated = aws("update-channel", "--arn", channel, "--latency-mode", "NORMAL")
+    assert updated["channel"]["latencyMode"] == "NORMAL"
+    assert aws("get-channel", "--arn", channel)["channel"]["name"] == "cli"
+    batch = aws("batch-get-channel", "--arns", channel, channel + "x")
+    assert [each["arn"] for each in batch["channels"]] == [channel]
+    assert [each["code"] for each in batch["errors"]] == ["ResourceNotFoundException"]
+    listed = aws("list-channels", "--filter-by-name", "cli")["channels"]
+    assert [each["arn"] for each in listed] == [channel]
+
+    keys = aws("list-stream-keys", "--channel-arn", channel)["streamKeys"]
+    assert [each["arn"] for each in keys] == [stream_key]
+    value = aws("get-stream-key", "--arn", stream_key)["streamKey"]["value"]
+    assert value == made["streamKey"]["value"]
+    batch = aws("batch-get-stream-key", "--arns", stream_key)["streamKeys"]
+    assert [each["value"] for each in batch] == [value]
+    aws("delete-stream-key", "--arn", stream_key)
+    new_key = aws("create-stream-key", "--channel-arn", channel)["streamKey"]
+    assert new_key["value"] != value
+
+    material = ("--public-key-material", PUBLIC_KEY)
+    pair = aws("import-playback-key-pair", "--name", "first", *material)["keyPair"]
+    assert pair["fingerprint"] == FINGERPRINT
+    assert aws("get-playback-key-pair", "--arn", pair["arn"])["keyPair"]["name"] == "first"
+    pairs = aws("list-playback-key-pairs")["keyPairs"]
+    assert [each["arn"] for each in pairs] == [pair["arn"]]
+    aws("tag-resource", "--resource-arn", pair["arn"], "--tags", "use=demo,owner=me")
+    aws("untag-resource", "--resource-arn", pair["arn"], "--tag-keys", "owner")
+    tags = aws("list-tags-for-resource", "--resource-arn", pair["arn"])["tags"]
+    assert tags == {"use": "demo"}
+    assert aws("delete-playback-key-pair", "--arn", pair["arn"]) is None
+
+    server.go_live(channel)
+    assert aws("get-stream", "--channel-arn", channel)["stream"]["state"] == "LIVE"
+    streams = aws("list-streams", "--filter-by", "health=HEALTHY")["streams"]
+    assert [each["channelArn"] for each in streams] == [channel]
+    assert aws("put-metadata", "--channel-arn", channel, "--metadata", "hello") is None
+    viewer = ("--channel-arn", channel, "--viewer-id", "alice")
+    aws("start-viewer-session-revocation", *viewer)
+    sessions = f"channelArn={channel},viewerId=bob,viewerSessionVersionsLessThanOrEqualTo=5"
+    revoked = aws("batch-start-viewer-session-revocation", "--viewer-sessions", sessions)
+    assert revoked == {"errors": []}
+    aws("stop-stream", "--channel-arn", channel)
+    assert aws("delete-channel", "--arn", channel) is None
+
+    served = {xform_name(name, "-") for name in {*READING, *WRITING}}
+    assert sorted(aws.called) == sorted(served)
+    assert len(served) == 24
+
+
+def test_the_aws_command_prints_the_name_of_an_error(aws: AwsCli) -> None:
+    """And the operation, but no text: as on AWS, the model has no `message` for it."""
+    missing = "arn:aws:ivs:us-west-2:123456789012:channel/doesNotExist"
+    refused = aws.run("get-channel", "--arn", missing)
+    assert refused.returncode == ERROR_STATUS
+    assert refused.stderr.strip() == (
+        "An error occurred (ResourceNotFoundException) when calling the GetChannel operation:"
+    )

@@ -1,0 +1,137 @@
+"""Objects are built from the settings."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+
+from tests.support.aws import set_aws_endpoint
+from tests.support.clock import ManualClock
+from tokensvc.audit import AuditEvent
+from tokensvc.errors import SettingsInvalid
+from tokensvc.keyring.custody.file import FileCustody
+from tokensvc.operations import bound_endpoint
+from tokensvc.service import build, build_custody, build_state
+from tokensvc.settings import Settings, load_settings
+from tokensvc.settings.model import CustodySettings
+from tokensvc.state.sqlite import SqliteState
+from tokensvc.web import wsgi
+
+SETTINGS = """
+[ivs]
+account_id = "123456789012"
+regions = ["us-west-2", "eu-west-1"]
+[custody]
+key_encryption_secret_file = "secret"
+"""
+DEMO = """
+[channels]
+one = "arn:aws:ivs:us-west-2:123456789012:channel/abcdEFGHijkl"
+[grants.page]
+channels = ["one"]
+[demo]
+channel = "one"
+other_channel = "one"
+grant = "page"
+"""
+
+
+class NoAudit:
+    """An audit log to which nothing may be written."""
+
+    def write(self, event: AuditEvent) -> None:
+        """Fail the test."""
+        raise AssertionError(event)
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    """Settings of two regions, in a folder that otherwise has only the secret."""
+    (tmp_path / "secret").write_bytes(bytes(range(32)))
+    path = tmp_path / "tokensvc.toml"
+    path.write_text(SETTINGS)
+    return load_settings(path, {})
+
+
+def open_files() -> set[str]:
+    """The files, sockets and pipes that this process has open."""
+    return {
+        str(entry.readlink()) for entry in Path("/proc/self/fd").iterdir() if entry.is_symlink()
+    }
+
+
+def test_nothing_is_running_or_open_before_the_start(settings: Settings) -> None:
+    """A worker can be forked from it: there is no thread, socket or database."""
+    before = open_files()
+    threads = threading.active_count()
+    service = build(settings, ManualClock(), NoAudit())
+    assert open_files() <= before
+    assert threading.active_count() == threads
+    assert not Path(settings.state.url.removeprefix("sqlite:")).exists()
+    service.close()
+
+
+def test_a_started_service_watches_api_keys_and_rings_until_it_is_closed(
+    settings: Settings,
+) -> None:
+    """One thread for the API keys and one for each ring; none is left after closing."""
+    threads = threading.active_count()
+    service = build(settings, ManualClock(), NoAudit())
+    service.start()
+    assert threading.active_count() == threads + 3
+    assert service.api_keys.latest().value.keys == ()
+    assert set(service.rings) == {"us-west-2", "eu-west-1"}
+    service.close()
+    assert threading.active_count() == threads
+
+
+def test_the_scheme_of_a_url_selects_state_and_custody(settings: Settings) -> None:
+    """An unknown scheme is refused."""
+    clock = ManualClock()
+    assert isinstance(build_state(settings.state.url, clock), SqliteState)
+    assert isinstance(build_custody(settings.custody, clock), FileCustody)
+    with pytest.raises(SettingsInvalid, match=r"state\.url.*'mysql'"):
+        build_state("mysql:x", clock)
+    with pytest.raises(SettingsInvalid, match=r"custody\.url.*'vault'"):
+        build_custody(CustodySettings(url="vault:x"), clock)
+
+
+def test_a_secret_may_come_from_the_environment(tmp_path: Path) -> None:
+    """The same 32 bytes decrypt the same keys."""
+    (tmp_path / "secret").write_bytes(bytes(range(32)))
+    url = f"file:{tmp_path}/keys"
+    clock = ManualClock()
+    with_file = CustodySettings(url=url, key_encryption_secret_file=tmp_path / "secret")
+    with_text = CustodySettings(url=url, key_encryption_secret=SecretStr(bytes(range(32)).hex()))
+    created = build_custody(with_file, clock).create("k1")
+    assert build_custody(with_text, clock).create("k1") == created
+
+
+@pytest.mark.parametrize(
+    ("endpoint_url", "bound"),
+    [
+        ("https://ivs.us-west-2.amazonaws.com", "https://ivs.us-west-2.amazonaws.com"),
+        ("http://192.0.2.7:8001", "http://192.0.2.7:8001"),
+        ("http://127.0.0.1:8001", "http://loopback"),
+        ("http://127.0.0.1:9001", "http://loopback"),
+        ("http://[::1]:8001", "http://loopback"),
+        ("http://localhost:8001", "http://loopback"),
+    ],
+)
+def test_a_ring_of_local_ivs_stays_valid_on_another_port(endpoint_url: str, bound: str) -> None:
+    """Its endpoint is never the same as one of AWS."""
+    assert bound_endpoint(endpoint_url) == bound
+
+
+def test_the_player_page_is_refused_where_ivs_is_not_on_loopback(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The page must not give playback URLs of real channels to anyone who opens it."""
+    (tmp_path / "tokensvc.toml").write_text(SETTINGS + DEMO)
+    set_aws_endpoint(monkeypatch, tmp_path, "https://ivs.us-west-2.amazonaws.com")
+    monkeypatch.setenv("TOKENSVC_CONFIG", str(tmp_path / "tokensvc.toml"))
+    with pytest.raises(SettingsInvalid, match="loopback"):
+        wsgi.app()

@@ -1,0 +1,344 @@
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.support.clock import ManualClock
+from tokensvc.clock import Moment
+from tokensvc.errors import StateDamaged, StateUnavailable
+from tokensvc.state.base import NEW, Document
+from tokensvc.state.sqlite import SqliteState
+from tokensvc.state.watch import Watched
+
+NEVER = 3_600.0
+"""A refresh interval for tests in which the thread must not read."""
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    """A clock that the test controls."""
+    return ManualClock()
+
+
+@pytest.fixture
+def state(tmp_path: Path, clock: ManualClock) -> SqliteState:
+    """The state with the watched document."""
+    return SqliteState(tmp_path / "state.sqlite3", clock)
+
+
+@pytest.fixture
+def writer(tmp_path: Path, clock: ManualClock) -> SqliteState:
+    """The same state, as used by another process."""
+    return SqliteState(tmp_path / "state.sqlite3", clock)
+
+
+def decode(document: Document | None) -> str:
+    """The body in capitals; the body `damaged` can't be decoded."""
+    if document is None:
+        return "NOTHING"
+    if document.body == "damaged":
+        raise StateDamaged("The document can't be read.")
+    return document.body.upper()
+
+
+@pytest.fixture
+def watched(state: SqliteState, clock: ManualClock) -> Iterator[Watched[str]]:
+    """The watched document `ring`, not started; it is closed at the end."""
+    with closing(Watched(state, "ring", decode, clock=clock, refresh_seconds=NEVER)) as watched:
+        yield watched
+
+
+def latest(watched: Watched[str], clock: ManualClock) -> tuple[str, int, float]:
+    """The latest value, its version, and its age now in seconds."""
+    reading = watched.latest()
+    return reading.value, reading.version, reading.age_seconds(Moment.of(clock))
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    """Wait until a thread makes the condition true."""
+    deadline = time.monotonic() + 20.0
+    while not condition():
+        assert time.monotonic() < deadline, "Timed out."
+        time.sleep(0.005)
+
+
+def watch_threads() -> list[threading.Thread]:
+    """The threads that watch the document `ring`."""
+    return [thread for thread in threading.enumerate() if thread.name == "watch ring"]
+
+
+def test_there_is_no_value_before_the_start(watched: Watched[str]) -> None:
+    """There is no default: a value that was not read is an error."""
+    with pytest.raises(StateUnavailable, match="'ring'"):
+        watched.latest()
+
+
+def test_the_first_read_is_done_when_start_returns(
+    watched: Watched[str], writer: SqliteState, clock: ManualClock
+) -> None:
+    """A worker that has started has the document."""
+    writer.save("ring", "body", replacing=NEW)
+    watched.start()
+    assert latest(watched, clock) == ("BODY", 1, 0.0)
+
+
+def test_a_document_that_was_never_saved_has_a_value_too(
+    watched: Watched[str], clock: ManualClock
+) -> None:
+    """The decoder decides what value a missing document has."""
+    watched.start()
+    assert latest(watched, clock) == ("NOTHING", NEW, 0.0)
+
+
+def test_the_age_grows_until_the_next_read(
+    watched: Watched[str], clock: ManualClock, writer: SqliteState
+) -> None:
+    """A read that finds the same version resets the age too."""
+    writer.save("ring", "body", replacing=NEW)
+    watched.start()
+    clock.advance(7.5)
+    assert latest(watched, clock)[2] == 7.5
+    watched.refresh()
+    assert latest(watched, clock) == ("BODY", 1, 0.0)
+
+
+def test_the_age_runs_from_when_the_read_was_sent(tmp_path: Path, clock: ManualClock) -> None:
+    """A slow read may return a value from the time when it was sent."""
+
+    class Slow(SqliteState):
+        def load(self, name: str) -> Document | None:
+            clock.advance(3.0)
+            return super().load(name)
+
+    slow = Slow(tmp_path / "state.sqlite3", clock)
+    with closing(Watched(slow, "ring", decode, clock=clock, refresh_seconds=NEVER)) as watched:
+        watched.refresh()
+        assert latest(watched, clock)[2] == 3.0
+
+
+@settings(max_examples=50, deadline=None)
+@given(passed=st.floats(0, 1e6), jumped=st.floats(-1e6, 1e6))
+def test_the_age_is_the_larger_of_two_clocks(passed: float, jumped: float) -> None:
+    """A wall clock set back never makes a value younger; one set forward makes it older."""
+
+    class Nothing(SqliteState):
+        def load(self, name: str) -> Document | None:
+            assert name == "ring"
+            return None
+
+    clock = ManualClock()
+    watched = Watched(Nothing(Path(), clock), "ring", decode, clock=clock, refresh_seconds=NEVER)
+    watched.refresh()
+    clock.advance(passed)
+    clock.jump_wall(jumped)
+    assert latest(watched, clock)[2] == pytest.approx(max(passed, passed + jumped), abs=1e-3)
+
+
+def test_a_change_by_another_process_is_noticed(
+    state: SqliteState, writer: SqliteState, clock: ManualClock
+) -> None:
+    """The thread reads a new version by itself, and calls `on_change` once for each value."""
+    changes: list[str] = []
+    watched = Watched(
+        state, "ring", decode, clock=clock, refresh_seconds=0.005, on_change=changes.append
+    )
+    with closing(watched):
+        watched.start()
+        writer.save("ring", "first", replacing=NEW)
+        wait_until(lambda: watched.latest().version == 1)
+        writer.save("ring", "second", replacing=1)
+        wait_until(lambda: changes[-1] == "SECOND")
+    assert watched.latest().value == "SECOND"
+    assert changes == ["NOTHING", "FIRST", "SECOND"]
+
+
+def test_a_body_is_decoded_only_when_its_version_has_changed(
+    state: SqliteState, writer: SqliteState, clock: ManualClock
+) -> None:
+    """A refresh is cheap: each version is decoded once."""
+    decoded: list[Document | None] = []
+    watched = Watched(state, "ring", decoded.append, clock=clock, refresh_seconds=NEVER)
+    writer.save("ring", "body", replacing=NEW)
+    for _ in range(3):
+        watched.refresh()
+    assert decoded == [Document("body", version=1)]
+
+
+def test_a_restored_older_version_is_noticed(
+    watched: Watched[str], writer: SqliteState, clock: ManualClock, tmp_path: Path
+) -> None:
+    """Every other version is a change, including a smaller one."""
+    writer.save("ring", "first", replacing=NEW)
+    copy = (tmp_path / "state.sqlite3").read_bytes()
+    writer.save("ring", "second", replacing=1)
+    watched.start()
+    (tmp_path / "state.sqlite3").write_bytes(copy)
+    watched.refresh()
+    assert latest(watched, clock) == ("FIRST", 1, 0.0)
+
+
+def test_a_failing_read_keeps_the_last_value_and_its_age_grows(
+    watched: Watched[str], writer: SqliteState, clock: ManualClock, tmp_path: Path
+) -> None:
+    """The next read that succeeds resets the age."""
+    writer.save("ring", "body", replacing=NEW)
+    watched.start()
+    moved = (tmp_path / "state.sqlite3").rename(tmp_path / "moved")
+    clock.advance(60.0)
+    with pytest.raises(StateUnavailable):
+        watched.refresh()
+    assert latest(watched, clock) == ("BODY", 1, 60.0)
+    moved.rename(tmp_path / "state.sqlite3")
+    watched.refresh()
+    assert latest(watched, clock) == ("BODY", 1, 0.0)
+
+
+def test_the_last_value_is_kept_while_the_document_cannot_be_decoded(
+    watched: Watched[str], writer: SqliteState, clock: ManualClock
+) -> None:
+    """A damaged document neither replaces the last value nor resets its age."""
+    writer.save("ring", "body", replacing=NEW)
+    watched.start()
+    writer.save("ring", "damaged", replacing=1)
+    for _ in range(2):
+        clock.advance(10.0)
+        with pytest.raises(StateDamaged):
+            watched.refresh()
+    assert latest(watched, clock) == ("BODY", 1, 20.0)
+    writer.save("ring", "repaired", replacing=2)
+    watched.refresh()
+    assert latest(watched, clock) == ("REPAIRED", 3, 0.0)
+
+
+def test_a_start_that_fails_can_be_retried(watched: Watched[str], writer: SqliteState) -> None:
+    """`start` raises the error of the first read and leaves no thread behind."""
+    writer.save("ring", "damaged", replacing=NEW)
+    with pytest.raises(StateDamaged):
+        watched.start()
+    assert not watch_threads()
+    writer.save("ring", "repaired", replacing=1)
+    watched.start()
+    assert watched.latest().value == "REPAIRED"
+
+
+def test_the_watch_survives_failures_and_logs_when_they_begin_and_end(
+    state: SqliteState,
+    writer: SqliteState,
+    clock: ManualClock,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Each series of failures is logged once when it begins, and once when it ends."""
+    failures = 0
+
+    def fail_for_version_1(document: Document | None) -> str:
+        nonlocal failures
+        if document is not None and document.version == 1:
+            failures += 1
+            raise ZeroDivisionError
+        return decode(document)
+
+    caplog.set_level(logging.INFO, logger="tokensvc.state.watch")
+    with closing(
+        Watched(state, "ring", fail_for_version_1, clock=clock, refresh_seconds=0.005)
+    ) as watched:
+        watched.start()
+        writer.save("ring", "bad", replacing=NEW)
+        wait_until(lambda: failures >= 3)
+        writer.save("ring", "good", replacing=1)
+        wait_until(lambda: watched.latest().value == "GOOD")
+        wait_until(lambda: len(caplog.records) == 2)
+    failed, recovered = caplog.records
+    assert (failed.levelname, failed.args) == ("ERROR", ("ring", "ZeroDivisionError"))
+    assert (recovered.levelname, recovered.args) == ("INFO", ("ring",))
+
+
+def test_close_ends_the_thread_and_keeps_the_last_value(
+    watched: Watched[str], clock: ManualClock
+) -> None:
+    """After close, nothing is read, and the age grows."""
+    watched.start()
+    watched.close()
+    clock.advance(5.0)
+    assert not watch_threads()
+    assert latest(watched, clock)[2] == 5.0
+
+
+class CountingClock(ManualClock):
+    """Counts the calls of `monotonic`."""
+
+    calls = 0
+
+    def monotonic(self) -> float:
+        """Seconds by the monotonic clock."""
+        self.calls += 1
+        return super().monotonic()
+
+
+class GatedState(SqliteState):
+    """Answers or fails only after its gate was opened."""
+
+    def __init__(self, path: Path, clock: ManualClock, *, failing: bool) -> None:
+        super().__init__(path, clock)
+        self.failing = failing
+        self.reads = 0
+        self.read_started = threading.Event()
+        self.gate = threading.Event()
+
+    def version(self, name: str) -> int:
+        """The version, after the gate was opened."""
+        self.wait_for_the_gate()
+        return super().version(name)
+
+    def load(self, name: str) -> Document | None:
+        """The document, after the gate was opened."""
+        self.wait_for_the_gate()
+        return super().load(name)
+
+    def wait_for_the_gate(self) -> None:
+        """Wait until the gate is open, then fail if this state is failing."""
+        self.reads += 1
+        self.read_started.set()
+        assert self.gate.wait(20.0)
+        if self.failing:
+            raise StateUnavailable("The state is unavailable.")
+
+
+@pytest.mark.parametrize("failing", [False, True], ids=["answers", "fails"])
+def test_threads_that_refresh_during_a_read_share_the_next(
+    tmp_path: Path, *, failing: bool
+) -> None:
+    """Nine threads cause two reads, so the time-outs of an unavailable state don't add up."""
+    clock = CountingClock()
+    state = GatedState(tmp_path / "state.sqlite3", clock, failing=failing)
+    watched = Watched(state, "ring", decode, clock=clock, refresh_seconds=NEVER)
+    results: list[str] = []
+
+    def refresh() -> None:
+        try:
+            watched.refresh()
+        except StateUnavailable as exc:
+            results.append(exc.detail)
+        else:
+            results.append("read")
+
+    threads = [threading.Thread(target=refresh) for _ in range(9)]
+    threads[0].start()
+    assert state.read_started.wait(20.0)
+    for thread in threads[1:]:
+        thread.start()
+    # The first thread has read the clock for the call and for the read, the others for the call.
+    wait_until(lambda: clock.calls == 2 + 8)
+    clock.advance(1.0)
+    state.gate.set()
+    for thread in threads:
+        thread.join()
+    assert results == ["The state is unavailable." if failing else "read"] * 9
+    assert state.reads == 2

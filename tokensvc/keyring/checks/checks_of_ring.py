@@ -1,0 +1,138 @@
+"""The checks that need only the ring and its custody. They also run when IVS does not answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+
+from tokensvc.clock import rfc3339
+from tokensvc.errors import TokensvcError
+from tokensvc.keyring.checks.finding import Context, Finding, FindingCode, Severity
+from tokensvc.keyring.model import MAX_PAIRS_IN_IVS, KeyState
+from tokensvc.keyring.rotation import drain_ends
+from tokensvc.keyring.rotator import binding_refusal
+
+_DAY_SECONDS = 86_400
+
+
+def _binding(context: Context) -> Iterator[Finding]:
+    if refusal := binding_refusal(context.ring, context.evidence.binding):
+        yield context.finding(
+            Severity.SERIOUS,
+            FindingCode.BINDING_MISMATCH,
+            "",
+            refusal,
+            "Use the settings and AWS environment that the ring was created with.",
+        )
+
+
+def _active_and_standby(context: Context) -> Iterator[Finding]:
+    if context.evidence.decommissioning:
+        return  # A region that is being removed needs neither.
+    if context.ring.active is None:
+        yield context.finding(
+            Severity.SERIOUS,
+            FindingCode.NO_ACTIVE_KEY,
+            "",
+            f"No key pair is active in {context.region}, so no tokens can be signed for it.",
+            f"Run `{context.reconcile_command}`.",
+        )
+    elif context.evidence.keep_standby and context.ring.standby is None:
+        yield context.finding(
+            Severity.WARNING,
+            FindingCode.NO_STANDBY,
+            "",
+            "There is no standby key. In an emergency, a new key pair would have to be made first.",
+            _standby_hint(context),
+        )
+
+
+def _standby_hint(context: Context) -> str:
+    """When to run `keys reconcile`: it can make no standby while all slots are occupied."""
+    command = f"`{context.reconcile_command}`"
+    ends = drain_ends(context.ring)
+    if len(context.held) >= MAX_PAIRS_IN_IVS and ends:
+        ends_at, pair = ends[0]
+        if ends_at > context.evidence.now:
+            return (
+                f"Wait until {rfc3339(ends_at)}. All {MAX_PAIRS_IN_IVS} slots in IVS are occupied "
+                f"until {pair.key_id} has drained. Then run {command}."
+            )
+    return f"Run {command}."
+
+
+def _compromised_keys(context: Context) -> Iterator[Finding]:
+    for pair in context.ring.pairs:
+        if pair.is_compromised and pair.state is not KeyState.RETIRED:
+            yield context.finding(
+                Severity.SERIOUS,
+                FindingCode.COMPROMISED_KEY_IN_IVS,
+                pair.key_id,
+                f"{pair.key_id} was marked compromised, and IVS has not confirmed its deletion.",
+                f"Run `{context.reconcile_command}`.",
+            )
+
+
+def _key_age(context: Context) -> Iterator[Finding]:
+    active, allowed = context.ring.active, context.evidence.key_age_warning_seconds
+    if active is None or active.activated_at is None:
+        return
+    if (age := context.evidence.now - active.activated_at) > allowed:
+        yield context.finding(
+            Severity.WARNING,
+            FindingCode.KEY_OLD,
+            active.key_id,
+            f"{active.key_id} has signed for {age / _DAY_SECONDS:.0f} days. The limit is "
+            f"{allowed // _DAY_SECONDS} days (rotation.key_age_warning_days).",
+            f"Run `tokensvc keys rotate --region {context.region}`.",
+        )
+
+
+def _canary(context: Context) -> Iterator[Finding]:
+    if not context.evidence.has_canary and not context.evidence.decommissioning:
+        yield context.finding(
+            Severity.NOTE,
+            FindingCode.NO_CANARY,
+            "",
+            f"No canary channel is configured for {context.region}. Before a switch, tokensvc only "
+            "waits for the publish delay. It does not check that IVS's edge accepts the new key.",
+            f"Add a private channel of {context.region} to the setting rotation.canary_channels.",
+        )
+
+
+def _unusable_private_keys(context: Context) -> Iterator[Finding]:
+    for key_id, error in context.evidence.unusable.items():
+        is_active = context.ring.pair(key_id).state is KeyState.ACTIVE
+        revoke = f"Run `tokensvc keys revoke {key_id}`: tokensvc has signed no token with this key."
+        yield context.finding(
+            Severity.SERIOUS if is_active else Severity.WARNING,
+            FindingCode.PRIVATE_KEY_UNUSABLE,
+            key_id,
+            error.detail,
+            error.hint if is_active else f"{revoke}\nOr: {error.hint}",
+        )
+
+
+def _restored_private_keys(context: Context) -> Iterator[Finding]:
+    if isinstance(context.evidence.custody_key_ids, TokensvcError):
+        return
+    for pair in context.ring.pairs:
+        if pair.destroyed_on is not None and pair.key_id in context.evidence.custody_key_ids:
+            yield context.finding(
+                Severity.WARNING,
+                FindingCode.DESTROYED_KEY_RESTORED,
+                pair.key_id,
+                f"The private key of {pair.key_id} was destroyed on "
+                f"{rfc3339(pair.destroyed_on)}, but custody has it again: a copy was restored.",
+                f"Delete the private key of {pair.key_id} from the custody manually.",
+            )
+
+
+CHECKS_OF_RING: tuple[Callable[[Context], Iterable[Finding]], ...] = (
+    _binding,
+    _active_and_standby,
+    _compromised_keys,
+    _key_age,
+    _canary,
+    _unusable_private_keys,
+    _restored_private_keys,
+)

@@ -1,0 +1,126 @@
+"""Turn the evidence that was gathered about one region into findings.
+
+Pure, except `unusable_private_keys`, which signs with the private keys. Evidence that could not be
+gathered is given as the error, and each such error is itself a finding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from itertools import chain
+
+from tokensvc.errors import TokensvcError
+from tokensvc.keyring.checks.checks_of_ring import CHECKS_OF_RING
+from tokensvc.keyring.checks.checks_with_ivs import CHECKS_WITH_IVS
+from tokensvc.keyring.checks.finding import Context, Evidence, Finding, FindingCode, Severity
+from tokensvc.keyring.custody.base import Custody
+from tokensvc.keyring.effects import self_checked_signer
+from tokensvc.keyring.model import KeyState, Ring, Terms
+from tokensvc.keyring.rotator import Binding
+
+
+def unusable_private_keys(custody: Custody, ring: Ring) -> Mapping[str, TokensvcError]:
+    """Self-check each private key that is active or may become active.
+
+    Returns:
+        The errors by key ID; empty when every private key can sign.
+    """
+    unusable: dict[str, TokensvcError] = {}
+    for pair in ring.in_state(KeyState.PENDING, KeyState.PUBLISHED, KeyState.ACTIVE):
+        if pair.public_key is None or pair.destroyed_on is not None:
+            continue
+        try:
+            self_checked_signer(custody, pair)
+        except TokensvcError as exc:
+            unusable[pair.key_id] = exc
+    return unusable
+
+
+def find_orphans(custody_key_ids: Collection[str], rings: Iterable[Ring]) -> Sequence[Finding]:
+    """A finding for each private key in custody that none of these rings records or still needs."""
+    recorded = {pair.key_id for ring in rings for pair in ring.pairs if pair.destroyed_on is None}
+    return [
+        Finding(
+            Severity.WARNING,
+            FindingCode.ORPHAN,
+            None,
+            key_id,
+            f"Custody has a private key {key_id} that no ring of a configured region needs.",
+            "Keep it if another state, or a region that was configured before, may record it "
+            "(check with `tokensvc keys list --region REGION`). Otherwise delete it from the "
+            "custody manually.",
+        )
+        for key_id in custody_key_ids
+        if key_id not in recorded
+    ]
+
+
+def examine(evidence: Evidence) -> tuple[Finding, ...]:
+    """All findings about one region, the most serious first."""
+    wrong_account = tuple(_wrong_account(evidence))
+    findings = [*_missing_evidence(evidence), *_clock_off(evidence), *wrong_account]
+    if not isinstance(evidence.ring, TokensvcError):
+        held = () if isinstance(evidence.held, TokensvcError) else evidence.held
+        # The key pairs of another account say nothing about this ring.
+        can_compare = not isinstance(evidence.held, TokensvcError) and not wrong_account
+        checks = (*CHECKS_OF_RING, *CHECKS_WITH_IVS) if can_compare else CHECKS_OF_RING
+        context = Context(evidence, evidence.ring or _empty_ring(evidence.binding), held)
+        findings += chain.from_iterable(check(context) for check in checks)
+    order = list(Severity)
+    return tuple(sorted(findings, key=lambda finding: order.index(finding.severity)))
+
+
+def _missing_evidence(evidence: Evidence) -> Iterator[Finding]:
+    reported = set()
+    for error in (
+        evidence.ring,
+        evidence.held,
+        evidence.custody_key_ids,
+        evidence.clock_offset_seconds,
+    ):
+        # An IVS that does not answer is reported once, not once for each call.
+        if isinstance(error, TokensvcError) and error.code not in reported:
+            reported.add(error.code)
+            yield Finding(
+                Severity.SERIOUS, error.code, evidence.binding.region, "", error.detail, error.hint
+            )
+
+
+def _wrong_account(evidence: Evidence) -> Iterator[Finding]:
+    if isinstance(evidence.held, TokensvcError):
+        return
+    account_id = evidence.binding.account_id
+    for held in evidence.held:
+        if held.arn.account_id != account_id:
+            yield Finding(
+                Severity.SERIOUS,
+                FindingCode.WRONG_ACCOUNT,
+                evidence.binding.region,
+                "",
+                f"These AWS credentials belong to account {held.arn.account_id}, but the settings "
+                f"are for account {account_id}. The ring was not compared with IVS.",
+                f"Use credentials of account {account_id} (check with "
+                "`aws sts get-caller-identity`), or correct the setting ivs.account_id.",
+            )
+            return
+
+
+def _clock_off(evidence: Evidence) -> Iterator[Finding]:
+    offset, skew = evidence.clock_offset_seconds, evidence.clock_skew_seconds
+    if isinstance(offset, TokensvcError) or abs(offset) <= skew:
+        return
+    yield Finding(
+        Severity.SERIOUS,
+        FindingCode.CLOCK_OFF,
+        evidence.binding.region,
+        "",
+        f"The clock of this machine is {abs(offset):.0f} s {'ahead of' if offset > 0 else 'behind'}"
+        f" the clock of IVS. The allowed difference is {skew} s (rotation.clock_skew_seconds).",
+        "Synchronize the clock of this machine by NTP, for example with the Amazon Time Sync "
+        "Service.",
+    )
+
+
+def _empty_ring(binding: Binding) -> Ring:
+    """A ring for a region that has none yet: no key pair held by IVS belongs to it."""
+    return Ring(binding.region, binding.account_id, binding.endpoint, deployment="", terms=Terms())

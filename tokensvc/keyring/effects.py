@@ -1,0 +1,235 @@
+"""Carries out the steps of a rotation: each has one effect and returns the ring that records it.
+
+The caller saves the intent before the step, and the returned ring after it (rule 6). Every step can
+be repeated after a crash: custody returns the same key for the same ID, and an import or a delete
+whose answer was lost is recognized by the key's fingerprint.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from tokensvc.arns import PlaybackKeyArn
+from tokensvc.clock import Clock
+from tokensvc.errors import IvsRefused, NotFound, RotationRefused
+from tokensvc.ivs.model import HeldKeyPair
+from tokensvc.keyring.custody.base import Custody
+from tokensvc.keyring.model import DEPLOYMENT_TAG, KEY_TAG, Act, KeyPair, Ring
+from tokensvc.keyring.ownership import delete_command, slot_listing
+from tokensvc.keyring.rotation import FREE_A_SLOT_HINT, Action, Step
+from tokensvc.token.p384 import PublicKey, Signer
+
+_SELF_CHECK_MESSAGE = b"tokensvc self-check"
+
+
+class KeyPairsInIvs(Protocol):
+    """The operations on the playback key pairs of one region that a rotation needs."""
+
+    def import_pair(
+        self, public_key: PublicKey, *, name: str, tags: Mapping[str, str]
+    ) -> HeldKeyPair:
+        """Import a public key. Raises IvsRefused or IvsUnavailable."""
+        ...
+
+    def held(self) -> tuple[HeldKeyPair, ...]:
+        """Every key pair that IVS holds. Raises IvsRefused or IvsUnavailable."""
+        ...
+
+    def get(self, arn: PlaybackKeyArn) -> HeldKeyPair:
+        """The key pair with that ARN. Raises NotFound, IvsRefused or IvsUnavailable."""
+        ...
+
+    def delete(self, arn: PlaybackKeyArn) -> None:
+        """Delete the key pair, if IVS holds it. Raises IvsRefused or IvsUnavailable."""
+        ...
+
+
+class Canary(Protocol):
+    """Checks that IVS's edge accepts a token by the key that is about to become active (rule 2)."""
+
+    def __call__(self, signer: Signer) -> None:
+        """Return if the edge answers with anything but 403. Raises RotationRefused otherwise."""
+        ...
+
+
+def new_key_id() -> str:
+    """A random key ID that no other key pair has."""
+    return f"k{secrets.token_hex(6)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Steps:
+    """Carries out steps for one operator, with one custody and one region of IVS."""
+
+    custody: Custody
+    key_pairs: KeyPairsInIvs
+    clock: Clock
+    by: str
+    canary: Canary | None = None
+
+    def act(self, why: str) -> Act:
+        """The operator, the current time and the reason, for the history."""
+        return Act(self.clock.now(), self.by, why)
+
+    def do(self, ring: Ring, step: Step, why: str) -> Ring:  # noqa: C901, PLR0911 # One case for each action.
+        """The ring after that step.
+
+        Raises:
+            RotationRefused: when the step would break a rule.
+            IvsRefused, IvsUnavailable, CustodyUnavailable, CustodyDamaged: when the effect failed.
+        """
+        key_id = step.key_id
+        match step.action:
+            case Action.NEW_PAIR:
+                return ring.with_new_pair(new_key_id(), self.act(why))
+            case Action.MAKE:
+                return ring.with_public_key(key_id, self.custody.create(key_id))
+            case Action.IMPORT:
+                held = self._import(ring, ring.pair(key_id))
+                return ring.published(key_id, held.arn, self.act(why))
+            case Action.RECORD_IMPORT:
+                held = self._find_in_ivs(required_public_key(ring.pair(key_id)))
+                return ring.published(key_id, held.arn, self.act(why))
+            case Action.SWITCH:
+                return self._switched(ring, ring.pair(key_id), why)
+            case Action.STOP:
+                return ring.stopped(key_id, self.act(why))
+            case Action.RECORD_SIGNING_END:
+                # The switch was already saved before the clock is read here (rule 4).
+                return ring.signing_ended(key_id, self.clock.now())
+            case Action.WITHDRAW:
+                return ring.withdrawn(key_id, self.act(why))
+            case Action.INTEND_DELETE:
+                return ring.delete_intended(key_id, self.clock.now())
+            case Action.DELETE:
+                self._delete(ring.pair(key_id))
+                return ring.retired(key_id, self.act(why))
+            case Action.RECORD_DELETE:
+                return ring.retired(key_id, self.act(why))
+            case Action.DESTROY:
+                return ring.destroyed(key_id, self._destroy(ring.pair(key_id)))
+
+    def _import(self, ring: Ring, pair: KeyPair) -> HeldKeyPair:
+        public_key = required_public_key(pair)
+        tags = {DEPLOYMENT_TAG: ring.deployment, KEY_TAG: pair.key_id}
+        try:
+            held = self.key_pairs.import_pair(public_key, name=pair.name_in_ivs, tags=tags)
+        except IvsRefused as exc:
+            if exc.aws_code == "ServiceQuotaExceededException":
+                raise RotationRefused(
+                    f"All key pair slots of IVS in {ring.region} are occupied:\n"
+                    + slot_listing(ring, self.key_pairs.held()),
+                    hint=FREE_A_SLOT_HINT,
+                ) from exc
+            if exc.aws_code != "ConflictException":
+                raise
+            # IVS already holds this public key: an earlier answer was lost, or another rotator
+            # imported it first.
+            return self._find_in_ivs(public_key)
+        if held.fingerprint != public_key.fingerprint:
+            raise RotationRefused(
+                f"IVS imported {pair.key_id} with the fingerprint {held.fingerprint}, but its "
+                f"public key has the fingerprint {public_key.fingerprint}.",
+                hint=f"Delete it, because nothing may sign with it: {delete_command(held)}",
+            )
+        if held.arn.account_id != ring.account_id:
+            # The import is not recorded, so that the key pair is imported into the right account.
+            raise RotationRefused(
+                f"IVS imported {pair.key_id} as {held.arn}, which does not belong to account "
+                f"{ring.account_id}: these AWS credentials belong to another account.",
+                hint=f"Delete it: {delete_command(held)}\nThen run `tokensvc keys reconcile` with "
+                f"credentials of account {ring.account_id}.",
+            )
+        return held
+
+    def _find_in_ivs(self, public_key: PublicKey) -> HeldKeyPair:
+        for held in self.key_pairs.held():
+            if held.fingerprint == public_key.fingerprint:
+                return held
+        raise RotationRefused(
+            f"IVS holds no key pair with the fingerprint {public_key.fingerprint}.",
+            hint="It was deleted just now. Run `tokensvc keys reconcile` again.",
+        )
+
+    def _switched(self, ring: Ring, pair: KeyPair, why: str) -> Ring:
+        signer = self._checked_signer(pair)
+        if ring.rotation_request is not None and ring.rotation_request.is_urgent:
+            # The canary is skipped: a compromised key must not stay active because the edge does
+            # not know the new key yet.
+            return ring.switched_to(pair.key_id, self.act(f"{why} (urgent: no publish delay)"))
+        if self.canary is not None:
+            self.canary(signer)
+        return ring.switched_to(pair.key_id, self.act(why))
+
+    def _checked_signer(self, pair: KeyPair) -> Signer:
+        """The signer, after the checks of rule 2: sign, verify, compare IVS's fingerprint."""
+        signer = self_checked_signer(self.custody, pair)
+        if self._held_as_recorded(pair) is None:
+            raise RotationRefused(
+                f"IVS no longer holds {pair.key_id} ({pair.arn}), so IVS would refuse its tokens. "
+                "The active key pair stays active.",
+                hint="Run `tokensvc keys list` to see the key pairs that IVS holds. Run "
+                f"`tokensvc keys revoke {pair.key_id}` to replace the missing one.",
+            )
+        return signer
+
+    def _destroy(self, pair: KeyPair) -> float:
+        if pair.public_key is None:
+            # It is not recorded whether the private key was generated before a crash. `create`
+            # returns the existing one or generates one, so there is always one to destroy.
+            self.custody.create(pair.key_id)
+        return self.custody.destroy(pair.key_id, compromised=pair.is_compromised)
+
+    def _delete(self, pair: KeyPair) -> None:
+        if pair.arn is None:
+            # The answer to its import was lost, so it can be found only by its fingerprint.
+            self.key_pairs.delete(self._find_in_ivs(required_public_key(pair)).arn)
+        elif (held := self._held_as_recorded(pair)) is not None:
+            self.key_pairs.delete(held.arn)
+
+    def _held_as_recorded(self, pair: KeyPair) -> HeldKeyPair | None:
+        """The key pair in IVS with that ARN, if any. Its fingerprint must be ours (rule 5)."""
+        if pair.arn is None:
+            return None
+        try:
+            held = self.key_pairs.get(pair.arn)
+        except NotFound:
+            return None
+        if held.fingerprint != required_public_key(pair).fingerprint:
+            raise RotationRefused(
+                f"{pair.arn} is recorded as {pair.key_id}, but IVS holds another key under this "
+                "ARN. tokensvc doesn't change or delete it.",
+                hint="Run `tokensvc keys doctor`. If this state is an old copy, replace it with "
+                "the newest one.",
+            )
+        return held
+
+
+def self_checked_signer(custody: Custody, pair: KeyPair) -> Signer:
+    """A signer of the key pair, after it signed a test message that was verified (rule 2).
+
+    Raises:
+        CustodyDamaged, CustodyUnavailable, InvalidSignature: when the private key can't be used.
+        RotationRefused: when custody has not generated the private key yet.
+    """
+    public_key = required_public_key(pair)
+    signer = custody.signer(pair.key_id, public_key)
+    public_key.verify(signer.sign(_SELF_CHECK_MESSAGE), _SELF_CHECK_MESSAGE)
+    return signer
+
+
+def required_public_key(pair: KeyPair) -> PublicKey:
+    """The public key of the key pair.
+
+    Raises:
+        RotationRefused: when custody has not generated the private key yet.
+    """
+    if pair.public_key is None:
+        raise RotationRefused(
+            f"The private key of {pair.key_id} is not generated yet.",
+            hint="Run `tokensvc keys reconcile` to generate it.",
+        )
+    return pair.public_key

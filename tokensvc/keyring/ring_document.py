@@ -1,0 +1,261 @@
+"""The stored document of a ring: validated when it is read, saved by compare-and-set (rule 7)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Self
+
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field
+
+from tokensvc.arns import PlaybackKeyArn, Region, parse_region
+from tokensvc.errors import (
+    InvalidArn,
+    InvalidKeyMaterial,
+    InvariantBroken,
+    NoSigningKey,
+    StateConflict,
+    StateDamaged,
+)
+from tokensvc.keyring.model import (
+    KeyPair,
+    KeyState,
+    Ring,
+    RotationRequest,
+    Terms,
+    Transition,
+    broken_invariants,
+)
+from tokensvc.state.base import NEW, Document, State
+from tokensvc.state.schema import require_schema
+from tokensvc.token.p384 import PublicKey
+
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class StoredRing:
+    """A ring as it was read or saved, and its version, which the next save must name."""
+
+    ring: Ring
+    version: int
+
+
+class RingStore:
+    """Loads and saves the ring of one region."""
+
+    def __init__(self, state: State, region: Region) -> None:
+        self._state = state
+        self._name = document_name(region)
+
+    def load(self) -> StoredRing | None:
+        """The ring, or None when the region has no ring yet.
+
+        Raises:
+            StateUnavailable: when the state can't be read now.
+            StateDamaged: when the document is not a ring that this release can read.
+        """
+        document = self._state.load(self._name)
+        if document is None:
+            return None
+        return StoredRing(decode_ring(document), document.version)
+
+    def save(self, ring: Ring, *, replacing: int = NEW) -> StoredRing:
+        """Save the ring if the stored version is still `replacing`. Returns the saved ring.
+
+        Raises:
+            StateConflict: when another rotator saved first. Nothing was written.
+            StateUnavailable: when the state can't be written now.
+            InvariantBroken: when the ring breaks an invariant: a bug. Nothing was written.
+        """
+        if broken := broken_invariants(ring):
+            raise InvariantBroken(
+                f"The change to the ring of {ring.region} was not saved, because it would break an "
+                f"invariant: {' '.join(broken)} Nothing was written.",
+                hint="This is a bug in tokensvc. Please report it with the output of "
+                f"`tokensvc keys history --region {ring.region}`.",
+            )
+        try:
+            version = self._state.save(self._name, encode_ring(ring), replacing=replacing)
+        except StateConflict as exc:
+            raise ring_conflict(ring.region) from exc
+        return StoredRing(ring, version)
+
+
+def document_name(region: Region) -> str:
+    """The name of that region's document in the state."""
+    return f"ring:{region}"
+
+
+def ring_conflict(region: Region) -> StateConflict:
+    """The error of the rotator that lost a compare-and-set (rule 7)."""
+    return StateConflict(
+        f"Another process changed the ring of {region} at the same time.",
+        hint="Run `tokensvc keys list` to see what it did, then run the same command again.",
+    )
+
+
+def ring_missing(region: Region) -> NoSigningKey:
+    """The error when a region has no ring yet."""
+    return NoSigningKey(
+        f"{region} has no key pair yet.",
+        hint=f"Run `tokensvc keys reconcile --region {region}` to create the first one.",
+    )
+
+
+def encode_ring(ring: Ring) -> str:
+    """The JSON text of the ring's document, including its schema version."""
+    return _RingSchema.of(ring).model_dump_json(by_alias=True)
+
+
+def decode_ring(document: Document) -> Ring:
+    """The ring in a stored document.
+
+    Raises:
+        StateDamaged: when the document is not a ring, breaks an invariant, or was written by a
+            newer release.
+    """
+    try:
+        require_schema(document, SCHEMA_VERSION, what="The ring")
+        ring = _RingSchema.model_validate_json(document.body).ring()
+    except (ValueError, InvalidArn, InvalidKeyMaterial) as exc:
+        raise StateDamaged("The stored ring is not valid.", hint=_RESTORE_HINT) from exc
+    if broken := broken_invariants(ring):
+        raise StateDamaged(
+            f"The stored ring of {ring.region} breaks an invariant: {' '.join(broken)}",
+            hint=_RESTORE_HINT,
+        )
+    return ring
+
+
+_RESTORE_HINT = "Restore the state from a backup, then run `tokensvc keys reconcile`."
+
+
+class _Schema(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class _PairSchema(_Schema):
+    key_id: str
+    state: str
+    created_at: float
+    public_key: str | None
+    arn: str | None
+    published_at: float | None
+    activated_at: float | None
+    signing_ended_at: float | None
+    delete_intended_at: float | None
+    deleted_at: float | None
+    destroyed_on: float | None
+    compromised_at: float | None
+    adopted: bool
+
+    @classmethod
+    def of(cls, pair: KeyPair) -> Self:
+        values = {name: getattr(pair, name) for name in cls.model_fields}
+        return cls(
+            **values
+            | {
+                "state": pair.state.value,
+                "public_key": pair.public_key and pair.public_key.pem,
+                "arn": pair.arn and str(pair.arn),
+            }
+        )
+
+    def pair(self) -> KeyPair:
+        values = self.model_dump()
+        return KeyPair(
+            **values
+            | {
+                "state": KeyState(self.state),
+                "public_key": self.public_key and PublicKey.from_pem(self.public_key),
+                "arn": self.arn and PlaybackKeyArn.parse(self.arn),
+            }
+        )
+
+
+class _TermsSchema(_Schema):
+    publish_delay_seconds: int
+    view_max_age_seconds: int
+    longest_ttl_seconds: int
+    clock_skew_seconds: int
+
+
+class _RotationRequestSchema(_Schema):
+    requested_at: float
+    requested_by: str
+    reason: str
+    is_urgent: bool
+
+
+class _TransitionSchema(_Schema):
+    at: float
+    by: str
+    key_id: str
+    from_state: str | None
+    to_state: str
+    why: str
+
+    def transition(self) -> Transition:
+        from_state = None if self.from_state is None else KeyState(self.from_state)
+        return Transition(
+            self.at, self.by, self.key_id, from_state, KeyState(self.to_state), self.why
+        )
+
+
+class _RingSchema(_Schema):
+    """The document's schema, separate from `Ring`, so that a change to `Ring` can't change it."""
+
+    schema_version: int
+    region: str
+    account_id: str
+    endpoint: str
+    deployment: str
+    terms: _TermsSchema
+    pairs: list[_PairSchema]
+    # `wish` is this member's name in documents written before it was renamed.
+    rotation_request: _RotationRequestSchema | None = Field(
+        validation_alias=AliasChoices("rotation_request", "wish")
+    )
+    history: list[_TransitionSchema]
+
+    @classmethod
+    def of(cls, ring: Ring) -> Self:
+        return cls(
+            schema_version=SCHEMA_VERSION,
+            region=ring.region,
+            account_id=ring.account_id,
+            endpoint=ring.endpoint,
+            deployment=ring.deployment,
+            terms=_TermsSchema.model_validate(ring.terms, from_attributes=True),
+            pairs=[_PairSchema.of(pair) for pair in ring.pairs],
+            rotation_request=_RotationRequestSchema.model_validate(
+                ring.rotation_request, from_attributes=True
+            )
+            if ring.rotation_request
+            else None,
+            history=[
+                _TransitionSchema(
+                    at=line.at,
+                    by=line.by,
+                    key_id=line.key_id,
+                    from_state=line.from_state and line.from_state.value,
+                    to_state=line.to_state.value,
+                    why=line.why,
+                )
+                for line in ring.history
+            ],
+        )
+
+    def ring(self) -> Ring:
+        return Ring(
+            region=parse_region(self.region),
+            account_id=self.account_id,
+            endpoint=self.endpoint,
+            deployment=self.deployment,
+            terms=Terms(**self.terms.model_dump()),
+            pairs=tuple(pair.pair() for pair in self.pairs),
+            rotation_request=RotationRequest(**self.rotation_request.model_dump())
+            if self.rotation_request
+            else None,
+            history=tuple(line.transition() for line in self.history),
+        )

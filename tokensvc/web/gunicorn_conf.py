@@ -1,0 +1,131 @@
+"""How gunicorn serves the service: its configuration file, which `tokensvc serve` names.
+
+gunicorn runs this file again at SIGHUP. It registers it as the module `__config__`.
+
+Only the master reads the settings, at the start and at SIGHUP: a worker that replaces a lost one
+has the same settings as the other workers, even if the file has changed since. SIGHUP changes
+nothing if a start with the new settings would fail. Each worker creates the application after its
+fork, so that no request is lost and no two workers share a thread, a socket or a database.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from tokensvc.errors import TokensvcError
+from tokensvc.settings import load_settings
+from tokensvc.telemetry.logs import configure_logging
+from tokensvc.web import wsgi
+
+CHECK = (sys.executable, "-m", "tokensvc", "serve", "--check")
+LONGEST_CHECK_SECONDS = 60.0
+WORKER_BOOT_ERROR = 3  # A worker's exit status with which gunicorn stops instead of retrying.
+MEMORY_FOLDER = Path("/dev/shm")  # noqa: S108 # gunicorn creates a private file there.
+
+try:
+    _settings = load_settings(None, os.environ)
+except TokensvcError as exc:
+    _problems = (f"  {problem.field}: {problem.message}" for problem in exc.problems)
+    sys.exit("\n".join([exc.detail, *_problems, exc.hint]))
+_service = _settings.service
+
+wsgi_app = "__config__:app()"
+bind = _service.address
+workers = _service.workers
+
+# Threads, so that a slow client or a slow IVS lookup delays one request and not a whole worker.
+worker_class = "gthread"
+threads = _service.threads
+# Each response closes its connection. Otherwise one worker may get all connections of a backend
+# while another is idle, and a proxy may reuse a connection while the worker closes it.
+keepalive = 0
+
+timeout = 30  # seconds without a heartbeat after which a worker is replaced
+graceful_timeout = 15  # seconds that a stopping worker gets to finish its requests
+# Heartbeats are written to memory: a slow disk must not look like a dead worker.
+worker_tmp_dir = str(MEMORY_FOLDER) if MEMORY_FOLDER.is_dir() else None
+
+limit_request_line = 2_048  # bytes; all our paths are short, and bodies have their own limit
+limit_request_fields = 64
+limit_request_field_size = 8_190
+
+# The service is not administered through a socket.
+control_socket_disable = True
+
+# Paths only: a query string, a referrer or a header may contain a token.
+accesslog = "-" if _service.log_level in {"debug", "info"} else None
+access_log_format = "%(m)s %(U)s %(s)s %(B)s bytes %(M)s ms"
+loglevel = _service.log_level
+
+
+def app() -> wsgi.Application:
+    """The application for the settings that the master has read; called in each worker."""
+    return wsgi.app(_settings)
+
+
+def on_starting(server: Any) -> None:  # noqa: ARG001 # gunicorn calls it by position.
+    """Log gunicorn's lines like all others: as redacted JSON on standard error."""
+    configure_logging(_service.log_level.upper(), sys.stderr, json=True)
+    for name in ("gunicorn.error", "gunicorn.access"):
+        logger = logging.getLogger(name)
+        logger.handlers.clear()
+        logger.propagate = True
+
+
+on_reload = on_starting
+
+
+def when_ready(server: Any) -> None:
+    """Check the settings before each reload: gunicorn stops when a reload fails."""
+    reload = server.handle_hup
+
+    def reload_if_valid() -> None:
+        if failures := _failed_checks():
+            server.log.error(
+                "The settings were not reloaded, and the service continues with the previous"
+                " settings: %s",
+                failures,
+            )
+        else:
+            reload()
+
+    server.handle_hup = reload_if_valid
+
+
+def _failed_checks() -> str:
+    """The output of the check if it fails, else ""."""
+    try:
+        # A separate process, because the check opens the state.
+        check = subprocess.run(  # noqa: S603 # Our own interpreter and command.
+            CHECK,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=LONGEST_CHECK_SECONDS,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired) as exc:
+        return f"`tokensvc serve --check` did not finish ({type(exc).__name__})."
+    return check.stdout.strip() if check.returncode else ""
+
+
+def post_worker_init(worker: Any) -> None:
+    """Start the service in the worker."""
+    try:
+        worker.wsgi.start()
+    except TokensvcError as exc:
+        worker.log.critical("The service can't start: %s", exc)
+        sys.exit(WORKER_BOOT_ERROR)
+
+
+def worker_exit(server: Any, worker: Any) -> None:  # noqa: ARG001 # gunicorn calls it by position.
+    """Stop the threads of the service; a worker that failed to boot has none."""
+    application = getattr(worker, "wsgi", None)
+    if application is not None:
+        application.close()

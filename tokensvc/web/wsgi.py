@@ -1,0 +1,126 @@
+"""The service as a WSGI application for any server: `tokensvc.web.wsgi:app()`.
+
+A server may call `app` before it forks its workers. Threads and connections don't survive a fork,
+so every process that serves requests builds and starts its own service.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import threading
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from flask import Blueprint, Flask
+
+from tokensvc.access.callers import Caller
+from tokensvc.audit import JsonLinesAudit
+from tokensvc.aws import endpoint_of
+from tokensvc.clock import SystemClock
+from tokensvc.errors import TokensvcError
+from tokensvc.service import Service, build
+from tokensvc.settings import Settings, load_settings
+from tokensvc.web.app import create_app
+from tokensvc.web.demo.blueprint import create_blueprint
+from tokensvc.web.demo.urls import Demo
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+
+_log = logging.getLogger(__name__)
+
+
+def app(settings: Settings | None = None) -> Application:
+    """The application for these settings. Default: the settings that the environment selects.
+
+    Raises:
+        SettingsInvalid: the settings, or the key-encryption secret that they name, can't be used.
+    """
+    application = Application(settings or load_settings(None, os.environ))
+    application.build()
+    return application
+
+
+class Application:
+    """A WSGI application that starts the service once in each process.
+
+    The audit is written to standard output, one JSON line for each decision.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._lock = threading.Lock()
+        self._service: Service | None = None
+        self._flask_app: Flask | None = None
+        os.register_at_fork(after_in_child=self._forget)
+
+    def build(self) -> tuple[Service, Flask]:
+        """A service and its Flask application, not started.
+
+        Raises:
+            SettingsInvalid: the settings, or the secret that they name, can't be used.
+        """
+        service = build(self._settings, SystemClock(), JsonLinesAudit(sys.stdout))
+        return service, create_app(service, demo=_player_page(self._settings, service))
+
+    def start(self) -> None:
+        """Start the service in this process, unless it is running already.
+
+        Raises:
+            SettingsInvalid: the settings, or the secret that they name, can't be used.
+            StateUnavailable, StateDamaged: the shared state can't be read.
+        """
+        with self._lock:
+            if self._service is not None:
+                return
+            service, flask_app = self.build()
+            try:
+                service.start()
+            except TokensvcError:
+                service.close()
+                raise
+            self._service, self._flask_app = service, flask_app
+
+    def close(self) -> None:
+        """Stop the service in this process, if it is running."""
+        with self._lock:
+            service, self._service, self._flask_app = self._service, None, None
+        if service is not None:
+            service.close()
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Answer a request. The first one in a process starts the service."""
+        flask_app = self._flask_app or self._started_flask_app()
+        return flask_app(environ, start_response)
+
+    def _started_flask_app(self) -> Flask:
+        try:
+            self.start()
+        except TokensvcError as exc:
+            _log.error("The service can't start: %s", exc)  # The text says it all.
+        # Without a started service, every route that needs it answers with 503, and the next
+        # request tries to start it again.
+        return self._flask_app or self.build()[1]
+
+    def _forget(self) -> None:
+        """In a forked process: drop the parent's service and lock."""
+        self._lock = threading.Lock()
+        self._service = self._flask_app = None
+
+
+def _player_page(settings: Settings, service: Service) -> Blueprint | None:
+    if settings.demo is None:
+        return None
+    channel_arn = settings.channels[settings.demo.channel]
+    demo = Demo(
+        issuer=service.issuer,
+        caller=Caller("demo", "player page", (settings.demo.grant,)),
+        view=service.rings[channel_arn.region],
+        clock=service.clock,
+        channel_arn=channel_arn,
+        other_channel_arn=settings.channels[settings.demo.other_channel],
+        edge_origin=endpoint_of(service.clients.ivs(channel_arn.region)),
+    )
+    return create_blueprint(demo)
