@@ -7,10 +7,10 @@
 ARG PYTHON_IMAGE=docker.io/library/python:3.13-slim
 
 FROM ${PYTHON_IMAGE} AS dependencies
-COPY requirements/run.txt /tmp/run.txt
+COPY requirements/service.txt /tmp/service.txt
 RUN python3 -m venv /opt/tokensvc \
     && /opt/tokensvc/bin/pip install --no-cache-dir --disable-pip-version-check \
-        --require-hashes -r /tmp/run.txt
+        --require-hashes -r /tmp/service.txt
 
 FROM ${PYTHON_IMAGE}
 # A user without a shell and a home folder, with an ID that no host user is likely to have.

@@ -1,13 +1,16 @@
-# make run   start Local IVS and the service, with a private channel that plays
+# make run   start Local IVS, the service and the example application: a private channel that plays
 # make test  run every check and test, as CI does
+# make test-all     make test, then the crash and fleet runs at full size
+# make test-lowest  run the tests with the lowest versions of the dependencies that are allowed
 #
-# Both install the pinned requirements into .venv, and do so again when the pins change.
+# All install pinned requirements into an environment here, and do so again when the pins change.
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 
 VENV := .venv
 AWSCLI := .venv-awscli
+LOWEST := .venv-lowest
 BIN := $(VENV)/bin
 NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
 # The first interpreter that is new enough. To choose another: `make PYTHON=/path/to/python run`.
@@ -16,13 +19,13 @@ PYTHON = $(shell for python in python3 python3.14 python3.13 python3.12 python3.
 PIP_INSTALL := -m pip --quiet --disable-pip-version-check install
 PIP := $(BIN)/python $(PIP_INSTALL)
 
-.PHONY: help run test requirements
+.PHONY: help run test test-all test-lowest requirements
 
 help:
 	@sed -n 's/^# make /make /p' Makefile
 
 run: $(VENV)/.run
-	@exec $(BIN)/tokensvc demo
+	@exec $(BIN)/python -m demo
 
 # Three workers on two cores, because many tests wait for a process.
 test: $(VENV)/.test $(AWSCLI)/.made
@@ -30,12 +33,31 @@ test: $(VENV)/.test $(AWSCLI)/.made
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest -n 3
+	$(BIN)/actionlint -shellcheck= -pyflakes=
+	cd local_ivs && ../$(BIN)/mypy
+	$(BIN)/pytest -n 3 --cov
+	cd local_ivs && ../$(BIN)/pytest -n 3 --cov
 
-$(VENV)/.run $(VENV)/.test: $(VENV)/.%: requirements/%.txt pyproject.toml | $(VENV)/.made
+test-all: test
+	TEST_SIZE=full $(BIN)/pytest -n 3 tests/crash tests/fleet
+	$(BIN)/python -m benchmarks.fleet
+
+test-lowest: $(LOWEST)/.made $(AWSCLI)/.made
+	$(LOWEST)/bin/pytest -n 3 -m "not installs"
+	cd local_ivs && ../$(LOWEST)/bin/pytest -n 3 -m "not installs"
+
+$(VENV)/.run $(VENV)/.test: $(VENV)/.%: requirements/%.txt pyproject.toml local_ivs/pyproject.toml | $(VENV)/.made
 	@echo "Installing what requirements/$*.txt pins ..."
 	@$(PIP) --require-hashes -r requirements/$*.txt
 	@$(PIP) --no-deps --no-build-isolation --editable ./local_ivs --editable .
+	@touch $@
+
+$(LOWEST)/.made: requirements/lowest.txt pyproject.toml local_ivs/pyproject.toml | $(VENV)/.made
+	@echo "Installing what requirements/lowest.txt pins ..."
+	@"$(PYTHON)" -m venv $(LOWEST)
+	@$(LOWEST)/bin/python $(PIP_INSTALL) --require-hashes -r requirements/lowest.txt
+	@$(LOWEST)/bin/python $(PIP_INSTALL) --no-deps --no-build-isolation \
+		--editable ./local_ivs --editable .
 	@touch $@
 
 # The aws CLI needs another release of botocore than the program, so it has its own environment.
@@ -58,7 +80,13 @@ $(VENV)/.made:
 COMPILE = uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --custom-compile-command "make requirements"
 requirements:
-	$(COMPILE) --upgrade pyproject.toml requirements/build.in -o requirements/run.txt
-	$(COMPILE) --upgrade pyproject.toml requirements/build.in --extra test \
-		-c requirements/run.txt -o requirements/test.txt
+	$(COMPILE) --upgrade pyproject.toml local_ivs/pyproject.toml requirements/build.in \
+		-o requirements/run.txt
+	$(COMPILE) --upgrade pyproject.toml -c requirements/run.txt -o requirements/service.txt
+	$(COMPILE) --upgrade pyproject.toml local_ivs/pyproject.toml requirements/build.in \
+		--extra test -c requirements/run.txt -o requirements/test.txt
 	$(COMPILE) --upgrade requirements/awscli.in -o requirements/awscli.txt
+	$(COMPILE) --upgrade --resolution lowest-direct pyproject.toml local_ivs/pyproject.toml \
+		requirements/build.in -o $(VENV)/lowest.txt
+	$(COMPILE) --upgrade pyproject.toml local_ivs/pyproject.toml requirements/build.in \
+		--extra test -c $(VENV)/lowest.txt -o requirements/lowest.txt

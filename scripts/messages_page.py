@@ -24,7 +24,7 @@ from tokensvc.cli.main import cli
 from tokensvc.errors import TokensvcError
 
 ROOT = Path(__file__).parents[1]
-PACKAGE = ROOT / "tokensvc"
+PACKAGES = (ROOT / "demo", ROOT / "tokensvc")
 
 _HEAD = """\
 # Messages
@@ -52,7 +52,7 @@ class Message:
 def messages_page() -> str:
     """The text of `docs/reference/messages.md`."""
     parts = [_HEAD, "## Error codes", _codes(), "## Commands", *_help(cli, "tokensvc")]
-    for path in sorted(PACKAGE.rglob("*.py")):
+    for path in (path for package in PACKAGES for path in sorted(package.rglob("*.py"))):
         if messages := messages_of(path.read_text(), error_codes()):
             parts += [f"## `{path.relative_to(ROOT)}`", _listed(messages)]
     return "\n\n".join(parts) + "\n"

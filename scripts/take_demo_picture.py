@@ -1,9 +1,9 @@
 # ruff: noqa: INP001 - A program, not a package.
-"""Take the README's screenshot of the player page: docs/images/demo.png, 1280 pixels wide.
+"""Take the README's screenshot of the example application: docs/images/demo.png, 1280 pixels wide.
 
 Start the demo (`make run`), then run this script. Give the page's address if it is not the default:
 
-    .venv/bin/python scripts/take_demo_picture.py [http://127.0.0.1:8000/demo]
+    .venv/bin/python scripts/take_demo_picture.py [http://127.0.0.1:8002/]
 
 Requires Playwright (the project's extra `test`) and Chromium. If Chromium is not on PATH, set the
 environment variable CHROMIUM to its path.
@@ -38,4 +38,4 @@ def take_picture(page_url: str, picture: Path) -> None:
 
 
 if __name__ == "__main__":
-    take_picture(sys.argv[1] if len(sys.argv) > 1 else "http://127.0.0.1:8000/demo", PICTURE)
+    take_picture(sys.argv[1] if len(sys.argv) > 1 else "http://127.0.0.1:8002/", PICTURE)

@@ -30,7 +30,7 @@ echo "== Building the image"
 buildah build --pull=never --format docker --quiet --tag tokensvc . >"$work/built"
 
 echo "== Running commands and the service, as the image's user"
-.venv/bin/python -m tokensvc local-ivs --data "$work/ivs" --port "$ivs_port" 2>"$work/ivs.log" &
+.venv/bin/local-ivs --data "$work/ivs" --port "$ivs_port" 2>"$work/ivs.log" &
 install -d -m 0755 "$work/etc"
 install -d -m 0700 -o 10001 -g 10001 "$work/data"
 openssl rand -base64 32 >"$work/etc/key-encryption-secret"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from pathlib import Path
 
 import click
@@ -13,7 +14,7 @@ from tokensvc.cli.main import cli
 from tokensvc.errors import TokensvcError
 
 ROOT = Path(__file__).parents[1]
-PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("demo/*.md")])
 CLI_ONLY_STATUS = 500  # The status of errors that only the command line reports.
 
 
@@ -68,3 +69,43 @@ def test_every_command_in_a_page_exists(page: Path) -> None:
             unknown.append(match[2])
 
     assert unknown == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_file_that_a_page_names_exists(page: Path) -> None:
+    """A path of the repository in backticks, such as `tokensvc/errors.py` or `.ci/run`."""
+    folders = r"\.ci|\.github|benchmarks|demo|docs|local_ivs|requirements|scripts|tests|tokensvc"
+    named = re.findall(rf"`((?:{folders})/[^`\s{{}}*]*)`", page.read_text())
+
+    assert [path for path in named if not (ROOT / path).exists()] == []
+
+
+def test_every_module_and_name_in_the_architecture_exists() -> None:
+    """Dotted names such as `tokensvc.web`, and names beside a path: `next_step` in `…`."""
+    page = (ROOT / "ARCHITECTURE.md").read_text()
+    modules = set(re.findall(r"\btokensvc(?:\.[a-z_]+)+", page))
+    assert [name for name in modules if not _is_module(name)] == []
+    named = re.findall(r"`(\w+)(?:\.(\w+))?` (?:\(|in )`(tokensvc/[\w/]+\.py)`", page)
+    assert len(named) >= 3
+    assert [
+        (path, name)
+        for first, second, path in named
+        for name in filter(None, (first, second))
+        if not re.search(rf"^\s*(class|def) {name}\b", (ROOT / path).read_text(), re.MULTILINE)
+    ] == []
+
+
+def test_the_floors_of_the_architecture_are_those_that_are_enforced() -> None:
+    """The drawing has the layers of import-linter's contract, from the top down."""
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
+    (layers,) = (found["layers"] for found in contracts["contracts"] if found["type"] == "layers")
+    section = (ROOT / "ARCHITECTURE.md").read_text().partition("## The floors")[2]
+    drawing = section.split("```")[1]
+    drawn = [set(re.findall(r"tokensvc\.\w+", line)) for line in drawing.strip().splitlines()]
+
+    assert drawn == [set(layer.split(" : ")) for layer in layers]
+
+
+def _is_module(name: str) -> bool:
+    path = ROOT / name.replace(".", "/")
+    return path.is_dir() or path.with_suffix(".py").exists()

@@ -2,16 +2,25 @@
 
 To sign a playback token in any program, without the service, Flask or boto3:
 
-    claims = PlaybackClaims.at(time.time(), ChannelArn.parse(arn), PlaybackOptions(ttl_seconds=300))
+    import time
+
+    from tokensvc import ChannelArn, LocalSigner, PlaybackClaims, PlaybackOptions, sign
+    from tokensvc import load_private_key
+
+    signer = LocalSigner(load_private_key(pem))
+    channel = ChannelArn.parse("arn:aws:ivs:us-west-2:123456789012:channel/abcdEFGHijkl")
+    claims = PlaybackClaims.at(time.time(), channel, PlaybackOptions(ttl_seconds=300))
     token = sign(claims, signer)
+
+`PlaybackClaims.at` and `sign` raise `tokensvc.errors.InvalidRequest` with every broken rule.
 """
 
 from __future__ import annotations
 
 from tokensvc.arns import ChannelArn
 from tokensvc.token.claims import PlaybackClaims, PlaybackOptions, Resolution
-from tokensvc.token.jws import sign
-from tokensvc.token.p384 import LocalSigner, PublicKey, Signer
+from tokensvc.token.jws import sign, verify
+from tokensvc.token.p384 import LocalSigner, PublicKey, Signer, load_private_key
 
 __all__ = [
     "ChannelArn",
@@ -21,5 +30,7 @@ __all__ = [
     "PublicKey",
     "Resolution",
     "Signer",
+    "load_private_key",
     "sign",
+    "verify",
 ]

@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from typing import ClassVar, NewType, Self
 
 from tokensvc.errors import InvalidArn
+from tokensvc.ivs.limits import LONGEST_ARN
 
 Region = NewType("Region", str)
 """The name of an AWS region, checked by `parse_region`, such as `us-west-2`."""
 
+_RESOURCE_ARN = re.compile(r"arn:aws:ivs:([a-z0-9-]+):[0-9]+:([a-z-]+)/[a-zA-Z0-9-]+", re.ASCII)
+_EVERY_CHANNEL = re.compile(r"arn:aws:ivs:([a-z0-9-]+):([0-9]+):channel/\*", re.ASCII)
 _REGION = re.compile(r"[a-z]{2,}(-[a-z]+)+-[0-9]+", re.ASCII)
-_LONGEST_ARN = 128  # characters; IVS: botocore model, ChannelArn and PlaybackKeyPairArn
 
 
 def parse_region(text: str) -> Region:
@@ -50,9 +52,9 @@ class _IvsArn:
         match = re.fullmatch(
             rf"arn:aws:ivs:([a-z0-9-]+):([0-9]+):{cls.kind}/([a-zA-Z0-9-]+)", text, re.ASCII
         )
-        if match is None or len(text) > _LONGEST_ARN:
+        if match is None or len(text) > LONGEST_ARN:
             raise InvalidArn(
-                f"{text[:_LONGEST_ARN]!r} is not the ARN of an IVS {cls.kind}.",
+                f"{text[:LONGEST_ARN]!r} is not the ARN of an IVS {cls.kind}.",
                 hint=f"Use the form arn:aws:ivs:REGION:ACCOUNT:{cls.kind}/ID.",
             )
         return cls(parse_region(match[1]), match[2], match[3])
@@ -73,3 +75,75 @@ class PlaybackKeyArn(_IvsArn):
     """A playback key pair in IVS: `arn:aws:ivs:us-west-2:123456789012:playback-key/KEY`."""
 
     kind: ClassVar[str] = "playback-key"
+
+
+@dataclass(frozen=True, slots=True)
+class ResourceArn:
+    """The ARN of an IVS resource of any kind.
+
+    Attributes:
+        text: the ARN.
+        region: the resource's region.
+        kind: `channel`, `stream-key`, `playback-key` or another resource type of IVS.
+    """
+
+    text: str
+    region: Region
+    kind: str
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Parse the text of an ARN.
+
+        The pattern is tokensvc's own, because the one of the service model matches no real ARN.
+
+        Raises:
+            InvalidArn: when the text is not the ARN of an IVS resource.
+        """
+        match = _RESOURCE_ARN.fullmatch(text)
+        if match is None or len(text) > LONGEST_ARN:
+            raise InvalidArn(
+                f"{text[:LONGEST_ARN]!r} is not the ARN of an IVS resource.",
+                hint="Use the form arn:aws:ivs:REGION:ACCOUNT:KIND/ID.",
+            )
+        return cls(text, parse_region(match[1]), match[2])
+
+    def __str__(self) -> str:
+        return self.text
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class ChannelPattern(_IvsArn):
+    """One channel, or every channel of an account in a region: `…:channel/*`.
+
+    A pattern can't span accounts or regions.
+    """
+
+    kind: ClassVar[str] = "channel"
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Parse the ARN of a channel, or `arn:aws:ivs:REGION:ACCOUNT:channel/*`.
+
+        Raises:
+            InvalidArn: when the text is neither.
+        """
+        if match := _EVERY_CHANNEL.fullmatch(text):
+            return cls(parse_region(match[1]), match[2], "*")
+        try:
+            return cls.of(ChannelArn.parse(text))
+        except InvalidArn as exc:
+            raise InvalidArn(
+                exc.detail,
+                hint="Use the ARN of a channel, or `arn:aws:ivs:REGION:ACCOUNT:channel/*`.",
+            ) from exc
+
+    @classmethod
+    def of(cls, arn: ChannelArn) -> Self:
+        """The pattern that covers this channel only."""
+        return cls(arn.region, arn.account_id, arn.resource_id)
+
+    @classmethod
+    def all_that_cover(cls, arn: ChannelArn) -> tuple[Self, Self]:
+        """The two patterns that cover the channel: its own, and the one of all channels."""
+        return cls.of(arn), cls(arn.region, arn.account_id, "*")

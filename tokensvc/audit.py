@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import Literal, Protocol, TextIO
 
 from tokensvc.clock import rfc3339
+from tokensvc.ivs.limits import LONGEST_ARN
 
 # The requested channel is cut to the length of the longest ARN or name. Untrusted input must not
 # fill the log, and no usable part of a token or an API key sent by mistake may end up in it.
-_LONGEST_ARN = 128
 _LONGEST_NAME = 64
 
 
@@ -103,4 +103,4 @@ class JsonLinesAudit:
 
 
 def _shorten_channel(channel: str) -> str:
-    return channel[: _LONGEST_ARN if channel.startswith("arn:") else _LONGEST_NAME]
+    return channel[: LONGEST_ARN if channel.startswith("arn:") else _LONGEST_NAME]

@@ -1,4 +1,4 @@
-"""boto3 clients for Amazon IVS, and the translation of botocore's errors into tokensvc's errors.
+"""boto3 clients for Amazon IVS, and why a call got no answer, for operators.
 
 boto3 finds credentials, regions and endpoints in its usual places: the environment, `~/.aws`, the
 IAM role of the instance, `AWS_ENDPOINT_URL_IVS`. The errors raised here are written for operators.
@@ -6,12 +6,10 @@ IAM role of the instance, `AWS_ENDPOINT_URL_IVS`. The errors raised here are wri
 
 from __future__ import annotations
 
-import contextlib
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import boto3
 from botocore.config import Config
@@ -24,7 +22,6 @@ from botocore.exceptions import (
     LoginError,
     NoAuthTokenError,
     NoCredentialsError,
-    ParamValidationError,
     PartialCredentialsError,
     ProfileNotFound,
     SSOError,
@@ -36,35 +33,13 @@ from botocore.exceptions import (
 from botocore.parsers import ResponseParserError
 
 from tokensvc.arns import Region
-from tokensvc.errors import IvsRefused, IvsUnavailable, NotFound, TokensvcError
+from tokensvc.errors import IvsUnavailable
 
 if TYPE_CHECKING:
     from botocore.client import BaseClient
     from mypy_boto3_ivs import IVSClient
 
-RESOURCE_NOT_FOUND = "ResourceNotFoundException"
-ACCESS_DENIED = "AccessDeniedException"
-PENDING_VERIFICATION = "PendingVerification"  # The wire name has no "Exception" (botocore model).
-CONFLICT = "ConflictException"
-QUOTA_EXCEEDED = "ServiceQuotaExceededException"
-
-# GetChannel's model declares no throttling, though its rate of 5 a second is documented: 429 is
-# possible on every operation, under either name (IVS: service-quotas).
-_THROTTLING = frozenset({"ThrottlingException", "Throttling", "TooManyRequestsException"})
-
-_CREDENTIALS_REJECTED = frozenset(
-    {
-        "ExpiredToken",
-        "ExpiredTokenException",
-        "IncompleteSignatureException",
-        "InvalidClientTokenId",
-        "InvalidSignatureException",
-        "MissingAuthenticationTokenException",
-        "RequestExpired",
-        "SignatureDoesNotMatch",
-        "UnrecognizedClientException",
-    }
-)
+# JSON of an unexpected shape makes botocore, or the code that reads the answer, raise these.
 _WRONG_SHAPE = (
     AttributeError,
     LookupError,
@@ -72,13 +47,8 @@ _WRONG_SHAPE = (
     TypeError,
     UnicodeDecodeError,
 )
-_HINTS = {
-    PENDING_VERIFICATION: "Contact AWS Support: AWS has not verified this account for Amazon IVS.",
-    QUOTA_EXCEEDED: "Delete a resource of this kind that is not needed: the quota of this region is"
-    " used up.",
-    CONFLICT: "Run `tokensvc keys list` or `tokensvc channels list`: IVS already has the same"
-    " resource, or the resource is in use.",
-}
+NO_ANSWER = (BotoCoreError, ValueError, *_WRONG_SHAPE)
+"""What boto3 raises when there is no answer from AWS that can be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,9 +84,12 @@ class AwsClients:
         Raises:
             IvsUnavailable: when AWS credentials or configuration are missing or invalid.
         """
-        with self._lock, translate_errors("client setup", region):
+        with self._lock:
             if region not in self._ivs:
-                self._ivs[region] = self._create_ivs(region)
+                try:
+                    self._ivs[region] = self._create_ivs(region)
+                except (ClientError, *NO_ANSWER) as exc:
+                    raise no_answer(exc, "client setup", region) from exc
             return self._ivs[region]
 
     def close(self) -> None:
@@ -151,99 +124,10 @@ def endpoint_of(client: BaseClient) -> str:
     return client.meta.endpoint_url
 
 
-@contextlib.contextmanager
-def translate_errors(operation: str, region: Region) -> Iterator[None]:
-    """Translate the exceptions of boto3 into tokensvc's errors.
-
-    In the block, only call the client and read members that IVS always returns. botocore does not
-    validate answers: JSON of an unexpected shape makes botocore, or the reading code, raise
-    Python's own exceptions. Here they mean that the answer did not come from IVS.
-
-    Args:
-        operation: the operation's name in the IVS API, such as `GetChannel`.
-        region: the region of the call.
-
-    Raises:
-        NotFound: when the resource does not exist in IVS.
-        IvsRefused: when IVS refuses the call for a reason that a retry does not fix.
-        IvsUnavailable: when IVS throttles, fails or can't be reached, or when the AWS credentials
-            are missing or invalid.
-    """
-    try:
-        yield
-    except ClientError as exc:
-        _add_ivs_message(exc)
-        raise _error_from_answer(exc, operation, region) from exc
-    except ParamValidationError as exc:
-        raise IvsRefused(
-            f"The {operation} request has an invalid value, so boto3 did not send it.",
-            aws_code="ParamValidation",
-            hint="Check the ARNs, names and tags of the request.",
-        ) from exc
-    except (BotoCoreError, ValueError, *_WRONG_SHAPE) as exc:
-        reason, hint = _reason_and_hint(exc, region)
-        raise IvsUnavailable(
-            f"Amazon IVS {operation} in {region} failed: {reason}", hint=hint
-        ) from exc
-
-
-def _add_ivs_message(error: ClientError) -> None:
-    """Add IVS's message as a note, for the log: botocore does not read `exceptionMessage`."""
-    members: dict[str, Any] = dict(error.response)
-    if text := members.get("exceptionMessage"):
-        error.add_note(f"IVS says: {text}")
-
-
-def _error_from_answer(error: ClientError, operation: str, region: Region) -> TokensvcError:
-    """Return tokensvc's error for IVS's error code; IVS's message can be empty."""
-    code = error.response.get("Error", {}).get("Code", "")
-    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-    where = f"Amazon IVS in {region}"
-    if code in _THROTTLING or status == HTTPStatus.TOO_MANY_REQUESTS:
-        return IvsUnavailable(
-            f"{where} throttles {operation} requests.",
-            hint="Try again in a few seconds. IVS limits the request rate of each account in each"
-            " region.",
-        )
-    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        return IvsUnavailable(
-            f"{where} failed to process {operation} (HTTP {status}, {code}).",
-            hint="Try again. If the error persists, check the AWS Health Dashboard.",
-        )
-    if code in _CREDENTIALS_REJECTED:
-        return IvsUnavailable(
-            f"{where} rejected the AWS credentials of the {operation} request ({code}).",
-            hint="Renew the AWS credentials. If they are new, check the secret access key and this"
-            " machine's clock.",
-        )
-    if code == RESOURCE_NOT_FOUND:
-        return NotFound(
-            f"The resource does not exist in {where} ({operation}).",
-            hint="Check the region, the account and the ID in the ARN.",
-        )
-    return IvsRefused(
-        f"{where} refused {operation} ({code or 'no error code'}, HTTP {status}).",
-        aws_code=code,
-        hint=_hint_for_refusal(code, operation),
-    )
-
-
-def _hint_for_refusal(code: str, operation: str) -> str:
-    if code == ACCESS_DENIED:
-        return (
-            f"Allow {_actions(operation)} in the IAM policy of these AWS credentials. "
-            "For a resource of another account, use the credentials of that account."
-        )
-    return _HINTS.get(
-        code, "Check the values in the request. If they are valid, check AWS_ENDPOINT_URL_IVS."
-    )
-
-
-def _actions(operation: str) -> str:
-    """Name the IAM actions that tokensvc needs for the operation (AWS: IVS actions)."""
-    if operation == "ImportPlaybackKeyPair":
-        return "the actions ivs:ImportPlaybackKeyPair and ivs:TagResource"
-    return f"the action ivs:{operation}"
+def no_answer(error: Exception, operation: str, region: Region) -> IvsUnavailable:
+    """The error for an operation of IVS that got no answer, because of a `NO_ANSWER` error."""
+    reason, hint = _reason_and_hint(error, region)
+    return IvsUnavailable(f"Amazon IVS {operation} in {region} failed: {reason}", hint=hint)
 
 
 def _reason_and_hint(error: Exception, region: Region) -> tuple[str, str]:

@@ -83,14 +83,6 @@ class NotEntitled(TokensvcError):
     title = "No grant covers this channel"
 
 
-class NotPermitted(TokensvcError):
-    """Raised when the caller is not allowed to use a route."""
-
-    code = "not_permitted"
-    http_status = 403
-    title = "Not permitted"
-
-
 class ChannelNotFound(TokensvcError):
     """Raised when IVS has no such channel, or no channel of that name is configured."""
 
@@ -251,7 +243,11 @@ class RotationRefused(TokensvcError):
 
 
 class IvsRefused(TokensvcError):
-    """Raised when IVS answers with an error that a retry does not fix; `aws_code` is its name."""
+    """Raised when IVS answers with an error that a retry does not fix.
+
+    `aws_code` is the name of the error in IVS, for people. Refusals that callers distinguish have
+    a class of their own in `tokensvc.ivs.errors`.
+    """
 
     code = "ivs_refused"
     title = "Refused by Amazon IVS"

@@ -5,56 +5,200 @@ What serves requests never imports this module (rule 11).
 
 from __future__ import annotations
 
-from functools import partial
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack, closing
+from dataclasses import dataclass, field
+from functools import cached_property, partial
+from typing import Protocol, TypedDict, Unpack
 from urllib.parse import urlsplit
+
+import boto3
 
 from tokensvc.arns import Region
 from tokensvc.aws import AwsClients, AwsTerms
 from tokensvc.clock import Clock
 from tokensvc.ivs.channels import get_channel
+from tokensvc.ivs.clock_offset import clock_offset_seconds
 from tokensvc.ivs.key_pairs import IvsKeyPairs
-from tokensvc.keyring.effects import Steps
+from tokensvc.keyring.binding import Binding
+from tokensvc.keyring.checks.doctor import Doctor, RegionToExamine
+from tokensvc.keyring.custody.base import Custody
+from tokensvc.keyring.custody.file import FileCustody
+from tokensvc.keyring.effects import Canary, Effects, KeyPairsInIvs
+from tokensvc.keyring.model import Ring
 from tokensvc.keyring.ring_document import RingStore
-from tokensvc.keyring.rotator import Binding, Rotator
+from tokensvc.keyring.rotator import Rotator
 from tokensvc.playback.canary import EdgeCanary
-from tokensvc.service import build_custody, build_state
+from tokensvc.service import build_state, custody_folder, key_encryption_secrets
 from tokensvc.settings import Settings
+from tokensvc.settings.model import CustodySettings
 from tokensvc.settings.rules import is_loopback
+from tokensvc.state.base import State
 
 # For commands, which should wait and retry: IVS allows 3 to 5 calls a second of most operations
 # (IVS: service-quotas).
 COMMAND_TERMS = AwsTerms(read_timeout_seconds=10.0, max_attempts=8)
+_NO_RETRIES = AwsTerms(read_timeout_seconds=30.0, max_attempts=1)
+_DAY_SECONDS = 86_400
 
 
-def build_command_clients() -> AwsClients:
-    """AWS clients for commands: long timeouts and many retries."""
-    return AwsClients(COMMAND_TERMS)
+class RegionInIvs(KeyPairsInIvs, Protocol):
+    """The key pairs of one region, and where they are."""
+
+    @property
+    def endpoint(self) -> str:
+        """The URL of IVS in the region. Raises IvsUnavailable."""
+        ...
 
 
-def build_rotator(
-    settings: Settings, region: Region, clock: Clock, *, by: str, clients: AwsClients
-) -> Rotator:
-    """The rotator of that region's key pairs. Its changes are recorded under the name `by`.
+class Overrides(TypedDict, total=False):
+    """The parts that a caller may pass in; whoever passes a part closes it."""
 
-    A region that the settings no longer name is decommissioned.
+    state: State
+    custody: Custody
+    clients: AwsClients
+    key_pairs: Callable[[Region], RegionInIvs]
+    canary: Callable[[Region], Canary | None]
+
+
+@dataclass(frozen=True)
+class Operations:
+    """What changes keys. State, custody and AWS clients are opened once, when first used.
+
+    Every part that is used raises SettingsInvalid when the state, the custody or the secret of the
+    settings can't be used, and IvsUnavailable when the AWS configuration or credentials are
+    invalid.
+
+    Attributes:
+        settings: the settings.
+        clock: the clock.
+        by: the name under which changes are recorded.
+        overrides: parts that are used instead of the ones that the settings describe.
+        resources: closes what was opened here.
+    """
+
+    settings: Settings
+    clock: Clock
+    by: str
+    overrides: Overrides
+    resources: ExitStack = field(default_factory=ExitStack)
+
+    def close(self) -> None:
+        """Close what was opened here."""
+        self.resources.close()
+
+    @cached_property
+    def state(self) -> State:
+        """The shared state."""
+        return self.overrides.get("state") or self.resources.enter_context(
+            closing(build_state(self.settings.state.url, self.clock))
+        )
+
+    @cached_property
+    def custody(self) -> Custody:
+        """The custody of the private keys."""
+        return self.overrides.get("custody") or build_custody(self.settings.custody, self.clock)
+
+    @cached_property
+    def clients(self) -> AwsClients:
+        """AWS clients with long timeouts and many retries, for all regions."""
+        return self.overrides.get("clients") or self.resources.enter_context(
+            closing(AwsClients(COMMAND_TERMS))
+        )
+
+    def ring(self, region: Region) -> Ring | None:
+        """That region's stored ring, read now; None when the region has no ring yet.
+
+        Raises:
+            StateUnavailable, StateDamaged: when the ring can't be read.
+        """
+        stored = RingStore(self.state, region).load()
+        return None if stored is None else stored.ring
+
+    def key_pairs(self, region: Region) -> RegionInIvs:
+        """The key pairs that IVS holds in that region."""
+        make = self.overrides.get("key_pairs")
+        return IvsKeyPairs(self.clients, region) if make is None else make(region)
+
+    def rotator(self, region: Region) -> Rotator:
+        """The rotator of that region's key pairs.
+
+        A region that the settings no longer name is decommissioned.
+        """
+        key_pairs = self.key_pairs(region)
+        effects = Effects(self.custody, key_pairs, self.clock, self.by, self._canary(region))
+        endpoint = bound_endpoint(key_pairs.endpoint)
+        return Rotator(
+            RingStore(self.state, region),
+            effects,
+            binding=Binding(region, self.settings.ivs.account_id, endpoint),
+            terms=self.settings.rotation_terms(),
+            keep_standby=self.settings.rotation.keep_standby,
+            decommissioning=region not in self.settings.ivs.regions,
+        )
+
+    def doctor(self, regions: Sequence[Region]) -> Doctor:
+        """The doctor that examines those regions: configured ones, or ones that were removed."""
+        return Doctor(
+            tuple(self._region_to_examine(region) for region in regions),
+            self.ring,
+            self.custody,
+            self.clock,
+            self.settings.ivs.regions,
+        )
+
+    def _canary(self, region: Region) -> Canary | None:
+        make = self.overrides.get("canary")
+        if make is not None:
+            return make(region)
+        channel_arn = self.settings.canary_channel(region)
+        if channel_arn is None:
+            return None
+        return EdgeCanary(channel_arn, partial(get_channel, self.clients), self.clock)
+
+    def _region_to_examine(self, region: Region) -> RegionToExamine:
+        settings, key_pairs = self.settings, self.key_pairs(region)
+        return RegionToExamine(
+            region=region,
+            account_id=settings.ivs.account_id,
+            read_endpoint=lambda: bound_endpoint(key_pairs.endpoint),
+            read_held=key_pairs.held,
+            read_clock_offset_seconds=partial(
+                clock_offset_seconds, self.clients, region, self.clock
+            ),
+            clock_skew_seconds=settings.rotation.clock_skew_seconds,
+            key_age_warning_seconds=settings.rotation.key_age_warning_days * _DAY_SECONDS,
+            keep_standby=settings.rotation.keep_standby,
+            has_canary=settings.canary_channel(region) is not None,
+            decommissioning=region not in settings.ivs.regions,
+        )
+
+
+def build(
+    settings: Settings, clock: Clock, *, by: str, **overrides: Unpack[Overrides]
+) -> Operations:
+    """What changes keys, in the name `by`. Nothing is opened yet; close it after use."""
+    return Operations(settings, clock, by, overrides)
+
+
+def build_ivs_clients(environment: Mapping[str, str], *, retry: bool) -> AwsClients:
+    """AWS clients that need no settings: the environment selects the account and the region.
+
+    Without `retry` each call is sent once, for calls that must not be repeated.
+    """
+    terms = COMMAND_TERMS if retry else _NO_RETRIES
+    return AwsClients(terms, partial(_session, environment))
+
+
+def build_custody(settings: CustodySettings, clock: Clock) -> Custody:
+    """The custody at `file:FOLDER`, with the key-encryption secret that it needs.
 
     Raises:
-        SettingsInvalid: when the state, the custody or the secret of the settings can't be used.
-        IvsUnavailable: when the AWS configuration or credentials are invalid.
+        SettingsInvalid: when the URL has another scheme, or the secret can't be used.
     """
-    key_pairs = IvsKeyPairs(clients, region)
-    canary_channel = settings.canary_channel(region)
-    canary = None
-    if canary_channel is not None:
-        canary = EdgeCanary(canary_channel, partial(get_channel, clients), clock)
-    return Rotator(
-        RingStore(build_state(settings.state.url, clock), region),
-        Steps(build_custody(settings.custody, clock), key_pairs, clock, by, canary),
-        binding=Binding(region, settings.ivs.account_id, bound_endpoint(key_pairs.endpoint)),
-        terms=settings.rotation_terms(),
-        keep_standby=settings.rotation.keep_standby,
-        decommissioning=region not in settings.ivs.regions,
-    )
+    folder = custody_folder(settings)
+    secret, previous_secret = key_encryption_secrets(settings, folder)
+    return FileCustody(folder, secret, clock, previous_secret=previous_secret)
 
 
 def bound_endpoint(endpoint_url: str) -> str:
@@ -66,3 +210,13 @@ def bound_endpoint(endpoint_url: str) -> str:
     if parts.hostname and is_loopback(parts.hostname):
         return f"{parts.scheme}://loopback"
     return endpoint_url
+
+
+def _session(environment: Mapping[str, str]) -> boto3.Session:
+    session = boto3.Session()
+    endpoint = environment.get("AWS_ENDPOINT_URL_IVS") or environment.get("AWS_ENDPOINT_URL", "")
+    host = urlsplit(endpoint).hostname
+    if host and is_loopback(host) and session.get_credentials() is None:
+        # Local IVS does not check signatures, so it needs no real credentials.
+        return boto3.Session(aws_access_key_id="local-ivs", aws_secret_access_key="unchecked")  # noqa: S106 # Not a secret.
+    return session

@@ -7,10 +7,12 @@ be built before a fork.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from random import Random
+from typing import TypedDict, Unpack
 
 from tokensvc.access import api_keys
 from tokensvc.access.api_keys import ApiKeys
@@ -21,15 +23,16 @@ from tokensvc.clock import Clock
 from tokensvc.errors import SettingsInvalid
 from tokensvc.ivs.channels import get_channel, get_channels
 from tokensvc.ivs.directory import ChannelDirectory
-from tokensvc.ivs.kept_answers import KeptAnswers
-from tokensvc.keyring.custody.base import Custody
-from tokensvc.keyring.custody.file import FileCustody
+from tokensvc.ivs.kept_answers import KIND, KeptAnswers
+from tokensvc.keyring.custody.file_signers import FileSigners
 from tokensvc.keyring.custody.secret import load_key_encryption_secret
+from tokensvc.keyring.signers import SignerLoader
 from tokensvc.keyring.view import RingView
 from tokensvc.playback.issuance import PlaybackIssuer
 from tokensvc.settings import Settings
 from tokensvc.settings.model import CustodySettings
 from tokensvc.state.base import State
+from tokensvc.state.record_writer import RecordWriter
 from tokensvc.state.sqlite import SqliteState
 from tokensvc.state.watch import Watched
 
@@ -43,16 +46,18 @@ class Service:
         api_keys: the API keys, watched for changes.
         rings: the view of each configured region's ring.
         view_max_age_seconds: the maximum age of the API keys that still authenticate a caller.
-        clients: the AWS clients.
+        answer_writer: writes IVS's answers about channels to the state, in the background.
         clock: the clock.
+        resources: closes what was opened for this service, and nothing that was passed in.
     """
 
     issuer: PlaybackIssuer
     api_keys: Watched[ApiKeys]
     rings: Mapping[Region, RingView]
     view_max_age_seconds: float
-    clients: AwsClients
+    answer_writer: RecordWriter
     clock: Clock
+    resources: ExitStack
 
     def start(self) -> None:
         """Read the API keys and rings, and watch them for changes from now on.
@@ -63,48 +68,61 @@ class Service:
         self.api_keys.start()
         for view in self.rings.values():
             view.start()
+        self.answer_writer.start()
 
     def close(self) -> None:
-        """Stop watching, and close the connections."""
+        """Write the answers that are queued, stop watching, and close the connections."""
+        self.answer_writer.close()
         self.api_keys.close()
         for view in self.rings.values():
             view.close()
-        self.clients.close()
+        self.resources.close()
+
+
+class Overrides(TypedDict, total=False):
+    """The parts of a service that a caller may pass in; whoever passes a part closes it."""
+
+    state: State
+    signer_loader: SignerLoader
+    clients: AwsClients
+    directory: ChannelDirectory
+    rings: Mapping[Region, RingView]
 
 
 def build(
-    settings: Settings,
-    clock: Clock,
-    audit: Audit,
-    *,
-    state: State | None = None,
-    custody: Custody | None = None,
-    clients: AwsClients | None = None,
+    settings: Settings, clock: Clock, audit: Audit, **overrides: Unpack[Overrides]
 ) -> Service:
     """The objects that a web worker uses to serve requests, not started yet.
+
+    Args:
+        settings: the settings.
+        clock: the clock.
+        audit: the audit log of every decision.
+        overrides: parts that are used instead of the ones that the settings describe.
 
     Raises:
         SettingsInvalid: when the state, the custody or the secret of the settings can't be used.
     """
-    state = state or build_state(settings.state.url, clock)
-    custody = custody or build_custody(settings.custody, clock)
-    clients = clients or AwsClients(AwsTerms())
-    refresh_seconds = settings.rotation.state_refresh_seconds
-    rings = {
-        region: RingView(region, state, custody, clock, refresh_seconds=refresh_seconds)
-        for region in settings.ivs.regions
-    }
+    resources = ExitStack()
+    state = overrides.get("state") or resources.enter_context(
+        closing(build_state(settings.state.url, clock))
+    )
+    clients = overrides.get("clients") or resources.enter_context(closing(AwsClients(AwsTerms())))
+    answer_writer = RecordWriter(state, KIND)
+    directory = overrides.get("directory") or _directory(
+        settings,
+        clock,
+        clients,
+        KeptAnswers(state, clock, settings.directory.capacity, answer_writer),
+    )
+    rings = overrides.get("rings")
+    if rings is None:
+        signer_loader = overrides.get("signer_loader") or build_signer_loader(settings.custody)
+        rings = _rings(settings, clock, state, signer_loader)
     issuer = PlaybackIssuer(
         channel_names=settings.channels,
         grants=settings.grants_by_name(),
-        directory=ChannelDirectory(
-            partial(get_channel, clients),
-            partial(get_channels, clients),
-            clock,
-            settings.directory_terms(),
-            Random(),  # noqa: S311 # Spreads look-ups in time; not used for anything secret.
-            KeptAnswers(state, clock, settings.directory.capacity),
-        ),
+        directory=directory,
         rings=rings,
         limits=settings.playback_limits(),
         audit=audit,
@@ -115,16 +133,40 @@ def build(
         api_keys.DOCUMENT_NAME,
         ApiKeys.decode,
         clock=clock,
-        refresh_seconds=refresh_seconds,
+        refresh_seconds=settings.rotation.state_refresh_seconds,
     )
     return Service(
         issuer=issuer,
         api_keys=watched_api_keys,
         rings=rings,
         view_max_age_seconds=settings.rotation.view_max_age_seconds,
-        clients=clients,
+        answer_writer=answer_writer,
         clock=clock,
+        resources=resources,
     )
+
+
+def _directory(
+    settings: Settings, clock: Clock, clients: AwsClients, kept_answers: KeptAnswers
+) -> ChannelDirectory:
+    return ChannelDirectory(
+        partial(get_channel, clients),
+        partial(get_channels, clients),
+        clock,
+        settings.directory_terms(),
+        Random(),  # noqa: S311 # Spreads look-ups in time; not used for anything secret.
+        kept_answers,
+    )
+
+
+def _rings(
+    settings: Settings, clock: Clock, state: State, signer_loader: SignerLoader
+) -> Mapping[Region, RingView]:
+    refresh_seconds = settings.rotation.state_refresh_seconds
+    return {
+        region: RingView(region, state, signer_loader, clock, refresh_seconds=refresh_seconds)
+        for region in settings.ivs.regions
+    }
 
 
 def build_state(url: str, clock: Clock) -> State:
@@ -144,27 +186,46 @@ def build_state(url: str, clock: Clock) -> State:
             )
 
 
-def build_custody(settings: CustodySettings, clock: Clock) -> Custody:
-    """The custody at `file:FOLDER`, with the key-encryption secret that it needs.
+def build_signer_loader(settings: CustodySettings) -> SignerLoader:
+    """Loads signers from the custody at `file:FOLDER`, with the key-encryption secret.
 
     Raises:
         SettingsInvalid: when the URL has another scheme, or the secret can't be used.
     """
+    folder = custody_folder(settings)
+    secret, previous_secret = key_encryption_secrets(settings, folder)
+    return FileSigners(folder, secret, previous_secret=previous_secret)
+
+
+def custody_folder(settings: CustodySettings) -> Path:
+    """The folder of the custody at `file:FOLDER`.
+
+    Raises:
+        SettingsInvalid: when the URL has another scheme.
+    """
     scheme, _, rest = settings.url.partition(":")
     match scheme:
         case "file":
-            folder = Path(rest)
-            return FileCustody(
-                folder,
-                _key_encryption_secret(settings, folder),
-                clock,
-                previous_secret=_previous_key_encryption_secret(settings, folder),
-            )
+            return Path(rest)
         case _:
             raise SettingsInvalid(
                 f"custody.url has an unknown scheme: {scheme!r}.",
                 hint="Set custody.url to file:FOLDER.",
             )
+
+
+def key_encryption_secrets(
+    settings: CustodySettings, keys_folder: Path
+) -> tuple[bytes, bytes | None]:
+    """The key-encryption secret, and the previous one if it is set.
+
+    Raises:
+        SettingsInvalid: when a secret is missing or can't be used.
+    """
+    return (
+        _key_encryption_secret(settings, keys_folder),
+        _previous_key_encryption_secret(settings, keys_folder),
+    )
 
 
 def _key_encryption_secret(settings: CustodySettings, keys_folder: Path) -> bytes:

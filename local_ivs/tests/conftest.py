@@ -1,19 +1,34 @@
+"""Setup for all tests: a real browser, fast boto3 clients, hypothesis without deadlines."""
+
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING
 
+import botocore.loaders
 import pytest
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from tests.support.clock import ManualClock
-from tests.support.local_ivs import LocalIvsServer
+# AWS's JSON models are read once per process instead of once per client, because the tests create
+# hundreds of clients. The loader must be replaced before botocore's session imports it.
+botocore.loaders.create_loader = functools.lru_cache(botocore.loaders.create_loader)
+
+# The following imports are after the loader, because they import boto3.
+from hypothesis import settings  # noqa: E402
+
+from browser import browser, page  # noqa: E402
+from local_ivs.testing import KeyPair, LocalIvsServer, ManualClock  # noqa: E402
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from mypy_boto3_ivs import IVSClient
+
+__all__ = ["browser", "page"]  # One browser per process: a second one can't be started.
+
+# On a busy machine an example may be slow, which is not a failure.
+settings.register_profile("local-ivs", deadline=None)
+settings.load_profile("local-ivs")
 
 
 @pytest.fixture
@@ -44,9 +59,4 @@ def channel_arn(ivs: IVSClient) -> str:
 @pytest.fixture(scope="session")
 def new_public_key() -> Callable[[], str]:
     """Returns a different public key that IVS accepts, for each call."""
-
-    def make() -> str:
-        key = ec.generate_private_key(ec.SECP384R1()).public_key()
-        return key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
-
-    return make
+    return lambda: KeyPair().public_pem

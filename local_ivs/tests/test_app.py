@@ -9,7 +9,7 @@ import pytest
 import urllib3
 from botocore.exceptions import ClientError
 
-from tests.support.local_ivs import LocalIvsServer
+from local_ivs.testing import LocalIvsServer
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from botocore import xform_name
+
+from example_key import FINGERPRINT, PUBLIC_KEY
 from local_ivs.operations import READING, WRITING
-from test_key_pairs import FINGERPRINT, PUBLIC_KEY
 
 if TYPE_CHECKING:
-    from tests.support.local_ivs import LocalIvsServer
+    from local_ivs.testing import LocalIvsServer
 
 AWS = Path(__file__).parents[2] / ".venv-awscli" / "bin" / "aws"
 ERROR_STATUS = 255  # The exit status of version 1 of the command after any error.

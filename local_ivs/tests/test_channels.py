@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from botocore.exceptions import ClientError
+
 from local_ivs.edge_reader import EdgeReader
 from local_ivs.errors import ChannelUnknownError
-
-from tests.support.local_ivs import LocalIvsServer
+from local_ivs.testing import LocalIvsServer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from mypy_boto3_ivs import IVSClient
 
-    from tests.support.clock import ManualClock
+    from local_ivs.testing import ManualClock
 
 MISSING_ARN = "arn:aws:ivs:us-west-2:123456789012:channel/doesNotExist"
 
@@ -255,7 +255,7 @@ def test_the_edge_sees_whether_a_channel_is_private_and_live(
     server: LocalIvsServer, ivs: IVSClient, channel_arn: str
 ) -> None:
     """Looked up by region, account and channel ID, as in a playback URL."""
-    edge = EdgeReader(server.app.extensions["local_ivs_database"])
+    edge = EdgeReader(server.database)
     channel_id = channel_arn.rpartition("/")[2]
     location = ("us-west-2", "123456789012", channel_id)
     before = edge.channel(*location)
@@ -274,7 +274,7 @@ def test_state_survives_the_server(
     """Another server on the same folder has the same channel, still live."""
     before = ivs.get_channel(arn=channel_arn)["channel"]
     server.go_live(channel_arn)
-    folder = server.app.extensions["local_ivs_database"].path.parent
+    folder = server.database.path.parent
     with LocalIvsServer(folder, clock) as restarted:
         channel = restarted.client().get_channel(arn=channel_arn)["channel"]
         moved = {"playbackUrl": before["playbackUrl"].replace(server.url, restarted.url)}

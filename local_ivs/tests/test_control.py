@@ -15,12 +15,12 @@ from botocore.config import Config
 from botocore.exceptions import ClientError, ConnectionClosedError, ReadTimeoutError
 from botocore.exceptions import ConnectionError as BotoConnectionError
 
-from tests.support.local_ivs import LocalIvsServer
+from local_ivs.testing import LocalIvsServer
 
 if TYPE_CHECKING:
     from mypy_boto3_ivs import IVSClient
 
-    from tests.support.clock import ManualClock
+    from local_ivs.testing import ManualClock
 
 
 MISSING_ARN = "arn:aws:ivs:us-west-2:123456789012:channel/doesNotExist"
@@ -299,7 +299,7 @@ def test_the_offset_of_the_clock_survives_the_server(
     server.go_live(channel_arn)
     start = ivs.get_stream(channelArn=channel_arn)["stream"]["startTime"]
     assert start.isoformat() == "2027-01-15T09:00:00+00:00"
-    folder = server.app.extensions["local_ivs_database"].path.parent
+    folder = server.database.path.parent
     with LocalIvsServer(folder, clock) as restarted:
         assert urllib3.request("GET", f"{restarted.url}/_local/clock").json() == expected
         back = urllib3.request(

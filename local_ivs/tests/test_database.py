@@ -6,6 +6,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
+
 from local_ivs.database import Database
 from local_ivs.errors import DatabaseUnusableError
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from benchmarks.edge_players import Measurements, Player, percentile, play, table
-from tests.support.local_ivs import LocalIvsServer
+from edge_players import Measurements, Player, percentile, play, table
+from local_ivs.testing import LocalIvsServer
 
 if TYPE_CHECKING:
     from pathlib import Path

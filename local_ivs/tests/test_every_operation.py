@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from example_key import PUBLIC_KEY
 from local_ivs.faults import api_errors
 from local_ivs.operations import READING, WRITING
-from test_key_pairs import PUBLIC_KEY
-
-from tests.support import shape_validator
+from local_ivs.testing import conformance
 
 if TYPE_CHECKING:
     from mypy_boto3_ivs import IVSClient
 
-    from tests.support.local_ivs import LocalIvsServer
+    from local_ivs.testing import LocalIvsServer
 
 
 def test_every_operation_responds_in_the_shape_of_the_model(
@@ -59,9 +58,9 @@ def test_error_names_and_statuses_match_the_model() -> None:
     """Local IVS has every error of the model, with its status, plus the unmodeled ones."""
     modeled = {
         name: shape["error"]["httpStatusCode"]
-        for name, shape in shape_validator.model()["shapes"].items()
+        for name, shape in conformance.model()["shapes"].items()
         if shape.get("exception")
     }
     ours = {name: kind.http_status for name, kind in api_errors().items()}
     assert {name: ours.get(name) for name in modeled} == modeled
-    assert set(ours) - set(modeled) == shape_validator.UNMODELED_ERRORS
+    assert set(ours) - set(modeled) == conformance.UNMODELED_ERRORS

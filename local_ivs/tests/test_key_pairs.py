@@ -12,9 +12,10 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
     PublicFormat,
 )
-from local_ivs.edge_reader import EdgeReader
 
-from tests.support.local_ivs import LocalIvsServer
+from example_key import FINGERPRINT, PUBLIC_KEY
+from local_ivs.edge_reader import EdgeReader
+from local_ivs.testing import LocalIvsServer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,17 +23,7 @@ if TYPE_CHECKING:
 
     from mypy_boto3_ivs import IVSClient
 
-    from tests.support.clock import ManualClock
-
-# Made with `openssl ecparam -name secp384r1 -genkey`. The fingerprint is the output of
-# `openssl pkey -pubin -outform DER | md5sum`.
-PUBLIC_KEY = """-----BEGIN PUBLIC KEY-----
-MHYwEAYHKoZIzj0CAQYFK4EEACIDYgAEelzDCjd/rC01DKnF9rU27p5/nAY3r0be
-pO8XSJUKRGBYR1ALIBzUJHIKfcRoUK4qWRpZChMjSgLIOdhPIYx+COsY3LMM3Cw3
-ldOgersyF1RMge1yAkeYLQKsyER87DPV
------END PUBLIC KEY-----
-"""
-FINGERPRINT = "ad:f9:92:89:b4:aa:d9:8a:92:83:9e:73:4a:3c:e0:3b"
+    from local_ivs.testing import ManualClock
 
 
 def pem(key: ec.EllipticCurvePublicKey | rsa.RSAPublicKey) -> str:
@@ -48,7 +39,7 @@ def private_pem() -> str:
 
 def edge_keys(server: LocalIvsServer, clock: ManualClock) -> tuple[str, ...]:
     """The public keys that the playback edge accepts."""
-    reader = EdgeReader(server.app.extensions["local_ivs_database"])
+    reader = EdgeReader(server.database)
     return reader.public_keys("us-west-2", "123456789012", clock.now())
 
 
@@ -239,10 +230,10 @@ def test_without_delay_moving_the_clock_back_does_not_change_the_keys_of_the_edg
 ) -> None:
     """One hour back: the imported key is still accepted, and the deleted one still isn't."""
     arn = ivs.import_playback_key_pair(publicKeyMaterial=PUBLIC_KEY)["keyPair"]["arn"]
-    clock.jump_wall(-3600)
+    clock.advance(-3600)
     assert edge_keys(server, clock) == (PUBLIC_KEY,)
     ivs.delete_playback_key_pair(arn=arn)
-    clock.jump_wall(-3600)
+    clock.advance(-3600)
     assert edge_keys(server, clock) == ()
 
 

@@ -8,18 +8,18 @@ import pytest
 from botocore.exceptions import ClientError
 from hypothesis import given
 from hypothesis import strategies as st
+
 from local_ivs.calls import Caller
 from local_ivs.errors import ThrottlingError
 from local_ivs.limits import CALLS_PER_SECOND, Rates
 from local_ivs.operations import READING, WRITING
-
-from tests.support.local_ivs import LocalIvsServer
+from local_ivs.testing import LocalIvsServer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.support.clock import ManualClock
+    from local_ivs.testing import ManualClock
 
 CALLER = Caller(region="us-west-2", account_id="123456789012")
 MISSING_ARN = "arn:aws:ivs:us-west-2:123456789012:channel/doesNotExist"
@@ -78,7 +78,7 @@ def test_moving_the_clock_back_does_not_throttle_for_long(
     ivs = server.client()
     for _ in range(5):
         ivs.list_channels()
-    clock.jump_wall(-3600)
+    clock.advance(-3600)
     ivs.list_channels()
 
 

@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import urllib3
-from edge.stage import Account, KeyPair, Player, claims
+
+from edge.tokens import claims
+from local_ivs.testing import Account, KeyPair, Player
 
 if TYPE_CHECKING:
     from mypy_boto3_ivs import IVSClient
     from playwright.sync_api import Page
 
-    from tests.support.clock import ManualClock
-    from tests.support.local_ivs import LocalIvsServer
+    from local_ivs.testing import LocalIvsServer, ManualClock
 
 
 def overview(server: LocalIvsServer) -> dict[str, Any]:

@@ -11,8 +11,7 @@ import urllib3
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.support import shape_validator
-from tests.support.local_ivs import LocalIvsServer
+from local_ivs.testing import LocalIvsServer, conformance
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -208,7 +207,7 @@ def test_every_operation_of_the_model_is_served_or_returns_501(
 ) -> None:
     """The 501 names the operation; no operation of the model is unknown."""
     not_served = set()
-    for name, operation in shape_validator.model()["operations"].items():
+    for name, operation in conformance.model()["operations"].items():
         path = operation["http"]["requestUri"].replace("{resourceArn}", ARN)
         status, error_type, document = call(
             server, path, b'{"arn": 5}', method=operation["http"]["method"]
@@ -218,7 +217,7 @@ def test_every_operation_of_the_model_is_served_or_returns_501(
             not_served.add(name)
             assert error_type == "NotImplementedException"
             assert name in document["message"]
-    served = set(shape_validator.model()["operations"]) - not_served
+    served = set(conformance.model()["operations"]) - not_served
     assert {"ImportPlaybackKeyPair", "BatchGetChannel", "UpdateChannel"} <= served
     assert {"CreateAdConfiguration", "GetStreamSession"} <= not_served
 

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import urllib3
-from test_protocol import SIGNED
 
-from tests.support.local_ivs import LocalIvsServer
+from local_ivs.testing import LocalIvsServer
+from test_protocol import SIGNED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.support.clock import ManualClock
+    from local_ivs.testing import ManualClock
 
 # None of these exists: a call that returns "not found" is counted like any other.
 CHANNEL = "arn:aws:ivs:us-west-2:123456789012:channel/doesNotExist"

@@ -10,10 +10,10 @@ from botocore.model import ServiceModel
 from botocore.validate import ParamValidator
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from local_ivs.errors import SerializationError, ValidationError
 from local_ivs.shapes import python_pattern, serialize, validate
-
-from tests.support import shape_validator
+from local_ivs.testing import conformance
 
 MODEL = ServiceModel(Loader().load_service_model("ivs", "service-2"), "ivs")
 OPERATIONS = ["CreateChannel", "ListChannels", "BatchGetChannel", "PutMetadata", "ListStreams"]
@@ -72,11 +72,7 @@ def test_botocore_accepts_every_validated_request(request_: tuple[str, Any]) -> 
 @pytest.mark.parametrize(
     "pattern",
     sorted(
-        {
-            shape["pattern"]
-            for shape in shape_validator.model()["shapes"].values()
-            if "pattern" in shape
-        }
+        {shape["pattern"] for shape in conformance.model()["shapes"].values() if "pattern" in shape}
     ),
 )
 def test_every_pattern_of_the_model_works_in_python(pattern: str) -> None:
@@ -90,7 +86,7 @@ def test_every_pattern_of_the_model_works_in_python(pattern: str) -> None:
 )
 def test_unicode_categories_of_tag_keys_are_converted(key: str, matches: bool) -> None:  # noqa: FBT001 - a column of the table
     """Letters, separators and numbers of any script; only the listed other characters."""
-    pattern = shape_validator.model()["shapes"]["TagKey"]["pattern"]
+    pattern = conformance.model()["shapes"]["TagKey"]["pattern"]
     assert bool(python_pattern(pattern).fullmatch(key)) is matches
 
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from mypy_boto3_ivs import IVSClient
 
-    from tests.support.local_ivs import LocalIvsServer
+    from local_ivs.testing import LocalIvsServer
 
 MISSING_ARN = "arn:aws:ivs:us-west-2:123456789012:stream-key/doesNotExist"
 

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 import urllib3
+
 from local_ivs.edge_reader import EdgeReader
 
 if TYPE_CHECKING:
     from mypy_boto3_ivs import IVSClient
 
-    from tests.support.clock import ManualClock
-    from tests.support.local_ivs import LocalIvsServer
+    from local_ivs.testing import LocalIvsServer, ManualClock
 
 
 def test_a_live_channel_has_a_stream(
@@ -109,7 +109,7 @@ def test_metadata_reaches_the_edge_with_its_time(
     assert response["ResponseMetadata"]["HTTPStatusCode"] == 204
     clock.advance(2)
     ivs.put_metadata(channelArn=channel_arn, metadata="zwei: ü")
-    edge = EdgeReader(server.app.extensions["local_ivs_database"])
+    edge = EdgeReader(server.database)
     found = edge.timed_metadata(channel_arn, since=1_800_000_000.0)
     assert [(each.put_at, each.metadata) for each in found] == [
         (1_800_000_000.0, '{"question": 1}'),
@@ -140,7 +140,7 @@ def test_metadata_requires_a_live_channel_and_is_deleted_with_its_stream(
     ivs.put_metadata(channelArn=channel_arn, metadata="a")
     ivs.stop_stream(channelArn=channel_arn)
     server.go_live(channel_arn)
-    edge = EdgeReader(server.app.extensions["local_ivs_database"])
+    edge = EdgeReader(server.database)
     assert edge.timed_metadata(channel_arn, since=0) == ()
 
 

@@ -1,4 +1,4 @@
-"""Local IVS as `tokensvc local-ivs` runs it: state after kill -9, and settings."""
+"""Local IVS as the command `local-ivs` runs it: state after kill -9, and settings."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ import pytest
 import urllib3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ConnectionClosedError, EndpointConnectionError
-from edge.stage import Channel, KeyPair, Player, claims, refusal_in, urls_in
+
 from local_ivs.config import LocalIvsConfig
 from local_ivs.errors import ConfigError
-
-from tests.e2e.processes import running
+from local_ivs.testing import Channel, KeyPair, Player, claims, refusal_in, urls_in
+from processes import running
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from mypy_boto3_ivs import IVSClient
 
-    from tests.e2e.processes import RunningCommand
+    from processes import RunningCommand
 
 ROUNDS = 3
 
@@ -45,13 +45,13 @@ def port() -> int:
 
 @contextmanager
 def local_ivs(folder: Path, port: int, *options: str) -> Iterator[tuple[RunningCommand, str]]:
-    """Start `tokensvc local-ivs` with its state in that folder; yield it and its URL when ready.
+    """Start `local-ivs` with its state in that folder; yield it and its URL when ready.
 
     At the end, its process group is killed, so that the port is free for the next one.
     """
     arguments = ("--data", str(folder / "data"), "--port", str(port), *options)
     url = f"http://127.0.0.1:{port}"
-    with running(folder / "out.txt", "local-ivs", *arguments, environment={}) as server:
+    with running(folder / "out.txt", *arguments) as server:
         server.wait_for("Booting worker")
         wait_until_healthy(url)
         yield server, url
@@ -254,6 +254,37 @@ def test_sigterm_finishes_running_requests_and_exits_with_status_0(
             ivs.list_channels()
 
 
+def test_the_variable_with_which_aws_sdks_use_it_is_printed(tmp_path: Path, port: int) -> None:
+    """AWS_ENDPOINT_URL_IVS, with the address at which Local IVS responds."""
+    with local_ivs(tmp_path, port) as (server, url):
+        assert f"AWS_ENDPOINT_URL_IVS={url}\n" in server.printed
+
+
+def test_ctrl_c_stops_it(tmp_path: Path, port: int) -> None:
+    """With exit status 0 and no traceback; then the port is free."""
+    with local_ivs(tmp_path, port) as (server, _):
+        assert server.interrupt() == 0
+        assert "Traceback" not in server.printed
+    socket.create_server(("127.0.0.1", port)).close()
+
+
+def test_a_launcher_passes_a_socket_that_it_has_bound(tmp_path: Path) -> None:
+    """Local IVS serves the socket's port, prints it, and stops gracefully."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        descriptor = listener.fileno()
+        arguments = ("--data", str(tmp_path / "data"), "--listen-fd", str(descriptor))
+        with running(tmp_path / "out.txt", *arguments, pass_fds=(descriptor,)) as server:
+            listener.close()
+            server.wait_for(f"AWS_ENDPOINT_URL_IVS={url}\n")
+            wait_until_healthy(url)
+            with client_of(url) as ivs:
+                assert ivs.create_channel()["channel"]["playbackUrl"].startswith(url)
+            server.process.send_signal(signal.SIGTERM)
+            assert server.wait() == 0
+
+
 def test_the_rates_of_aws_apply_unless_they_are_switched_off(tmp_path: Path, port: int) -> None:
     """12 calls in much less than 2 s: some are throttled; with --no-throttle, none is."""
     refused: dict[str, int] = {}
@@ -281,7 +312,7 @@ def test_a_planned_drop_closes_the_connection_under_gunicorn_too(tmp_path: Path,
 
 def test_an_invalid_setting_prints_one_error_line_and_exits(tmp_path: Path, port: int) -> None:
     """The line names the variable and its limit; status 1 and no traceback."""
-    arguments = ("local-ivs", "--data", str(tmp_path / "data"), "--port", str(port))
+    arguments = ("--data", str(tmp_path / "data"), "--port", str(port))
     invalid = {"LOCAL_IVS_EFFECT_DELAY_SECONDS": "abc"}
     with running(tmp_path / "out.txt", *arguments, environment=invalid) as server:
         assert server.wait() == 1

@@ -6,14 +6,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 from botocore.exceptions import ClientError
-from test_key_pairs import PUBLIC_KEY
+
+from example_key import PUBLIC_KEY
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from mypy_boto3_ivs import IVSClient
 
-    from tests.support.local_ivs import LocalIvsServer
+    from local_ivs.testing import LocalIvsServer
 
 
 @pytest.fixture(params=["channel", "stream-key", "playback-key"])

@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 import urllib3
-from edge.stage import Account, Channel, KeyPair, Player, claims
+
+from edge.tokens import claims
+from local_ivs.testing import Account, Channel, KeyPair, Player
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
         BatchStartViewerSessionRevocationViewerSessionTypeDef as ViewerSession,
     )
 
-    from tests.support.local_ivs import LocalIvsServer
+    from local_ivs.testing import LocalIvsServer
 
 MISSING_ARN = "arn:aws:ivs:us-west-2:123456789012:channel/doesNotExist"
 

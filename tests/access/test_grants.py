@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import functools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,19 +11,27 @@ from tokensvc.access.callers import Caller
 from tokensvc.access.grants import (
     Grant,
     Limits,
-    RequestedOptions,
     decide,
-    parse_channel_pattern,
+    granted_ttl_seconds,
     scope,
 )
-from tokensvc.arns import ChannelArn
+from tokensvc.access.requests import PlaybackRequest
+from tokensvc.arns import ChannelArn, ChannelPattern
 from tokensvc.errors import InvalidArn, InvalidRequest, NotEntitled
 from tokensvc.token.claims import PlaybackOptions, Resolution
+
+
+def channels(*texts: str) -> frozenset[ChannelPattern]:
+    """The patterns with those texts."""
+    return frozenset(map(ChannelPattern.parse, texts))
+
 
 ARN = ChannelArn.parse("arn:aws:ivs:us-west-2:123456789012:channel/abcdEFGHijkl")
 EVERY = "arn:aws:ivs:us-west-2:123456789012:channel/*"
 LIMITS = Limits(ttl_seconds=300, max_ttl_seconds=3_600)
-OPEN = Grant("open", (EVERY,))
+OPEN = Grant("open", channels(EVERY))
+LONG = 100_000  # The longest TTL of a key pair that caps nothing.
+requesting = functools.partial(PlaybackRequest, channel=str(ARN))
 
 
 def caller(*grants: str) -> Caller:
@@ -35,7 +45,7 @@ def caller(*grants: str) -> Caller:
 @pytest.mark.parametrize("pattern", [str(ARN), EVERY])
 def test_a_grant_covers_its_channel(pattern: str) -> None:
     """By the channel's ARN, or by all channels of its account and region."""
-    grant = Grant("demo", (pattern,))
+    grant = Grant("demo", channels(pattern))
     assert scope({"demo": grant}, caller("demo"), ARN) is grant
 
 
@@ -52,13 +62,17 @@ def test_a_grant_covers_its_channel(pattern: str) -> None:
 def test_a_grant_covers_no_other_channel(pattern: str) -> None:
     """With another ID, region or account, even if it differs by one character."""
     with pytest.raises(NotEntitled) as refusal:
-        scope({"demo": Grant("demo", (pattern,))}, caller("demo"), ARN)
+        scope({"demo": Grant("demo", channels(pattern))}, caller("demo"), ARN)
     assert str(ARN) in refusal.value.detail
 
 
 def test_the_first_grant_that_covers_the_channel_decides() -> None:
     """In the order of the caller's grants, not of the settings."""
-    grants = {"a": Grant("a", (EVERY,)), "b": Grant("b", (str(ARN),)), "c": Grant("c", (EVERY,))}
+    grants = {
+        "a": Grant("a", channels(EVERY)),
+        "b": Grant("b", channels(str(ARN))),
+        "c": Grant("c", channels(EVERY)),
+    }
     assert scope(grants, caller("c", "b", "a"), ARN).name == "c"
 
 
@@ -72,7 +86,7 @@ def test_a_grant_that_was_removed_from_the_settings_covers_nothing() -> None:
 def test_a_grant_that_the_caller_does_not_have_covers_nothing() -> None:
     """Even if it is in the settings. The hint names the grants of the caller."""
     with pytest.raises(NotEntitled) as refusal:
-        scope({"open": OPEN, "other": Grant("other", ())}, caller("other"), ARN)
+        scope({"open": OPEN, "other": Grant("other", channels())}, caller("other"), ARN)
     assert "other" in refusal.value.hint
     assert "open" not in refusal.value.hint
 
@@ -111,7 +125,7 @@ def test_scope_grants_what_a_pattern_matches_and_nothing_else(
         str(arn).startswith(pattern[:-1]) if pattern.endswith("*") else str(arn) == pattern
         for pattern in patterns
     )
-    grants = {"demo": Grant("demo", tuple(patterns))}
+    grants = {"demo": Grant("demo", channels(*patterns))}
     if matches:
         assert scope(grants, caller("demo"), arn).name == "demo"
     else:
@@ -121,8 +135,8 @@ def test_scope_grants_what_a_pattern_matches_and_nothing_else(
 
 @pytest.mark.parametrize("text", [str(ARN), EVERY])
 def test_a_pattern_is_an_arn_or_a_whole_region(text: str) -> None:
-    """Both forms are returned unchanged."""
-    assert parse_channel_pattern(text) == text
+    """Both forms are printed as they were written."""
+    assert str(ChannelPattern.parse(text)) == text
 
 
 @pytest.mark.parametrize(
@@ -142,8 +156,9 @@ def test_a_pattern_is_an_arn_or_a_whole_region(text: str) -> None:
 )
 def test_a_wider_pattern_is_refused(text: str) -> None:
     """A pattern can't span accounts or regions."""
-    with pytest.raises(InvalidArn):
-        parse_channel_pattern(text)
+    with pytest.raises(InvalidArn) as refusal:
+        ChannelPattern.parse(text)
+    assert "channel/*" in refusal.value.hint or "region" in refusal.value.hint
 
 
 # --- Which options
@@ -151,41 +166,55 @@ def test_a_wider_pattern_is_refused(text: str) -> None:
 
 def test_a_request_without_options_gets_the_defaults() -> None:
     """300 seconds, every origin, every resolution."""
-    assert decide(OPEN, RequestedOptions(), LIMITS) == PlaybackOptions(ttl_seconds=300)
+    options = decide(OPEN, requesting(), LIMITS).options(LONG)
+    assert options == PlaybackOptions(ttl_seconds=300)
 
 
 @pytest.mark.parametrize(
-    ("requested", "grant_cap", "granted"),
+    ("requested", "service_cap", "grant_cap", "key_cap", "granted"),
     [
-        (None, None, 300),
-        (None, 120, 120),
-        (60, None, 60),
-        (60, 120, 60),
-        (121, 120, 120),
-        (3_600, None, 3_600),
-        (3_601, None, 3_600),
-        (7_200, 7_200, 3_600),
+        (None, 3_600, None, LONG, 300),
+        (None, 3_600, 120, LONG, 120),
+        (60, 3_600, None, LONG, 60),
+        (60, 3_600, 120, LONG, 60),
+        (121, 3_600, 120, LONG, 120),
+        (3_600, 3_600, None, LONG, 3_600),
+        (3_601, 3_600, None, LONG, 3_600),
+        (7_200, 3_600, 7_200, LONG, 3_600),
+        (7_200, 7_200, None, 3_600, 3_600),
+        (7_200, 7_200, 900, 3_600, 900),
+        (None, 3_600, None, 299, 299),
+        (None, 200, None, LONG, 200),
+        (1, 1, 1, 1, 1),
     ],
 )
 def test_the_ttl_is_the_minimum_of_the_request_and_the_caps(
-    requested: int | None, grant_cap: int | None, granted: int
+    requested: int | None, service_cap: int, grant_cap: int | None, key_cap: int, granted: int
 ) -> None:
-    """Requested seconds, cap of the grant, granted seconds; default 300, maximum 3,600."""
-    grant = Grant("demo", (EVERY,), max_ttl_seconds=grant_cap)
-    assert decide(grant, RequestedOptions(ttl_seconds=requested), LIMITS).ttl_seconds == granted
+    """Caps of the service, the grant and the key pair that signs; the default is 300 seconds."""
+    grant = Grant("demo", channels(EVERY), max_ttl_seconds=grant_cap)
+    request, limits = requesting(ttl_seconds=requested), Limits(300, service_cap)
+    assert granted_ttl_seconds(request, grant, limits, key_cap) == granted
+    assert decide(grant, request, limits).options(key_cap).ttl_seconds == granted
 
 
 @pytest.mark.parametrize(
-    "requested",
+    ("request_", "key_cap", "granted"),
     [
-        RequestedOptions(ttl_seconds=600, viewer_id="viewer-1"),
-        RequestedOptions(ttl_seconds=541, single_use=True),
-        RequestedOptions(ttl_seconds=3_600, viewer_id="viewer-1", single_use=True),
+        (requesting(ttl_seconds=600, viewer_id="viewer-1"), LONG, 540),
+        (requesting(ttl_seconds=541, single_use=True), LONG, 540),
+        (requesting(ttl_seconds=540, single_use=True), LONG, 540),
+        (requesting(ttl_seconds=539, single_use=True), LONG, 539),
+        (requesting(ttl_seconds=3_600, viewer_id="viewer-1", single_use=True), LONG, 540),
+        (requesting(ttl_seconds=3_600, viewer_id="viewer-1", single_use=True), 500, 500),
+        (requesting(ttl_seconds=600), LONG, 600),
     ],
 )
-def test_tokens_under_the_ten_minute_rule_get_540_seconds(requested: RequestedOptions) -> None:
+def test_tokens_under_the_ten_minute_rule_get_540_seconds(
+    request_: PlaybackRequest, key_cap: int, granted: int
+) -> None:
     """With a viewer ID or single use; one minute is left for clocks that differ."""
-    assert decide(OPEN, requested, LIMITS).ttl_seconds == 540
+    assert granted_ttl_seconds(request_, OPEN, LIMITS, key_cap) == granted
 
 
 SD, HD, FULL_HD = Resolution.SD, Resolution.HD, Resolution.FULL_HD
@@ -206,27 +235,27 @@ def test_the_lower_resolution_is_granted(
     cap: Resolution | None, requested: Resolution | None, granted: Resolution | None
 ) -> None:
     """SD is below HD, and HD is below FULL_HD; the order is not alphabetical."""
-    grant = Grant("demo", (EVERY,), maximum_resolution=cap)
-    options = decide(grant, RequestedOptions(maximum_resolution=requested), LIMITS)
-    assert options.maximum_resolution is granted
+    grant = Grant("demo", channels(EVERY), maximum_resolution=cap)
+    decision = decide(grant, requesting(maximum_resolution=requested), LIMITS)
+    assert decision.options(LONG).maximum_resolution is granted
 
 
 def test_a_required_viewer_id_is_required() -> None:
     """The problem has the field and the rule."""
-    grant = Grant("demo", (EVERY,), viewer_id="required")
-    assert decide(grant, RequestedOptions(viewer_id="viewer-1"), LIMITS).ttl_seconds == 300
+    grant = Grant("demo", channels(EVERY), viewer_id="required")
+    assert decide(grant, requesting(viewer_id="viewer-1"), LIMITS).options(LONG).ttl_seconds == 300
     with pytest.raises(InvalidRequest) as refusal:
-        decide(grant, RequestedOptions(), LIMITS)
+        decide(grant, requesting(), LIMITS)
     (problem,) = refusal.value.problems
     assert (problem.field, problem.rule) == ("viewer_id", "viewer_id_required")
 
 
 def test_the_other_options_are_granted_as_requested() -> None:
     """Strict origins and single use make a token safer, so no grant limits them."""
-    requested = RequestedOptions(
+    requested = requesting(
         strict_origin_enforcement=True, single_use=True, allowed_origins=("https://a.example.com",)
     )
-    assert decide(OPEN, requested, LIMITS) == PlaybackOptions(
+    assert decide(OPEN, requested, LIMITS).options(LONG) == PlaybackOptions(
         ttl_seconds=300,
         allowed_origins=("https://a.example.com",),
         strict_origin_enforcement=True,
@@ -236,8 +265,9 @@ def test_the_other_options_are_granted_as_requested() -> None:
 
 def test_the_origins_of_the_grant_apply_when_the_request_has_none() -> None:
     """A request can't avoid them by leaving out `allowed_origins`."""
-    grant = Grant("demo", (EVERY,), allowed_origins=("https://*.example.com",))
-    assert decide(grant, RequestedOptions(), LIMITS).allowed_origins == ("https://*.example.com",)
+    grant = Grant("demo", channels(EVERY), allowed_origins=("https://*.example.com",))
+    decision = decide(grant, requesting(), LIMITS)
+    assert decision.options(LONG).allowed_origins == ("https://*.example.com",)
 
 
 @pytest.mark.parametrize(
@@ -259,8 +289,8 @@ def test_an_origin_that_the_grant_covers_is_granted_as_requested(
     granted: str, requested: str
 ) -> None:
     """The token gets the narrower, requested origin."""
-    grant = Grant("demo", (EVERY,), allowed_origins=("https://other.example.org", granted))
-    options = decide(grant, RequestedOptions(allowed_origins=(requested,)), LIMITS)
+    grant = Grant("demo", channels(EVERY), allowed_origins=("https://other.example.org", granted))
+    options = decide(grant, requesting(allowed_origins=(requested,)), LIMITS).options(LONG)
     assert options.allowed_origins == (requested,)
 
 
@@ -284,11 +314,9 @@ def test_an_origin_that_the_grant_covers_is_granted_as_requested(
 )
 def test_an_origin_that_the_grant_does_not_cover_is_refused(granted: str, requested: str) -> None:
     """The error names that origin, and the hint names the allowed origins."""
-    grant = Grant("demo", (EVERY,), allowed_origins=(granted,))
+    grant = Grant("demo", channels(EVERY), allowed_origins=(granted,))
     with pytest.raises(NotEntitled) as refusal:
-        decide(
-            grant, RequestedOptions(allowed_origins=("https://x.example.com", requested)), LIMITS
-        )
+        decide(grant, requesting(allowed_origins=("https://x.example.com", requested)), LIMITS)
     problem = refusal.value.problems[-1]
     assert (problem.field, problem.rule) == ("allowed_origins", "origin_not_granted")
     assert requested in problem.message
@@ -312,9 +340,9 @@ ORIGINS = st.one_of(
 @given(granted=ORIGINS, requested=ORIGINS, part=st.sampled_from(["a", "a.b", "b.example", "com"]))
 def test_no_granted_origin_exceeds_the_grant(granted: str, requested: str, part: str) -> None:
     """The edge allows nothing for the granted origins that it refuses for the grant's own."""
-    grant = Grant("demo", (EVERY,), allowed_origins=(granted,))
+    grant = Grant("demo", channels(EVERY), allowed_origins=(granted,))
     try:
-        options = decide(grant, RequestedOptions(allowed_origins=(requested,)), LIMITS)
+        options = decide(grant, requesting(allowed_origins=(requested,)), LIMITS).options(LONG)
     except NotEntitled:
         return
     origin = f"https://{part}" if requested == "*" else requested.replace("*", part)
@@ -326,14 +354,15 @@ def test_no_granted_origin_exceeds_the_grant(granted: str, requested: str, part:
     grant=st.builds(
         Grant,
         name=st.just("demo"),
-        channels=st.just((EVERY,)),
+        channels=st.just(channels(EVERY)),
         max_ttl_seconds=st.none() | st.integers(1, 10_000),
         allowed_origins=st.lists(ORIGINS, max_size=2).map(tuple),
         maximum_resolution=st.none() | st.sampled_from(Resolution),
         viewer_id=st.sampled_from(["required", "optional"]),
     ),
     requested=st.builds(
-        RequestedOptions,
+        PlaybackRequest,
+        channel=st.just(str(ARN)),
         viewer_id=st.none() | st.just("viewer-1"),
         ttl_seconds=st.none() | st.integers(1, 10_000),
         allowed_origins=st.lists(ORIGINS, max_size=2).map(tuple),
@@ -341,21 +370,31 @@ def test_no_granted_origin_exceeds_the_grant(granted: str, requested: str, part:
         maximum_resolution=st.none() | st.sampled_from(Resolution),
     ),
     limits=st.builds(Limits, st.integers(1, 4_000), st.integers(1, 4_000)),
+    key_cap=st.integers(1, 10_000),
 )
 def test_a_decision_never_exceeds_a_cap(
-    grant: Grant, requested: RequestedOptions, limits: Limits
+    grant: Grant, requested: PlaybackRequest, limits: Limits, key_cap: int
 ) -> None:
-    """For any request, grant and limits."""
+    """For any request, grant, limits and key pair. The TTL is never below every cap either."""
     try:
-        options = decide(grant, requested, limits)
+        options = decide(grant, requested, limits).options(key_cap)
     except (InvalidRequest, NotEntitled):
         return
     ranks = ["SD", "HD", "FULL_HD"]
     assert options.ttl_seconds <= limits.max_ttl_seconds
     assert options.ttl_seconds <= (grant.max_ttl_seconds or 10_000)
     assert options.ttl_seconds <= (requested.ttl_seconds or limits.ttl_seconds)
+    assert options.ttl_seconds <= key_cap
     if requested.viewer_id or requested.single_use:
         assert options.ttl_seconds <= 540
+    assert options.ttl_seconds in {
+        540,
+        key_cap,
+        limits.max_ttl_seconds,
+        limits.ttl_seconds,
+        grant.max_ttl_seconds,
+        requested.ttl_seconds,
+    }
     if grant.viewer_id == "required":
         assert requested.viewer_id
     for cap in (grant.maximum_resolution, requested.maximum_resolution):

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tokensvc.arns import ChannelArn, PlaybackKeyArn, parse_region
+from tokensvc.arns import ChannelArn, PlaybackKeyArn, ResourceArn, parse_region
 from tokensvc.errors import InvalidArn
 
 CHANNEL = "arn:aws:ivs:us-west-2:123456789012:channel/abcdEFGHijkl"
@@ -96,3 +96,35 @@ def test_any_text_is_parsed_without_loss_or_refused(text: str) -> None:
     except InvalidArn:
         return
     assert str(arn) == text
+
+
+@given(
+    region=st.sampled_from(["us-west-2", "eu-central-1", "ap-northeast-2"]),
+    account_id=st.from_regex(r"[0-9]{12}", fullmatch=True),
+    resource_id=st.from_regex(r"[a-zA-Z0-9-]{1,36}", fullmatch=True),
+)
+def test_every_channel_arn_is_a_resource_arn(
+    region: str, account_id: str, resource_id: str
+) -> None:
+    """Every ARN that the service accepts as a channel, `tags` accepts too, in the same region."""
+    text = f"arn:aws:ivs:{region}:{account_id}:channel/{resource_id}"
+    resource = ResourceArn.parse(text)
+    assert (str(resource), resource.region, resource.kind) == (text, region, "channel")
+    assert ChannelArn.parse(text).region == resource.region
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "arn:aws:ivs:us-west-2:123456789012:channel",
+        "arn:aws:ivs:us-west-2:123456789012:channel/a b",
+        "arn:aws:ivs:us-west-2::channel/abc",
+        "arn:aws:ivschat:us-west-2:123456789012:room/abc",
+        "arn:aws:ivs:us-west-2:123456789012:channel/" + "a" * 100,
+        "arn:aws:ivs:us-west-2:123456789012:channel/abc\n",
+    ],
+)
+def test_a_text_that_is_not_the_arn_of_an_ivs_resource_is_refused(text: str) -> None:
+    """The hint shows the form of an ARN."""
+    with pytest.raises(InvalidArn, match="REGION:ACCOUNT:KIND/ID"):
+        ResourceArn.parse(text)

@@ -13,8 +13,17 @@ from botocore.exceptions import ClientError, EndpointConnectionError
 from tests.support.aws import set_aws_endpoint, set_aws_environment
 from tests.support.faulty_server import Answer, Fault, FaultyServer, faulty_server, refusal
 from tokensvc.arns import ChannelArn, Region
-from tokensvc.aws import AwsClients, AwsTerms, endpoint_of, translate_errors
+from tokensvc.aws import AwsClients, AwsTerms, endpoint_of
 from tokensvc.errors import IvsRefused, IvsUnavailable, NotFound
+from tokensvc.ivs.errors import (
+    AccessDenied,
+    ChannelNotBroadcasting,
+    Conflict,
+    InvalidParameters,
+    PendingVerification,
+    QuotaExceeded,
+)
+from tokensvc.ivs.translation import translate_errors
 
 OREGON = Region("us-west-2")
 CHANNEL = ChannelArn.parse("arn:aws:ivs:us-west-2:123456789012:channel/abcdEFGHijkl")
@@ -104,20 +113,23 @@ def test_throttling_and_failures_of_ivs_are_unavailability(
 
 
 @pytest.mark.parametrize(
-    ("status", "code", "hint"),
+    ("status", "code", "kind", "hint"),
     [
-        (403, "AccessDeniedException", "ivs:GetChannel"),
-        (403, "PendingVerification", "AWS Support"),
-        (402, "ServiceQuotaExceededException", "Delete"),
-        (409, "ConflictException", "`tokensvc keys list`"),
-        (400, "ValidationException", "AWS_ENDPOINT_URL_IVS"),
-        (404, "", "AWS_ENDPOINT_URL_IVS"),
+        (403, "AccessDeniedException", AccessDenied, "ivs:GetChannel"),
+        (403, "PendingVerification", PendingVerification, "AWS Support"),
+        (402, "ServiceQuotaExceededException", QuotaExceeded, "Delete"),
+        (409, "ConflictException", Conflict, "`tokensvc keys list`"),
+        (404, "ChannelNotBroadcasting", ChannelNotBroadcasting, "AWS_ENDPOINT_URL_IVS"),
+        (400, "ValidationException", IvsRefused, "AWS_ENDPOINT_URL_IVS"),
+        (404, "", IvsRefused, "AWS_ENDPOINT_URL_IVS"),
     ],
 )
-def test_refusals_of_ivs_keep_their_code_and_have_a_hint(
+def test_refusals_of_ivs_have_a_class_and_a_hint_and_keep_their_code(
     status: int,
     code: str,
+    kind: type[IvsRefused],
     hint: str,
+    *,
     clients: AwsClients,
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
@@ -125,6 +137,7 @@ def test_refusals_of_ivs_keep_their_code_and_have_a_hint(
     """The hint depends on the code, because botocore does not read `exceptionMessage`."""
     with pytest.raises(IvsRefused) as caught:
         get_url_from(refusal(status, code), clients, monkeypatch, tmp_path)
+    assert type(caught.value) is kind
     assert caught.value.aws_code == (code or "404")
     assert hint in caught.value.hint
 
@@ -158,7 +171,7 @@ def test_the_message_of_ivs_is_a_note_for_the_log_and_not_part_of_the_error(
 def test_a_resource_that_does_not_exist_in_ivs_is_not_found(
     clients: AwsClients, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """ResourceNotFoundException is the only refusal with a separate error class."""
+    """ResourceNotFoundException is not a refusal, because callers expect it."""
     with pytest.raises(NotFound) as caught:
         get_url_from(refusal(404, "ResourceNotFoundException"), clients, monkeypatch, tmp_path)
     assert caught.value.code == "not_found"
@@ -271,6 +284,7 @@ def test_a_request_that_breaks_the_model_is_refused_before_it_is_sent(
         client = clients.ivs(OREGON)
         with pytest.raises(IvsRefused) as caught, translate_errors("GetChannel", OREGON):
             client.get_channel(arn="")
+    assert type(caught.value) is InvalidParameters
     assert caught.value.aws_code == "ParamValidation"
     assert "GetChannel" in caught.value.detail
     assert server.requests == []

@@ -12,10 +12,10 @@ from typing import Any
 import click
 import pytest
 from click.testing import CliRunner, Result
+from local_ivs.testing import LocalIvsServer
 
 from tests.support.aws import set_aws_endpoint
 from tests.support.clock import ManualClock
-from tests.support.local_ivs import LocalIvsServer
 from tokensvc.arns import parse_region
 from tokensvc.cli.main import cli
 from tokensvc.cli.output import CommandFailed

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import Desk
-from tests.cli.ivs_story import new_channel
+from tests.cli.ivs.ivs_story import new_channel
 
 
 @pytest.mark.parametrize(("answer", "status", "left"), [(b"y\n", 0, 0), (b"\n", 1, 1)])

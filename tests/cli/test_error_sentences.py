@@ -7,16 +7,15 @@ test of commands asserts identifiers and data.
 from __future__ import annotations
 
 import re
-import socket
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from tests.cli.conftest import Desk
-from tests.cli.ivs_story import deny, new_channel
+from tests.cli.ivs.ivs_story import deny, new_channel
 from tests.token.p384.openssl import private_key_pem, public_key_pem
-from tokensvc.cli.invocation import operator
+from tokensvc.cli.context import operator
 from tokensvc.errors import TokensvcError
 
 TABLE = Path(__file__).with_name("error_sentences.txt")
@@ -165,12 +164,6 @@ def missing_permission(desk: Desk) -> None:
     deny(desk, "ListChannels")
 
 
-def damaged_local_ivs(desk: Desk) -> None:
-    """The state file of a Local IVS is damaged."""
-    (desk.folder / "local").mkdir()
-    (desk.folder / "local/local-ivs.sqlite3").write_bytes(b"garbage" * 1_000)
-
-
 def change_settings(desk: Desk, old: str, new: str) -> None:
     """Replace that text in the settings."""
     desk.settings.write_text(desk.settings.read_text().replace(old, new))
@@ -219,15 +212,9 @@ def test_the_error_and_its_hint_are_printed(desk: Desk, case: Case) -> None:
 
 def names_of(desk: Desk) -> dict[str, str]:
     """The name in the table of each value that differs between runs."""
-    port = int(desk.ivs.url.rpartition(":")[2])
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        free_port = listener.getsockname()[1]
     names = {
         str(desk.folder): "folder",
         desk.ivs.url: "ivs",
-        str(port): "ivs_port",
-        str(port + 10): "next_port",
-        str(free_port): "free_port",
         operator(): "operator",
         "\a": "bell",
     }

@@ -7,6 +7,7 @@ import json
 import urllib3
 
 from tests.cli.conftest import Desk
+from tests.support.sqlite_files import stored_records
 
 
 def test_a_token_is_signed_from_the_stored_answer_while_ivs_fails(rotating_desk: Desk) -> None:
@@ -31,7 +32,7 @@ def test_no_secret_of_a_channel_is_stored(rotating_desk: Desk) -> None:
     """The state stores only the members of an answer that a token needs."""
     channel = rotating_desk.ivs.client().create_channel(authorized=True)["channel"]["arn"]
     rotating_desk.done("tokens", "sign", channel)
-    (record,) = rotating_desk.state.records("channel")
+    (record,) = stored_records(rotating_desk.folder / "keys/state.sqlite3", "channel")
     assert record.record_id == channel
     assert set(json.loads(record.body)) == {
         "schema_version",

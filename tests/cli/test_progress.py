@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from tests.cli.conftest import Desk
-from tests.cli.ivs_story import new_channel, stream_key_of
+from tests.cli.ivs.ivs_story import new_channel, stream_key_of
 
 # More than the command writes to the terminal here.
 TERMINAL_BYTES = 65_536

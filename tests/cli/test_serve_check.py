@@ -10,15 +10,6 @@ import urllib3
 from tests.cli.conftest import SETTINGS, Desk
 from tokensvc.errors import SettingsInvalid
 
-DEMO = """
-[channels]
-one = "arn:aws:ivs:us-west-2:123456789012:channel/abcdEFGHijkl"
-[demo]
-channel = "one"
-other_channel = "one"
-grant = "web"
-"""
-
 
 def lines(output: str) -> dict[str, str]:
     """The description of each check, by `ok` or `FAILED` and the name of the check."""
@@ -131,16 +122,3 @@ def test_missing_credentials_fail(rotating_desk: Desk, monkeypatch: pytest.Monke
     failures = failed(rotating_desk)
     assert list(failures) == ["AWS in us-west-2"]
     assert "credentials" in failures["AWS in us-west-2"]
-
-
-def test_a_player_page_without_ivs_on_loopback_fails(
-    rotating_desk: Desk, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """With IVS on loopback the line has its URL."""
-    rotating_desk.settings.write_text(SETTINGS + DEMO)
-    passed = lines(rotating_desk.done("serve", "--check"))["ok player page"]
-    assert rotating_desk.ivs.url in passed
-    monkeypatch.setenv("AWS_ENDPOINT_URL_IVS", "https://ivs.us-west-2.amazonaws.com")
-    failure = failed(rotating_desk)["player page"]
-    assert "https://ivs.us-west-2.amazonaws.com" in failure
-    assert "AWS_ENDPOINT_URL_IVS" in failure

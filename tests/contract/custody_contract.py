@@ -1,7 +1,8 @@
 """The tests that every custody must pass, wherever it stores private keys.
 
 The test module of a custody subclasses `CustodyContract`, overrides the fixture `open_custody`, and
-sets the class attributes where its guarantees are weaker than the defaults.
+sets the class attributes where its guarantees are weaker than the defaults. A loader without a
+custody's other methods subclasses `LoadingContract`.
 """
 
 from __future__ import annotations
@@ -24,14 +25,107 @@ from tokensvc.errors import (
     TokensvcError,
 )
 from tokensvc.keyring.custody.base import Custody
+from tokensvc.keyring.signers import SignerLoader
 from tokensvc.token.p384 import PublicKey
 
 OpenCustody = Callable[[], Custody]
+OpenLoader = Callable[[], SignerLoader]
 MESSAGE = b"header.payload"
 
 
-class CustodyContract:
-    """Subclass it, and override `open_custody`."""
+class LoadingContract:
+    """What every `SignerLoader` must pass. Subclass it, and override both `open_` fixtures."""
+
+    @pytest.fixture
+    def open_custody(self) -> OpenCustody:
+        """Each call opens the same custody, as another process would. It is empty at first.
+
+        Its clock always shows `EXAMPLE_NOW`.
+        """
+        raise NotImplementedError
+
+    @pytest.fixture
+    def open_loader(self) -> OpenLoader:
+        """Each call opens the tested loader on the private keys of that custody."""
+        raise NotImplementedError
+
+    @pytest.fixture
+    def custody(self, open_custody: OpenCustody) -> Custody:
+        """One custody, for tests that need only one."""
+        return open_custody()
+
+    @pytest.fixture
+    def loader(self, open_loader: OpenLoader) -> SignerLoader:
+        """One loader, for tests that need only one."""
+        return open_loader()
+
+    def test_a_signature_has_96_bytes_and_verifies_with_that_key_only(
+        self, open_custody: OpenCustody, open_loader: OpenLoader
+    ) -> None:
+        """A key pair that one process created signs in another process."""
+        public_key = open_custody().create("k-1")
+        other = open_custody().create("k-2")
+        signer = open_loader().signer("k-1", public_key)
+        assert signer.public_key == public_key
+        signature = signer.sign(MESSAGE)
+        assert len(signature) == 96
+        public_key.verify(signature, MESSAGE)
+        with pytest.raises(InvalidSignature):
+            other.verify(signature, MESSAGE)
+        with pytest.raises(InvalidSignature):
+            public_key.verify(signature, MESSAGE + b".")
+
+    def test_threads_share_one_signer(self, custody: Custody, loader: SignerLoader) -> None:
+        """A worker has one signer for all its threads."""
+        public_key = custody.create("k-1")
+        signer = loader.signer("k-1", public_key)
+
+        def sign(number: int) -> None:
+            message = b"%d" % number
+            public_key.verify(signer.sign(message), message)
+
+        with ThreadPoolExecutor(6) as pool:
+            list(pool.map(sign, range(30)))
+
+    def test_a_key_pair_that_was_never_created_has_no_signer(
+        self, custody: Custody, loader: SignerLoader
+    ) -> None:
+        """The error for a missing private key names its ID and has a hint."""
+        public_key = custody.create("k-1")
+        with pytest.raises(CustodyDamaged, match="k-2") as refusal:
+            loader.signer("k-2", public_key)
+        assert refusal.value.hint
+
+    def test_a_private_key_of_another_public_key_does_not_sign(
+        self, custody: Custody, loader: SignerLoader
+    ) -> None:
+        """IVS holds the recorded public key, so it would refuse tokens signed by any other."""
+        mine, other = custody.create("k-1"), custody.create("k-2")
+        with pytest.raises(CustodyDamaged) as refusal:
+            loader.signer("k-1", other)
+        assert mine.fingerprint in refusal.value.detail
+        assert other.fingerprint in refusal.value.detail
+        assert loader.signer("k-1", mine).public_key == mine
+
+    def test_an_invalid_key_id_has_no_signer(self, custody: Custody, loader: SignerLoader) -> None:
+        """A name that leaves the folder is refused before anything is read."""
+        public_key = custody.create("k-1")
+        with pytest.raises(CustodyDamaged, match=re.escape(repr("../k"))):
+            loader.signer("../k", public_key)
+
+    def test_errors_contain_no_private_key_bytes(
+        self, custody: Custody, loader: SignerLoader
+    ) -> None:
+        """No error text of a custody or a loader contains a private key."""
+        mine, other = custody.create("k-1"), custody.create("k-2")
+        with pytest.raises(CustodyDamaged) as refusal:
+            loader.signer("k-1", other)
+        assert "PRIVATE" not in str(refusal.value)
+        assert mine != other
+
+
+class CustodyContract(LoadingContract):
+    """Subclass it, and override `open_custody`. A custody is also a loader."""
 
     can_adopt: ClassVar[bool] = True
     """False when the custody can't store a private key that was generated elsewhere."""
@@ -43,17 +137,9 @@ class CustodyContract:
     """The same for a compromised private key."""
 
     @pytest.fixture
-    def open_custody(self) -> OpenCustody:
-        """Each call opens the same custody, as another process would. It is empty at first.
-
-        Its clock always shows `EXAMPLE_NOW`.
-        """
-        raise NotImplementedError
-
-    @pytest.fixture
-    def custody(self, open_custody: OpenCustody) -> Custody:
-        """One custody, for tests that need only one."""
-        return open_custody()
+    def open_loader(self, open_custody: OpenCustody) -> OpenLoader:
+        """The custody itself."""
+        return open_custody
 
     # --- Creating
 
@@ -104,52 +190,6 @@ class CustodyContract:
         with pytest.raises(CustodyDamaged, match=re.escape(repr(key_id))):
             custody.destroy(key_id, compromised=False)
         assert tuple(custody.key_ids()) == ("k-1",)
-
-    # --- Signing
-
-    def test_a_signature_has_96_bytes_and_verifies_with_that_key_only(
-        self, open_custody: OpenCustody
-    ) -> None:
-        """A key pair that one process created signs in another process."""
-        public_key = open_custody().create("k-1")
-        other = open_custody().create("k-2")
-        signer = open_custody().signer("k-1", public_key)
-        assert signer.public_key == public_key
-        signature = signer.sign(MESSAGE)
-        assert len(signature) == 96
-        public_key.verify(signature, MESSAGE)
-        with pytest.raises(InvalidSignature):
-            other.verify(signature, MESSAGE)
-        with pytest.raises(InvalidSignature):
-            public_key.verify(signature, MESSAGE + b".")
-
-    def test_threads_share_one_signer(self, custody: Custody) -> None:
-        """A worker has one signer for all its threads."""
-        public_key = custody.create("k-1")
-        signer = custody.signer("k-1", public_key)
-
-        def sign(number: int) -> None:
-            message = b"%d" % number
-            public_key.verify(signer.sign(message), message)
-
-        with ThreadPoolExecutor(6) as pool:
-            list(pool.map(sign, range(30)))
-
-    def test_a_key_pair_that_was_never_created_has_no_signer(self, custody: Custody) -> None:
-        """The error for a missing private key names its ID and has a hint."""
-        public_key = custody.create("k-1")
-        with pytest.raises(CustodyDamaged, match="k-2") as refusal:
-            custody.signer("k-2", public_key)
-        assert refusal.value.hint
-
-    def test_a_private_key_of_another_public_key_does_not_sign(self, custody: Custody) -> None:
-        """IVS holds the recorded public key, so it would refuse tokens signed by any other."""
-        mine, other = custody.create("k-1"), custody.create("k-2")
-        with pytest.raises(CustodyDamaged) as refusal:
-            custody.signer("k-1", other)
-        assert mine.fingerprint in refusal.value.detail
-        assert other.fingerprint in refusal.value.detail
-        assert custody.signer("k-1", mine).public_key == mine
 
     # --- Adopting
 
@@ -212,11 +252,3 @@ class CustodyContract:
         custody.destroy("k-1", compromised=True)
         custody.destroy("k-2", compromised=False)
         assert tuple(custody.key_ids()) == ()
-
-    def test_errors_contain_no_private_key_bytes(self, custody: Custody) -> None:
-        """No error text of a custody contains a private key."""
-        mine, other = custody.create("k-1"), custody.create("k-2")
-        with pytest.raises(CustodyDamaged) as refusal:
-            custody.signer("k-1", other)
-        assert "PRIVATE" not in str(refusal.value)
-        assert mine != other

@@ -7,17 +7,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.keyring.rings import ACCOUNT_ID, REGION, TERMS
-from tests.keyring.world import SECRET
+from tests.keyring.rings import REGION
+from tests.keyring.world import OTHER_REGION
+from tests.support.settings import SECRET, settings_in
+from tokensvc import operations
 from tokensvc.arns import PlaybackKeyArn
 from tokensvc.clock import Clock
 from tokensvc.ivs.key_pairs import IvsKeyPairs
 from tokensvc.keyring.custody.file import FileCustody
-from tokensvc.keyring.effects import Steps
-from tokensvc.keyring.ring_document import RingStore
 from tokensvc.keyring.rotation import Step
-from tokensvc.keyring.rotator import Binding, Rotator
-from tokensvc.state.sqlite import SqliteState
+from tokensvc.keyring.rotator import Rotator
 from tokensvc.token.p384 import load_private_key
 
 PREVIOUS_SECRET = bytes(range(32, 64))
@@ -45,10 +44,15 @@ class CommandContext:
 
     def rotator_with(self, *, decommissioning: bool = False) -> Rotator:
         """The rotator of the region, which may be decommissioned."""
-        steps = Steps(self.custody, self.key_pairs, self.clock, "ann@desk")
-        store = RingStore(SqliteState(self.folder / "state.sqlite3", self.clock), REGION)
-        binding = Binding(REGION, ACCOUNT_ID, self.key_pairs.endpoint)
-        return Rotator(store, steps, binding=binding, terms=TERMS, decommissioning=decommissioning)
+        settings = settings_in(
+            self.folder,
+            regions=(OTHER_REGION,) if decommissioning else (REGION,),
+            custody={"previous_key_encryption_secret": PREVIOUS_SECRET.hex()},
+        )
+        key_pairs = self.key_pairs
+        return operations.build(
+            settings, self.clock, by="ann@desk", key_pairs=lambda _: key_pairs
+        ).rotator(REGION)
 
 
 def generate(command_context: CommandContext, _: Arguments) -> None:

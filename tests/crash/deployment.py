@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING
 import pytest
 import urllib3
 from cryptography.hazmat.primitives.asymmetric import ec
+from local_ivs.testing import LocalIvsServer
 
 from tests.crash.commands import CommandContext
 from tests.crash.fork_server import ForkServer
 from tests.keyring.rings import REGION
-from tests.keyring.world import SECRET
 from tests.keyring.world import World as PlainWorld
 from tests.support.aws import set_aws_endpoint
 from tests.support.clock import EXAMPLE_NOW, ManualClock
-from tests.support.local_ivs import LocalIvsServer
+from tests.support.settings import SECRET
 from tokensvc.arns import ChannelArn
 from tokensvc.aws import AwsClients, AwsTerms
 from tokensvc.ivs.key_pairs import IvsKeyPairs
@@ -207,7 +207,7 @@ class Sandbox:
     @contextlib.contextmanager
     def prepare(self, scenario: Scenario, folder: Path) -> Iterator[Prepared]:
         """Run the scenario once in `folder`; the result can be copied many times."""
-        database = self.ivs.app.extensions["local_ivs_database"].path
+        database = self.ivs.database.path
         self.clock.jump_wall(EXAMPLE_NOW - self.clock.now())
         for held in self.key_pairs.held():
             self.key_pairs.delete(held.arn)

@@ -21,7 +21,7 @@ from typing import Any
 
 from botocore.client import BaseClient
 
-from tokensvc.keyring.effects import Steps
+from tokensvc.keyring.effects import Effects
 from tokensvc.keyring.rotation import Step
 from tokensvc.state.sqlite import SqliteState
 
@@ -45,7 +45,7 @@ FILE_CALLS = (
 )
 """The functions of `os` that change files, except `open`, which is wrapped separately."""
 
-STATE_WRITES = ("save", "put", "remove")
+STATE_WRITES = ("save", "put_many", "remove_many")
 
 _CHANGES_FILES = ("os.", "shutil.")
 """Prefixes of Python's audit events for changed files, except the event `open`."""
@@ -89,7 +89,7 @@ class CrashPoints:
             setattr(SqliteState, name, self._counted(f"state {name}", getattr(SqliteState, name)))
         # Every operation of every boto3 client calls this method.
         BaseClient._make_api_call = self._counted_ivs(BaseClient._make_api_call)  # type: ignore[attr-defined] # Untyped.
-        Steps.do = self._recording_step(Steps.do)  # type: ignore[method-assign] # The same signature.
+        Effects.perform = self._recording_step(Effects.perform)  # type: ignore[method-assign] # The same signature.
         sys.addaudithook(self._audit_hook)
         self._kill_if_due()
 
@@ -144,11 +144,11 @@ class CrashPoints:
         return call
 
     def _recording_step(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        def do(steps: Steps, ring: Any, step: Step, why: str) -> Any:
+        def perform(effects: Effects, ring: Any, step: Step) -> Any:
             self.actions.append(step.action.name)
-            return function(steps, ring, step, why)
+            return function(effects, ring, step)
 
-        return do
+        return perform
 
     @contextlib.contextmanager
     def _file_call(self) -> Iterator[None]:

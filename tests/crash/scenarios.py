@@ -9,7 +9,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from tests.crash.commands import PREVIOUS_SECRET
 from tests.crash.deployment import Deployment
 from tests.keyring.rings import DRAIN_SECONDS, TERMS
-from tests.keyring.world import SECRET, LossyKeyPairs
+from tests.keyring.world import LossyKeyPairs
+from tests.support.settings import SECRET
 from tokensvc.errors import IvsUnavailable
 from tokensvc.keyring.custody.file import FileCustody
 from tokensvc.token.p384 import LocalSigner, PublicKey

@@ -4,6 +4,7 @@ Each command runs once to its end, to find the crash points before and after eac
 state write and IVS call. Then, for each crash point, a child is killed there and a reconcile
 follows. The tests check the rules afterwards, and advance the time until the last token has
 expired. Many crash points lead to equivalent rings, so the latter is done once for each of these.
+With TEST_SIZE=full, every crash point is tested, otherwise some of each command.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from tests.crash import scenarios
 from tests.crash.commands import COMMANDS
 from tests.crash.deployment import Deployment, Prepared, Sandbox, Scenario, sandbox_in
 from tests.crash.fork_server import Outcome, Task
+from tests.support.sizes import sized, spread
 from tokensvc.errors import RotationRefused
 from tokensvc.keyring.custody.file import FileCustody
 from tokensvc.keyring.model import KeyState
@@ -28,6 +30,10 @@ from tokensvc.keyring.rotation import Action
 from tokensvc.keyring.rotator import Rotator
 from tokensvc.keyring.view import RingView
 
+# The killed children aren't measured, and the rest of each test would only be slower.
+pytestmark = pytest.mark.no_cover
+
+CRASH_POINTS = sized(short=14, full=None)  # For each command; None for all.
 PUBLISH_DELAY_SECONDS = 60
 VIEW_MAX_AGE_SECONDS = 120
 DRAIN_SECONDS = 3_740  # 120 + 3,600 + 2 times 10, by hand.
@@ -202,11 +208,12 @@ def test_reconcile_repairs_what_a_killed_command_left(
         assert set(complete.calls) == case.calls
         assert set(complete.actions) == {action.name for action in case.actions}
 
-        for count in range(len(complete.calls) + 1):
+        points = spread(len(complete.calls), CRASH_POINTS)
+        for count in points:
             killed = run_and_check(case, prepared, tmp_path / f"{count}", kill_after=count)
             assert killed.exit_code == -signal.SIGKILL
             assert killed.calls == complete.calls[:count]
-        record_property("crash_points", len(complete.calls) + 1)
+        record_property("crash_points", len(points))
 
 
 @pytest.mark.parametrize("name", ["rotate", "revoke all"])
@@ -260,7 +267,7 @@ def test_every_method_that_changes_keys_has_a_case(
     component: type, covered: set[str], read_only: set[str]
 ) -> None:
     """A new method needs a case above and its name here."""
-    assert {name for name in vars(component) if not name.startswith("_")} == covered | read_only
+    assert {name for name in dir(component) if not name.startswith("_")} == covered | read_only
 
 
 def run_and_check(

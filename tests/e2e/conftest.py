@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from local_ivs.testing import LocalIvsServer
 
 from tests.cli.conftest import SETTINGS
 from tests.support.aws import set_aws_endpoint
-from tests.support.local_ivs import LocalIvsServer
 from tokensvc.cli.main import cli
 
 AWS = ("AWS_ENDPOINT_URL_IVS", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")

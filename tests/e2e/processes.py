@@ -7,13 +7,14 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 TIMEOUT_SECONDS = 60.0
+TOKENSVC = (sys.executable, "-m", "tokensvc")
 
 
 @dataclass(frozen=True)
@@ -49,14 +50,31 @@ class RunningCommand:
 
 @contextmanager
 def running(
-    output: Path, *arguments: str, environment: Mapping[str, str]
+    output: Path,
+    *arguments: str,
+    environment: Mapping[str, str],
+    program: Sequence[str] = TOKENSVC,
+    folder: Path = ROOT,
 ) -> Iterator[RunningCommand]:
-    """Run `tokensvc` with these arguments in a new process group, like a terminal does."""
+    """Run a program, by default `tokensvc`, in a new process group, like a terminal does.
+
+    Args:
+        output: the file for its output.
+        arguments: the arguments after `program`.
+        environment: its environment variables, besides PATH and HOME.
+        program: the path of the program, and its first arguments.
+        folder: its working directory.
+    """
     with output.open("wb") as stream:
         process = subprocess.Popen(
-            [sys.executable, "-m", "tokensvc", *arguments],
-            cwd=ROOT,
-            env={"PATH": os.environ["PATH"], "HOME": str(output.parent), **environment},
+            [*program, *arguments],
+            cwd=folder,
+            env={
+                "PATH": os.environ["PATH"],
+                "HOME": str(output.parent),
+                **coverage_environment(),
+                **environment,
+            },
             stdin=subprocess.DEVNULL,
             stdout=stream,
             stderr=subprocess.STDOUT,
@@ -68,6 +86,11 @@ def running(
         if process.poll() is None:
             process.kill()
         process.wait()
+
+
+def coverage_environment() -> Mapping[str, str]:
+    """The environment variables with which a child process measures its coverage, if this does."""
+    return {name: value for name, value in os.environ.items() if name.startswith("COVERAGE_")}
 
 
 def command_lines(folder: Path) -> list[str]:

@@ -15,10 +15,10 @@ from pathlib import Path
 import urllib3
 from joserfc import jws
 from joserfc.jwk import ECKey
+from local_ivs.testing import LocalIvsServer
 
 from tests.e2e.conftest import Site
 from tests.e2e.processes import running
-from tests.support.local_ivs import LocalIvsServer
 
 TTL_SECONDS = 4
 # The drain: 2 s of view age, 4 s of token lifetime and no skew (one machine, one clock) are 6 s.

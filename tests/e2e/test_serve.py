@@ -1,4 +1,4 @@
-"""`tokensvc serve` and `tokensvc local-ivs` as real processes under gunicorn."""
+"""`tokensvc serve` as a real process under gunicorn."""
 
 from __future__ import annotations
 
@@ -6,16 +6,15 @@ import json
 import os
 import re
 import signal
-import socket
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import urllib3
+from local_ivs.testing import LocalIvsServer
 
 from tests.e2e.conftest import Site
 from tests.e2e.processes import TIMEOUT_SECONDS, RunningCommand, running
-from tests.support.local_ivs import LocalIvsServer
 
 NO_DELAY = (
     "[rotation]\npublish_delay_seconds = 0\nstate_refresh_seconds = 1\n[service]\nworkers = 1\n"
@@ -169,19 +168,6 @@ def test_the_service_exits_if_its_state_is_damaged(site: Site, tmp_path: Path) -
         assert "Traceback" not in server.printed
 
 
-def test_local_ivs_prints_the_variable_with_which_aws_sdks_use_it(tmp_path: Path) -> None:
-    """AWS_ENDPOINT_URL_IVS, with the address at which Local IVS responds."""
-    output = tmp_path / "out.txt"
-    arguments = ("local-ivs", "--data", str(tmp_path / "data"), "--port", str(_free_port()))
-    with running(output, *arguments, environment={}) as server:
-        url = address(server)
-        assert f"AWS_ENDPOINT_URL_IVS={url}" in server.printed
-        health = urllib3.request("GET", f"{url}/healthz", retries=urllib3.Retry(connect=20))
-        assert health.status == 200
-        server.process.send_signal(signal.SIGTERM)
-        assert server.wait() == 0
-
-
 def _worker_of(server: RunningCommand) -> int:
     children = Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children")
     (worker,) = children.read_text().split()
@@ -201,9 +187,3 @@ def _wait_until(read: Callable[[], object], expected: object) -> None:
     while read() != expected:
         assert time.monotonic() < give_up_at
         time.sleep(0.1)
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
-        return port

@@ -13,7 +13,8 @@ from tests.fleet.links import Link
 from tests.fleet.virtual_time import SkewedClock
 from tests.keyring.rings import ACCOUNT_ID, REGION
 from tokensvc.arns import PlaybackKeyArn
-from tokensvc.errors import IvsRefused, IvsUnavailable, NotFound
+from tokensvc.errors import IvsUnavailable, NotFound
+from tokensvc.ivs.errors import Conflict, QuotaExceeded
 from tokensvc.ivs.model import HeldKeyPair
 from tokensvc.token.p384 import PublicKey
 
@@ -98,12 +99,12 @@ class MemoryIvs:
         """Import a public key.
 
         Raises:
-            IvsRefused: when IVS already holds that public key, or three others.
+            Conflict, QuotaExceeded: when IVS already holds that public key, or three others.
         """
         if any(pair.fingerprint == fingerprint for pair in self.held.values()):
-            raise IvsRefused("IVS already holds that public key.", aws_code="ConflictException")
+            raise Conflict("IVS already holds that public key.")
         if self.is_full:
-            raise IvsRefused("IVS is full.", aws_code="ServiceQuotaExceededException")
+            raise QuotaExceeded("IVS is full.")
         arn = PlaybackKeyArn(REGION, ACCOUNT_ID, f"pair-{next(self._arn_numbers)}")
         pair = self.held[arn] = HeldKeyPair(arn, name, fingerprint, tags)
         self.accepted_from[fingerprint] = self.clock.time.now + self.import_delay_seconds

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from tests.fleet.links import Link
@@ -23,7 +23,6 @@ class MemoryStore:
 
     documents: dict[str, _Saved] = field(default_factory=dict)
     kinds: dict[str, dict[str, Record]] = field(default_factory=dict)
-    changes: dict[str, int] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def load(self, name: str) -> Document | None:
@@ -48,15 +47,13 @@ class MemoryStore:
             self.documents[name] = _Saved(document, nonce)
             return document.version
 
-    def change(self, kind: str, record_id: str, record: Record | None) -> None:
-        """Put the record; remove the one with that ID when `record` is None."""
+    def change(self, kind: str, changes: Mapping[str, Record | None]) -> None:
+        """Put the records, by ID, in one step; remove those IDs whose record is None."""
         with self.lock:
-            records = self.kinds.setdefault(kind, {})
-            if record is not None:
-                records[record_id] = record
-            elif records.pop(record_id, None) is None:
-                return
-            self.changes[kind] = self.changes.get(kind, 0) + 1
+            merged = {**self.kinds.get(kind, {}), **changes}
+            self.kinds[kind] = {
+                record_id: record for record_id, record in merged.items() if record is not None
+            }
 
 
 class MemoryState:
@@ -88,35 +85,23 @@ class MemoryState:
         except StateUnavailable:
             return self._saved(name, document, nonce)
 
-    def put(self, kind: str, record: Record) -> None:
-        """Store the record."""
+    def put_many(self, kind: str, records: Sequence[Record]) -> None:
+        """Store the records."""
         self._require_open()
         with self._link.call(StateUnavailable):
-            self._store.change(kind, record.record_id, record)
+            self._store.change(kind, {record.record_id: record for record in records})
 
-    def remove(self, kind: str, record_id: str) -> None:
-        """Remove the record, if there is one."""
+    def remove_many(self, kind: str, record_ids: Sequence[str]) -> None:
+        """Remove the records that there are."""
         self._require_open()
         with self._link.call(StateUnavailable):
-            self._store.change(kind, record_id, None)
+            self._store.change(kind, dict.fromkeys(record_ids))
 
     def record(self, kind: str, record_id: str) -> Record | None:
         """That record, or None when there is none."""
         self._require_open()
         with self._link.call(StateUnavailable):
             return self._store.kinds.get(kind, {}).get(record_id)
-
-    def records(self, kind: str) -> Sequence[Record]:
-        """Every record of that kind, by ID."""
-        self._require_open()
-        with self._link.call(StateUnavailable):
-            return tuple(record for _, record in sorted(self._store.kinds.get(kind, {}).items()))
-
-    def records_version(self, kind: str) -> int:
-        """A number that grows with each change of that kind."""
-        self._require_open()
-        with self._link.call(StateUnavailable):
-            return self._store.changes.get(kind, 0)
 
     def close(self) -> None:
         """Refuse all later calls."""

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from tests.fleet.processes import TERMS, Parts
 from tokensvc.clock import Moment
 from tokensvc.errors import NoSigningKey
-from tokensvc.keyring.effects import Steps
 from tokensvc.keyring.model import Ring
 from tokensvc.keyring.rotation import Action, Step
+from tokensvc.keyring.rotator import Rotator
 from tokensvc.keyring.view import RingView
 
 
@@ -26,15 +26,15 @@ class ViewWithoutMaxAge(RingView):
         return ring
 
 
-class StepsWithEarlySigningEnd(Steps):
+class RotatorWithEarlySigningEnd(Rotator):
     """Reads the end of signing before the switch is saved: rule 4's second write is left out."""
 
-    def do(self, ring: Ring, step: Step, why: str) -> Ring:
+    def _after(self, ring: Ring, step: Step, why: str) -> Ring:
         """The ring after that step, with the end of signing in the same write as the switch."""
-        done = super().do(ring, step, why)
+        after = super()._after(ring, step, why)
         if step.action is Action.SWITCH and ring.active is not None:
-            return done.signing_ended(ring.active.key_id, self.clock.now())
-        return done
+            return after.signing_ended(ring.active.key_id, self._effects.clock.now())
+        return after
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ MUTANTS = {
     ),
     "rule 3: views have no maximum age": Mutant(Parts(view=ViewWithoutMaxAge), 0),
     "rule 4: the end of signing is read before the switch is saved": Mutant(
-        Parts(steps=StepsWithEarlySigningEnd), 10
+        Parts(rotator=RotatorWithEarlySigningEnd), 10
     ),
     "rule 4: the drain does not include the skew": Mutant(Parts(terms=_NO_SKEW), 9),
     "rule 4: the drain includes the skew once instead of twice": Mutant(

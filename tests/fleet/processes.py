@@ -14,11 +14,12 @@ from tests.keyring.rings import ACCOUNT_ID, ENDPOINT, REGION
 from tokensvc.arns import ChannelArn
 from tokensvc.clock import Moment
 from tokensvc.errors import RotationRefused
-from tokensvc.keyring.effects import Steps
+from tokensvc.keyring.binding import Binding
+from tokensvc.keyring.effects import Effects
 from tokensvc.keyring.model import Ring, Terms
 from tokensvc.keyring.ring_document import RingStore, document_name
 from tokensvc.keyring.rotation import WaitUntil
-from tokensvc.keyring.rotator import Binding, Rotator
+from tokensvc.keyring.rotator import Rotator
 from tokensvc.keyring.view import RingView
 from tokensvc.state.watch import Reading
 from tokensvc.token.claims import PlaybackClaims, PlaybackOptions
@@ -44,14 +45,14 @@ class Parts:
     Attributes:
         terms: the terms in the operator's settings.
         view: the class of the view that replicas sign from.
-        steps: the class that runs the rotators' steps.
+        rotator: the class of the rotators.
         slowest_import_seconds: the longest time until an import takes effect at the edge.
         has_canary: whether the canary asks the edge before each switch.
     """
 
     terms: Terms = TERMS
     view: type[RingView] = RingView
-    steps: type[Steps] = Steps
+    rotator: type[Rotator] = Rotator
     slowest_import_seconds: float = SLOWEST_IMPORT_SECONDS
     has_canary: bool = False
 
@@ -175,16 +176,16 @@ class RotatorHost(Process):
     def rotator(self) -> Rotator:
         """A new rotator, as each command makes one."""
         parts = self.world.parts
-        steps = parts.steps(
+        effects = Effects(
             self.custody,
             MemoryKeyPairs(self.world.ivs, self.ivs_link),
             self.clock,
             self.name,
             self._canary if parts.has_canary else None,
         )
-        return Rotator(
+        return parts.rotator(
             RingStore(self.state, REGION),
-            steps,
+            effects,
             binding=Binding(REGION, ACCOUNT_ID, ENDPOINT),
             terms=self.terms,
         )

@@ -21,6 +21,10 @@ from tests.fleet.fleet import REAL_SKEW_SECONDS, TO_COMPLETION, Fleet
 from tests.fleet.links import Condition
 from tests.fleet.mutants import ViewWithoutMaxAge
 from tests.fleet.processes import SLOWEST_IMPORT_SECONDS, TERMS, Parts
+from tests.support.sizes import sized
+
+# Thousands of steps through the same lines, which other tests cover too.
+pytestmark = pytest.mark.no_cover
 
 AHEAD_SECONDS = st.sampled_from([-REAL_SKEW_SECONDS / 2, 0, REAL_SKEW_SECONDS / 2])
 POINTS = st.one_of(st.just(TO_COMPLETION), st.integers(0, 12))
@@ -113,7 +117,7 @@ class _WithoutRule3(_AnyFleet):
 
 
 SETTINGS = settings(
-    max_examples=100,
+    max_examples=sized(short=100, full=2_000),
     stateful_step_count=50,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],
@@ -121,7 +125,7 @@ SETTINGS = settings(
 
 
 def test_no_schedule_breaks_a_token() -> None:
-    """100 schedules of up to 50 steps; a failing one is shrunk."""
+    """100 schedules of up to 50 steps, at full size 2,000; a failing one is shrunk."""
     run_state_machine_as_test(_AnyFleet, settings=SETTINGS)
 
 

@@ -7,15 +7,20 @@ import pytest
 from tests.fleet.mutants import MUTANTS, Mutant
 from tests.fleet.processes import Parts
 from tests.fleet.schedule import simulate
+from tests.support.sizes import sized
+
+# Thousands of steps through the same lines, which other tests cover too.
+pytestmark = pytest.mark.no_cover
 
 STEPS_PER_SEED = 2_000
+STEPS = sized(short=STEPS_PER_SEED, full=20_000)
 MAX_SEEDS = 40
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3, 4, 5])
 def test_every_token_is_accepted_until_it_expires(seed: int) -> None:
-    """Five runs of 2,000 steps each, with all rules."""
-    report = simulate(seed, STEPS_PER_SEED)
+    """Five runs of 2,000 steps each, at full size of 20,000, with all rules."""
+    report = simulate(seed, STEPS)
 
     assert report.broken == (), report
     # A run in which nothing happens would prove nothing.
@@ -28,7 +33,7 @@ def test_every_token_is_accepted_until_it_expires(seed: int) -> None:
 
 def test_the_canary_delays_every_switch_until_the_edge_accepts_the_key() -> None:
     """Rule 2: imports take up to five minutes, and no token is refused."""
-    report = simulate(6, STEPS_PER_SEED, Parts(slowest_import_seconds=300, has_canary=True))
+    report = simulate(6, STEPS, Parts(slowest_import_seconds=300, has_canary=True))
 
     assert report.broken == (), report
     assert report.switches >= 5

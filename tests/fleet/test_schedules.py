@@ -12,7 +12,7 @@ import pytest
 
 from tests.fleet.fleet import Fleet
 from tests.fleet.links import Condition
-from tests.fleet.mutants import StepsWithEarlySigningEnd, ViewWithoutMaxAge
+from tests.fleet.mutants import RotatorWithEarlySigningEnd, ViewWithoutMaxAge
 from tests.fleet.processes import TERMS, Parts
 
 BROKEN = True
@@ -42,7 +42,7 @@ def test_the_drain_needs_twice_the_skew_and_no_less(*, skew_seconds: int, outcom
 
 @pytest.mark.parametrize(
     ("parts", "outcome"),
-    [(Parts(), not BROKEN), (Parts(steps=StepsWithEarlySigningEnd), BROKEN)],
+    [(Parts(), not BROKEN), (Parts(rotator=RotatorWithEarlySigningEnd), BROKEN)],
     ids=["two writes", "one write"],
 )
 def test_a_slow_save_of_the_switch_does_not_shorten_the_drain(

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from local_ivs.testing import LocalIvsServer
 
 from tests.support.aws import set_aws_endpoint
-from tests.support.local_ivs import LocalIvsServer
 from tokensvc.arns import ChannelArn, Region
 from tokensvc.aws import AwsClients, AwsTerms
 from tokensvc.errors import ChannelNotFound, IvsRefused, NotFound

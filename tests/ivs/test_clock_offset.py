@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from local_ivs.testing import LocalIvsServer
 
 from tests.support.aws import set_aws_endpoint
 from tests.support.clock import ManualClock
-from tests.support.local_ivs import LocalIvsServer
 from tokensvc.arns import Region
 from tokensvc.aws import AwsClients, AwsTerms
 from tokensvc.ivs.clock_offset import clock_offset_seconds, nearest_offset

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -9,10 +10,12 @@ import pytest
 
 from tests.ivs.staged_ivs import NOT_FOUND, STAGE, UNAVAILABLE, StagedIvs, arn_of, seeded_random
 from tests.support.clock import EXAMPLE_NOW, ManualClock
+from tests.support.sqlite_files import stored_records, whole_file_locked, write_lock_held
 from tokensvc.errors import ChannelNotFound, IvsUnavailable
 from tokensvc.ivs.directory import ChannelDirectory, DirectoryTerms
 from tokensvc.ivs.kept_answers import KIND, KeptAnswers
 from tokensvc.state.base import Record
+from tokensvc.state.record_writer import RecordWriter
 from tokensvc.state.sqlite import SqliteState
 
 TERMS = DirectoryTerms(jitter=0.0)  # Fresh for 300 s, usable for 86,400 s, negative for 10 s.
@@ -25,9 +28,15 @@ def clock() -> ManualClock:
 
 
 @pytest.fixture
-def state(tmp_path: Path, clock: ManualClock) -> Iterator[SqliteState]:
+def path(tmp_path: Path) -> Path:
+    """The path of the state file."""
+    return tmp_path / "state.sqlite3"
+
+
+@pytest.fixture
+def state(path: Path, clock: ManualClock) -> Iterator[SqliteState]:
     """The state that all processes share."""
-    with closing(SqliteState(tmp_path / "state.sqlite3", clock)) as opened:
+    with closing(SqliteState(path, clock)) as opened:
         yield opened
 
 
@@ -37,30 +46,48 @@ def ivs() -> StagedIvs:
     return StagedIvs()
 
 
-def process(
-    state: SqliteState, ivs: StagedIvs, clock: ManualClock, terms: DirectoryTerms = TERMS
-) -> ChannelDirectory:
-    """The channel directory of another process, which has just started."""
-    stored = KeptAnswers(state, clock, terms.capacity)
-    return ChannelDirectory(
-        ivs.get_channel, ivs.get_channels, clock, terms, seeded_random(), stored
-    )
+class Process:
+    """A process that has just started: its channel directory, its stored answers, its writer.
+
+    Leaving its context stops it like a service that closes: it writes what is queued.
+    """
+
+    def __init__(
+        self,
+        state: SqliteState,
+        ivs: StagedIvs,
+        clock: ManualClock,
+        terms: DirectoryTerms = TERMS,
+    ) -> None:
+        self.writer = RecordWriter(state, KIND)
+        self.answers = KeptAnswers(state, clock, terms.capacity, self.writer)
+        self.directory = ChannelDirectory(
+            ivs.get_channel, ivs.get_channels, clock, terms, seeded_random(), self.answers
+        )
+
+    def __enter__(self) -> ChannelDirectory:
+        self.writer.start()
+        return self.directory
+
+    def __exit__(self, *_: object) -> None:
+        self.writer.close()
 
 
 def test_a_process_that_starts_while_ivs_fails_uses_the_answer_of_another_process(
     state: SqliteState, ivs: StagedIvs, clock: ManualClock
 ) -> None:
     """The whole channel, until 86,400 s after the other process's lookup, and no longer."""
-    channel = process(state, ivs, clock).get(STAGE)
+    with Process(state, ivs, clock) as directory:
+        channel = directory.get(STAGE)
     ivs.error = UNAVAILABLE
     clock.advance(86_399)
-    started = process(state, ivs, clock)
-    assert started.get(STAGE) == channel
-    clock.advance(2)
-    with pytest.raises(IvsUnavailable):
+    with Process(state, ivs, clock) as started:
+        assert started.get(STAGE) == channel
+        clock.advance(2)
+        with pytest.raises(IvsUnavailable):
+            started.get(STAGE)
+    with Process(state, ivs, clock) as started, pytest.raises(IvsUnavailable):
         started.get(STAGE)
-    with pytest.raises(IvsUnavailable):
-        process(state, ivs, clock).get(STAGE)
 
 
 def test_the_answers_of_a_batch_are_stored_too(
@@ -68,73 +95,161 @@ def test_the_answers_of_a_batch_are_stored_too(
 ) -> None:
     """For each channel of the call."""
     both = [arn_of("a"), arn_of("b")]
-    directory = process(state, ivs, clock)
-    directory.warm(both)
-    channels = [directory.get(arn) for arn in both]
+    with Process(state, ivs, clock) as directory:
+        directory.warm(both)
+        channels = [directory.get(arn) for arn in both]
     ivs.error = UNAVAILABLE
-    assert [process(state, ivs, clock).get(arn) for arn in both] == channels
+    with Process(state, ivs, clock) as started:
+        assert [started.get(arn) for arn in both] == channels
 
 
 def test_the_stored_answer_is_not_used_while_ivs_answers(
     state: SqliteState, ivs: StagedIvs, clock: ManualClock
 ) -> None:
     """Because it may be a day old. When IVS recovers, there is a new lookup within 10 s."""
-    process(state, ivs, clock).get(STAGE)
-    assert process(state, ivs, clock).get(STAGE).name == "answer 2"
+    with Process(state, ivs, clock) as directory:
+        directory.get(STAGE)
+    with Process(state, ivs, clock) as directory:
+        assert directory.get(STAGE).name == "answer 2"
     ivs.error = UNAVAILABLE
-    third = process(state, ivs, clock)
-    assert third.get(STAGE).name == "answer 2"
-    ivs.error = None
-    clock.advance(10)
-    assert third.get(STAGE).name == "answer 4"
+    with Process(state, ivs, clock) as third:
+        assert third.get(STAGE).name == "answer 2"
+        ivs.error = None
+        clock.advance(10)
+        assert third.get(STAGE).name == "answer 4"
 
 
 def test_the_stored_answer_of_a_deleted_channel_is_deleted(
-    state: SqliteState, ivs: StagedIvs, clock: ManualClock
+    path: Path, state: SqliteState, ivs: StagedIvs, clock: ManualClock
 ) -> None:
     """By the first process that looks the channel up."""
-    process(state, ivs, clock).get(STAGE)
+    with Process(state, ivs, clock) as directory:
+        directory.get(STAGE)
     ivs.error = NOT_FOUND
-    with pytest.raises(ChannelNotFound):
-        process(state, ivs, clock).get(STAGE)
-    assert state.records(KIND) == ()
+    with Process(state, ivs, clock) as directory, pytest.raises(ChannelNotFound):
+        directory.get(STAGE)
+    assert stored_records(path, KIND) == []
     ivs.error = UNAVAILABLE
-    with pytest.raises(IvsUnavailable):
-        process(state, ivs, clock).get(STAGE)
+    with Process(state, ivs, clock) as directory, pytest.raises(IvsUnavailable):
+        directory.get(STAGE)
 
 
 def test_an_unchanged_answer_is_written_again_after_a_tenth_of_its_lifetime(
-    state: SqliteState, ivs: StagedIvs, clock: ManualClock
+    path: Path, state: SqliteState, ivs: StagedIvs, clock: ManualClock
 ) -> None:
     """8,640 s of 86,400, not at every lookup. A changed answer is written at once."""
-    answers = KeptAnswers(state, clock, 10)
+    process = Process(state, ivs, clock)
+    answers, writer = process.answers, process.writer
     channel = ivs.get_channel(STAGE)
     answers.save(channel, 86_400)
+    writer.flush()
     clock.advance(8_639)
     answers.save(channel, 86_400)
-    assert [record.expires_at for record in state.records(KIND)] == [EXAMPLE_NOW + 86_400]
+    assert writer.queued == 0
+    assert [record.expires_at for record in stored_records(path, KIND)] == [EXAMPLE_NOW + 86_400]
     clock.advance(1)
     answers.save(channel, 86_400)
-    assert [record.expires_at for record in state.records(KIND)] == [EXAMPLE_NOW + 95_040]
+    writer.flush()
+    assert [record.expires_at for record in stored_records(path, KIND)] == [EXAMPLE_NOW + 95_040]
     changed = ivs.get_channel(STAGE)
     answers.save(changed, 86_400)
+    writer.flush()
     assert answers.load(STAGE) == (changed, 86_400)
+
+
+def test_an_answer_that_was_dropped_from_the_queue_is_saved_by_the_next_lookup(
+    state: SqliteState, ivs: StagedIvs, clock: ManualClock
+) -> None:
+    """Although it is unchanged, because it was not written."""
+    writer = RecordWriter(state, KIND, capacity=2)
+    answers = KeptAnswers(state, clock, 10, writer)
+    first, second, third = (ivs.get_channel(arn_of(name)) for name in "abc")
+    for channel in (first, second, third):
+        answers.save(channel, 86_400)
+    assert writer.dropped == 1
+    writer.flush()
+    assert answers.load(first.arn) is None
+    for channel in (first, second, third):
+        answers.save(channel, 86_400)
+    assert writer.queued == 1
+    writer.flush()
+    assert answers.load(first.arn) == (first, 86_400)
+
+
+def test_an_answer_or_deletion_that_is_not_written_yet_is_used(
+    state: SqliteState, ivs: StagedIvs, clock: ManualClock
+) -> None:
+    """A deleted channel is not found in the state while its deletion is queued."""
+    process = Process(state, ivs, clock)
+    channel = ivs.get_channel(STAGE)
+    process.answers.save(channel, 86_400)
+    assert process.answers.load(STAGE) == (channel, 86_400)
+    process.writer.flush()
+    process.answers.delete(STAGE)
+    assert process.answers.load(STAGE) is None
+    assert state.record(KIND, str(STAGE)) is not None
+
+
+def test_no_lookup_waits_for_the_write_lock(
+    path: Path, state: SqliteState, ivs: StagedIvs, clock: ManualClock
+) -> None:
+    """Another process holds it. A hundred answers are used at once, and written afterwards."""
+    with Process(state, ivs, clock) as directory:
+        known = directory.get(STAGE)
+    ivs.error = NOT_FOUND
+    with Process(state, ivs, clock) as directory, write_lock_held(path):
+        began_at = time.monotonic()
+        with pytest.raises(ChannelNotFound):
+            directory.get(arn_of("deleted"))
+        ivs.error = None
+        arns = [arn_of(f"c{number}") for number in range(100)]
+        directory.warm(arns)
+        assert [directory.get(arn).arn for arn in arns] == arns
+        # A read of the state, which happens only because IVS fails, does not wait either.
+        ivs.error = UNAVAILABLE
+        assert directory.get(STAGE) == known
+        assert time.monotonic() - began_at < 2.0
+        assert len(stored_records(path, KIND)) == 1
+    assert len(stored_records(path, KIND)) == 101
+
+
+def test_after_a_failed_read_no_stored_answer_is_read_for_five_seconds(
+    path: Path, state: SqliteState, ivs: StagedIvs, clock: ManualClock
+) -> None:
+    """Only one request of an outage waits for a state file that is locked as a whole."""
+    with Process(state, ivs, clock) as directory:
+        known = directory.get(STAGE)
+    ivs.error = UNAVAILABLE
+    with Process(state, ivs, clock) as directory:
+        with whole_file_locked(path):
+            began_at = time.monotonic()
+            for name in ("a", "b", "c", "d", "e", "f", "g", "stage"):
+                with pytest.raises(IvsUnavailable):
+                    directory.get(arn_of(name))
+            assert time.monotonic() - began_at < 5.0
+        clock.advance(4.9)
+        with pytest.raises(IvsUnavailable):
+            directory.get(STAGE)
+        clock.advance(5.1)  # Ten seconds after the failure the channel is looked up again.
+        assert directory.get(STAGE) == known
 
 
 def test_a_clock_that_is_set_back_does_not_extend_the_lifetime_of_an_answer(
     state: SqliteState, ivs: StagedIvs, clock: ManualClock
 ) -> None:
     """A setting that was lowered applies to stored answers too."""
-    process(state, ivs, clock).get(STAGE)
+    with Process(state, ivs, clock) as directory:
+        directory.get(STAGE)
     ivs.error = UNAVAILABLE
     clock.jump_wall(-1_000_000)
-    started = process(state, ivs, clock, DirectoryTerms(usable_while_failing_seconds=600))
-    assert started.get(STAGE).name == "answer 1"
-    # The wall clock is right again; the lifetime counts by the monotonic clock.
-    clock.advance(601)
-    clock.jump_wall(1_000_000 + 86_400)
-    with pytest.raises(IvsUnavailable):
-        started.get(STAGE)
+    terms = DirectoryTerms(usable_while_failing_seconds=600)
+    with Process(state, ivs, clock, terms) as started:
+        assert started.get(STAGE).name == "answer 1"
+        # The wall clock is right again; the lifetime counts by the monotonic clock.
+        clock.advance(601)
+        clock.jump_wall(1_000_000 + 86_400)
+        with pytest.raises(IvsUnavailable):
+            started.get(STAGE)
 
 
 @pytest.mark.parametrize(
@@ -151,39 +266,50 @@ def test_an_unreadable_stored_answer_is_ignored(
     state: SqliteState, ivs: StagedIvs, clock: ManualClock, body: str
 ) -> None:
     """Damaged, or written by another release: the next good answer replaces it."""
-    state.put(KIND, Record(str(STAGE), body, EXAMPLE_NOW + 1_000))
+    state.put_many(KIND, [Record(str(STAGE), body, EXAMPLE_NOW + 1_000)])
     ivs.error = UNAVAILABLE
-    with pytest.raises(IvsUnavailable):
-        process(state, ivs, clock).get(STAGE)
+    with Process(state, ivs, clock) as directory, pytest.raises(IvsUnavailable):
+        directory.get(STAGE)
     ivs.error = None
-    channel = process(state, ivs, clock).get(STAGE)
+    with Process(state, ivs, clock) as directory:
+        channel = directory.get(STAGE)
     ivs.error = UNAVAILABLE
-    assert process(state, ivs, clock).get(STAGE) == channel
+    with Process(state, ivs, clock) as directory:
+        assert directory.get(STAGE) == channel
 
 
 def test_a_failing_state_fails_no_lookup(
+    path: Path,
     state: SqliteState,
     ivs: StagedIvs,
     clock: ManualClock,
-    tmp_path: Path,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """IVS's answer is returned nevertheless; it is stored after the next lookup."""
-    process(state, ivs, clock).get(STAGE)
-    file, away = tmp_path / "state.sqlite3", tmp_path / "away"
-    file.rename(away)
-    directory = process(state, ivs, clock)
-    assert directory.get(STAGE).name == "answer 2"
-    assert str(STAGE) in caplog.text
+    """IVS's answer is returned nevertheless; it is stored when the state works again."""
+    with Process(state, ivs, clock) as directory:
+        directory.get(STAGE)
+    away = path.rename(path.with_suffix(".away"))
+    process = Process(state, ivs, clock)
+    assert process.directory.get(STAGE).name == "answer 2"
+    assert not process.writer.flush()
+    (warning,) = caplog.records
+    assert warning.name == "tokensvc.state.record_writer"
+    assert str(path) in caplog.text
     ivs.error = NOT_FOUND
-    with pytest.raises(ChannelNotFound):
-        process(state, ivs, clock).get(STAGE)
+    with Process(state, ivs, clock) as directory, pytest.raises(ChannelNotFound):
+        directory.get(STAGE)
     ivs.error = UNAVAILABLE
-    with pytest.raises(IvsUnavailable):
-        process(state, ivs, clock).get(STAGE)
-    away.rename(file)
+    with Process(state, ivs, clock) as directory, pytest.raises(IvsUnavailable):
+        directory.get(STAGE)
+    assert str(STAGE) in caplog.text
+    away.rename(path)
+    assert process.writer.flush()
+    with Process(state, ivs, clock) as started:
+        assert started.get(STAGE).name == "answer 2"
     ivs.error = None
     clock.advance(300)
-    latest = directory.get(STAGE)
+    with process:
+        latest = process.directory.get(STAGE)
     ivs.error = UNAVAILABLE
-    assert process(state, ivs, clock).get(STAGE) == latest
+    with Process(state, ivs, clock) as started:
+        assert started.get(STAGE) == latest

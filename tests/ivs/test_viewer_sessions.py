@@ -7,15 +7,15 @@ from pathlib import Path
 
 import pytest
 import urllib3
-from edge.stage import NOW, Account, KeyPair, Player, claims
+from local_ivs.testing import Account, KeyPair, LocalIvsServer, Player, claims
 
 from tests.support.aws import set_aws_endpoint
-from tests.support.clock import ManualClock
-from tests.support.local_ivs import LocalIvsServer
+from tests.support.clock import EXAMPLE_NOW, ManualClock
 from tokensvc.arns import ChannelArn, Region
 from tokensvc.aws import AwsClients, AwsTerms
 from tokensvc.ivs.viewer_sessions import NotRevoked, Viewer, revoke_sessions
 
+NOW = int(EXAMPLE_NOW)
 OREGON = Region("us-west-2")
 MISSING = ChannelArn.parse("arn:aws:ivs:us-west-2:123456789012:channel/doesNotExist")
 
@@ -43,7 +43,7 @@ def test_playback_stops_for_the_revoked_viewer_only(
     account.import_key(pair)
 
     def token(viewer: str, version: int) -> str:
-        named = claims(channel.arn, viewer_id=viewer, viewer_session_version=version)
+        named = claims(channel.arn, NOW, viewer_id=viewer, viewer_session_version=version)
         return pair.token(named)
 
     with urllib3.PoolManager() as pool:

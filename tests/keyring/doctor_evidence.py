@@ -7,9 +7,9 @@ from typing import Any
 from tests.keyring.rings import ACCOUNT_ID, ENDPOINT, REGION, held, pair, ring
 from tests.support.clock import EXAMPLE_NOW
 from tokensvc.ivs.model import HeldKeyPair
+from tokensvc.keyring.binding import Binding
 from tokensvc.keyring.checks.finding import Evidence
 from tokensvc.keyring.model import KeyState, Ring
-from tokensvc.keyring.rotator import Binding
 
 NOW = EXAMPLE_NOW
 DAY = 86_400

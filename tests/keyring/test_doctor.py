@@ -40,11 +40,11 @@ from tests.keyring.world import World, world_in
 from tokensvc.arns import PlaybackKeyArn
 from tokensvc.errors import CustodyDamaged, IvsUnavailable, StateDamaged, TokensvcError
 from tokensvc.ivs.model import HeldKeyPair
+from tokensvc.keyring.binding import Binding
 from tokensvc.keyring.checks.examination import examine, find_orphans, unusable_private_keys
 from tokensvc.keyring.checks.finding import Evidence, Severity
 from tokensvc.keyring.model import KeyState, Ring, Terms
 from tokensvc.keyring.rotation import next_step
-from tokensvc.keyring.rotator import Binding
 
 PENDING, PUBLISHED, ACTIVE, RETIRING, RETIRED = KeyState
 SERIOUS, WARNING, NOTE = Severity
@@ -70,8 +70,7 @@ CASES: dict[str, tuple[Evidence, list[tuple[Severity, str, str]]]] = {
         evidence(None, *held("x", deployment=OTHER_DEPLOYMENT), custody_key_ids=()),
         [
             (SERIOUS, "no_active_key", ""),
-            (SERIOUS, "decision_needed", ""),
-            (WARNING, "other_deployment", str(arn("x"))),
+            (SERIOUS, "other_deployment", str(arn("x"))),
         ],
     ),
     "no active key": (
@@ -88,7 +87,7 @@ CASES: dict[str, tuple[Evidence, list[tuple[Severity, str, str]]]] = {
     ),
     "the active key pair is missing in IVS": (
         evidence(HEALTHY_RING, *held("b")),
-        [(SERIOUS, "decision_needed", ""), (SERIOUS, "missing_in_ivs", "a")],
+        [(SERIOUS, "missing_in_ivs", "a")],
     ),
     "the standby is missing in IVS": (
         evidence(HEALTHY_RING, *held("a")),
@@ -107,7 +106,7 @@ CASES: dict[str, tuple[Evidence, list[tuple[Severity, str, str]]]] = {
     ),
     "a key pair of this deployment without a record": (
         evidence(HEALTHY_RING, *held("a", "b"), *held("c", deployment=DEPLOYMENT)),
-        [(SERIOUS, "decision_needed", ""), (SERIOUS, "unrecorded", str(arn("c")))],
+        [(SERIOUS, "unrecorded", str(arn("c")))],
     ),
     "a key pair of another deployment": (
         evidence(HEALTHY_RING, *held("a", "b"), *held("c", deployment=OTHER_DEPLOYMENT)),
@@ -138,10 +137,33 @@ CASES: dict[str, tuple[Evidence, list[tuple[Severity, str, str]]]] = {
             *held("a"),
             HeldKeyPair(arn("b"), "", public_key("x").fingerprint, {}),
         ),
+        [(SERIOUS, "fingerprint_mismatch", "b")],
+    ),
+    "another key under the ARN of the active key pair": (
+        evidence(
+            HEALTHY_RING,
+            *held("b"),
+            HeldKeyPair(arn("a"), "", public_key("x").fingerprint, {}),
+        ),
+        [(SERIOUS, "fingerprint_mismatch", "a")],
+    ),
+    "another key of this deployment under the standby's ARN": (
+        evidence(
+            HEALTHY_RING,
+            *held("a"),
+            HeldKeyPair(
+                arn("b"), "", public_key("x").fingerprint, {"tokensvc:deployment": DEPLOYMENT}
+            ),
+        ),
+        [(SERIOUS, "fingerprint_mismatch", "b")],
+    ),
+    "an old copy of the state: the active key pair and two records are missing": (
+        evidence(HEALTHY_RING, *held("b"), *held("c", "d", deployment=DEPLOYMENT)),
         [
-            (SERIOUS, "fingerprint_mismatch", "b"),
-            (WARNING, "missing_in_ivs", "b"),
-            (NOTE, "foreign", str(arn("b"))),
+            (SERIOUS, "missing_in_ivs", "a"),
+            (SERIOUS, "unrecorded", str(arn("c"))),
+            (SERIOUS, "unrecorded", str(arn("d"))),
+            (WARNING, "slot_pressure", ""),
         ],
     ),
     "the active private key is missing": (
@@ -229,7 +251,6 @@ CASES: dict[str, tuple[Evidence, list[tuple[Severity, str, str]]]] = {
         [
             (SERIOUS, "no_active_key", ""),
             (SERIOUS, "decision_needed", ""),
-            (WARNING, "slot_pressure", ""),
             (NOTE, "foreign", str(arn("x"))),
             (NOTE, "foreign", str(arn("y"))),
             (NOTE, "foreign", str(arn("z"))),
@@ -321,6 +342,22 @@ def test_a_destroyed_private_key_that_exists_again_is_an_orphan() -> None:
     assert [(found.code, found.subject) for found in findings] == [("orphan", "a")]
 
 
+def test_a_restored_private_key_that_is_already_reported_is_not_an_orphan_too() -> None:
+    """It is reported once. A key that no ring records is still an orphan."""
+    restored = evidence(
+        ring(pair("z", RETIRED, destroyed_on=NOW - DAY), ACTIVE_A, STANDBY_B),
+        *held("a", "b"),
+        custody_key_ids=("a", "b", "d", "z"),
+    )
+    assert isinstance(restored.ring, Ring)
+    reported = examine(restored)
+    assert [(found.code, found.subject) for found in reported] == [("destroyed_key_restored", "z")]
+
+    findings = find_orphans(("a", "b", "d", "z"), [restored.ring], reported)
+
+    assert [(found.code, found.subject) for found in findings] == [("orphan", "d")]
+
+
 def test_a_private_key_that_no_ring_records_is_an_orphan() -> None:
     """Private keys of another region's ring are not orphans."""
     other = ring(pair("c", ACTIVE))
@@ -350,16 +387,27 @@ def test_a_region_whose_next_step_is_refused_always_has_a_serious_finding(
     ]
     of_ring = Ring(REGION, ACCOUNT_ID, ENDPOINT, DEPLOYMENT, Terms(), tuple(pairs))
     given_evidence = evidence(of_ring, *held(*sorted(in_ivs), deployment=tag))
-    try:
-        next_step(of_ring, list(given_evidence.held), NOW)  # type: ignore[arg-type] # A sequence here.
-        is_refused = False
-    except TokensvcError:
-        is_refused = True
+    refusal = refusal_of(given_evidence, of_ring)
 
     findings = examine(given_evidence)
 
-    assert is_refused == any(found.code == "decision_needed" for found in findings)
-    assert not is_refused or findings[0].severity is SERIOUS
+    if refusal is None:
+        assert not any(found.code == "decision_needed" for found in findings)
+        return
+    assert findings[0].severity is SERIOUS
+    # A refusal is reported once: as `decision_needed`, or as the contradictions that it names.
+    reporting = [found for found in findings if found.reason in refusal.detail]
+    assert "\n".join(found.reason for found in reporting) == refusal.detail
+    assert "\n".join(dict.fromkeys(found.hint for found in reporting)) == refusal.hint
+
+
+def refusal_of(given_evidence: Evidence, of_ring: Ring) -> TokensvcError | None:
+    """The error of the next step of that ring, if it is refused."""
+    try:
+        next_step(of_ring, list(given_evidence.held), NOW)  # type: ignore[arg-type] # A sequence here.
+    except TokensvcError as exc:
+        return exc
+    return None
 
 
 @pytest.fixture(name="world")

@@ -34,10 +34,10 @@ from tests.keyring.rings import (
 )
 from tokensvc.errors import CustodyDamaged, IvsUnavailable
 from tokensvc.ivs.model import HeldKeyPair
+from tokensvc.keyring.binding import Binding
 from tokensvc.keyring.checks.examination import examine, find_orphans
 from tokensvc.keyring.checks.finding import Finding, FindingCode, Severity
 from tokensvc.keyring.model import KeyState
-from tokensvc.keyring.rotator import Binding
 
 PENDING, PUBLISHED, ACTIVE, RETIRING, RETIRED = KeyState
 SERIOUS, WARNING, NOTE = Severity
@@ -48,6 +48,11 @@ CLOCK_HINT = (
 )
 NO_STANDBY = "There is no standby key. In an emergency, a new key pair would have to be made first."
 DELETE = f"aws ivs delete-playback-key-pair --region us-west-2 --arn {KEY_ARN}"
+FOREIGN_SLOTS = "\n".join(
+    f"{KEY_ARN}{name} (name: tokensvc-{name}; IVS reports no age) is a foreign key pair, not made"
+    f" by tokensvc. If nothing signs with it, delete it: {DELETE}{name}"
+    for name in "xyz"
+)
 
 
 def in_region(severity: Severity, code: str, subject: str, reason: str, hint: str) -> Finding:
@@ -229,10 +234,12 @@ TABLE: dict[str, tuple[Sequence[Finding], Finding]] = {
             SERIOUS,
             "missing_in_ivs",
             "a",
-            "a is active, but IVS does not hold it. IVS refuses the tokens that it signed.",
-            "Check with `aws sts get-caller-identity` that the credentials belong to account"
-            " 123456789012. If this state is an old copy, replace it with the newest one. If there"
-            " is no newer copy, run `tokensvc keys revoke a` to switch to another key at once.",
+            f"IVS does not hold a ({KEY_ARN}a), the active key pair of us-west-2, so IVS refuses"
+            " its tokens. The key pair was deleted from IVS, or this state is an old copy, or"
+            " these AWS credentials do not belong to account 123456789012.",
+            "Check the credentials with `aws sts get-caller-identity`. If this state is an old"
+            " copy, replace it with the newest one. If there is no newer copy, run"
+            " `tokensvc keys revoke a` to switch to another key at once.",
         ),
     ),
     "the standby is missing in IVS": (
@@ -303,7 +310,39 @@ TABLE: dict[str, tuple[Sequence[Finding], Finding]] = {
             f"{KEY_ARN}c (tokensvc-c) is tagged by this deployment, but this state has no record of"
             " it. The state is an old copy.",
             "Replace this state with the newest copy. If that is lost and nothing signs with this"
-            f" key pair, delete it: `{DELETE}c`.",
+            f" key pair, delete it: `{DELETE}c`. Then run `tokensvc keys reconcile`.",
+        ),
+    ),
+    "an empty state beside a key pair of another deployment": (
+        examine(
+            evidence(None, *held("c", deployment=OTHER_DEPLOYMENT), custody_key_ids=()),
+        ),
+        in_region(
+            SERIOUS,
+            "other_deployment",
+            f"{KEY_ARN}c",
+            f"This state has no key pair in us-west-2, but IVS holds {KEY_ARN}c (tokensvc-c) of"
+            " another deployment (fedcba9876543210).",
+            "Use the state of that deployment (setting state.url) or a copy of it. To start a new"
+            " deployment beside it, run `tokensvc keys generate --region us-west-2`.",
+        ),
+    ),
+    "another key under the ARN of the active key": (
+        examine(
+            evidence(
+                HEALTHY_RING,
+                *held("b"),
+                HeldKeyPair(arn("a"), "", public_key("x").fingerprint, {}),
+            )
+        ),
+        in_region(
+            SERIOUS,
+            "fingerprint_mismatch",
+            "a",
+            f"{KEY_ARN}a has the fingerprint {public_key('x').fingerprint} in IVS, but the ring"
+            f" records {public_key('a').fingerprint} for a. They are different keys.",
+            "Replace this state with the newest copy. If there is no newer copy, run"
+            " `tokensvc keys revoke a` to switch to another key at once.",
         ),
     ),
     "a key pair of another deployment": (
@@ -343,17 +382,14 @@ TABLE: dict[str, tuple[Sequence[Finding], Finding]] = {
         ),
     ),
     "a step that only a person can decide": (
-        examine(evidence(HEALTHY_RING, *held("b"))),
+        examine(evidence(ring(STANDBY_B, pair("c", PENDING)), *held("x", "y", "z"))),
         in_region(
             SERIOUS,
             "decision_needed",
             "",
-            f"IVS does not hold a ({KEY_ARN}a), the active key pair of us-west-2, so IVS refuses"
-            " its tokens. The key pair was deleted from IVS, or this state is an old copy, or"
-            " these AWS credentials do not belong to account 123456789012.",
-            "Check the credentials with `aws sts get-caller-identity`. If this state is an old"
-            " copy, replace it with the newest one. If there is no newer copy, run"
-            " `tokensvc keys revoke a` to switch to another key at once.",
+            "All 3 key pair slots of IVS in us-west-2 are occupied:\n" + FOREIGN_SLOTS,
+            "Free a slot with one of the commands above, but only if nothing signs with that key"
+            " pair. Then run `tokensvc keys reconcile`.",
         ),
     ),
     "a step that is overdue": (

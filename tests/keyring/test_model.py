@@ -10,6 +10,7 @@ from tests.keyring.rings import arn, pair, public_key, ring
 from tests.support.clock import EXAMPLE_NOW
 from tokensvc.arns import PlaybackKeyArn, parse_region
 from tokensvc.errors import KeyNotFound, RotationRefused
+from tokensvc.keyring.invariants import broken_invariants
 from tokensvc.keyring.model import (
     Act,
     KeyState,
@@ -17,7 +18,6 @@ from tokensvc.keyring.model import (
     RotationRequest,
     Terms,
     Transition,
-    broken_invariants,
 )
 
 PENDING, PUBLISHED, ACTIVE, RETIRING, RETIRED = KeyState

@@ -6,7 +6,7 @@ from tests.keyring.rings import DRAIN_SECONDS, held, pair, ring
 from tests.support.clock import EXAMPLE_NOW
 from tokensvc.keyring.model import KeyState
 from tokensvc.keyring.plan import plan
-from tokensvc.keyring.rotation import Action
+from tokensvc.keyring.rotation import Action, Step
 
 PENDING, PUBLISHED, ACTIVE, RETIRING, RETIRED = KeyState
 
@@ -45,3 +45,26 @@ def test_a_ring_with_nothing_to_do_has_an_empty_plan() -> None:
     complete = ring(pair("a", ACTIVE), pair("b", PUBLISHED))
 
     assert list(plan(complete, held("a", "b"), EXAMPLE_NOW)) == []
+
+
+def test_a_plan_finds_the_imported_key_pair_whose_answer_was_lost() -> None:
+    """It is recorded, not imported again, and is deleted from IVS at the end of its drain."""
+    lost = ring(pair("a", PENDING))
+
+    steps = list(plan(lost, held("a"), EXAMPLE_NOW, keep_standby=False))
+
+    assert [(s.step, s.slots_taken) for s in steps] == [
+        (Step(Action.RECORD_IMPORT, "a"), 1),
+        (Step(Action.SWITCH, "a"), 1),
+    ]
+
+
+def test_two_plans_of_the_same_ring_are_equal() -> None:
+    """The IDs of new key pairs are invented, and the same each time."""
+    requested = ring(pair("a", ACTIVE), rotation_request=True)
+
+    first, second = (list(plan(requested, held("a"), EXAMPLE_NOW)) for _ in range(2))
+
+    assert first == second
+    new_ids = [s.step.key_id for s in first if s.step.action is Action.MAKE]
+    assert new_ids == ["new-1", "new-2"]

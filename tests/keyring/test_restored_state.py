@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,14 +10,12 @@ import pytest
 
 from tests.keyring.rings import DRAIN_SECONDS, REGION, TERMS
 from tests.keyring.world import World, world_in
+from tests.support.settings import settings_in
+from tokensvc import operations
 from tokensvc.errors import RotationRefused
-from tokensvc.keyring.custody.file import FileCustody
-from tokensvc.keyring.effects import Steps
 from tokensvc.keyring.model import Ring
-from tokensvc.keyring.ring_document import RingStore
 from tokensvc.keyring.rotation import Action, Done
-from tokensvc.keyring.rotator import Binding, Rotator
-from tokensvc.state.sqlite import SqliteState
+from tokensvc.keyring.rotator import Rotator
 
 
 @pytest.fixture(name="world")
@@ -28,15 +27,16 @@ def _world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
 @pytest.fixture(name="laptop")
 def _laptop(world: World, tmp_path: Path) -> Iterator[Rotator]:
     """A rotator with its own state and custody, and the same AWS credentials."""
-    state = SqliteState(tmp_path / "laptop" / "state.sqlite3", world.clock)
-    custody = FileCustody(tmp_path / "laptop" / "keys", bytes(32), world.clock)
-    yield Rotator(
-        RingStore(state, REGION),
-        Steps(custody, world.key_pairs, world.clock, "bob@laptop"),
-        binding=Binding(REGION, "123456789012", world.ivs.url),
-        terms=TERMS,
-    )
-    state.close()
+    key_pairs = world.key_pairs
+    with contextlib.closing(
+        operations.build(
+            settings_in(tmp_path / "laptop"),
+            world.clock,
+            by="bob@laptop",
+            key_pairs=lambda _: key_pairs,
+        )
+    ) as laptop:
+        yield laptop.rotator(REGION)
 
 
 def complete_rotation(world: World) -> None:

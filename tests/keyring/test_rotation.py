@@ -10,6 +10,7 @@ from tests.keyring.rings import DEPLOYMENT, DRAIN_SECONDS, TERMS, held, pair, ri
 from tests.support.clock import EXAMPLE_NOW
 from tokensvc.errors import RotationRefused
 from tokensvc.ivs.model import HeldKeyPair
+from tokensvc.keyring.checks.contradictions import Comparison, contradictions
 from tokensvc.keyring.model import KeyState, Ring, RotationRequest
 from tokensvc.keyring.rotation import (
     Action,
@@ -218,24 +219,28 @@ class Contradiction:
         held: the key pairs that IVS holds.
         expected: data that the refusal must contain, or the step when nothing is refused.
         hint: the command that the hint must contain.
+        findings: code and subject of each contradiction.
     """
 
     ring: Ring
     held: tuple[HeldKeyPair, ...]
     expected: tuple[str, ...] | Step
     hint: str = ""
+    findings: tuple[tuple[str, str], ...] = ()
 
 
 OTHER = "fedcba9876543210"
 COMPLETE = ring(pair("a", ACTIVE), pair("b", PUBLISHED))
 NOT_HELD = (str(held("a")[0].arn),)
-UNRECORDED = (" 1 ", str(held("c")[0].arn))
+UNRECORDED = (str(held("c")[0].arn),)
+ONE_UNRECORDED = (("unrecorded", str(held("c")[0].arn)),)
 CONTRADICTIONS = {
     "an empty ring beside another deployment's key pairs": Contradiction(
         ring(),
         (*held("x", deployment=OTHER),),
         (OTHER, str(held("x")[0].arn)),
         "tokensvc keys generate --region us-west-2",
+        (("other_deployment", str(held("x")[0].arn)),),
     ),
     "an empty ring beside foreign key pairs is allowed": Contradiction(
         ring(), (*held("x"),), Step(Action.NEW_PAIR)
@@ -244,7 +249,7 @@ CONTRADICTIONS = {
         ring(pair("a", PENDING)), (*held("x", deployment=OTHER),), Step(Action.IMPORT, "a")
     ),
     "IVS does not hold the active key pair": Contradiction(
-        COMPLETE, (*held("b"),), NOT_HELD, "tokensvc keys revoke a"
+        COMPLETE, (*held("b"),), NOT_HELD, "tokensvc keys revoke a", (("missing_in_ivs", "a"),)
     ),
     "IVS has another fingerprint under the ARN of the active key pair": Contradiction(
         COMPLETE,
@@ -254,6 +259,7 @@ CONTRADICTIONS = {
         ),
         NOT_HELD,
         "tokensvc keys revoke a",
+        (("fingerprint_mismatch", "a"),),
     ),
     "a compromised active key pair that IVS does not hold is replaced": Contradiction(
         ring(pair("a", ACTIVE, compromised_at=NOW), pair("b", PUBLISHED)).with_rotation_request(
@@ -267,11 +273,20 @@ CONTRADICTIONS = {
         (*held("a", "b", "c", deployment=DEPLOYMENT),),
         UNRECORDED,
         "tokensvc keys reconcile",
+        ONE_UNRECORDED,
     ),
     "no drained key pair is deleted while the state may be an old copy": Contradiction(
         ring(pair("z", RETIRING, signing_ended_at=NOW - 9_000), pair("a", ACTIVE)),
         (*held("z", "a", "c", deployment=DEPLOYMENT),),
         UNRECORDED,
+        findings=ONE_UNRECORDED,
+    ),
+    "two key pairs of this deployment that have no record": Contradiction(
+        COMPLETE,
+        (*held("a", "c", "d", deployment=DEPLOYMENT),),
+        (str(held("c")[0].arn), str(held("d")[0].arn)),
+        f"delete-playback-key-pair --region us-west-2 --arn {held('d')[0].arn}",
+        (*ONE_UNRECORDED, ("unrecorded", str(held("d")[0].arn))),
     ),
     "a compromised standby is withdrawn although the state may be an old copy": Contradiction(
         ring(pair("a", ACTIVE), pair("b", PUBLISHED, compromised_at=NOW)),
@@ -293,6 +308,9 @@ def test_a_ring_that_ivs_contradicts_needs_a_decision(case: Contradiction) -> No
     for data in case.expected:
         assert data in refusal.value.detail
     assert case.hint in refusal.value.hint
+    findings = contradictions(Comparison(case.ring, case.held, decommissioning=False))
+    assert tuple((found.code, found.subject) for found in findings) == case.findings
+    assert "\n".join(found.reason for found in findings) == refusal.value.detail
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from tests.keyring.rings import REGION
-from tests.keyring.world import SECRET, World, world_in
+from tests.keyring.world import World, world_in
 from tests.support.clock import ManualClock
+from tests.support.settings import SECRET
 from tokensvc.clock import Moment, SystemClock
 from tokensvc.errors import CustodyDamaged, NoSigningKey, StateUnavailable
 from tokensvc.keyring.custody.file import FileCustody

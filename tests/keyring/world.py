@@ -3,33 +3,38 @@
 from __future__ import annotations
 
 import contextlib
+import io
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from local_ivs.testing import LocalIvsServer
 
 from tests.keyring.rings import ACCOUNT_ID, REGION, TERMS
 from tests.support.aws import set_aws_endpoint
 from tests.support.clock import ManualClock
-from tests.support.local_ivs import LocalIvsServer
+from tests.support.settings import SECRET, settings_in
+from tokensvc import operations, service
 from tokensvc.arns import PlaybackKeyArn
+from tokensvc.audit import JsonLinesAudit
 from tokensvc.aws import AwsClients, AwsTerms
 from tokensvc.clock import Moment
 from tokensvc.errors import IvsUnavailable
 from tokensvc.ivs.key_pairs import IvsKeyPairs
 from tokensvc.ivs.model import HeldKeyPair
 from tokensvc.keyring.custody.file import FileCustody
-from tokensvc.keyring.effects import Canary, KeyPairsInIvs, Steps
+from tokensvc.keyring.effects import Canary
 from tokensvc.keyring.model import Ring, Terms
 from tokensvc.keyring.ring_document import RingStore
 from tokensvc.keyring.rotation import Step
-from tokensvc.keyring.rotator import Binding, Rotator
+from tokensvc.keyring.rotator import Rotator
 from tokensvc.keyring.view import RingView
+from tokensvc.operations import RegionInIvs
 from tokensvc.state.sqlite import SqliteState
 from tokensvc.token.p384 import PublicKey
 
-SECRET = bytes(range(32))
+OTHER_REGION = "eu-west-1"
 
 
 @dataclass
@@ -63,7 +68,7 @@ class World:
     def rotator(
         self,
         *,
-        key_pairs: KeyPairsInIvs | None = None,
+        key_pairs: RegionInIvs | None = None,
         account_id: str = ACCOUNT_ID,
         terms: Terms = TERMS,
         canary: Canary | None = None,
@@ -71,16 +76,22 @@ class World:
         decommissioning: bool = False,
     ) -> Rotator:
         """A new rotator, as each command creates one."""
-        steps = Steps(self.custody, key_pairs or self.key_pairs, self.clock, "ann@desk", canary)
-        binding = Binding(REGION, account_id, self.ivs.url)
-        return Rotator(
-            self.store,
-            steps,
-            binding=binding,
+        settings = settings_in(
+            self.folder,
+            account_id=account_id,
+            regions=(OTHER_REGION,) if decommissioning else (REGION,),
             terms=terms,
             keep_standby=keep_standby,
-            decommissioning=decommissioning,
         )
+        return operations.build(
+            settings,
+            self.clock,
+            by="ann@desk",
+            state=self.state,
+            custody=self.custody,
+            key_pairs=lambda _: key_pairs or self.key_pairs,
+            canary=lambda _: canary,
+        ).rotator(REGION)
 
     def reconcile(self, rotator: Rotator | None = None) -> object:
         """Reconcile with a new rotator or the given one. Returns the result."""
@@ -100,7 +111,14 @@ class World:
     @contextlib.contextmanager
     def view(self) -> Iterator[RingView]:
         """A started view of a worker, which reads the ring only on request."""
-        view = RingView(REGION, self.state, self.custody, self.clock, refresh_seconds=3_600)
+        worker = service.build(
+            settings_in(self.folder),
+            self.clock,
+            JsonLinesAudit(io.StringIO()),
+            state=self.state,
+            signer_loader=self.custody,
+        )
+        view = worker.rings[REGION]
         view.start()
         yield view
         view.close()
@@ -129,8 +147,13 @@ def world_in(
 class LossyKeyPairs:
     """IVS whose answer is lost after the effect, once for each call named in `lost`."""
 
-    inner: KeyPairsInIvs
+    inner: RegionInIvs
     lost: set[str]
+
+    @property
+    def endpoint(self) -> str:
+        """The URL of IVS."""
+        return self.inner.endpoint
 
     def import_pair(
         self, public_key: PublicKey, *, name: str, tags: Mapping[str, str]

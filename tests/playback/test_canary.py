@@ -8,10 +8,10 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from local_ivs.testing import LocalIvsServer
 
 from tests.support.aws import set_aws_endpoint
 from tests.support.clock import ManualClock
-from tests.support.local_ivs import LocalIvsServer
 from tokensvc.arns import ChannelArn, parse_region
 from tokensvc.aws import AwsClients, AwsTerms
 from tokensvc.errors import ChannelNotPrivate, IvsUnavailable, RotationRefused

@@ -12,9 +12,9 @@ from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from flask.testing import FlaskClient
 from hypothesis import assume, event, given, settings
 from hypothesis import strategies as st
+from local_ivs.testing import LocalIvsServer
 
 from tests.support.clock import EXAMPLE_NOW, ManualClock
-from tests.support.local_ivs import LocalIvsServer
 from tokensvc.arns import ChannelArn
 from tokensvc.playback.inspection import Inspection, inspect
 from tokensvc.token.p384 import LocalSigner

@@ -4,12 +4,9 @@ import base64
 import hashlib
 import json
 from pathlib import Path
-from urllib.parse import parse_qs, parse_qsl, quote, urlsplit
 
 import pytest
 import urllib3
-from hypothesis import given
-from hypothesis import strategies as st
 
 from tests.support.clock import EXAMPLE_NOW
 from tests.support.deployment import (
@@ -21,6 +18,7 @@ from tests.support.deployment import (
     directory_over,
 )
 from tokensvc.access.callers import Caller
+from tokensvc.access.requests import PlaybackRequest
 from tokensvc.arns import ChannelArn, parse_region
 from tokensvc.audit import AuditEvent
 from tokensvc.errors import (
@@ -35,19 +33,14 @@ from tokensvc.errors import (
 )
 from tokensvc.ivs.model import Channel
 from tokensvc.keyring.view import RingView
-from tokensvc.playback.issuance import (
-    PlaybackIssuer,
-    PlaybackLimits,
-    PlaybackRequest,
-    PlaybackUrl,
-    RequestContext,
-    with_token,
-)
+from tokensvc.playback.issuance import PlaybackIssuer
+from tokensvc.playback.urls import PlaybackUrl
+from tokensvc.settings.model import PlaybackSettings
 from tokensvc.token.claims import Resolution
 from tokensvc.token.jws import verify
 
 REGION_WITHOUT_RING = parse_region("us-east-1")
-CONTEXT = RequestContext(request_id="request-1")
+REQUEST_ID = "request-1"
 NOW = int(EXAMPLE_NOW) + 120  # The ring's two publish delays of 60 s have passed.
 
 
@@ -87,7 +80,7 @@ def test_a_private_channel_is_answered_with_a_url_that_plays(
 ) -> None:
     """By its configured name and by its ARN. Without the token the edge refuses."""
     channel = "demo" if by_name else str(deployment.channel)
-    url = deployment.issuer.issue(OPEN, PlaybackRequest(channel=channel), CONTEXT)
+    url = deployment.issuer.issue(OPEN, PlaybackRequest(channel=channel), REQUEST_ID)
     assert status_at_edge(url.playback_url) == 200
     assert status_at_edge(url.playback_url.partition("?")[0]) == 403
     assert url.channel_arn == deployment.channel
@@ -95,13 +88,13 @@ def test_a_private_channel_is_answered_with_a_url_that_plays(
 
 def test_the_active_key_signs(deployment: Deployment) -> None:
     """The key pair that is active in the ring; the result has its ID."""
-    url = deployment.issuer.issue(OPEN, PlaybackRequest(channel="demo"), CONTEXT)
+    url = deployment.issuer.issue(OPEN, PlaybackRequest(channel="demo"), REQUEST_ID)
     assert signed_by(deployment, url) == url.key_id == deployment.active_key_id
 
 
 def test_a_request_without_options_gets_300_seconds_and_two_claims(deployment: Deployment) -> None:
     """The token has the channel and `exp`; the client should refresh after 240 s."""
-    url = deployment.issuer.issue(OPEN, PlaybackRequest(channel="demo"), CONTEXT)
+    url = deployment.issuer.issue(OPEN, PlaybackRequest(channel="demo"), REQUEST_ID)
     assert payload(url) == {"aws:channel-arn": str(deployment.channel), "exp": NOW + 300}
     assert (url.expires_at, url.ttl_seconds, url.refresh_after_seconds) == (NOW + 300, 300, 240)
     assert url.viewer_id is None
@@ -118,7 +111,7 @@ def test_the_claims_are_the_requested_options_within_the_grant(deployment: Deplo
         single_use=True,
         maximum_resolution=Resolution.FULL_HD,
     )
-    url = deployment.issuer.issue(WEBSITE, request, CONTEXT)
+    url = deployment.issuer.issue(WEBSITE, request, REQUEST_ID)
     claims = payload(url)
     assert claims.pop("aws:single-use-uuid")
     assert claims == {
@@ -135,21 +128,21 @@ def test_the_claims_are_the_requested_options_within_the_grant(deployment: Deplo
 
 def test_no_token_outlives_what_the_ring_allows(deployment: Deployment) -> None:
     """The ring's terms say 3,600 s. A setting raised without the ring has no effect."""
-    issuer = deployment.issuer_with(limits=PlaybackLimits(max_ttl_seconds=7_200))
-    url = issuer.issue(OPEN, PlaybackRequest(channel="demo", ttl_seconds=7_200), CONTEXT)
+    issuer = deployment.issuer_with(playback=PlaybackSettings(max_ttl_seconds=7_200))
+    url = issuer.issue(OPEN, PlaybackRequest(channel="demo", ttl_seconds=7_200), REQUEST_ID)
     assert url.ttl_seconds == 3_600
     assert payload(url)["exp"] == NOW + 3_600
 
 
 def test_a_token_of_one_second_is_refreshed_after_one_second(deployment: Deployment) -> None:
     """`refresh_after_seconds` is never 0."""
-    url = deployment.issuer.issue(OPEN, PlaybackRequest(channel="demo", ttl_seconds=1), CONTEXT)
+    url = deployment.issuer.issue(OPEN, PlaybackRequest(channel="demo", ttl_seconds=1), REQUEST_ID)
     assert (url.ttl_seconds, url.refresh_after_seconds) == (1, 1)
 
 
 def test_after_a_rotation_the_new_key_signs(own_deployment: Deployment) -> None:
     """Without a restart. Tokens of the old key still play."""
-    before = own_deployment.issuer.issue(OPEN, PlaybackRequest(channel="demo"), CONTEXT)
+    before = own_deployment.issuer.issue(OPEN, PlaybackRequest(channel="demo"), REQUEST_ID)
     old_key_id = own_deployment.active_key_id
     rotator = own_deployment.world.rotator()
     rotator.request_rotation("monthly")
@@ -157,7 +150,7 @@ def test_after_a_rotation_the_new_key_signs(own_deployment: Deployment) -> None:
     assert own_deployment.active_key_id != old_key_id
     # Now the view is older than its terms allow, so the ring is read again.
     own_deployment.world.clock.advance(121)
-    after = own_deployment.issuer.issue(OPEN, PlaybackRequest(channel="demo"), CONTEXT)
+    after = own_deployment.issuer.issue(OPEN, PlaybackRequest(channel="demo"), REQUEST_ID)
     assert signed_by(own_deployment, before) == old_key_id
     assert signed_by(own_deployment, after) == own_deployment.active_key_id
     assert status_at_edge(before.playback_url) == 200
@@ -168,15 +161,15 @@ def test_a_public_channel_gets_a_plain_url_if_the_settings_allow_it(
     deployment: Deployment,
 ) -> None:
     """IVS's own URL, and no member about a token."""
-    issuer = deployment.issuer_with(limits=PlaybackLimits(allow_plain_urls=True))
-    url = issuer.issue(OPEN, PlaybackRequest(channel="lobby"), CONTEXT)
+    issuer = deployment.issuer_with(playback=PlaybackSettings(allow_plain_urls=True))
+    url = issuer.issue(OPEN, PlaybackRequest(channel="lobby"), REQUEST_ID)
     assert "token" not in url.playback_url
     assert url == PlaybackUrl(playback_url=url.playback_url, channel_arn=deployment.public_channel)
 
 
 def test_a_url_does_not_show_its_token(deployment: Deployment) -> None:
     """Its `repr` contains neither the URL nor the token, so that no log gets them."""
-    url = deployment.issuer.issue(OPEN, PlaybackRequest(channel="demo"), CONTEXT)
+    url = deployment.issuer.issue(OPEN, PlaybackRequest(channel="demo"), REQUEST_ID)
     assert url.token
     assert url.token.rpartition(".")[2] not in repr(url)
     assert "token=" not in repr(url)
@@ -202,9 +195,9 @@ def test_a_channel_that_can_not_be_granted_is_refused(
 ) -> None:
     """Each with its own code and a hint. The next request succeeds."""
     with pytest.raises(refusal) as caught:
-        deployment.issuer.issue(OPEN, PlaybackRequest(channel=channel), CONTEXT)
+        deployment.issuer.issue(OPEN, PlaybackRequest(channel=channel), REQUEST_ID)
     assert caught.value.hint
-    assert deployment.issuer.issue(OPEN, PlaybackRequest(channel="demo"), CONTEXT).token
+    assert deployment.issuer.issue(OPEN, PlaybackRequest(channel="demo"), REQUEST_ID).token
 
 
 def test_a_region_without_a_ring_is_refused(
@@ -213,7 +206,7 @@ def test_a_region_without_a_ring_is_refused(
     """Even if a grant covers it. The error names the region, and the hint the configured ones."""
     channel = "arn:aws:ivs:us-east-1:123456789012:channel/demo"
     with pytest.raises(ChannelNotFound) as refusal:
-        deployment.issuer.issue(OTHER_REGION, PlaybackRequest(channel=channel), CONTEXT)
+        deployment.issuer.issue(OTHER_REGION, PlaybackRequest(channel=channel), REQUEST_ID)
     assert "us-east-1" in refusal.value.detail
     assert "us-west-2" in refusal.value.hint
     assert "`ivs.regions`" in refusal.value.hint
@@ -231,9 +224,9 @@ def test_a_channel_that_no_grant_covers_is_not_looked_up(deployment: Deployment)
     issuer = deployment.issuer_with(directory=directory)
     for caller in (OTHER_REGION, Caller("00000000000d", "no grants", ())):
         with pytest.raises(NotEntitled):
-            issuer.issue(caller, PlaybackRequest(channel="demo"), CONTEXT)
+            issuer.issue(caller, PlaybackRequest(channel="demo"), REQUEST_ID)
     assert looked_up == []
-    issuer.issue(OPEN, PlaybackRequest(channel="demo"), CONTEXT)
+    issuer.issue(OPEN, PlaybackRequest(channel="demo"), REQUEST_ID)
     assert looked_up == [deployment.channel]
 
 
@@ -245,7 +238,7 @@ def test_all_broken_claim_rules_are_reported_at_once(deployment: Deployment) -> 
         allowed_origins=("https://example.com/path",),
     )
     with pytest.raises(InvalidRequest) as refusal:
-        deployment.issuer.issue(OPEN, request, CONTEXT)
+        deployment.issuer.issue(OPEN, request, REQUEST_ID)
     fields = {problem.field for problem in refusal.value.problems}
     assert fields == {"viewer_id", "allowed_origins"}
 
@@ -253,7 +246,7 @@ def test_all_broken_claim_rules_are_reported_at_once(deployment: Deployment) -> 
 def test_a_required_viewer_id_must_be_sent(deployment: Deployment) -> None:
     """The grant `website` requires a viewer ID."""
     with pytest.raises(InvalidRequest) as refusal:
-        deployment.issuer.issue(WEBSITE, PlaybackRequest(channel="demo"), CONTEXT)
+        deployment.issuer.issue(WEBSITE, PlaybackRequest(channel="demo"), REQUEST_ID)
     assert [problem.rule for problem in refusal.value.problems] == ["viewer_id_required"]
 
 
@@ -269,10 +262,10 @@ def test_a_request_fails_only_while_ivs_is_unavailable(own_deployment: Deploymen
     clock = own_deployment.world.clock
     issuer = own_deployment.issuer_with(directory=directory_over(fetch, clock))
     with pytest.raises(IvsUnavailable):
-        issuer.issue(OPEN, PlaybackRequest(channel="demo"), CONTEXT)
+        issuer.issue(OPEN, PlaybackRequest(channel="demo"), REQUEST_ID)
     is_down = False
     clock.advance(10)
-    assert issuer.issue(OPEN, PlaybackRequest(channel="demo"), CONTEXT).token
+    assert issuer.issue(OPEN, PlaybackRequest(channel="demo"), REQUEST_ID).token
 
 
 def test_a_region_without_an_active_key_is_refused(deployment: Deployment) -> None:
@@ -290,7 +283,7 @@ def test_a_region_without_an_active_key_is_refused(deployment: Deployment) -> No
     )
     channel = f"arn:aws:ivs:{region}:123456789012:channel/demo"
     with pytest.raises(NoSigningKey) as refusal:
-        issuer.issue(OTHER_REGION, PlaybackRequest(channel=channel), CONTEXT)
+        issuer.issue(OTHER_REGION, PlaybackRequest(channel=channel), REQUEST_ID)
     assert "us-east-1" in str(refusal.value)
     view.close()
 
@@ -303,12 +296,12 @@ def test_nothing_is_signed_from_an_outdated_view(
     request = PlaybackRequest(channel="demo")
     state_file.rename(moved)
     own_deployment.world.clock.advance(120)
-    assert own_deployment.issuer.issue(OPEN, request, CONTEXT).token
+    assert own_deployment.issuer.issue(OPEN, request, REQUEST_ID).token
     own_deployment.world.clock.advance(1)
     with pytest.raises(StateUnavailable):
-        own_deployment.issuer.issue(OPEN, request, CONTEXT)
+        own_deployment.issuer.issue(OPEN, request, REQUEST_ID)
     moved.rename(state_file)
-    assert own_deployment.issuer.issue(OPEN, request, CONTEXT).token
+    assert own_deployment.issuer.issue(OPEN, request, REQUEST_ID).token
 
 
 # --- Audited
@@ -317,7 +310,7 @@ def test_nothing_is_signed_from_an_outdated_view(
 def test_a_granted_request_writes_one_audit_line(deployment: Deployment) -> None:
     """With everything that identifies the token, but without the token."""
     request = PlaybackRequest(channel="demo", viewer_id="viewer-1")
-    url = deployment.issuer.issue(WEBSITE, request, CONTEXT)
+    url = deployment.issuer.issue(WEBSITE, request, REQUEST_ID)
     assert url.token
     assert deployment.audit.events == [
         AuditEvent(
@@ -343,7 +336,7 @@ def test_a_refused_request_writes_one_audit_line(
 ) -> None:
     """With the channel as it was requested, and the code of the error."""
     with pytest.raises(refusal):
-        deployment.issuer.issue(OPEN, PlaybackRequest(channel=channel), CONTEXT)
+        deployment.issuer.issue(OPEN, PlaybackRequest(channel=channel), REQUEST_ID)
     (event,) = deployment.audit.events
     assert (event.decision, event.code, event.channel) == ("refused", refusal.code, channel)
     assert (event.caller_id, event.request_id) == ("00000000000a", "request-1")
@@ -354,7 +347,7 @@ def test_the_audit_line_of_a_refusal_has_all_known_values(deployment: Deployment
     """The ARN and the grant, if the request was refused after they were found."""
     for channel in ("no-such-name", "lobby"):
         with pytest.raises(TokensvcError):
-            deployment.issuer.issue(OPEN, PlaybackRequest(channel=channel), CONTEXT)
+            deployment.issuer.issue(OPEN, PlaybackRequest(channel=channel), REQUEST_ID)
     first, second = deployment.audit.events
     assert (first.channel_arn, first.grant) == (None, None)
     assert (second.channel_arn, second.grant) == (str(deployment.public_channel), "open")
@@ -369,7 +362,7 @@ def test_an_e_mail_address_is_not_audited(
     """The viewer ID of a refused request is audited only if it breaks no rule."""
     with pytest.raises(ChannelNotPrivate):
         deployment.issuer.issue(
-            OPEN, PlaybackRequest(channel="lobby", viewer_id=viewer_id), CONTEXT
+            OPEN, PlaybackRequest(channel="lobby", viewer_id=viewer_id), REQUEST_ID
         )
     assert [event.viewer_id for event in deployment.audit.events] == [written]
 
@@ -378,9 +371,9 @@ def test_nothing_is_granted_while_the_audit_can_not_be_written(deployment: Deplo
     """For example on a full disk. When the disk has space again, the URL is granted."""
     deployment.audit.fails = True
     with pytest.raises(OSError, match="No space left"):
-        deployment.issuer.issue(OPEN, PlaybackRequest(channel="demo"), CONTEXT)
+        deployment.issuer.issue(OPEN, PlaybackRequest(channel="demo"), REQUEST_ID)
     deployment.audit.fails = False
-    assert deployment.issuer.issue(OPEN, PlaybackRequest(channel="demo"), CONTEXT).token
+    assert deployment.issuer.issue(OPEN, PlaybackRequest(channel="demo"), REQUEST_ID).token
     assert [event.decision for event in deployment.audit.events] == ["granted"]
 
 
@@ -394,41 +387,10 @@ def test_an_unexpected_exception_is_audited_as_an_internal_error(deployment: Dep
     audit = MemoryAudit()
     issuer: PlaybackIssuer = deployment.issuer_with(directory=directory, audit=audit)
     with pytest.raises(ZeroDivisionError):
-        issuer.issue(OPEN, PlaybackRequest(channel="demo"), CONTEXT)
+        issuer.issue(OPEN, PlaybackRequest(channel="demo"), REQUEST_ID)
     assert [(event.decision, event.code) for event in audit.events] == [
         ("refused", "internal_error")
     ]
 
 
 # --- The URL
-
-
-@pytest.mark.parametrize(
-    ("url", "expected"),
-    [
-        ("https://a.example/b.m3u8", "https://a.example/b.m3u8?token=x.y.z"),
-        ("https://a.example/b.m3u8?", "https://a.example/b.m3u8?token=x.y.z"),
-        ("https://a.example/b.m3u8?p=1&q=", "https://a.example/b.m3u8?p=1&q=&token=x.y.z"),
-        ("https://a.example/b.m3u8?token=old", "https://a.example/b.m3u8?token=x.y.z"),
-        (
-            "https://a.example/b.m3u8?token=1&p=2&token=3",
-            "https://a.example/b.m3u8?p=2&token=x.y.z",
-        ),
-        ("http://127.0.0.1:8001/a%20b.m3u8", "http://127.0.0.1:8001/a%20b.m3u8?token=x.y.z"),
-        ("https://a.example/b.m3u8#t", "https://a.example/b.m3u8?token=x.y.z#t"),
-    ],
-)
-def test_the_url_gets_exactly_one_token(url: str, expected: str) -> None:
-    """The rest of IVS's URL does not change."""
-    assert with_token(url, "x.y.z") == expected
-
-
-@given(query=st.lists(st.tuples(st.text(min_size=1), st.text()), max_size=4))
-def test_the_rest_of_the_query_does_not_change(query: list[tuple[str, str]]) -> None:
-    """Names and values stay the same; the token is there once, at the end."""
-    encoded = "&".join(f"{quote(name, safe='')}={quote(value, safe='')}" for name, value in query)
-    result = urlsplit(with_token(f"https://a.example/b.m3u8?{encoded}", "x.y.z"))
-    assert parse_qs(result.query)["token"] == ["x.y.z"]
-    others = [pair for pair in query if pair[0] != "token"]
-    assert parse_qsl(result.query, keep_blank_values=True) == [*others, ("token", "x.y.z")]
-    assert (result.netloc, result.path) == ("a.example", "/b.m3u8")

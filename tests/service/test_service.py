@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import threading
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
 
-from tests.support.aws import set_aws_endpoint
 from tests.support.clock import ManualClock
 from tokensvc.audit import AuditEvent
-from tokensvc.errors import SettingsInvalid
+from tokensvc.errors import SettingsInvalid, StateUnavailable
 from tokensvc.keyring.custody.file import FileCustody
-from tokensvc.operations import bound_endpoint
-from tokensvc.service import build, build_custody, build_state
+from tokensvc.keyring.custody.file_signers import FileSigners
+from tokensvc.operations import bound_endpoint, build_custody
+from tokensvc.service import build, build_signer_loader, build_state
 from tokensvc.settings import Settings, load_settings
 from tokensvc.settings.model import CustodySettings
 from tokensvc.state.sqlite import SqliteState
-from tokensvc.web import wsgi
 
 SETTINGS = """
 [ivs]
@@ -26,16 +26,6 @@ account_id = "123456789012"
 regions = ["us-west-2", "eu-west-1"]
 [custody]
 key_encryption_secret_file = "secret"
-"""
-DEMO = """
-[channels]
-one = "arn:aws:ivs:us-west-2:123456789012:channel/abcdEFGHijkl"
-[grants.page]
-channels = ["one"]
-[demo]
-channel = "one"
-other_channel = "one"
-grant = "page"
 """
 
 
@@ -77,15 +67,43 @@ def test_nothing_is_running_or_open_before_the_start(settings: Settings) -> None
 def test_a_started_service_watches_api_keys_and_rings_until_it_is_closed(
     settings: Settings,
 ) -> None:
-    """One thread for the API keys and one for each ring; none is left after closing."""
+    """One thread for the API keys, one for each ring, and one that stores channel answers.
+
+    None is left after closing.
+    """
     threads = threading.active_count()
     service = build(settings, ManualClock(), NoAudit())
     service.start()
-    assert threading.active_count() == threads + 3
+    assert threading.active_count() == threads + 4
     assert service.api_keys.latest().value.keys == ()
     assert set(service.rings) == {"us-west-2", "eu-west-1"}
     service.close()
     assert threading.active_count() == threads
+
+
+def test_close_closes_the_state_that_was_opened_here_and_none_that_was_passed_in(
+    settings: Settings, tmp_path: Path
+) -> None:
+    """A command passes in its own state, and still uses it afterwards."""
+    clock = ManualClock()
+    with closing(SqliteState(tmp_path / "state.sqlite3", clock)) as mine:
+        build(settings, clock, NoAudit(), state=mine).close()
+        assert mine.load("ring") is None
+    service = build(settings, clock, NoAudit())
+    service.start()
+    service.close()
+    with pytest.raises(StateUnavailable):
+        service.api_keys.refresh()
+
+
+def test_one_state_and_one_signer_loader_serve_every_region(settings: Settings) -> None:
+    """They are opened once for the process."""
+    service = build(settings, ManualClock(), NoAudit())
+    views = service.rings.values()
+    assert len({id(view._signer_loader) for view in views}) == 1
+    states = [view._watched._state for view in views]
+    assert len({id(state) for state in (*states, service.api_keys._state)}) == 1
+    service.close()
 
 
 def test_the_scheme_of_a_url_selects_state_and_custody(settings: Settings) -> None:
@@ -95,8 +113,11 @@ def test_the_scheme_of_a_url_selects_state_and_custody(settings: Settings) -> No
     assert isinstance(build_custody(settings.custody, clock), FileCustody)
     with pytest.raises(SettingsInvalid, match=r"state\.url.*'mysql'"):
         build_state("mysql:x", clock)
+    assert isinstance(build_signer_loader(settings.custody), FileSigners)
     with pytest.raises(SettingsInvalid, match=r"custody\.url.*'vault'"):
         build_custody(CustodySettings(url="vault:x"), clock)
+    with pytest.raises(SettingsInvalid, match=r"custody\.url.*'vault'"):
+        build_signer_loader(CustodySettings(url="vault:x"))
 
 
 def test_a_secret_may_come_from_the_environment(tmp_path: Path) -> None:
@@ -108,6 +129,7 @@ def test_a_secret_may_come_from_the_environment(tmp_path: Path) -> None:
     with_text = CustodySettings(url=url, key_encryption_secret=SecretStr(bytes(range(32)).hex()))
     created = build_custody(with_file, clock).create("k1")
     assert build_custody(with_text, clock).create("k1") == created
+    assert build_signer_loader(with_text).signer("k1", created).public_key == created
 
 
 @pytest.mark.parametrize(
@@ -124,14 +146,3 @@ def test_a_secret_may_come_from_the_environment(tmp_path: Path) -> None:
 def test_a_ring_of_local_ivs_stays_valid_on_another_port(endpoint_url: str, bound: str) -> None:
     """Its endpoint is never the same as one of AWS."""
     assert bound_endpoint(endpoint_url) == bound
-
-
-def test_the_player_page_is_refused_where_ivs_is_not_on_loopback(
-    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The page must not give playback URLs of real channels to anyone who opens it."""
-    (tmp_path / "tokensvc.toml").write_text(SETTINGS + DEMO)
-    set_aws_endpoint(monkeypatch, tmp_path, "https://ivs.us-west-2.amazonaws.com")
-    monkeypatch.setenv("TOKENSVC_CONFIG", str(tmp_path / "tokensvc.toml"))
-    with pytest.raises(SettingsInvalid, match="loopback"):
-        wsgi.app()

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tokensvc.access.grants import Grant
-from tokensvc.arns import ChannelArn, parse_region
+from tokensvc.arns import ChannelArn, ChannelPattern, parse_region
 from tokensvc.errors import SettingsInvalid
 from tokensvc.keyring.model import Terms
 from tokensvc.settings import Settings, load_settings
@@ -67,7 +67,6 @@ def test_a_minimal_file_gets_the_defaults_of_the_design(load: Load) -> None:
     assert settings.directory_terms().usable_while_failing_seconds == 86_400
     assert (settings.service.host, settings.service.port) == ("127.0.0.1", 8_000)
     assert settings.rotation.state_refresh_seconds == 5
-    assert settings.demo is None
 
 
 @pytest.mark.parametrize(
@@ -182,7 +181,7 @@ def test_channel_names_in_grants_are_replaced_by_arns(load: Load) -> None:
     assert settings.grants_by_name() == {
         "web": Grant(
             name="web",
-            channels=(ARN, pattern),
+            channels=frozenset({ChannelPattern.parse(ARN), ChannelPattern.parse(pattern)}),
             max_ttl_seconds=60,
             allowed_origins=("https://*.example.com",),
             maximum_resolution=Resolution.HD,
@@ -237,7 +236,7 @@ def test_all_problems_are_reported_at_once(load: Load) -> None:
         "ivs.account_id": "string_pattern_mismatch",
         "grants.web.max_ttl": "unknown_key",
         "playback.ttl_seconds": "above_max_ttl_seconds",
-        "state.url": "not_supported_yet",
+        "state.url": "unknown_scheme",
         "custody.key_encryption_secret_file": "one_secret",
     }
 
@@ -308,7 +307,7 @@ def test_all_problems_are_reported_at_once(load: Load) -> None:
         ('[state]\nurl = "sqlite:"', "state.url", "unknown_scheme"),
         ("[state]\nurl = 3", "state.url", "string_type"),
         ("[service]\nport = 65536", "service.port", "less_than_equal"),
-        ("[demo]", "demo.channel", "missing"),
+        ("[demo]", "demo", "unknown_key"),
         (
             '[rotation]\ncanary_channels = ["nowhere"]',
             "rotation.canary_channels",
@@ -374,22 +373,6 @@ def test_a_secret_in_the_folder_of_the_keys_is_refused(load: Load) -> None:
     """A copy of that folder must not contain the secret."""
     text = MINIMAL.replace('"secret"', '"keys/../keys/secret"')
     assert rules_broken(load, text) == {"custody.key_encryption_secret_file": "secret_beside_keys"}
-
-
-def test_the_demo_is_refused_on_an_address_that_is_not_loopback(load: Load) -> None:
-    """The player page gives playback URLs to anyone who opens it."""
-    demo = f"""
-    [channels]
-    one = "{ARN}"
-    [grants.demo]
-    channels = ["one"]
-    [demo]
-    channel = "one"
-    other_channel = "two"
-    grant = "demo"
-    """
-    broken = rules_broken(load, MINIMAL + demo, TOKENSVC_SERVICE__HOST="192.0.2.7")
-    assert broken == {"demo.other_channel": "unknown_name", "demo": "demo_on_loopback_only"}
 
 
 @pytest.mark.parametrize(

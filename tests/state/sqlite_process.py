@@ -6,8 +6,10 @@ the test that started it.
 
 from __future__ import annotations
 
+import itertools
 import os
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,6 +17,7 @@ from tests.support.clock import ManualClock
 from tests.support.unprivileged import become_unprivileged
 from tokensvc.errors import StateConflict, TokensvcError
 from tokensvc.state.base import NEW, Record
+from tokensvc.state.record_writer import RecordWriter
 from tokensvc.state.sqlite import SqliteState
 
 
@@ -34,7 +37,7 @@ def write_until_killed(state: SqliteState) -> None:
     version = NEW
     while True:
         version = state.save("ring", f"body of {version + 1}" + "x" * 5_000, replacing=version)
-        state.put("ban", Record(str(version), "x", 4e9))
+        state.put_many("ban", [Record(str(version), "x", 4e9)])
         report("acknowledged", version)
 
 
@@ -54,7 +57,29 @@ def read_and_write(state: SqliteState) -> None:
     """As an unprivileged user, read, then write, and print the code of each error."""
     become_unprivileged()
     attempt("read", lambda: state.version("ring"))
-    attempt("write", lambda: state.put("ban", Record("a", "x", 4e9)))
+    attempt("write", lambda: state.put_many("ban", [Record("a", "x", 4e9)]))
+
+
+def write_in_the_background(state: SqliteState, name: str, count: str) -> None:
+    """Queue that many records with IDs that begin with the name, and close the writer."""
+    writer = RecordWriter(state, "channel")
+    writer.start()
+    for number in range(int(count)):
+        writer.put(Record(f"{name}-{number}", name, 4e9))
+        writer.remove(f"{name}-{number - 10}")
+    writer.close()
+    report("left", writer.queued)
+
+
+def queue_until_killed(state: SqliteState) -> None:
+    """Queue one record after another, and print the newest one that is stored, until killed."""
+    writer = RecordWriter(state, "channel")
+    writer.start()
+    for number in itertools.count():
+        writer.put(Record(str(number), f"body of {number}", 4e9))
+        if writer.queued_change(str(number - 50)) is None:
+            report("stored", number - 50)
+        time.sleep(0.001)
 
 
 def attempt(name: str, operation: Callable[[], object]) -> None:
@@ -83,6 +108,10 @@ if __name__ == "__main__":
             write_until_killed(state)
         case "fork":
             fork(state)
+        case "write_in_the_background":
+            write_in_the_background(state, *arguments)
+        case "queue_until_killed":
+            queue_until_killed(state)
         case "read_and_write":
             read_and_write(state)
         case _:

@@ -7,6 +7,7 @@ import stat
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -14,11 +15,16 @@ from pathlib import Path
 import pytest
 
 from tests.support.clock import EXAMPLE_NOW, ManualClock
-from tests.support.sqlite_faults import FailsBeforeCommit, FailsWhenTheFileGrows
+from tests.support.sqlite_faults import (
+    CountsCommits,
+    FailsBeforeCommit,
+    FailsWhenTheFileGrows,
+)
+from tests.support.sqlite_files import stored_records, whole_file_locked, write_lock_held
 from tests.support.unprivileged import unprivileged_folder
 from tokensvc.errors import StateDamaged, StateUnavailable
 from tokensvc.state.base import NEW, Document, Record
-from tokensvc.state.sqlite import EXPIRED_RECORD_RETENTION_SECONDS, SqliteState
+from tokensvc.state.sqlite import _PRUNE, EXPIRED_RECORD_RETENTION_SECONDS, SqliteState
 
 PROCESS = "tests.state.sqlite_process"
 PROJECT = Path(__file__).parents[2]
@@ -111,15 +117,108 @@ def test_records_are_deleted_an_hour_after_their_expiry(path: Path) -> None:
     """An expired record is stored for one more hour, because the clocks of readers differ."""
     clock = ManualClock()
     state = SqliteState(path, clock)
-    state.put("ban", Record("early", "1", EXAMPLE_NOW + 10.0))
-    state.put("ban", Record("late", "2", EXAMPLE_NOW + 11.0))
+    early = Record("early", "1", EXAMPLE_NOW + 10.0)
+    late = Record("late", "2", EXAMPLE_NOW + 11.0)
+    new = Record("new", "3", EXAMPLE_NOW + 9_999.0)
+    state.put_many("ban", [early, late])
     assert EXPIRED_RECORD_RETENTION_SECONDS == 3_600
     clock.advance(10.0 + 3_600.0)
-    state.put("ban", Record("new", "3", EXAMPLE_NOW + 9_999.0))
-    assert [record.record_id for record in state.records("ban")] == ["early", "late", "new"]
+    state.put_many("ban", [new])
+    assert stored_records(path, "ban") == [early, late, new]
     clock.advance(0.5)
-    state.put("ban", Record("new", "3", EXAMPLE_NOW + 9_999.0))
-    assert [record.record_id for record in state.records("ban")] == ["late", "new"]
+    state.put_many("ban", [new])
+    assert stored_records(path, "ban") == [late, new]
+
+
+def test_a_put_deletes_a_limited_number_of_expired_records(path: Path) -> None:
+    """At most 1,000, so that its transaction stays short; the next put deletes the others."""
+    clock = ManualClock()
+    state = SqliteState(path, clock)
+    new = Record("new", "3", EXAMPLE_NOW + 99_999.0)
+    state.put_many("ban", [Record(str(number), "", EXAMPLE_NOW) for number in range(1_500)])
+    state.put_many("channel", [Record("of another kind", "", EXAMPLE_NOW)])
+    clock.advance(3_601.0)
+    state.put_many("ban", [new])
+    assert len(stored_records(path, "ban")) == 501
+    state.put_many("ban", [new])
+    assert stored_records(path, "ban") == [new]
+    assert len(stored_records(path, "channel")) == 1
+
+
+def test_many_records_are_written_and_removed_in_one_transaction_each(path: Path) -> None:
+    """So that a hundred answers cost one sync of the disk, and are stored all or none."""
+    counting: type[CountsCommits] = CountsCommits.from_zero()
+    state = SqliteState(path, ManualClock(), connection_class=counting)
+    records = [Record(str(number), "x", 4e9) for number in range(100)]
+    state.put_many("channel", records)
+    assert (counting.commits, len(stored_records(path, "channel"))) == (1, 100)
+    state.remove_many("channel", [record.record_id for record in records])
+    assert (counting.commits, len(stored_records(path, "channel"))) == (2, 0)
+    state.put_many("channel", [])
+    state.remove_many("channel", [])
+    assert counting.commits == 2
+
+
+# --- The index on the expiry of records
+
+
+def test_expired_records_are_found_through_an_index(path: Path, state: SqliteState) -> None:
+    """A put must not read every record to find those that have expired."""
+    state.put_many("ban", [Record("a", "1", EXAMPLE_NOW)])
+    assert plan_of_prune(path) == [
+        "SEARCH records USING INTEGER PRIMARY KEY (rowid=?)",
+        "LIST SUBQUERY 1",
+        "SEARCH records USING COVERING INDEX records_by_expiry (kind=? AND expires_at<?)",
+    ]
+
+
+def test_a_state_file_without_the_index_gets_it_at_the_first_put(
+    path: Path, state: SqliteState
+) -> None:
+    """A file of an earlier program is read as it is, and keeps its records and its version."""
+    record = Record("a", "1", EXAMPLE_NOW)
+    state.put_many("ban", [record])
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("DROP INDEX records_by_expiry")
+    started = SqliteState(path, ManualClock())
+    assert started.record("ban", "a") == record
+    assert "records_by_expiry" not in str(plan_of_prune(path))
+    started.put_many("ban", [Record("b", "2", EXAMPLE_NOW)])
+    assert "records_by_expiry" in str(plan_of_prune(path))
+    assert started.record("ban", "a") == record
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("PRAGMA user_version").fetchone() == (1,)
+
+
+def test_an_earlier_program_can_use_a_state_file_of_this_one(
+    path: Path, state: SqliteState
+) -> None:
+    """These are the statements with which it stores and removes a record."""
+    state.put_many("ban", [Record("expired", "", 1.0), Record("removed", "", 4e9)])
+    with closing(sqlite3.connect(path, isolation_level=None)) as earlier:
+        earlier.execute("BEGIN IMMEDIATE")
+        earlier.execute("DELETE FROM records WHERE kind = ? AND expires_at < ?", ("ban", 2.0))
+        earlier.execute(
+            "INSERT OR REPLACE INTO records (kind, record_id, body, expires_at)"
+            " VALUES (?, ?, ?, ?)",
+            ("ban", "put", "1", 4e9),
+        )
+        earlier.execute("DELETE FROM records WHERE kind = ? AND record_id = ?", ("ban", "removed"))
+        earlier.execute(
+            "INSERT INTO record_versions (kind, version) VALUES (?, 1)"
+            " ON CONFLICT (kind) DO UPDATE SET version = version + 1",
+            ("ban",),
+        )
+        earlier.execute("COMMIT")
+    assert stored_records(path, "ban") == [Record("put", "1", 4e9)]
+    assert state.record("ban", "put") == Record("put", "1", 4e9)
+
+
+def plan_of_prune(path: Path) -> list[str]:
+    """SQLite's plan for the statement that deletes expired records."""
+    with closing(sqlite3.connect(path)) as connection:
+        rows = connection.execute(f"EXPLAIN QUERY PLAN {_PRUNE}", ("ban", 0.0, 1))
+        return [detail for _, _, _, detail in rows]
 
 
 # --- Many processes
@@ -152,7 +251,7 @@ def test_everything_acknowledged_survives_a_kill_of_the_writing_process(path: Pa
         assert document is not None
         assert acknowledged <= document.version <= acknowledged + 1
         assert document.body == f"body of {document.version}" + "x" * 5_000
-        assert len(state.records("ban")) >= acknowledged
+        assert len(stored_records(path, "ban")) >= acknowledged
         assert state.save("ring", "on", replacing=document.version) == document.version + 1
 
 
@@ -171,14 +270,14 @@ def test_states_that_start_at_the_same_time_use_the_same_file(path: Path) -> Non
     def begin(number: int) -> None:
         state = SqliteState(path, ManualClock())
         barrier.wait()
-        state.put("ban", Record(str(number), "x", EXAMPLE_NOW))
+        state.put_many("ban", [Record(str(number), "x", EXAMPLE_NOW)])
 
     threads = [threading.Thread(target=begin, args=(number,)) for number in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert len(SqliteState(path, ManualClock()).records("ban")) == 8
+    assert len(stored_records(path, "ban")) == 8
     assert [entry.name for entry in path.parent.iterdir()] == ["state.sqlite3"]
 
 
@@ -288,10 +387,13 @@ def test_a_save_whose_commit_failed_is_reported_and_nothing_was_written(
     with pytest.raises(StateUnavailable, match=str(path)):
         failing.save("ring", "lost", replacing=1)
     with pytest.raises(StateUnavailable):
-        failing.put("ban", Record("a", "1", EXAMPLE_NOW))
+        failing.put_many("ban", [Record("a", "1", EXAMPLE_NOW), Record("b", "2", EXAMPLE_NOW)])
     assert state.load("ring") == Document("body", version=1)
-    assert state.records("ban") == ()
-    assert state.records_version("ban") == 0
+    assert stored_records(path, "ban") == []
+    state.put_many("ban", [Record("a", "1", EXAMPLE_NOW)])
+    with pytest.raises(StateUnavailable):
+        failing.remove_many("ban", ["a"])
+    assert stored_records(path, "ban") == [Record("a", "1", EXAMPLE_NOW)]
 
 
 def test_a_full_disk_is_reported_and_the_stored_document_is_not_changed(
@@ -319,6 +421,31 @@ def test_a_file_that_another_process_has_locked_is_reported_with_the_time_waited
             state.save("ring", "late", replacing=1)
         assert state.load("ring") == Document("body", version=1)
     assert state.save("ring", "late", replacing=1) == 2
+
+
+def test_a_reader_does_not_wait_for_a_writer(path: Path, state: SqliteState) -> None:
+    """While another process holds the write lock, records and documents are read at once."""
+    record = Record("a", "1", EXAMPLE_NOW)
+    state.save("ring", "body", replacing=NEW)
+    state.put_many("channel", [record])
+    with write_lock_held(path):
+        began_at = time.monotonic()
+        assert state.record("channel", "a") == record
+        started = SqliteState(path, ManualClock())  # It also inspects the file.
+        assert started.load("ring") == Document("body", version=1)
+        assert time.monotonic() - began_at < 1.0
+
+
+def test_reading_a_record_of_a_file_that_is_locked_as_a_whole_takes_a_second(
+    path: Path, state: SqliteState
+) -> None:
+    """Requests wait for this read, so it is given up earlier than other operations."""
+    state.put_many("channel", [Record("a", "1", EXAMPLE_NOW)])
+    with whole_file_locked(path):
+        began_at = time.monotonic()
+        with pytest.raises(StateUnavailable, match=r"more than 1 seconds.*fuser"):
+            state.record("channel", "a")
+        assert time.monotonic() - began_at < 4.0
 
 
 def test_a_folder_that_is_a_file_is_reported(tmp_path: Path) -> None:

@@ -142,6 +142,55 @@ def test_the_age_is_the_larger_of_two_clocks(passed: float, jumped: float) -> No
     assert latest(watched, clock)[2] == pytest.approx(max(passed, passed + jumped), abs=1e-3)
 
 
+def test_a_value_within_its_maximum_age_is_returned_without_a_read(
+    watched: Watched[str], writer: SqliteState, clock: ManualClock
+) -> None:
+    """The maximum age is inclusive. The stored document has changed, but is not read."""
+    writer.save("ring", "first", replacing=NEW)
+    watched.start()
+    writer.save("ring", "second", replacing=1)
+    clock.advance(120.0)
+    assert watched.within(120.0, Moment.of(clock)) == "FIRST"
+
+
+def test_a_value_over_its_maximum_age_is_read_again_before_it_is_returned(
+    watched: Watched[str], writer: SqliteState, clock: ManualClock
+) -> None:
+    """Rule 3: 1 ms more. The age is that at the caller's moment, which is from before the read."""
+    writer.save("ring", "first", replacing=NEW)
+    watched.start()
+    writer.save("ring", "second", replacing=1)
+    clock.advance(120.001)
+    moment = Moment.of(clock)
+    clock.advance(1.0)
+    assert watched.within(120.0, moment) == "SECOND"
+    assert latest(watched, clock) == ("SECOND", 2, 0.0)
+
+
+def test_a_value_over_its_maximum_age_is_refused_only_if_the_read_fails(
+    watched: Watched[str], writer: SqliteState, clock: ManualClock, tmp_path: Path
+) -> None:
+    """A value that is young enough is returned although the state is unavailable."""
+    writer.save("ring", "body", replacing=NEW)
+    watched.start()
+    moved = (tmp_path / "state.sqlite3").rename(tmp_path / "moved")
+    clock.advance(60.0)
+    assert watched.within(60.0, Moment.of(clock)) == "BODY"
+    with pytest.raises(StateUnavailable):
+        watched.within(59.0, Moment.of(clock))
+    moved.rename(tmp_path / "state.sqlite3")
+    assert watched.within(59.0, Moment.of(clock)) == "BODY"
+
+
+def test_a_value_that_was_never_read_is_refused_at_any_maximum_age(
+    watched: Watched[str], writer: SqliteState, clock: ManualClock
+) -> None:
+    """A process that was not started does not read the state for each request."""
+    writer.save("ring", "body", replacing=NEW)
+    with pytest.raises(StateUnavailable, match="'ring'"):
+        watched.within(3_600.0, Moment.of(clock))
+
+
 def test_a_change_by_another_process_is_noticed(
     state: SqliteState, writer: SqliteState, clock: ManualClock
 ) -> None:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from random import SystemRandom
-from typing import Any
+from typing import Any, Unpack
 
 import pytest
 from flask import Flask
@@ -17,38 +16,34 @@ from flask.testing import FlaskClient
 
 from tests.keyring.rings import REGION
 from tests.keyring.world import World, world_in
+from tests.support.settings import settings_in
 from tokensvc.access import api_keys
 from tokensvc.access.api_keys import ApiKeys
 from tokensvc.access.callers import Caller
-from tokensvc.access.grants import Grant
-from tokensvc.arns import ChannelArn, Region
-from tokensvc.audit import AuditEvent
-from tokensvc.aws import AwsClients, AwsTerms
+from tokensvc.arns import ChannelArn
+from tokensvc.audit import Audit, AuditEvent
 from tokensvc.clock import Clock
-from tokensvc.ivs.channels import get_channel, get_channels
 from tokensvc.ivs.directory import ChannelDirectory, DirectoryTerms, FetchBatch
 from tokensvc.ivs.model import Channel
 from tokensvc.keyring.model import KeyState
-from tokensvc.keyring.view import RingView
-from tokensvc.playback.issuance import PlaybackIssuer, PlaybackLimits
-from tokensvc.state.watch import Watched
-from tokensvc.token.claims import Resolution
+from tokensvc.playback.issuance import PlaybackIssuer
+from tokensvc.service import Overrides, Service, build
+from tokensvc.settings import Settings
+from tokensvc.settings.model import PlaybackSettings
 from tokensvc.token.p384 import PublicKey
 from tokensvc.web.app import create_app
 
-VIEW_MAX_AGE_SECONDS = 120
 EVERY_CHANNEL = f"arn:aws:ivs:{REGION}:123456789012:channel/*"
 GRANTS = {
-    "open": Grant("open", (EVERY_CHANNEL,)),
-    "website": Grant(
-        "website",
-        (EVERY_CHANNEL,),
-        max_ttl_seconds=120,
-        allowed_origins=("https://*.example.com",),
-        maximum_resolution=Resolution.HD,
-        viewer_id="required",
-    ),
-    "other-region": Grant("other-region", ("arn:aws:ivs:us-east-1:123456789012:channel/*",)),
+    "open": {"channels": [EVERY_CHANNEL]},
+    "website": {
+        "channels": [EVERY_CHANNEL],
+        "max_ttl_seconds": 120,
+        "allowed_origins": ["https://*.example.com"],
+        "maximum_resolution": "HD",
+        "viewer_id": "required",
+    },
+    "other-region": {"channels": ["arn:aws:ivs:us-east-1:123456789012:channel/*"]},
 }
 OPEN = Caller("00000000000a", "open backend", ("open",))
 WEBSITE = Caller("00000000000b", "website", ("website",))
@@ -69,17 +64,6 @@ class MemoryAudit:
         self.events.append(event)
 
 
-@dataclass(frozen=True)
-class Service:
-    """The objects with which the web app serves requests."""
-
-    issuer: PlaybackIssuer
-    api_keys: Watched[ApiKeys]
-    rings: Mapping[Region, RingView]
-    clock: Clock
-    view_max_age_seconds: float = VIEW_MAX_AGE_SECONDS
-
-
 @dataclass
 class Deployment:
     """The parts of one worker.
@@ -89,7 +73,7 @@ class Deployment:
         channel: a private channel with the name `demo`.
         public_channel: a public channel with the name `lobby`.
         audit: the audit log.
-        directory: the cache of IVS's answers about channels.
+        settings: the settings of the service.
         service: the started service.
         key: the text of an API key with the grant `open`.
     """
@@ -98,7 +82,7 @@ class Deployment:
     channel: ChannelArn
     public_channel: ChannelArn
     audit: MemoryAudit
-    directory: ChannelDirectory
+    settings: Settings
     service: Service
     key: str
 
@@ -141,18 +125,20 @@ class Deployment:
         """The service with some parts replaced."""
         return dataclasses.replace(self.service, **changes)
 
-    def issuer_with(self, **changes: Any) -> PlaybackIssuer:
-        """An issuer with the same parts, some of them replaced."""
-        parts: dict[str, Any] = {
-            "channel_names": {"demo": self.channel, "lobby": self.public_channel},
-            "grants": GRANTS,
-            "directory": self.directory,
-            "rings": self.service.rings,
-            "limits": PlaybackLimits(),
-            "audit": self.audit,
-            "clock": self.world.clock,
-        }
-        return PlaybackIssuer(**parts | changes)
+    def issuer_with(
+        self,
+        *,
+        audit: Audit | None = None,
+        playback: PlaybackSettings | None = None,
+        **overrides: Unpack[Overrides],
+    ) -> PlaybackIssuer:
+        """An issuer like the service's, with another audit log, other limits or other parts."""
+        settings = self.settings
+        if playback is not None:
+            settings = settings.model_copy(update={"playback": playback})
+        parts: Overrides = {"state": self.world.state, "rings": self.service.rings}
+        parts.update(overrides)
+        return build(settings, self.world.clock, audit or self.audit, **parts).issuer
 
     def new_key(self, name: str, *grants: str) -> str:
         """The text of a new API key, which the service has already seen."""
@@ -172,28 +158,11 @@ def deployment_in(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Dep
         world.ivs.go_live(channel)
         key = _saved_key(world, "backend", ("open",))
         audit = MemoryAudit()
-        names = {"demo": ChannelArn.parse(channel), "lobby": ChannelArn.parse(lobby)}
-        with contextlib.ExitStack() as started:
-            rings = {REGION: started.enter_context(world.view())}
-            keys = _watched_keys(world)
-            keys.start()
-            started.callback(keys.close)
-            clients = AwsClients(AwsTerms())
-            started.callback(clients.close)
-            directory = directory_over(
-                partial(get_channel, clients), world.clock, partial(get_channels, clients)
-            )
-            issuer = PlaybackIssuer(
-                channel_names=names,
-                grants=GRANTS,
-                directory=directory,
-                rings=rings,
-                limits=PlaybackLimits(),
-                audit=audit,
-                clock=world.clock,
-            )
-            service = Service(issuer, keys, rings, world.clock)
-            yield Deployment(world, names["demo"], names["lobby"], audit, directory, service, key)
+        settings = settings_in(folder, channels={"demo": channel, "lobby": lobby}, grants=GRANTS)
+        with contextlib.closing(build(settings, world.clock, audit, state=world.state)) as service:
+            service.start()
+            arn, lobby_arn = ChannelArn.parse(channel), ChannelArn.parse(lobby)
+            yield Deployment(world, arn, lobby_arn, audit, settings, service, key)
 
 
 def directory_over(
@@ -213,13 +182,3 @@ def _saved_key(world: World, name: str, grants: tuple[str, ...]) -> str:
     version = document.version if document else 0
     world.state.save(api_keys.DOCUMENT_NAME, keys.encode(), replacing=version)
     return text
-
-
-def _watched_keys(world: World) -> Watched[ApiKeys]:
-    return Watched(
-        world.state,
-        api_keys.DOCUMENT_NAME,
-        ApiKeys.decode,
-        clock=world.clock,
-        refresh_seconds=3_600,
-    )

@@ -1,4 +1,4 @@
-"""SQLite connections that inject one fault each, for `SqliteState(connection_class=...)`."""
+"""SQLite connections for `SqliteState(connection_class=...)`: counting, or with one fault each."""
 
 from __future__ import annotations
 
@@ -24,6 +24,24 @@ class LosesAcknowledgement(sqlite3.Connection):
             error = sqlite3.OperationalError("disk I/O error")
             error.sqlite_errorname = "SQLITE_IOERR_FSYNC"
             raise error
+        return cursor
+
+
+class CountsCommits(sqlite3.Connection):
+    """Counts the commits of all its connections. Use the class that `from_zero` returns."""
+
+    commits: ClassVar[int]
+
+    @classmethod
+    def from_zero(cls) -> type[Self]:
+        """A class of connections whose `commits` is 0."""
+        return type("CountsFromZero", (cls,), {"commits": 0})
+
+    def execute(self, sql: str, parameters: Any = (), /) -> sqlite3.Cursor:
+        """Execute the statement, and count it if it is a commit."""
+        cursor = super().execute(sql, parameters)
+        if sql == "COMMIT":
+            type(self).commits += 1
         return cursor
 
 

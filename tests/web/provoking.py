@@ -11,15 +11,12 @@ from flask import abort
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from tests.keyring.rings import REGION
-from tests.support.deployment import OPEN, Deployment
+from tests.support.deployment import Deployment
 from tests.web.problem_shape import assert_problem, assert_problem_document
 from tokensvc.arns import ChannelArn
 from tokensvc.errors import IvsUnavailable
 from tokensvc.ivs.model import Channel
 from tokensvc.web.app import create_app
-from tokensvc.web.demo.blueprint import create_blueprint
-from tokensvc.web.demo.urls import Demo
 
 SINGLE = "/v1/playback-urls"
 BATCH = "/v1/playback-urls:batch"
@@ -98,25 +95,6 @@ def call_route_that_aborts(status: int) -> Provoke:
         app = create_app(deployment.service)
         app.get("/aborted")(lambda: abort(status))
         return problem_of(app.test_client().get("/aborted"))
-
-    return provoke
-
-
-def call_demo(method: str, path: str, **headers: str) -> Provoke:
-    """A request to the player page or its backend."""
-
-    def provoke(deployment: Deployment) -> Document:
-        demo = Demo(
-            issuer=deployment.issuer,
-            caller=OPEN,
-            view=deployment.service.rings[REGION],
-            clock=deployment.service.clock,
-            channel_arn=deployment.channel,
-            other_channel_arn=deployment.public_channel,
-            edge_origin=deployment.world.ivs.url,
-        )
-        client = create_app(deployment.service, demo=create_blueprint(demo)).test_client()
-        return problem_of(client.open(path, method=method, headers=headers))
 
     return provoke
 

@@ -5,31 +5,17 @@ from collections.abc import Iterator
 
 import pytest
 import urllib3
-from werkzeug.serving import WSGIRequestHandler, make_server
 
 from tests.support.deployment import Deployment
+from tests.support.serving import serving
 from tokensvc.token.jws import verify
-
-
-class _QuietHandler(WSGIRequestHandler):
-    """Writes no access log."""
-
-    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
-        """Do nothing."""
 
 
 @pytest.fixture
 def url(deployment: Deployment) -> Iterator[str]:
     """The address of the service, which runs with threads at a free port."""
-    server = make_server(
-        "127.0.0.1", 0, deployment.app(), threaded=True, request_handler=_QuietHandler
-    )
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
-    thread.start()
-    yield f"http://127.0.0.1:{server.port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with serving(deployment.app()) as url:
+        yield url
 
 
 def test_concurrent_callers_each_get_their_own_tokens(deployment: Deployment, url: str) -> None:

@@ -11,7 +11,7 @@ from flask.testing import FlaskClient
 from tests.support.deployment import Deployment
 from tests.web.problem_shape import assert_problem
 from tokensvc.arns import ChannelArn
-from tokensvc.errors import CustodyDamaged, CustodyUnavailable, IvsRefused, NotPermitted
+from tokensvc.errors import CustodyDamaged, CustodyUnavailable, IvsRefused, NotEntitled
 from tokensvc.ivs.model import Channel
 from tokensvc.web.app import create_app
 
@@ -314,14 +314,14 @@ def test_a_refusal_by_ivs_is_ivs_unavailable(deployment: Deployment) -> None:
 
 
 def test_an_error_of_a_blueprint_is_a_problem_document(deployment: Deployment) -> None:
-    """A blueprint, such as the player page, may raise any error of the tree."""
+    """A blueprint may raise any error of the tree."""
     app = create_app(deployment.service)
 
     @app.get("/forbidden")
     def forbidden() -> str:
-        raise NotPermitted("some detail", hint="some hint")
+        raise NotEntitled("some detail", hint="some hint")
 
-    document = assert_problem(app.test_client().get("/forbidden"), "not_permitted")
+    document = assert_problem(app.test_client().get("/forbidden"), "not_entitled")
     assert (document["detail"], document["hint"]) == ("some detail", "some hint")
 
 
@@ -378,7 +378,7 @@ def test_an_invalid_request_id_is_replaced(deployment: Deployment, offered: str)
 
 
 def test_json_that_is_nested_too_deeply_is_refused(deployment: Deployment) -> None:
-    """Too deeply for the parser, the serializer or the validator."""
+    """Too deeply for the parser, or less deeply where a string is needed."""
     client, headers = deployment.client(), bearer(deployment.key)
     for depth in (150, 250, *range(900, 1_000), 20_000):
         body = '{"channel":' + "[" * depth + "]" * depth + "}"

@@ -2,10 +2,29 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import urllib3
 
 from tests.keyring.rings import DRAIN_SECONDS
 from tests.support.deployment import Deployment
+from tokensvc.service import build_signer_loader
+
+CHANGES_KEYS = (
+    "tokensvc.ivs.key_pairs",
+    "tokensvc.keyring.custody.base",
+    "tokensvc.keyring.custody.file",
+    "tokensvc.keyring.effects",
+    "tokensvc.keyring.outcomes",
+    "tokensvc.keyring.plan",
+    "tokensvc.keyring.reconcile_loop",
+    "tokensvc.keyring.revocation",
+    "tokensvc.keyring.rotation",
+    "tokensvc.keyring.rotator",
+    "tokensvc.operations",
+)
+"""The modules that import, delete or destroy keys, or decide when; except `keyring.checks`."""
 
 
 def key_pair_operations(deployment: Deployment) -> list[str]:
@@ -39,3 +58,29 @@ def test_a_worker_does_not_execute_a_step_of_a_rotation_that_is_due(
     assert answer.json["key_id"] == own_deployment.active_key_id
     assert world.ring == before
     assert key_pair_operations(own_deployment) == operations_before
+
+
+def test_a_process_that_serves_requests_has_no_code_that_changes_keys() -> None:
+    """`tokensvc.web.wsgi` loads everything that workers use, and none of these modules."""
+    program = "import sys, tokensvc.web.wsgi; print(*sorted(sys.modules), sep='\\n')"
+    printed = subprocess.check_output([sys.executable, "-c", program], text=True, timeout=60)
+    loaded = set(printed.splitlines())
+
+    assert loaded >= {"tokensvc.keyring.view", "tokensvc.keyring.custody.file_signers"}
+    assert loaded.isdisjoint(CHANGES_KEYS)
+    assert not [name for name in loaded if name.startswith("tokensvc.keyring.checks")]
+
+
+def test_the_modules_that_change_keys_exist() -> None:
+    """A module that was renamed must not leave the test above without effect."""
+    program = f"import importlib; [importlib.import_module(name) for name in {CHANGES_KEYS!r}]"
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
+
+
+def test_the_signer_loader_of_a_worker_can_not_change_private_keys(
+    own_deployment: Deployment,
+) -> None:
+    """It has one public method, which loads a signer."""
+    loader = build_signer_loader(own_deployment.settings.custody)
+
+    assert [name for name in dir(loader) if not name.startswith("_")] == ["signer"]

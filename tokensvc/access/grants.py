@@ -1,7 +1,7 @@
 """Grants: what a caller may request, and what the caller gets.
 
 A grant names channels and caps. `scope` finds the grant that covers a channel, before any call to
-IVS; `decide` turns the requested options into the options that the token is signed with:
+IVS; `decide` turns a request into the options that the token is signed with:
 
 1. A grant covers a channel by the channel's ARN, or by `channel/*` for one account and region.
 2. The first grant that covers the channel decides, in the order of the caller's grants.
@@ -22,11 +22,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 from tokensvc.access.callers import Caller
-from tokensvc.arns import ChannelArn, parse_region
-from tokensvc.errors import InvalidArn, InvalidRequest, NotEntitled, Problem
-from tokensvc.token.claims import GRANTED_UNDER_TEN_MINUTE_RULE_SECONDS, PlaybackOptions, Resolution
+from tokensvc.access.requests import PlaybackRequest
+from tokensvc.arns import ChannelArn, ChannelPattern
+from tokensvc.errors import InvalidRequest, NotEntitled, Problem
+from tokensvc.ivs.limits import GRANTED_UNDER_TEN_MINUTE_RULE_SECONDS
+from tokensvc.token.claims import PlaybackOptions, Resolution
 
-_EVERY_CHANNEL = re.compile(r"arn:aws:ivs:([a-z0-9-]+):([0-9]+):channel/\*", re.ASCII)
 # What the leading * of an origin matches: part of a host name, which may itself begin with *. No
 # slash, colon or comma, so that only the beginning of a host name can match.
 _HOST_PREFIX = re.compile(r"[a-z0-9_.*-]+", re.ASCII)
@@ -38,7 +39,7 @@ class Grant:
 
     Attributes:
         name: the name of the grant in the settings.
-        channels: ARNs and patterns as `parse_channel_pattern` returns them.
+        channels: the channels that it covers.
         max_ttl_seconds: the maximum TTL of a token; None means the limit of the service.
         allowed_origins: the origins that playback may come from; if empty, the request decides.
         maximum_resolution: the highest rendition offered; if None, the request decides.
@@ -46,7 +47,7 @@ class Grant:
     """
 
     name: str
-    channels: tuple[str, ...]
+    channels: frozenset[ChannelPattern]
     max_ttl_seconds: int | None = None
     allowed_origins: tuple[str, ...] = ()
     maximum_resolution: Resolution | None = None
@@ -54,8 +55,7 @@ class Grant:
 
     def covers(self, arn: ChannelArn) -> bool:
         """Whether the grant covers the channel."""
-        every_channel = f"arn:aws:ivs:{arn.region}:{arn.account_id}:channel/*"
-        return str(arn) in self.channels or every_channel in self.channels
+        return not self.channels.isdisjoint(ChannelPattern.all_that_cover(arn))
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,48 +71,35 @@ class Limits:
     max_ttl_seconds: int = 3_600
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RequestedOptions:
-    """The options of a request; None, False and () mean that the option was not requested.
+@dataclass(frozen=True, slots=True)
+class Granted:
+    """What a grant allows for a request. The TTL also depends on the key pair that signs.
 
     Attributes:
-        viewer_id: the ID of the viewer.
-        ttl_seconds: how many seconds after signing playback may start.
-        allowed_origins: the origins that playback may come from.
-        strict_origin_enforcement: whether every request must come from them.
-        single_use: whether the token is valid for one start of playback only.
-        maximum_resolution: the highest rendition requested.
+        request: the request.
+        grant: the grant that covers the channel.
+        limits: the limits of the service.
+        allowed_origins: the granted origins.
+        maximum_resolution: the granted resolution.
     """
 
-    viewer_id: str | None = None
-    ttl_seconds: int | None = None
-    allowed_origins: tuple[str, ...] = ()
-    strict_origin_enforcement: bool = False
-    single_use: bool = False
-    maximum_resolution: Resolution | None = None
+    request: PlaybackRequest
+    grant: Grant
+    limits: Limits
+    allowed_origins: tuple[str, ...]
+    maximum_resolution: Resolution | None
 
-    @property
-    def has_ten_minute_rule(self) -> bool:
-        """Whether IVS accepts at most ten minutes (IVS: private-channels-generate-tokens)."""
-        return self.viewer_id is not None or self.single_use
-
-
-def parse_channel_pattern(text: str) -> str:
-    """The text, if it is the ARN of a channel, or `…:channel/*` with an account and a region.
-
-    Raises:
-        InvalidArn: when it is neither; a pattern can't span accounts or regions.
-    """
-    if match := _EVERY_CHANNEL.fullmatch(text):
-        parse_region(match[1])
-        return text
-    try:
-        return str(ChannelArn.parse(text))
-    except InvalidArn as exc:
-        raise InvalidArn(
-            exc.detail,
-            hint="Use the ARN of a channel, or `arn:aws:ivs:REGION:ACCOUNT:channel/*`.",
-        ) from exc
+    def options(self, longest_ttl_seconds: int) -> PlaybackOptions:
+        """The options of a token that a key pair with this longest TTL signs."""
+        return PlaybackOptions(
+            ttl_seconds=granted_ttl_seconds(
+                self.request, self.grant, self.limits, longest_ttl_seconds
+            ),
+            allowed_origins=self.allowed_origins,
+            strict_origin_enforcement=self.request.strict_origin_enforcement,
+            single_use=self.request.single_use,
+            maximum_resolution=self.maximum_resolution,
+        )
 
 
 def scope(grants: Mapping[str, Grant], caller: Caller, arn: ChannelArn) -> Grant:
@@ -134,50 +121,62 @@ def scope(grants: Mapping[str, Grant], caller: Caller, arn: ChannelArn) -> Grant
     raise NotEntitled(f"No grant of this caller covers the channel {arn}.", hint=hint)
 
 
-def decide(grant: Grant, requested: RequestedOptions, limits: Limits) -> PlaybackOptions:
-    """The granted options: what was requested, within the grant and the limits.
+def decide(grant: Grant, request: PlaybackRequest, limits: Limits) -> Granted:
+    """What the grant allows for the request, within the limits of the service.
 
     Raises:
         InvalidRequest: when the grant requires a viewer ID and the request has none.
         NotEntitled: when the grant does not allow a requested origin.
     """
-    if grant.viewer_id == "required" and requested.viewer_id is None:
+    if grant.viewer_id == "required" and request.viewer_id is None:
         message = f"The grant {grant.name} requires a viewer ID."
         raise InvalidRequest(
             message,
             hint="Set `viewer_id` to the ID of the viewer.",
             problems=(Problem("viewer_id", "viewer_id_required", message),),
         )
-    return PlaybackOptions(
-        ttl_seconds=_granted_ttl_seconds(grant, requested, limits),
-        allowed_origins=_granted_origins(grant, requested),
-        strict_origin_enforcement=requested.strict_origin_enforcement,
-        single_use=requested.single_use,
-        maximum_resolution=_granted_resolution(grant, requested),
+    return Granted(
+        request,
+        grant,
+        limits,
+        allowed_origins=_granted_origins(grant, request),
+        maximum_resolution=_granted_resolution(grant, request),
     )
 
 
-def _granted_ttl_seconds(grant: Grant, requested: RequestedOptions, limits: Limits) -> int:
-    caps = [limits.max_ttl_seconds]
-    if grant.max_ttl_seconds is not None:
-        caps.append(grant.max_ttl_seconds)
-    if requested.has_ten_minute_rule:
-        caps.append(GRANTED_UNDER_TEN_MINUTE_RULE_SECONDS)
-    ttl_seconds = limits.ttl_seconds if requested.ttl_seconds is None else requested.ttl_seconds
-    return min(ttl_seconds, *caps)
+def granted_ttl_seconds(
+    request: PlaybackRequest, grant: Grant, limits: Limits, longest_ttl_seconds: int
+) -> int:
+    """The TTL of a token, after every cap. A TTL is capped nowhere else.
+
+    Args:
+        request: its TTL, or else the default of `limits`, is lowered to the lowest cap. With a
+            viewer ID or for single use, 540 seconds are a cap.
+        grant: its maximum is a cap, if it has one.
+        limits: the maximum of the service is a cap.
+        longest_ttl_seconds: the cap of the key pair that signs (rule 4 of rotation).
+    """
+    ttl_seconds = limits.ttl_seconds if request.ttl_seconds is None else request.ttl_seconds
+    caps = (
+        limits.max_ttl_seconds,
+        longest_ttl_seconds,
+        grant.max_ttl_seconds,
+        GRANTED_UNDER_TEN_MINUTE_RULE_SECONDS if request.has_ten_minute_rule else None,
+    )
+    return min(ttl_seconds, *(cap for cap in caps if cap is not None))
 
 
-def _granted_resolution(grant: Grant, requested: RequestedOptions) -> Resolution | None:
-    caps = (grant.maximum_resolution, requested.maximum_resolution)
+def _granted_resolution(grant: Grant, request: PlaybackRequest) -> Resolution | None:
+    caps = (grant.maximum_resolution, request.maximum_resolution)
     return min((cap for cap in caps if cap is not None), default=None)
 
 
-def _granted_origins(grant: Grant, requested: RequestedOptions) -> tuple[str, ...]:
-    if not requested.allowed_origins or not grant.allowed_origins:
-        return requested.allowed_origins or grant.allowed_origins
+def _granted_origins(grant: Grant, request: PlaybackRequest) -> tuple[str, ...]:
+    if not request.allowed_origins or not grant.allowed_origins:
+        return request.allowed_origins or grant.allowed_origins
     outside = [
         origin
-        for origin in requested.allowed_origins
+        for origin in request.allowed_origins
         if not any(_is_covered(origin, granted) for granted in grant.allowed_origins)
     ]
     if outside:
@@ -189,7 +188,7 @@ def _granted_origins(grant: Grant, requested: RequestedOptions) -> tuple[str, ..
                 for origin in outside
             ),
         )
-    return requested.allowed_origins
+    return request.allowed_origins
 
 
 def _is_covered(requested: str, granted: str) -> bool:

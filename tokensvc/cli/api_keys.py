@@ -7,7 +7,7 @@ import click
 from tokensvc.access import api_keys as access
 from tokensvc.access.api_keys import ApiKeys
 from tokensvc.cli.changing import confirm, yes_option
-from tokensvc.cli.invocation import Invocation, pass_invocation
+from tokensvc.cli.context import Invocation, pass_invocation
 from tokensvc.cli.output import json_option, print_json, print_table, say
 from tokensvc.clock import rfc3339
 from tokensvc.state.base import NEW

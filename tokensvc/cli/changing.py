@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
 import click
@@ -33,10 +33,17 @@ def confirm(question: str, *, yes: bool) -> None:
     click.confirm(question, abort=True, err=True)
 
 
-def for_each(items: Sequence[_Item], act: Callable[[_Item], str]) -> None:
-    """Act on each item and print the sentence that `act` returns, as `[2/5] ...` for several.
+def confirm_list(question: str, lines: Iterable[object], *, yes: bool, note: str = "") -> None:
+    """Show the items that a command changes, each on a line, and `confirm`."""
+    listed = "\n".join(f"  {line}" for line in lines)
+    confirm(f"{question}\n{listed}\n{note}Continue?", yes=yes)
 
-    An item that fails does not stop the others; its error is printed.
+
+def for_each(items: Sequence[_Item], act: Callable[[_Item], str | None], *, done: str = "") -> None:
+    """Act on each item and print its result, as `[2/5] ITEM was deleted.` for several.
+
+    The result is what `act` returns, or `done`. An item that fails does not stop the others; its
+    error is printed.
 
     Raises:
         click.exceptions.Exit: with status 1 at the end, when any item failed.
@@ -45,7 +52,7 @@ def for_each(items: Sequence[_Item], act: Callable[[_Item], str]) -> None:
     for number, item in enumerate(items, start=1):
         place = f"[{number}/{len(items)}] " if len(items) > 1 else ""
         try:
-            click.echo(f"{place}{act(item)}")
+            click.echo(f"{place}{item} {act(item) or done}")
         except TokensvcError as exc:
             failed += 1
             say(f"{place}{item}:")

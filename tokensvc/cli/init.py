@@ -2,45 +2,29 @@
 
 from __future__ import annotations
 
-import re
-
 import click
 
-from tokensvc.arns import parse_region
-from tokensvc.cli.invocation import Invocation, pass_invocation
+from tokensvc.arns import Region
+from tokensvc.cli.context import Invocation, pass_invocation
 from tokensvc.cli.output import say
-from tokensvc.errors import InvalidArn, SettingsInvalid
+from tokensvc.cli.params import ACCOUNT_ID, REGION
+from tokensvc.errors import SettingsInvalid
 from tokensvc.settings.loading import DEFAULT_FILE
 from tokensvc.settings.reference import KEY_ENCRYPTION_FILE, settings_file
 
 
-def _account_id(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
-    if not re.fullmatch(r"[0-9]{12}", value, re.ASCII):
-        raise click.BadParameter("An AWS account ID has 12 digits.")
-    return value
-
-
-def _regions(
-    _context: click.Context, _parameter: click.Parameter, values: tuple[str, ...]
-) -> tuple[str, ...]:
-    try:
-        return tuple(parse_region(value) for value in values)
-    except InvalidArn as exc:
-        raise click.BadParameter(str(exc)) from exc
-
-
 @click.command()
-@click.option("--account-id", required=True, callback=_account_id, help="AWS account ID.")
+@click.option("--account-id", required=True, type=ACCOUNT_ID, help="AWS account ID.")
 @click.option(
     "--region",
     "regions",
     multiple=True,
     required=True,
-    callback=_regions,
+    type=REGION,
     help="AWS region of the private channels. Repeat for several.",
 )
 @pass_invocation
-def init(invocation: Invocation, account_id: str, regions: tuple[str, ...]) -> None:
+def init(invocation: Invocation, account_id: str, regions: tuple[Region, ...]) -> None:
     """Write a commented tokensvc.toml, or the file that --config names.
 
     An existing file is never overwritten.

@@ -14,16 +14,15 @@ from typing import Any
 import click
 
 from tokensvc.cli.api_keys import api_keys
-from tokensvc.cli.channels import channels
-from tokensvc.cli.demo.command import demo
+from tokensvc.cli.context import Invocation
 from tokensvc.cli.init import init
-from tokensvc.cli.invocation import Invocation
+from tokensvc.cli.ivs.channels import channels
+from tokensvc.cli.ivs.stream_keys import stream_keys
+from tokensvc.cli.ivs.streams import streams
+from tokensvc.cli.ivs.tags import tags
 from tokensvc.cli.keys import keys
 from tokensvc.cli.output import CommandFailed
-from tokensvc.cli.serve import local_ivs, serve
-from tokensvc.cli.stream_keys import stream_keys
-from tokensvc.cli.streams import streams
-from tokensvc.cli.tags import tags
+from tokensvc.cli.serve import serve
 from tokensvc.cli.tokens import tokens
 from tokensvc.clock import SystemClock
 from tokensvc.errors import TokensvcError
@@ -70,8 +69,6 @@ for _command in (
     stream_keys,
     streams,
     tags,
-    local_ivs,
-    demo,
 ):
     cli.add_command(_command)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import partial
-from urllib.parse import urlsplit
 
 import click
 
@@ -12,13 +11,11 @@ from tokensvc.access import api_keys
 from tokensvc.access.api_keys import ApiKeys
 from tokensvc.arns import Region
 from tokensvc.aws import endpoint_of
-from tokensvc.cli.invocation import Invocation
-from tokensvc.errors import SettingsInvalid, TokensvcError
+from tokensvc.cli.context import Invocation
+from tokensvc.errors import TokensvcError
 from tokensvc.keyring.checks.examination import unusable_private_keys
-from tokensvc.keyring.ring_document import RingStore, ring_missing
-from tokensvc.service import build_custody
+from tokensvc.keyring.ring_document import ring_missing
 from tokensvc.settings import config_file
-from tokensvc.settings.rules import is_loopback
 
 Check = Callable[[], str]
 """Returns a description of what it checked; raises TokensvcError when the check fails."""
@@ -57,9 +54,6 @@ def _checks(invocation: Invocation) -> Iterator[tuple[str, Check]]:
     for region in settings.ivs.regions:
         yield f"key pair of {region}", partial(_key_pair, invocation, region)
         yield f"AWS in {region}", partial(_aws, invocation, region)
-    if settings.demo is not None:
-        region = settings.channels[settings.demo.channel].region
-        yield "player page", partial(_player_page, invocation, region)
 
 
 def _settings(invocation: Invocation) -> str:
@@ -73,18 +67,17 @@ def _state(invocation: Invocation) -> str:
 
 
 def _custody(invocation: Invocation) -> str:
-    key_ids = build_custody(invocation.settings.custody, invocation.clock).key_ids()
+    key_ids = invocation.custody.key_ids()
     private_keys = _count(len(key_ids), "private key", "private keys")
     return f"{invocation.settings.custody.url}, with {private_keys}"
 
 
 def _key_pair(invocation: Invocation, region: Region) -> str:
-    stored = RingStore(invocation.state, region).load()
-    if stored is None:
+    ring = invocation.ring(region)
+    if ring is None:
         raise ring_missing(region)
-    active = stored.ring.require_active()
-    custody = build_custody(invocation.settings.custody, invocation.clock)
-    unusable = dict(unusable_private_keys(custody, stored.ring))
+    active = ring.require_active()
+    unusable = dict(unusable_private_keys(invocation.custody, ring))
     if (failure := unusable.pop(active.key_id, None)) is not None:
         raise failure
     # A start does not need the other keys. `tokensvc keys doctor` reports the errors.
@@ -94,16 +87,6 @@ def _key_pair(invocation: Invocation, region: Region) -> str:
 
 def _aws(invocation: Invocation, region: Region) -> str:
     return f"credentials for {endpoint_of(invocation.clients.ivs(region))}"
-
-
-def _player_page(invocation: Invocation, region: Region) -> str:
-    endpoint = endpoint_of(invocation.clients.ivs(region))
-    if not is_loopback(urlsplit(endpoint).hostname or ""):
-        raise SettingsInvalid(
-            f"The demo's player page needs IVS on loopback, and {endpoint} is not on loopback.",
-            hint="Set AWS_ENDPOINT_URL_IVS to a Local IVS, or remove [demo] from the settings.",
-        )
-    return f"uses {endpoint}"
 
 
 def _count(number: int, singular: str, plural: str) -> str:

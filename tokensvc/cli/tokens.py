@@ -10,15 +10,14 @@ from contextlib import closing
 import click
 
 from tokensvc.access.callers import Caller
+from tokensvc.access.requests import PlaybackRequest
 from tokensvc.arns import ChannelArn
 from tokensvc.audit import JsonLinesAudit
-from tokensvc.cli.invocation import Invocation, operator, pass_invocation
+from tokensvc.cli.context import Invocation, operator, pass_invocation
 from tokensvc.cli.output import json_option, print_json, say
-from tokensvc.errors import InvalidArn
+from tokensvc.cli.params import CONFIGURED_CHANNEL
 from tokensvc.keyring.model import KeyState
-from tokensvc.keyring.ring_document import RingStore
 from tokensvc.playback.inspection import Inspection, inspect
-from tokensvc.playback.issuance import PlaybackRequest, RequestContext
 from tokensvc.service import build
 from tokensvc.token.claims import Resolution
 from tokensvc.token.p384 import PublicKey
@@ -95,9 +94,9 @@ def sign(  # noqa: PLR0913 # One parameter for each option.
     )
     caller = Caller(f"operator:{operator()}", operator(), grants or tuple(settings.grants))
     audit = JsonLinesAudit(sys.stderr)
-    with closing(build(settings, invocation.clock, audit)) as service:
+    with closing(build(settings, invocation.clock, audit, state=invocation.state)) as service:
         service.start()
-        url = service.issuer.issue(caller, request, RequestContext())
+        url = service.issuer.issue(caller, request)
     if as_json:
         print_json(url.members())
     else:
@@ -106,11 +105,15 @@ def sign(  # noqa: PLR0913 # One parameter for each option.
 
 @tokens.command(name="inspect")
 @click.argument("token_or_url", default="-")
-@click.option("--channel", help="Also check that it is for this channel, a name or an ARN.")
+@click.option(
+    "--channel",
+    type=CONFIGURED_CHANNEL,
+    help="Also check that it is for this channel, a name or an ARN.",
+)
 @json_option
 @pass_invocation
 def inspect_token(
-    invocation: Invocation, token_or_url: str, channel: str | None, *, as_json: bool
+    invocation: Invocation, token_or_url: str, channel: ChannelArn | None, *, as_json: bool
 ) -> None:
     """Show whether IVS would accept a token, or the token of a playback URL, and why not.
 
@@ -123,7 +126,7 @@ def inspect_token(
         token_or_url.strip(),
         now=invocation.clock.now(),
         public_keys=_public_keys(invocation),
-        channel_arn=_channel_arn(invocation, channel),
+        channel_arn=channel,
     )
     if as_json:
         print_json(_members(found))
@@ -135,25 +138,14 @@ def inspect_token(
 
 def _public_keys(invocation: Invocation) -> Mapping[PublicKey, str]:
     """The public keys that the rings record as held by IVS, each with its key ID."""
-    rings = (
-        RingStore(invocation.state, region).load() for region in invocation.settings.ivs.regions
-    )
+    rings = [invocation.ring(region) for region in invocation.settings.ivs.regions]
     return {
         pair.public_key: pair.key_id
-        for stored in rings
-        if stored is not None
-        for pair in stored.ring.in_state(*_STATES_IN_IVS)
+        for ring in rings
+        if ring is not None
+        for pair in ring.in_state(*_STATES_IN_IVS)
         if pair.public_key is not None
     }
-
-
-def _channel_arn(invocation: Invocation, channel: str | None) -> ChannelArn | None:
-    if channel is None or channel in invocation.settings.channels:
-        return invocation.settings.channels.get(channel or "")
-    try:
-        return ChannelArn.parse(channel)
-    except InvalidArn as exc:
-        raise click.BadParameter(str(exc), param_hint="--channel") from exc
 
 
 def _members(found: Inspection) -> Mapping[str, object]:

@@ -6,14 +6,14 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from tokensvc.arns import ChannelArn
-from tokensvc.aws import RESOURCE_NOT_FOUND, AwsClients, translate_errors
+from tokensvc.aws import AwsClients
 from tokensvc.errors import ChannelNotFound, NotFound
+from tokensvc.ivs.errors import RESOURCE_NOT_FOUND
 from tokensvc.ivs.model import Channel
+from tokensvc.ivs.translation import translate_errors
 
 if TYPE_CHECKING:
     from mypy_boto3_ivs.type_defs import ChannelTypeDef
-
-MAX_CHANNELS_PER_CALL = 50  # IVS: botocore model, ChannelArnList
 
 
 def get_channel(clients: AwsClients, arn: ChannelArn) -> Channel:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from email.utils import parsedate_to_datetime
 
 from tokensvc.arns import Region
-from tokensvc.aws import AwsClients, translate_errors
+from tokensvc.aws import AwsClients
 from tokensvc.clock import Clock
+from tokensvc.ivs.translation import translate_errors
 
 _DATE_RESOLUTION_SECONDS = 1.0  # RFC 9110 §5.6.7: a Date has whole seconds
 

@@ -15,6 +15,8 @@ The rules:
 7. `warm` looks up several channels in one call. When the call fails, or has no answer for a
    channel, nothing is cached for it: `get` looks up each such channel separately. After a failure,
    no call for several channels is made for `negative_seconds`.
+8. No lookup waits for the state to be written: a background writer stores the answers. The stored
+   answer is read only after IVS has failed, within a bounded time (see `kept_answers`).
 
 API callers can see the errors raised here, so their text is safe to show. IVS's own reason is
 logged for the operator.
@@ -36,8 +38,9 @@ from cachetools import LRUCache
 from tokensvc.arns import ChannelArn
 from tokensvc.clock import Clock
 from tokensvc.errors import ChannelNotFound, IvsRefused, IvsUnavailable, NotFound
-from tokensvc.ivs.channels import MAX_CHANNELS_PER_CALL, channel_not_found
+from tokensvc.ivs.channels import channel_not_found
 from tokensvc.ivs.kept_answers import KeptAnswers
+from tokensvc.ivs.limits import MAX_CHANNELS_PER_CALL
 from tokensvc.ivs.model import Channel
 
 Fetch = Callable[[ChannelArn], Channel]
@@ -225,7 +228,7 @@ class ChannelDirectory:
             yield replace(usable, is_absent=False, refresh_at=refresh_at)
             return
         yield new_entry
-        self._store(new_entry)  # After the yield, so that no thread waits for the state.
+        self._store(new_entry)
 
     def _look_up_batch(self, entries: Sequence[_CacheEntry]) -> Iterator[_CacheEntry]:
         sent_at = self._clock.monotonic()

@@ -11,15 +11,15 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from tokensvc.arns import PlaybackKeyArn, Region
-from tokensvc.aws import AwsClients, endpoint_of, translate_errors
+from tokensvc.aws import AwsClients, endpoint_of
 from tokensvc.errors import NotFound
+from tokensvc.ivs.limits import KEY_PAIRS_PER_PAGE
 from tokensvc.ivs.model import HeldKeyPair
+from tokensvc.ivs.translation import translate_errors
 from tokensvc.token.p384 import PublicKey
 
 if TYPE_CHECKING:
     from mypy_boto3_ivs.type_defs import PlaybackKeyPairTypeDef
-
-_PAGE_SIZE = 100  # key pairs, the maximum of IVS (botocore model, MaxPlaybackKeyPairResults)
 
 
 class IvsKeyPairs:
@@ -52,9 +52,9 @@ class IvsKeyPairs:
             tags: at most 50.
 
         Raises:
-            IvsRefused: with `aws_code` `ServiceQuotaExceededException` when the region has three
-                key pairs already, `ConflictException` when IVS holds this public key already,
-                `PendingVerification` when AWS has not verified the account.
+            QuotaExceeded: when the region has three key pairs already.
+            Conflict: when IVS holds this public key already.
+            PendingVerification: when AWS has not verified the account.
         """
         client = self._clients.ivs(self._region)
         with translate_errors("ImportPlaybackKeyPair", self._region):
@@ -97,7 +97,7 @@ class IvsKeyPairs:
         client = self._clients.ivs(self._region)
         with translate_errors("ListPlaybackKeyPairs", self._region):
             pages = client.get_paginator("list_playback_key_pairs").paginate(
-                PaginationConfig={"PageSize": _PAGE_SIZE}
+                PaginationConfig={"PageSize": KEY_PAIRS_PER_PAGE}
             )
             return tuple(
                 PlaybackKeyArn.parse(pair["arn"]) for page in pages for pair in page["keyPairs"]

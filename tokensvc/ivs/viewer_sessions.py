@@ -11,11 +11,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from tokensvc.arns import ChannelArn, Region
-from tokensvc.aws import AwsClients, translate_errors
+from tokensvc.aws import AwsClients
 from tokensvc.clock import Clock
+from tokensvc.ivs.limits import MAX_VIEWERS_PER_CALL, REVOCATION_CALLS_PER_SECOND
+from tokensvc.ivs.translation import translate_errors
 
-MAX_VIEWERS_PER_CALL = 20  # IVS: botocore model, BatchStartViewerSessionRevocationViewerSessionList
-_PAUSE_SECONDS = 0.5  # IVS: service-quotas, BatchStartViewerSessionRevocation: 2 a second
+_PAUSE_SECONDS = 1 / REVOCATION_CALLS_PER_SECOND
 
 
 @dataclass(frozen=True, slots=True, order=True)

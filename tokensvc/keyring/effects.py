@@ -1,8 +1,9 @@
-"""Carries out the steps of a rotation: each has one effect and returns the ring that records it.
+"""Performs the steps of a rotation: each has at most one effect, in custody or in IVS.
 
-The caller saves the intent before the step, and the returned ring after it (rule 6). Every step can
-be repeated after a crash: custody returns the same key for the same ID, and an import or a delete
-whose answer was lost is recognized by the key's fingerprint.
+`outcomes.recorded` gives the ring that records the outcome. The caller saves the intent before the
+step, and that ring after it (rule 6). Every step can be repeated after a crash: custody returns the
+same key for the same ID, and an import or a delete whose answer was lost is recognized by the key's
+fingerprint.
 """
 
 from __future__ import annotations
@@ -14,15 +15,23 @@ from typing import Protocol
 
 from tokensvc.arns import PlaybackKeyArn
 from tokensvc.clock import Clock
-from tokensvc.errors import IvsRefused, NotFound, RotationRefused
+from tokensvc.errors import NotFound, RotationRefused
+from tokensvc.ivs.errors import Conflict, QuotaExceeded
 from tokensvc.ivs.model import HeldKeyPair
 from tokensvc.keyring.custody.base import Custody
 from tokensvc.keyring.model import DEPLOYMENT_TAG, KEY_TAG, Act, KeyPair, Ring
+from tokensvc.keyring.outcomes import (
+    Destroyed,
+    Generated,
+    Imported,
+    NewKeyId,
+    Outcome,
+    Performed,
+)
 from tokensvc.keyring.ownership import delete_command, slot_listing
 from tokensvc.keyring.rotation import FREE_A_SLOT_HINT, Action, Step
+from tokensvc.keyring.signers import self_checked_signer
 from tokensvc.token.p384 import PublicKey, Signer
-
-_SELF_CHECK_MESSAGE = b"tokensvc self-check"
 
 
 class KeyPairsInIvs(Protocol):
@@ -61,8 +70,16 @@ def new_key_id() -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Steps:
-    """Carries out steps for one operator, with one custody and one region of IVS."""
+class Effects:
+    """Performs steps for one operator, with one custody and one region of IVS.
+
+    Attributes:
+        custody: where the private keys are.
+        key_pairs: the key pairs of the region in IVS.
+        clock: the clock.
+        by: the operator, for the history.
+        canary: checks a key before a switch, if a canary channel is configured.
+    """
 
     custody: Custody
     key_pairs: KeyPairsInIvs
@@ -74,58 +91,45 @@ class Steps:
         """The operator, the current time and the reason, for the history."""
         return Act(self.clock.now(), self.by, why)
 
-    def do(self, ring: Ring, step: Step, why: str) -> Ring:  # noqa: C901, PLR0911 # One case for each action.
-        """The ring after that step.
+    def perform(self, ring: Ring, step: Step) -> Outcome:
+        """The outcome of the step's effect. A step that only changes the ring has no effect.
 
         Raises:
             RotationRefused: when the step would break a rule.
             IvsRefused, IvsUnavailable, CustodyUnavailable, CustodyDamaged: when the effect failed.
         """
-        key_id = step.key_id
         match step.action:
             case Action.NEW_PAIR:
-                return ring.with_new_pair(new_key_id(), self.act(why))
+                return NewKeyId(new_key_id())
             case Action.MAKE:
-                return ring.with_public_key(key_id, self.custody.create(key_id))
+                return Generated(self.custody.create(step.key_id))
             case Action.IMPORT:
-                held = self._import(ring, ring.pair(key_id))
-                return ring.published(key_id, held.arn, self.act(why))
+                return Imported(self._import(ring, ring.pair(step.key_id)).arn)
             case Action.RECORD_IMPORT:
-                held = self._find_in_ivs(required_public_key(ring.pair(key_id)))
-                return ring.published(key_id, held.arn, self.act(why))
+                public_key = ring.pair(step.key_id).require_public_key()
+                return Imported(self._find_in_ivs(public_key).arn)
             case Action.SWITCH:
-                return self._switched(ring, ring.pair(key_id), why)
-            case Action.STOP:
-                return ring.stopped(key_id, self.act(why))
-            case Action.RECORD_SIGNING_END:
-                # The switch was already saved before the clock is read here (rule 4).
-                return ring.signing_ended(key_id, self.clock.now())
-            case Action.WITHDRAW:
-                return ring.withdrawn(key_id, self.act(why))
-            case Action.INTEND_DELETE:
-                return ring.delete_intended(key_id, self.clock.now())
+                self._check_before_switch(ring, ring.pair(step.key_id))
             case Action.DELETE:
-                self._delete(ring.pair(key_id))
-                return ring.retired(key_id, self.act(why))
-            case Action.RECORD_DELETE:
-                return ring.retired(key_id, self.act(why))
+                self._delete(ring.pair(step.key_id))
             case Action.DESTROY:
-                return ring.destroyed(key_id, self._destroy(ring.pair(key_id)))
+                return Destroyed(self._destroy(ring.pair(step.key_id)))
+            case _:
+                pass
+        return Performed()
 
     def _import(self, ring: Ring, pair: KeyPair) -> HeldKeyPair:
-        public_key = required_public_key(pair)
+        public_key = pair.require_public_key()
         tags = {DEPLOYMENT_TAG: ring.deployment, KEY_TAG: pair.key_id}
         try:
             held = self.key_pairs.import_pair(public_key, name=pair.name_in_ivs, tags=tags)
-        except IvsRefused as exc:
-            if exc.aws_code == "ServiceQuotaExceededException":
-                raise RotationRefused(
-                    f"All key pair slots of IVS in {ring.region} are occupied:\n"
-                    + slot_listing(ring, self.key_pairs.held()),
-                    hint=FREE_A_SLOT_HINT,
-                ) from exc
-            if exc.aws_code != "ConflictException":
-                raise
+        except QuotaExceeded as exc:
+            raise RotationRefused(
+                f"All key pair slots of IVS in {ring.region} are occupied:\n"
+                + slot_listing(ring, self.key_pairs.held()),
+                hint=FREE_A_SLOT_HINT,
+            ) from exc
+        except Conflict:
             # IVS already holds this public key: an earlier answer was lost, or another rotator
             # imported it first.
             return self._find_in_ivs(public_key)
@@ -154,18 +158,8 @@ class Steps:
             hint="It was deleted just now. Run `tokensvc keys reconcile` again.",
         )
 
-    def _switched(self, ring: Ring, pair: KeyPair, why: str) -> Ring:
-        signer = self._checked_signer(pair)
-        if ring.rotation_request is not None and ring.rotation_request.is_urgent:
-            # The canary is skipped: a compromised key must not stay active because the edge does
-            # not know the new key yet.
-            return ring.switched_to(pair.key_id, self.act(f"{why} (urgent: no publish delay)"))
-        if self.canary is not None:
-            self.canary(signer)
-        return ring.switched_to(pair.key_id, self.act(why))
-
-    def _checked_signer(self, pair: KeyPair) -> Signer:
-        """The signer, after the checks of rule 2: sign, verify, compare IVS's fingerprint."""
+    def _check_before_switch(self, ring: Ring, pair: KeyPair) -> None:
+        """The checks of rule 2: sign, verify, compare IVS's fingerprint, and ask the canary."""
         signer = self_checked_signer(self.custody, pair)
         if self._held_as_recorded(pair) is None:
             raise RotationRefused(
@@ -174,7 +168,11 @@ class Steps:
                 hint="Run `tokensvc keys list` to see the key pairs that IVS holds. Run "
                 f"`tokensvc keys revoke {pair.key_id}` to replace the missing one.",
             )
-        return signer
+        # An urgent switch skips the canary: a compromised key must not stay active because the edge
+        # does not know the new key yet.
+        is_urgent = ring.rotation_request is not None and ring.rotation_request.is_urgent
+        if self.canary is not None and not is_urgent:
+            self.canary(signer)
 
     def _destroy(self, pair: KeyPair) -> float:
         if pair.public_key is None:
@@ -186,7 +184,7 @@ class Steps:
     def _delete(self, pair: KeyPair) -> None:
         if pair.arn is None:
             # The answer to its import was lost, so it can be found only by its fingerprint.
-            self.key_pairs.delete(self._find_in_ivs(required_public_key(pair)).arn)
+            self.key_pairs.delete(self._find_in_ivs(pair.require_public_key()).arn)
         elif (held := self._held_as_recorded(pair)) is not None:
             self.key_pairs.delete(held.arn)
 
@@ -198,7 +196,7 @@ class Steps:
             held = self.key_pairs.get(pair.arn)
         except NotFound:
             return None
-        if held.fingerprint != required_public_key(pair).fingerprint:
+        if held.fingerprint != pair.require_public_key().fingerprint:
             raise RotationRefused(
                 f"{pair.arn} is recorded as {pair.key_id}, but IVS holds another key under this "
                 "ARN. tokensvc doesn't change or delete it.",
@@ -206,30 +204,3 @@ class Steps:
                 "the newest one.",
             )
         return held
-
-
-def self_checked_signer(custody: Custody, pair: KeyPair) -> Signer:
-    """A signer of the key pair, after it signed a test message that was verified (rule 2).
-
-    Raises:
-        CustodyDamaged, CustodyUnavailable, InvalidSignature: when the private key can't be used.
-        RotationRefused: when custody has not generated the private key yet.
-    """
-    public_key = required_public_key(pair)
-    signer = custody.signer(pair.key_id, public_key)
-    public_key.verify(signer.sign(_SELF_CHECK_MESSAGE), _SELF_CHECK_MESSAGE)
-    return signer
-
-
-def required_public_key(pair: KeyPair) -> PublicKey:
-    """The public key of the key pair.
-
-    Raises:
-        RotationRefused: when custody has not generated the private key yet.
-    """
-    if pair.public_key is None:
-        raise RotationRefused(
-            f"The private key of {pair.key_id} is not generated yet.",
-            hint="Run `tokensvc keys reconcile` to generate it.",
-        )
-    return pair.public_key

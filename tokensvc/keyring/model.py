@@ -22,7 +22,6 @@ from tokensvc.arns import PlaybackKeyArn, Region
 from tokensvc.errors import KeyNotFound, NoSigningKey, RotationRefused
 from tokensvc.token.p384 import PublicKey
 
-MAX_PAIRS_IN_IVS = 3  # IVS: service-quotas, playback key pairs per region; not adjustable
 MAX_RETIRED_PAIRS = 20
 MAX_TRANSITIONS = 200
 DEPLOYMENT_TAG = "tokensvc:deployment"
@@ -83,6 +82,19 @@ class KeyPair:
     def name_in_ivs(self) -> str:
         """The name under which the key pair is imported into IVS."""
         return f"tokensvc-{self.key_id}"
+
+    def require_public_key(self) -> PublicKey:
+        """The public key.
+
+        Raises:
+            RotationRefused: when custody has not generated the private key yet.
+        """
+        if self.public_key is None:
+            raise RotationRefused(
+                f"The private key of {self.key_id} is not generated yet.",
+                hint="Run `tokensvc keys reconcile` to generate it.",
+            )
+        return self.public_key
 
 
 @dataclass(frozen=True, slots=True)
@@ -328,30 +340,6 @@ class Ring:
         if not self.pair(key_id).is_compromised:
             _require(self, key_id, KeyState.RETIRED)
         return _without_oldest_retired(_with_changes(self, key_id, destroyed_on=on))
-
-
-def broken_invariants(ring: Ring) -> tuple[str, ...]:
-    """A sentence for each invariant that the ring breaks. Checked at each save and load."""
-    return tuple(_invariants(ring))
-
-
-def _invariants(ring: Ring) -> Iterable[str]:
-    ids = [pair.key_id for pair in ring.pairs]
-    for key_id in sorted({key_id for key_id in ids if ids.count(key_id) > 1}):
-        yield f"More than one key pair has the ID {key_id}."
-    if (active := len(ring.in_state(KeyState.ACTIVE))) > 1:
-        yield f"{active} key pairs are active, but at most one may be active (rule 1)."
-    for pair in ring.pairs:
-        is_imported = pair.public_key is not None and pair.arn is not None
-        may_be_incomplete = pair.state is KeyState.PENDING or pair.delete_intended_at is not None
-        if not is_imported and not may_be_incomplete:
-            yield f"{pair.key_id} is {pair.state} but has no public key or no ARN."
-        if pair.arn and (pair.arn.region, pair.arn.account_id) != (ring.region, ring.account_id):
-            yield f"{pair.key_id} belongs to another account or region: {pair.arn}."
-        has_signed = pair.activated_at is not None or pair.state is KeyState.ACTIVE
-        drained = pair.signing_ended_at is not None or pair.is_compromised or not has_signed
-        if pair.delete_intended_at is not None and not drained:
-            yield f"{pair.key_id} is to be deleted, but its end of signing is missing (rule 4)."
 
 
 def _require(ring: Ring, key_id: str, state: KeyState) -> KeyPair:

@@ -57,6 +57,15 @@ def record_of(ring: Ring, held: HeldKeyPair) -> KeyPair | None:
     return None
 
 
+def held_match(pair: KeyPair, held: Sequence[HeldKeyPair]) -> HeldKeyPair | None:
+    """The key pair in IVS with that record's fingerprint or ARN, if any (rule 5)."""
+    for one in held:
+        same_key = pair.public_key and one.fingerprint == pair.public_key.fingerprint
+        if same_key or one.arn == pair.arn:
+            return one
+    return None
+
+
 def is_held(pair: KeyPair, held: Sequence[HeldKeyPair]) -> bool:
     """Whether one of the key pairs in IVS has the fingerprint of that record."""
     fingerprint = pair.public_key and pair.public_key.fingerprint

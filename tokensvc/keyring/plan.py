@@ -1,25 +1,32 @@
 """The plan of a rotation: every step that it would take, and when. Nothing is done or saved.
 
-A plan uses the real rules and steps, with a simulated custody, IVS and clock. Every effect succeeds
-immediately, and every wait ends at its time.
+A plan uses the real rules and records. It assumes that every effect succeeds immediately, and that
+every wait ends at its time.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from cryptography.hazmat.primitives.asymmetric import ec
-
 from tokensvc.arns import PlaybackKeyArn
-from tokensvc.errors import CustodyUnavailable, NotFound
 from tokensvc.ivs.model import HeldKeyPair
-from tokensvc.keyring.effects import Steps
-from tokensvc.keyring.model import Ring
+from tokensvc.keyring.model import Act, Ring
+from tokensvc.keyring.outcomes import (
+    Destroyed,
+    Generated,
+    Imported,
+    NewKeyId,
+    Outcome,
+    Performed,
+    recorded,
+)
+from tokensvc.keyring.ownership import held_match
 from tokensvc.keyring.rotation import Action, Done, Step, WaitUntil, next_step
-from tokensvc.token.p384 import LocalSigner, PublicKey, Signer
+from tokensvc.token.p384 import LocalSigner
 
 _BY = "plan"
+_NEW = "new-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,83 +46,51 @@ def plan(
     Raises:
         RotationRefused: when a step needs a decision by the operator.
     """
-    clock = _Clock(now)
-    ivs = _Ivs(ring, list(held_by_ivs))
-    steps = Steps(_Custody(clock), ivs, clock, _BY)
+    held = tuple(held_by_ivs)
     while True:
-        match next_step(ring, ivs.pairs, clock.now(), keep_standby=keep_standby):
+        match next_step(ring, held, now, keep_standby=keep_standby):
             case Done():
                 return
             case WaitUntil(at=at):
-                clock.time = at
-            case Step(Action.SWITCH) as step:
-                # The checks before a switch need the private key, which a plan never loads.
-                ring = ring.switched_to(step.key_id, steps.act(_BY))
-                yield PlannedStep(clock.now(), step, len(ivs.pairs))
+                now = at
             case Step() as step:
-                ring = steps.do(ring, step, _BY)
-                yield PlannedStep(clock.now(), step, len(ivs.pairs))
+                outcome = _assumed_outcome(ring, step, held, now)
+                before, ring = ring, recorded(ring, step, outcome, Act(now, _BY, _BY))
+                held = _held_after(before, step, outcome, held)
+                yield PlannedStep(now, step, len(held))
 
 
-@dataclass(slots=True)
-class _Clock:
-    time: float
-
-    def now(self) -> float:
-        return self.time
-
-    def monotonic(self) -> float:
-        return self.time
-
-    def sleep(self, seconds: float) -> None:
-        self.time += seconds
-
-
-@dataclass(slots=True)
-class _Ivs:
-    ring: Ring
-    pairs: list[HeldKeyPair]
-
-    def import_pair(
-        self, public_key: PublicKey, *, name: str, tags: Mapping[str, str]
-    ) -> HeldKeyPair:
-        arn = PlaybackKeyArn(self.ring.region, self.ring.account_id, name)
-        held = HeldKeyPair(arn, name, public_key.fingerprint, tags)
-        self.pairs.append(held)
-        return held
-
-    def held(self) -> tuple[HeldKeyPair, ...]:
-        return tuple(self.pairs)
-
-    def get(self, arn: PlaybackKeyArn) -> HeldKeyPair:
-        for pair in self.pairs:
-            if pair.arn == arn:
-                return pair
-        raise NotFound(f"The simulated IVS holds no key pair {arn}.")
-
-    def delete(self, arn: PlaybackKeyArn) -> None:
-        self.pairs = [pair for pair in self.pairs if pair.arn != arn]
+def _assumed_outcome(ring: Ring, step: Step, held: Sequence[HeldKeyPair], now: float) -> Outcome:
+    """The outcome of the step if its effect succeeds at once."""
+    match step.action:
+        case Action.NEW_PAIR:
+            invented = sum(pair.key_id.startswith(_NEW) for pair in ring.pairs)
+            return NewKeyId(f"{_NEW}{invented + 1}")
+        case Action.MAKE:
+            # A stand-in for the public key that custody would return; the private key is discarded.
+            return Generated(LocalSigner.generate().public_key)
+        case Action.IMPORT | Action.RECORD_IMPORT:
+            pair = ring.pair(step.key_id)
+            found = held_match(pair, held)
+            invented_arn = PlaybackKeyArn(ring.region, ring.account_id, pair.name_in_ivs)
+            return Imported(invented_arn if found is None else found.arn)
+        case Action.DESTROY:
+            return Destroyed(now)
+        case _:
+            return Performed()
 
 
-@dataclass(slots=True)
-class _Custody:
-    clock: _Clock
-
-    def create(self, key_id: str) -> PublicKey:  # noqa: ARG002 # Any key will do.
-        return LocalSigner.generate().public_key
-
-    def adopt(self, key_id: str, private_key: ec.EllipticCurvePrivateKey) -> PublicKey:
-        raise _no_private_key(key_id, private_key)
-
-    def signer(self, key_id: str, expected: PublicKey) -> Signer:
-        raise _no_private_key(key_id, expected)
-
-    def key_ids(self) -> Collection[str]:
-        return ()
-
-    def destroy(self, key_id: str, *, compromised: bool) -> float:  # noqa: ARG002 # Nothing exists.
-        return self.clock.time
-
-
-def _no_private_key(key_id: str, _: object) -> CustodyUnavailable:
-    return CustodyUnavailable(f"A plan has no private key of {key_id}.")
+def _held_after(
+    before: Ring, step: Step, outcome: Outcome, held: tuple[HeldKeyPair, ...]
+) -> tuple[HeldKeyPair, ...]:
+    """The key pairs that IVS holds after the step."""
+    match step.action, outcome:
+        case Action.IMPORT, Imported(arn):
+            pair = before.pair(step.key_id)
+            fingerprint = pair.require_public_key().fingerprint
+            return (*held, HeldKeyPair(arn, pair.name_in_ivs, fingerprint, {}))
+        case Action.DELETE, _:
+            deleted = held_match(before.pair(step.key_id), held)
+            return tuple(one for one in held if one != deleted)
+        case _:
+            return held

@@ -16,6 +16,7 @@ from tokensvc.errors import (
     StateConflict,
     StateDamaged,
 )
+from tokensvc.keyring.invariants import broken_invariants
 from tokensvc.keyring.model import (
     KeyPair,
     KeyState,
@@ -23,7 +24,6 @@ from tokensvc.keyring.model import (
     RotationRequest,
     Terms,
     Transition,
-    broken_invariants,
 )
 from tokensvc.state.base import NEW, Document, State
 from tokensvc.state.schema import require_schema

@@ -35,8 +35,8 @@
 
 `next_step` is pure: the same ring, the same key pairs in IVS and the same time give the same step.
 A region that was removed from the settings (`decommissioning`) gets no new key: its active key
-drains. `view` implements rules 3 and 11, `store` rule 7, `steps` the checks of rule 2, and
-`rotator` the order of rule 6.
+drains. `view` implements rules 3 and 11, `ring_document` rule 7, `effects` the checks of rule 2,
+`checks.contradictions` the last part of rule 5, and `rotator` the order of rule 6.
 """
 
 from __future__ import annotations
@@ -47,9 +47,15 @@ from enum import StrEnum
 
 from tokensvc.clock import rfc3339
 from tokensvc.errors import RotationRefused
+from tokensvc.ivs.limits import MAX_KEY_PAIRS
 from tokensvc.ivs.model import HeldKeyPair
-from tokensvc.keyring.model import MAX_PAIRS_IN_IVS, KeyPair, KeyState, Ring
-from tokensvc.keyring.ownership import Owner, is_held, pairs_owned_by, slot_listing
+from tokensvc.keyring.checks.contradictions import (
+    Comparison,
+    refusal,
+    undecided_contradictions,
+)
+from tokensvc.keyring.model import KeyPair, KeyState, Ring
+from tokensvc.keyring.ownership import held_match, slot_listing
 
 FREE_A_SLOT_HINT = (
     "Free a slot with one of the commands above, but only if nothing signs with that key pair. "
@@ -126,18 +132,10 @@ class Observation:
     keep_standby: bool = True
     decommissioning: bool = False
 
-    def held_match(self, pair: KeyPair) -> HeldKeyPair | None:
-        """The key pair in IVS with that record's fingerprint or ARN, if any (rule 5)."""
-        for held in self.held:
-            same_key = pair.public_key and held.fingerprint == pair.public_key.fingerprint
-            if same_key or held.arn == pair.arn:
-                return held
-        return None
-
     @property
     def is_full(self) -> bool:
         """Whether IVS would refuse another key pair."""
-        return len(self.held) >= MAX_PAIRS_IN_IVS
+        return len(self.held) >= MAX_KEY_PAIRS
 
 
 def next_step(
@@ -241,7 +239,7 @@ def _destroy_retired_private_keys(observation: Observation) -> Step | None:
 def _finish_deletion(observation: Observation) -> Step | None:
     for pair in observation.ring.in_state(KeyState.RETIRING):
         if pair.delete_intended_at is not None:
-            is_deleted = observation.held_match(pair) is None
+            is_deleted = held_match(pair, observation.held) is None
             return Step(Action.RECORD_DELETE if is_deleted else Action.DELETE, pair.key_id)
     return None
 
@@ -258,41 +256,9 @@ def _require_consistent_with_ivs(observation: Observation) -> None:
 
     The rules after this one create key pairs, sign with them or delete them.
     """
-    ring, held = observation.ring, observation.held
-    if ring.rotation_request is not None and ring.rotation_request.is_urgent:
-        # The operator has decided, and the replacement for the compromised key is checked with IVS.
-        return
-    if (
-        not ring.pairs
-        and not observation.decommissioning
-        and pairs_owned_by(Owner.OTHER_DEPLOYMENT, ring, held)
-    ):
-        raise RotationRefused(
-            f"This state has no key pair in {ring.region}, but IVS holds key pairs of another "
-            f"deployment:\n{slot_listing(ring, held)}",
-            hint="Use the state of that deployment (setting state.url) or a copy of it. To start a "
-            f"new deployment beside it, run `tokensvc keys generate --region {ring.region}`.",
-        )
-    active = ring.active
-    if active is not None and not active.is_compromised and not is_held(active, held):
-        raise RotationRefused(
-            f"IVS does not hold {active.key_id} ({active.arn}), the active key pair of "
-            f"{ring.region}, so IVS refuses its tokens. The key pair was deleted from IVS, or this "
-            "state is an old copy, or these AWS credentials do not belong to account "
-            f"{ring.account_id}.",
-            hint="Check the credentials with `aws sts get-caller-identity`. If this state is an "
-            "old copy, replace it with the newest one. If there is no newer copy, run "
-            f"`tokensvc keys revoke {active.key_id}` to switch to another key at once.",
-        )
-    if unrecorded := pairs_owned_by(Owner.UNRECORDED, ring, held):
-        raise RotationRefused(
-            f"This state is an old copy: it has no record of {len(unrecorded)} of the key pairs "
-            f"that IVS holds for this deployment in {ring.region}. IVS holds:\n"
-            + slot_listing(ring, held),
-            hint="Replace this state with the newest copy. If that is lost and nothing signs with "
-            "the unrecorded key pairs, delete them with the commands above, then run "
-            "`tokensvc keys reconcile`.",
-        )
+    comparison = Comparison(observation.ring, observation.held, observation.decommissioning)
+    if findings := undecided_contradictions(comparison):
+        raise refusal(findings)
 
 
 def _decommission(observation: Observation) -> Step | None:
@@ -308,7 +274,7 @@ def _publish_pending_pair(observation: Observation) -> Step | WaitUntil | None:
     for pair in observation.ring.in_state(KeyState.PENDING):
         if pair.public_key is None:
             return Step(Action.MAKE, pair.key_id)
-        if observation.held_match(pair) is not None:
+        if held_match(pair, observation.held) is not None:
             return Step(Action.RECORD_IMPORT, pair.key_id)
         return _when_a_slot_is_free(observation, Step(Action.IMPORT, pair.key_id))
     return None
@@ -375,7 +341,7 @@ def _when_a_slot_is_free(observation: Observation, step: Step) -> Step | WaitUnt
         # `_delete_drained_pair` frees the slot later, and returns the time until which to wait.
         return None
     raise RotationRefused(
-        f"All {MAX_PAIRS_IN_IVS} key pair slots of IVS in {observation.ring.region} are occupied:\n"
+        f"All {MAX_KEY_PAIRS} key pair slots of IVS in {observation.ring.region} are occupied:\n"
         + slot_listing(observation.ring, observation.held),
         hint=FREE_A_SLOT_HINT,
     )

@@ -11,22 +11,17 @@ import dataclasses
 import hashlib
 import secrets
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from tokensvc.arns import PlaybackKeyArn, Region
+from tokensvc.arns import PlaybackKeyArn
 from tokensvc.errors import InvalidKeyMaterial, NotFound, RotationRefused
+from tokensvc.ivs.limits import MAX_KEY_PAIRS
 from tokensvc.ivs.model import HeldKeyPair
-from tokensvc.keyring.effects import Steps
-from tokensvc.keyring.model import (
-    MAX_PAIRS_IN_IVS,
-    KeyPair,
-    KeyState,
-    Ring,
-    RotationRequest,
-    Terms,
-)
+from tokensvc.keyring.binding import Binding, binding_refusal
+from tokensvc.keyring.effects import Effects
+from tokensvc.keyring.model import KeyPair, KeyState, Ring, RotationRequest, Terms
+from tokensvc.keyring.outcomes import recorded
 from tokensvc.keyring.plan import PlannedStep, plan
 from tokensvc.keyring.ring_document import RingStore, StoredRing, ring_conflict
 from tokensvc.keyring.rotation import (
@@ -41,33 +36,13 @@ from tokensvc.keyring.rotation import (
 from tokensvc.token.p384 import PublicKey
 
 
-@dataclass(frozen=True, slots=True)
-class Binding:
-    """What a ring is permanently bound to: region, account, and the URL of IVS."""
-
-    region: Region
-    account_id: str
-    endpoint: str
-
-
-def binding_refusal(ring: Ring, binding: Binding) -> str:
-    """Why a process with that binding may not use the ring, or "" when it may."""
-    bound = Binding(ring.region, ring.account_id, ring.endpoint)
-    if bound == binding:
-        return ""
-    return (
-        f"The ring of {ring.region} is bound to account {bound.account_id} at {bound.endpoint}, "
-        f"but this process is configured for account {binding.account_id} at {binding.endpoint}."
-    )
-
-
 class Rotator:
     """One region's rotations. Created by a command or a job, never by a web worker (rule 11)."""
 
     def __init__(
         self,
         store: RingStore,
-        steps: Steps,
+        effects: Effects,
         *,
         binding: Binding,
         terms: Terms,
@@ -75,7 +50,7 @@ class Rotator:
         decommissioning: bool = False,
     ) -> None:
         self._store = store
-        self._steps = steps
+        self._effects = effects
         self._binding = binding
         self._terms = terms
         self._keep_standby = keep_standby
@@ -100,7 +75,7 @@ class Rotator:
         self._require_configured()
         stored = self._load()
         in_use = [pair for pair in stored.ring.pairs if pair.state is not KeyState.RETIRED]
-        if len(in_use) >= MAX_PAIRS_IN_IVS:
+        if len(in_use) >= MAX_KEY_PAIRS:
             states = ", ".join(f"{pair.key_id} is {pair.state}" for pair in in_use)
             raise RotationRefused(
                 f"The ring of {stored.ring.region} already has {len(in_use)} key pairs, the "
@@ -157,7 +132,7 @@ class Rotator:
         self._require_configured()
         self._require_own_account_and_region(arn)
         try:
-            held = self._steps.key_pairs.get(arn)
+            held = self._effects.key_pairs.get(arn)
         except NotFound as exc:
             raise RotationRefused(
                 f"IVS holds no key pair {arn}.",
@@ -172,10 +147,10 @@ class Rotator:
         # The ID is derived from the key, so that a retry after a crash finds the same private key.
         key_id = f"a{hashlib.sha256(public_key.spki_der).hexdigest()[:12]}"
         stored = self._load()
-        ring = stored.ring.with_adopted_pair(key_id, public_key, arn, self._steps.act(why))
+        ring = stored.ring.with_adopted_pair(key_id, public_key, arn, self._effects.act(why))
         longest = max(ring.terms.longest_ttl_seconds, longest_ttl_seconds)
         ring = ring.with_terms(dataclasses.replace(ring.terms, longest_ttl_seconds=longest))
-        self._steps.custody.adopt(key_id, private_key)
+        self._effects.custody.adopt(key_id, private_key)
         return self._store.save(ring, replacing=stored.version).ring.pair(key_id)
 
     def request_rotation(self, reason: str, *, force: bool = False) -> Ring:
@@ -199,12 +174,12 @@ class Rotator:
         stored = self._store.load()
         ring = self._with_settings(self._new_ring() if stored is None else stored.ring)
         requested = self._with_rotation_request(ring, "plan", force=force)
-        held, now = self._list_held(), self._steps.clock.now()
+        held, now = self._list_held(), self._effects.clock.now()
         return tuple(plan(requested, held, now, keep_standby=self._keep_standby))
 
     def _with_rotation_request(self, ring: Ring, reason: str, *, force: bool) -> Ring:
         self._require_configured()
-        now = self._steps.clock.now()
+        now = self._effects.clock.now()
         refusal = rotation_refusal(ring, now)
         if refusal and not force:
             raise RotationRefused(
@@ -218,7 +193,7 @@ class Rotator:
                 hint="Run `tokensvc keys rotate` again after that. A slot is then free for the "
                 "next key pair.",
             )
-        return ring.with_rotation_request(RotationRequest(now, self._steps.by, reason))
+        return ring.with_rotation_request(RotationRequest(now, self._effects.by, reason))
 
     def revoke(self, key_ids: Collection[str], reason: str) -> Ring:
         """The ring with those key pairs marked compromised (rule 10); `reconcile` removes them.
@@ -227,7 +202,7 @@ class Rotator:
             KeyNotFound: when the ring has no key pair with one of those IDs. Nothing was changed.
         """
         stored = self._load()
-        act = self._steps.act(reason)
+        act = self._effects.act(reason)
         ring = stored.ring.compromised(key_ids, act)
         if ring.active is not None and ring.active.is_compromised:
             ring = ring.with_rotation_request(
@@ -254,7 +229,7 @@ class Rotator:
             upcoming = next_step(
                 stored.ring,
                 held,
-                self._steps.clock.now(),
+                self._effects.clock.now(),
                 keep_standby=self._keep_standby,
                 decommissioning=self._decommissioning,
             )
@@ -268,7 +243,12 @@ class Rotator:
     # --- Shared by all of the above
 
     def _do(self, stored: StoredRing, step: Step, why: str) -> StoredRing:
-        return self._store.save(self._steps.do(stored.ring, step, why), replacing=stored.version)
+        return self._store.save(self._after(stored.ring, step, why), replacing=stored.version)
+
+    def _after(self, ring: Ring, step: Step, why: str) -> Ring:
+        """The ring after the step's effect, with the time at which the effect had succeeded."""
+        outcome = self._effects.perform(ring, step)
+        return recorded(ring, step, outcome, self._effects.act(why))
 
     def _observe(self) -> tuple[StoredRing, Sequence[HeldKeyPair]]:
         """The ring and the key pairs in IVS, read while the ring didn't change.
@@ -284,7 +264,7 @@ class Rotator:
 
     def _list_held(self) -> Sequence[HeldKeyPair]:
         """Every key pair that IVS holds; refused when the credentials are another account's."""
-        held = self._steps.key_pairs.held()
+        held = self._effects.key_pairs.held()
         for one in held:
             self._require_own_account_and_region(one.arn)
         return held

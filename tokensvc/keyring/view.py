@@ -1,6 +1,7 @@
 """A worker's view of one region's ring: the ring as last read, and signers for its keys.
 
-Workers use a view, never a rotator or a custody (rule 11). It follows a rotation without a restart.
+Workers use a view with a `SignerLoader`, never a rotator or a custody (rule 11). A view follows a
+rotation without a restart.
 """
 
 from __future__ import annotations
@@ -12,10 +13,9 @@ from dataclasses import dataclass
 from tokensvc.arns import Region
 from tokensvc.clock import Clock, Moment
 from tokensvc.errors import TokensvcError
-from tokensvc.keyring.custody.base import Custody
-from tokensvc.keyring.effects import required_public_key, self_checked_signer
 from tokensvc.keyring.model import KeyPair, KeyState, Ring
 from tokensvc.keyring.ring_document import decode_ring, document_name, ring_missing
+from tokensvc.keyring.signers import SignerLoader, self_checked_signer
 from tokensvc.state.base import Document, State
 from tokensvc.state.watch import Watched
 from tokensvc.token.p384 import PublicKey, Signer
@@ -45,13 +45,13 @@ class RingView:
         self,
         region: Region,
         state: State,
-        custody: Custody,
+        signer_loader: SignerLoader,
         clock: Clock,
         *,
         refresh_seconds: float,
     ) -> None:
         self.region = region
-        self._custody = custody
+        self._signer_loader = signer_loader
         self._signers: dict[str, Signer] = {}
         self._watched: Watched[Ring | None] = Watched(
             state,
@@ -89,14 +89,9 @@ class RingView:
             NoSigningKey: when the region has no ring yet.
             StateUnavailable: when the view is too old and the state can't be read.
         """
-        reading = self._watched.latest()
-        ring = _require_ring(reading.value, self.region)
-        if reading.age_seconds(moment) <= ring.terms.view_max_age_seconds:
-            return ring
-        # The refresh is late, or the state was unavailable: this request reads the ring itself. It
-        # keeps the moment from before the read, so that its `exp` is not based on a later time.
-        self._watched.refresh()
-        return _require_ring(self._watched.latest().value, self.region)
+        terms = _require_ring(self._watched.latest().value, self.region).terms
+        ring = self._watched.within(terms.view_max_age_seconds, moment)
+        return _require_ring(ring, self.region)
 
     def active(self, moment: Moment) -> ActiveKey:
         """The active key pair at that moment.
@@ -122,7 +117,7 @@ class RingView:
         """
         pairs = self.ring(moment).in_state(KeyState.ACTIVE, KeyState.RETIRING)
         return [
-            required_public_key(pair)
+            pair.require_public_key()
             for pair in pairs
             if pair.activated_at is not None and not pair.is_compromised
         ]
@@ -163,7 +158,7 @@ class RingView:
         """The loaded signer, or one loaded now: the failure at the last refresh may be fixed."""
         signer = self._signers.get(pair.key_id)
         if signer is None:
-            signer = self_checked_signer(self._custody, pair)
+            signer = self_checked_signer(self._signer_loader, pair)
             self._signers = {**self._signers, pair.key_id: signer}
         return signer
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 from tokensvc.arns import ChannelArn
 from tokensvc.errors import InvalidArn
+from tokensvc.ivs.limits import LONGEST_VIEWER_ID
 from tokensvc.ivs.viewer_sessions import Viewer
-from tokensvc.token.rules import LONGEST_VIEWER_ID
 
 
 @dataclass(frozen=True, slots=True)

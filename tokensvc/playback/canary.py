@@ -18,7 +18,7 @@ from tokensvc.arns import ChannelArn
 from tokensvc.clock import Clock
 from tokensvc.errors import ChannelNotPrivate, IvsUnavailable, RotationRefused
 from tokensvc.ivs.model import Channel
-from tokensvc.playback.issuance import with_token
+from tokensvc.playback.urls import with_token
 from tokensvc.token.claims import PlaybackClaims, PlaybackOptions
 from tokensvc.token.jws import sign
 from tokensvc.token.p384 import Signer

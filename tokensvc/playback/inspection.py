@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from tokensvc.arns import ChannelArn
 from tokensvc.errors import InvalidRequest, InvalidSignature, Problem
-from tokensvc.token.claims import LONGEST_TOKEN_BYTES
+from tokensvc.ivs.limits import LONGEST_TOKEN_BYTES
 from tokensvc.token.jws import UnverifiedToken, broken_header_rules, find_signing_key, read
 from tokensvc.token.p384 import SIGNATURE_BYTES, PublicKey
 from tokensvc.token.rules import CHANNEL_ARN, EXP, BrokenRule, broken_rules

@@ -1,24 +1,23 @@
 """The path of a request: may this caller give this viewer this channel, and with which URL?
 
-The endpoint, the batch, the command line and the player page all call `issue`. It reads the clock
-once, so that the age of the ring's view, `exp` and the session version use the same time. Each call
-writes one line to the audit log, whether the request is granted or refused.
+The endpoint, the batch and `tokensvc tokens sign` all call `issue`. It reads the clock once, so
+that the age of the ring's view, `exp` and the session version use the same time. Each call writes
+one line to the audit log, whether the request is granted or refused.
 """
 
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+from dataclasses import dataclass
 
 from tokensvc.access.callers import Caller
-from tokensvc.access.grants import Grant, Limits, RequestedOptions, decide, scope
+from tokensvc.access.grants import Grant, Limits, decide, scope
+from tokensvc.access.requests import PlaybackRequest
 from tokensvc.arns import ChannelArn, Region
 from tokensvc.audit import Audit, AuditEvent
-from tokensvc.clock import Clock, Moment, rfc3339
+from tokensvc.clock import Clock, Moment
 from tokensvc.errors import (
     ChannelNotFound,
     ChannelNotPrivate,
@@ -31,6 +30,7 @@ from tokensvc.errors import (
 from tokensvc.ivs.directory import ChannelDirectory
 from tokensvc.ivs.model import Channel
 from tokensvc.keyring.view import RingView
+from tokensvc.playback.urls import PlaybackUrl, with_token
 from tokensvc.token.claims import PlaybackClaims
 from tokensvc.token.jws import sign
 from tokensvc.token.rules import VIEWER_ID, broken_rules
@@ -48,67 +48,6 @@ class PlaybackLimits(Limits):
     """
 
     allow_plain_urls: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PlaybackRequest(RequestedOptions):
-    """A request for a playback URL.
-
-    Attributes:
-        channel: the channel's ARN, or its name in the settings.
-    """
-
-    channel: str
-
-
-@dataclass(frozen=True, slots=True)
-class RequestContext:
-    """Data about a request that the caller does not decide.
-
-    Attributes:
-        request_id: the ID of the request in the audit and in the log.
-    """
-
-    request_id: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PlaybackUrl:
-    """A playback URL for a viewer's player; never log it, because anyone who has it can watch.
-
-    Attributes:
-        playback_url: IVS's URL of the multivariant playlist, with the token.
-        token: the token alone. For a public channel it is None, as are all members about a token.
-        channel_arn: the ARN of the channel.
-        viewer_id: the viewer ID, if the request has one.
-        expires_at: Unix seconds until which playback may start; a stream that plays continues.
-        ttl_seconds: the granted TTL, at most the requested one.
-        refresh_after_seconds: when a client that may have to start playback again should request a
-            new URL: after 80 % of the TTL, while the old URL is still valid.
-        key_id: the ID of the key pair that signed the token.
-    """
-
-    playback_url: str = field(repr=False)
-    channel_arn: ChannelArn
-    token: str | None = field(default=None, repr=False)
-    viewer_id: str | None = None
-    expires_at: int | None = None
-    ttl_seconds: int | None = None
-    refresh_after_seconds: int | None = None
-    key_id: str | None = None
-
-    def members(self) -> dict[str, object]:
-        """The JSON members that programs get, over HTTP and from the command line."""
-        return {
-            "playback_url": self.playback_url,
-            "token": self.token,
-            "channel_arn": str(self.channel_arn),
-            "viewer_id": self.viewer_id,
-            "expires_at": None if self.expires_at is None else rfc3339(self.expires_at),
-            "ttl_seconds": self.ttl_seconds,
-            "refresh_after_seconds": self.refresh_after_seconds,
-            "key_id": self.key_id,
-        }
 
 
 class PlaybackIssuer:
@@ -134,9 +73,11 @@ class PlaybackIssuer:
         self._clock = clock
 
     def issue(
-        self, caller: Caller, request: PlaybackRequest, context: RequestContext
+        self, caller: Caller, request: PlaybackRequest, request_id: str | None = None
     ) -> PlaybackUrl:
         """The playback URL that this caller may give to the viewer.
+
+        `request_id` is the ID of the request in the audit and in the log, if it has one.
 
         Raises:
             InvalidRequest: when the request breaks a rule; `problems` lists all broken claim rules.
@@ -150,7 +91,7 @@ class PlaybackIssuer:
             CustodyUnavailable: when the private key can't be used now.
         """
         moment = Moment.of(self._clock)
-        decision = _Decision(moment, caller, request, context)
+        decision = _Decision(moment, caller, request, request_id)
         try:
             url = self._decide(decision)
         except Exception as failure:
@@ -183,12 +124,11 @@ class PlaybackIssuer:
         grant = decision.grant = scope(self._grants, decision.caller, arn)
         ring = self._ring(arn)
         channel = self._directory.get(arn)
-        options = decide(grant, request, self._limits)
+        granted = decide(grant, request, self._limits)
         if not channel.is_private:
             return self._plain_url(channel)
         key = ring.active(moment)
-        ttl_seconds = min(options.ttl_seconds, key.longest_ttl_seconds)
-        options = dataclasses.replace(options, ttl_seconds=ttl_seconds)
+        options = granted.options(key.longest_ttl_seconds)
         claims = PlaybackClaims.at(moment.now, arn, options, request.viewer_id)
         token = sign(claims, key.signer)
         return PlaybackUrl(
@@ -251,7 +191,7 @@ class _Decision:
     moment: Moment
     caller: Caller
     request: PlaybackRequest
-    context: RequestContext
+    request_id: str | None
     channel_arn: ChannelArn | None = None
     grant: Grant | None = None
 
@@ -266,7 +206,7 @@ class _Decision:
             channel_arn=str(self.channel_arn) if self.channel_arn else None,
             viewer_id=self._valid_viewer_id(),
             grant=self.grant.name if self.grant else None,
-            request_id=self.context.request_id,
+            request_id=self.request_id,
         )
 
     def granted_event(self, url: PlaybackUrl) -> AuditEvent:
@@ -283,7 +223,7 @@ class _Decision:
             expires_at=url.expires_at,
             ttl_seconds=url.ttl_seconds,
             token_sha256=digest and digest[:_AUDITED_DIGEST_DIGITS],
-            request_id=self.context.request_id,
+            request_id=self.request_id,
         )
 
     def _valid_viewer_id(self) -> str | None:
@@ -291,16 +231,6 @@ class _Decision:
         claim = {VIEWER_ID: self.request.viewer_id}
         broken = [rule for rule in broken_rules(claim, self.moment.now) if rule.claim == VIEWER_ID]
         return None if broken else self.request.viewer_id
-
-
-def with_token(playback_url: str, token: str) -> str:
-    """The URL with exactly one `token` parameter; the rest of its query is unchanged.
-
-    IVS: private-channels-generate-tokens.
-    """
-    parts = urlsplit(playback_url)
-    others = [pair for pair in parse_qsl(parts.query, keep_blank_values=True) if pair[0] != "token"]
-    return urlunsplit(parts._replace(query=urlencode([*others, ("token", token)])))
 
 
 def _refresh_after_seconds(ttl_seconds: int) -> int:

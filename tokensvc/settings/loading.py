@@ -72,8 +72,7 @@ def load_settings(config: Path | None, environment: Mapping[str, str]) -> Settin
     for name, field in Settings.model_fields.items():
         try:
             adapter: TypeAdapter[Any] = TypeAdapter(field.rebuild_annotation())
-            given = sources.tree.get(name, {} if field.is_required() else field.default)
-            sections[name] = adapter.validate_python(given)
+            sections[name] = adapter.validate_python(sources.tree.get(name, {}))
         except ValidationError as exc:
             problems += [_problem(error, name, sources) for error in exc.errors()]
     problems += broken_rules(sections, sources.folder)

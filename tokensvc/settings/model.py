@@ -16,12 +16,13 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    GetPydanticSchema,
     SecretStr,
     StringConstraints,
 )
 
 from tokensvc.access.grants import Grant
-from tokensvc.arns import ChannelArn, Region, parse_region
+from tokensvc.arns import ChannelArn, ChannelPattern, Region, parse_region
 from tokensvc.errors import InvalidArn
 from tokensvc.ivs.directory import DirectoryTerms
 from tokensvc.keyring.model import Terms
@@ -37,6 +38,14 @@ def _parse_channel_arn(value: Any) -> ChannelArn:
         return value if isinstance(value, ChannelArn) else ChannelArn.parse(str(value))
     except InvalidArn as exc:
         raise ValueError(str(exc)) from exc
+
+
+def _pattern_or_name(value: str) -> ChannelPattern | str:
+    """Parse an ARN or a pattern; a text that is neither may be the name of a channel."""
+    try:
+        return ChannelPattern.parse(value)
+    except InvalidArn:
+        return value
 
 
 def _parse_region(value: Any) -> Region:
@@ -68,6 +77,10 @@ def _check_origin(value: str) -> str:
 
 _Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
 _Origin = Annotated[str, AfterValidator(_check_origin)]
+_PatternOrName = Annotated[
+    ChannelPattern | str,
+    GetPydanticSchema(lambda _, handler: handler(Annotated[str, AfterValidator(_pattern_or_name)])),
+]
 _Seconds = Annotated[int, Field(ge=0, le=_WEEK_SECONDS)]
 _PositiveSeconds = Annotated[int, Field(ge=1, le=_WEEK_SECONDS)]
 
@@ -139,7 +152,11 @@ class CustodySettings(Section):
 class GrantSettings(Section):
     """What a caller may request. The first grant of an API key that covers the channel decides."""
 
-    channels: Annotated[tuple[str, ...], BeforeValidator(_split_list), Field(min_length=1)] = Field(
+    channels: Annotated[
+        tuple[_PatternOrName, ...],
+        BeforeValidator(_split_list),
+        Field(min_length=1),
+    ] = Field(
         description="Channels that the grant covers: names from [channels], ARNs, or"
         " arn:aws:ivs:REGION:ACCOUNT:channel/*.",
         examples=[["demo"]],
@@ -270,22 +287,6 @@ class ServiceSettings(Section):
         return f"{host}:{self.port}"
 
 
-class DemoSettings(Section):
-    """Player page `/demo`, off without this section. IVS and the service must be on loopback."""
-
-    channel: _Name = Field(
-        description="Name of the private channel that the page plays.", examples=["demo"]
-    )
-    other_channel: _Name = Field(
-        description="Name of another channel. The page shows that its token is refused.",
-        examples=["other"],
-    )
-    grant: _Name = Field(
-        description="Name of the grant that the page uses. It must cover both channels.",
-        examples=["demo"],
-    )
-
-
 class Settings(Section):
     """All settings. All paths are absolute."""
 
@@ -301,7 +302,6 @@ class Settings(Section):
     rotation: RotationSettings
     directory: DirectorySettings
     service: ServiceSettings
-    demo: DemoSettings | None = None
 
     def rotation_terms(self) -> Terms:
         """The terms to which every ring is raised. A ring never lowers its own."""
@@ -334,8 +334,11 @@ class Settings(Section):
         return {
             name: Grant(
                 name=name,
-                channels=tuple(
-                    str(self.channels.get(channel, channel)) for channel in grant.channels
+                channels=frozenset(
+                    ChannelPattern.of(self.channels[channel])
+                    if isinstance(channel, str)
+                    else channel
+                    for channel in grant.channels
                 ),
                 max_ttl_seconds=grant.max_ttl_seconds,
                 allowed_origins=grant.allowed_origins,
@@ -349,7 +352,7 @@ class Settings(Section):
 def section_model(name: str) -> type[Section] | None:
     """The model of that section, or of each grant. None for [channels], whose keys are names."""
     annotation: object = Settings.model_fields[name].annotation
-    # An optional section is a union of its model and None.
+    # The annotation of [grants] is a dictionary with the model of each grant.
     for candidate in (annotation, *get_args(annotation)):
         if isinstance(candidate, type) and issubclass(candidate, Section):
             return candidate

@@ -76,8 +76,6 @@ def _toml_section(name: str, values: Mapping[str, Any]) -> str:
         lines += [f"[{name}]", *_channel_examples()]
     elif name == "grants":
         lines += [f"#[{name}.example]", *_toml_fields(model, {})]
-    elif not Settings.model_fields[name].is_required():
-        lines += [f"#[{name}]", *_toml_fields(model, {})]
     else:
         lines += [f"[{name}]", *_toml_fields(model, values)]
     return "\n".join(lines) + "\n"

@@ -8,26 +8,21 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from tokensvc.access.grants import parse_channel_pattern
-from tokensvc.arns import ChannelArn, Region
+from tokensvc.arns import ChannelArn, ChannelPattern, Region
 from tokensvc.errors import InvalidArn, Problem
 from tokensvc.settings.model import (
     CustodySettings,
-    DemoSettings,
     GrantSettings,
     IvsSettings,
     PlaybackSettings,
     RotationSettings,
-    ServiceSettings,
     StateSettings,
 )
 
 _Sections = Mapping[str, Any]
 
 STATE_SCHEMES = ("sqlite",)
-PLANNED_STATE_SCHEMES = ("dynamodb",)
 CUSTODY_SCHEMES = ("file",)
-PLANNED_CUSTODY_SCHEMES = ("secretsmanager", "kms")
 
 
 def broken_rules(sections: _Sections, folder: Path) -> Iterable[Problem]:
@@ -45,7 +40,6 @@ def broken_rules(sections: _Sections, folder: Path) -> Iterable[Problem]:
         _channels(sections),
         _grants(sections),
         _canary_channels(sections),
-        _demo(sections),
     )
 
 
@@ -98,23 +92,16 @@ def _refresh_interval(sections: _Sections) -> Iterator[Problem]:
 def _url_schemes(sections: _Sections) -> Iterator[Problem]:
     match sections:
         case {"state": StateSettings(url=url)}:
-            yield from _url_scheme("state.url", url, STATE_SCHEMES, PLANNED_STATE_SCHEMES)
+            yield from _url_scheme("state.url", url, STATE_SCHEMES)
     match sections:
         case {"custody": CustodySettings(url=url)}:
-            yield from _url_scheme("custody.url", url, CUSTODY_SCHEMES, PLANNED_CUSTODY_SCHEMES)
+            yield from _url_scheme("custody.url", url, CUSTODY_SCHEMES)
 
 
-def _url_scheme(
-    field: str, url: str, supported: tuple[str, ...], planned: tuple[str, ...]
-) -> Iterator[Problem]:
+def _url_scheme(field: str, url: str, supported: tuple[str, ...]) -> Iterator[Problem]:
     scheme, _, rest = url.partition(":")
-    if scheme in supported and rest:
-        return
-    forms = " or ".join(f"{name}:PATH" for name in supported)
-    if scheme in planned:
-        message = f"This release does not support {scheme}: yet. Use {forms}."
-        yield Problem(field, "not_supported_yet", message)
-    else:
+    if scheme not in supported or not rest:
+        forms = " or ".join(f"{name}:PATH" for name in supported)
         message = f"{url!r} does not have a supported form. Use {forms}."
         yield Problem(field, "unknown_scheme", message)
 
@@ -172,19 +159,18 @@ def _grants(sections: _Sections) -> Iterator[Problem]:
                         yield from _channel_of_grant(f"grants.{name}.channels", channel, ivs)
 
 
-def _channel_of_grant(field: str, channel: str, ivs: IvsSettings) -> Iterator[Problem]:
-    try:
-        pattern = parse_channel_pattern(channel)
-    except InvalidArn:
+def _channel_of_grant(
+    field: str, channel: ChannelPattern | str, ivs: IvsSettings
+) -> Iterator[Problem]:
+    if isinstance(channel, ChannelPattern):
+        yield from _region_and_account(field, channel.region, channel.account_id, ivs)
+    else:
         yield Problem(
             field,
             "unknown_channel",
             f"{channel!r} is not a channel. Use a name from [channels], the ARN of a channel, or"
             " arn:aws:ivs:REGION:ACCOUNT:channel/*.",
         )
-    else:
-        _, _, _, region, account_id, _ = pattern.split(":")
-        yield from _region_and_account(field, region, account_id, ivs)
 
 
 def _canary_channels(sections: _Sections) -> Iterator[Problem]:
@@ -234,36 +220,6 @@ def _region_and_account(
             f"The channel is in account {account_id}, but ivs.account_id is {ivs.account_id}. Use a"
             " channel in that account.",
         )
-
-
-def _demo(sections: _Sections) -> Iterator[Problem]:
-    match sections:
-        case {"demo": DemoSettings() as demo}:
-            yield from _demo_names(demo, sections)
-            yield from _demo_host(sections)
-
-
-def _demo_names(demo: DemoSettings, sections: _Sections) -> Iterator[Problem]:
-    names = {
-        "channel": ("channels", demo.channel),
-        "other_channel": ("channels", demo.other_channel),
-        "grant": ("grants", demo.grant),
-    }
-    for field, (section, name) in names.items():
-        if section in sections and name not in sections[section]:
-            message = f"{name!r} is not in [{section}]. Use a name that is defined there."
-            yield Problem(f"demo.{field}", "unknown_name", message)
-
-
-def _demo_host(sections: _Sections) -> Iterator[Problem]:
-    match sections:
-        case {"service": ServiceSettings(host=host)} if not is_loopback(host):
-            yield Problem(
-                "demo",
-                "demo_on_loopback_only",
-                "The player page gives playback URLs to anyone who can open it, and service.host is"
-                f" {host}, which is not a loopback address. Set it to 127.0.0.1, or remove [demo].",
-            )
 
 
 def _grants_of(sections: _Sections) -> Iterable[tuple[str, GrantSettings]]:

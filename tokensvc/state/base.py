@@ -2,8 +2,8 @@
 
 Every implementation passes `tests/contract/state_contract.py`. The state stores two kinds of data.
 A *document* has a name and a version and is replaced as a whole by compare-and-set: a ring, the API
-keys. A *record* has a kind and an ID and expires: a ban, the last answer about a channel. Bodies
-are JSON text, and only the package that owns a document or record interprets it.
+keys. A *record* has a kind and an ID and expires: the last answer about a channel. Bodies are JSON
+text, and only the package that owns a document or record interprets it.
 """
 
 from __future__ import annotations
@@ -65,24 +65,34 @@ class State(Protocol):
         """
         ...
 
-    def put(self, kind: str, record: Record) -> None:
-        """Store the record durably. It replaces a record with the same kind and ID."""
+    def put_many(self, kind: str, records: Sequence[Record]) -> None:
+        """Store the records durably, all or none. Each replaces the record with its kind and ID.
+
+        Long-expired records of that kind may be deleted at the same time.
+
+        Raises:
+            StateUnavailable: when the state can't be written now. It is not certain that nothing
+                was written: put the records again.
+        """
         ...
 
-    def remove(self, kind: str, record_id: str) -> None:
-        """Remove the record. A record that does not exist is not an error."""
+    def remove_many(self, kind: str, record_ids: Sequence[str]) -> None:
+        """Remove the records, all or none. An ID without a record is not an error.
+
+        Raises:
+            StateUnavailable: when the state can't be written now. It is not certain that nothing
+                was removed: remove the records again.
+        """
         ...
 
     def record(self, kind: str, record_id: str) -> Record | None:
-        """The record, or None when there is none. It may have expired."""
-        ...
+        """The record, or None when there is none. It may have expired.
 
-    def records(self, kind: str) -> Sequence[Record]:
-        """Every record of that kind, ordered by ID. Some may have expired."""
-        ...
+        Requests use it while IVS fails, so it waits for at most about a second.
 
-    def records_version(self, kind: str) -> int:
-        """A number that grows with each put and remove of that kind, for watchers to compare."""
+        Raises:
+            StateUnavailable: when the state can't be read now.
+        """
         ...
 
     def close(self) -> None:

@@ -25,7 +25,22 @@ SCHEMA_VERSION = 1
 EXPIRED_RECORD_RETENTION_SECONDS = 3_600
 """How long an expired record is stored. Readers check expiry with clocks that differ."""
 
+MAX_PRUNED = 1_000
+"""How many expired records one `put_many` deletes, so that its transaction stays short."""
+
+RECORD_READ_TIMEOUT_SECONDS = 1.0
 _BUSY_TIMEOUT_SECONDS = 5.0
+
+# Created where it is missing, without a new schema version: SQLite itself keeps an index up to
+# date, so that an earlier program can use the file too.
+_EXPIRY_INDEX = "CREATE INDEX IF NOT EXISTS records_by_expiry ON records (kind, expires_at)"
+_PRUNE = """
+DELETE FROM records WHERE rowid IN (
+    SELECT rowid FROM records WHERE kind = ? AND expires_at < ? LIMIT ?
+)
+"""
+# `record_versions` is no longer read or written. It stays, because an earlier program that uses
+# the same file counts the changes of records in it.
 _SCHEMA = f"""
 PRAGMA application_id = {APPLICATION_ID};
 PRAGMA user_version = {SCHEMA_VERSION};
@@ -46,6 +61,7 @@ CREATE TABLE record_versions (
     kind TEXT PRIMARY KEY,
     version INTEGER NOT NULL
 );
+{_EXPIRY_INDEX};
 PRAGMA journal_mode = WAL;
 """
 
@@ -116,82 +132,57 @@ class SqliteState:
                 raise
         return replacing + 1
 
-    def put(self, kind: str, record: Record) -> None:
-        """Store the record durably. It replaces a record with the same kind and ID.
+    def put_many(self, kind: str, records: Sequence[Record]) -> None:
+        """Store the records durably in one transaction. Each replaces the one with its ID.
 
         Raises:
             StateUnavailable: when the file can't be written now.
             StateDamaged: when the file is damaged or is not a tokensvc state file.
         """
+        if not records:
+            return
         long_expired = self._clock.now() - EXPIRED_RECORD_RETENTION_SECONDS
         with self._transaction() as connection:
-            connection.execute(
-                "DELETE FROM records WHERE kind = ? AND expires_at < ?", (kind, long_expired)
-            )
-            connection.execute(
+            connection.execute(_EXPIRY_INDEX)  # A file of an earlier program may not have it yet.
+            connection.execute(_PRUNE, (kind, long_expired, MAX_PRUNED))
+            connection.executemany(
                 "INSERT OR REPLACE INTO records (kind, record_id, body, expires_at)"
                 " VALUES (?, ?, ?, ?)",
-                (kind, record.record_id, record.body, record.expires_at),
+                [(kind, each.record_id, each.body, each.expires_at) for each in records],
             )
-            _count_change(connection, kind)
 
-    def remove(self, kind: str, record_id: str) -> None:
-        """Remove the record. A record that does not exist is not an error.
+    def remove_many(self, kind: str, record_ids: Sequence[str]) -> None:
+        """Remove the records in one transaction. An ID without a record is not an error.
 
         Raises:
             StateUnavailable: when the file can't be written now.
             StateDamaged: when the file is damaged or is not a tokensvc state file.
         """
+        if not record_ids:
+            return
         with self._transaction() as connection:
-            removed = connection.execute(
-                "DELETE FROM records WHERE kind = ? AND record_id = ?", (kind, record_id)
+            connection.executemany(
+                "DELETE FROM records WHERE kind = ? AND record_id = ?",
+                [(kind, record_id) for record_id in record_ids],
             )
-            if removed.rowcount:
-                _count_change(connection, kind)
 
     def record(self, kind: str, record_id: str) -> Record | None:
         """The record, or None when there is none. It may have expired.
+
+        A request may wait for this read. SQLite's readers don't wait for a writer, however long it
+        holds the write lock. They wait while another process recovers or deletes the log, or has
+        the whole file locked, and here for at most `RECORD_READ_TIMEOUT_SECONDS`.
 
         Raises:
             StateUnavailable: when the file can't be read now.
             StateDamaged: when the file is damaged or is not a tokensvc state file.
         """
-        with self._connection() as connection:
+        with self._connection(RECORD_READ_TIMEOUT_SECONDS) as connection:
             row = connection.execute(
                 "SELECT body, expires_at FROM records WHERE kind = ? AND record_id = ?",
                 (kind, record_id),
             ).fetchone()
         return None if row is None else Record(record_id, body=row[0], expires_at=row[1])
-
-    def records(self, kind: str) -> Sequence[Record]:
-        """Every record of that kind, ordered by ID. Some may have expired.
-
-        Raises:
-            StateUnavailable: when the file can't be read now.
-            StateDamaged: when the file is damaged or is not a tokensvc state file.
-        """
-        with self._connection() as connection:
-            rows = connection.execute(
-                "SELECT record_id, body, expires_at FROM records WHERE kind = ? ORDER BY record_id",
-                (kind,),
-            ).fetchall()
-        return tuple(
-            Record(record_id=record_id, body=body, expires_at=expires_at)
-            for record_id, body, expires_at in rows
-        )
-
-    def records_version(self, kind: str) -> int:
-        """A number that grows with each put and remove of that kind.
-
-        Raises:
-            StateUnavailable: when the file can't be read now.
-            StateDamaged: when the file is damaged or is not a tokensvc state file.
-        """
-        with self._connection() as connection:
-            row = connection.execute(
-                "SELECT version FROM record_versions WHERE kind = ?", (kind,)
-            ).fetchone()
-        return 0 if row is None else int(row[0])
 
     def close(self) -> None:
         """Refuse every later operation. Nothing is open between two operations."""
@@ -230,13 +221,14 @@ class SqliteState:
             connection.execute("COMMIT")
 
     @contextmanager
-    def _connection(self) -> Iterator[sqlite3.Connection]:
+    def _connection(self, wait_seconds: float | None = None) -> Iterator[sqlite3.Connection]:
+        timeout_seconds = _BUSY_TIMEOUT_SECONDS if wait_seconds is None else wait_seconds
         if self._closed:
             raise StateUnavailable("The state was closed by this process.")
         try:
             if not self._inspected and not self._path.exists():
                 self._create()
-            with closing(self._connect(self._path)) as connection:
+            with closing(self._connect(self._path, timeout_seconds)) as connection:
                 connection.execute("PRAGMA synchronous = FULL")
                 if not self._inspected:
                     self._inspect(connection)
@@ -244,13 +236,13 @@ class SqliteState:
         except sqlite3.ProgrammingError:
             raise  # A bug in this module, which an operator can't fix.
         except (sqlite3.Error, OSError) as exc:
-            raise self._translate(exc) from exc
+            raise self._translate(exc, timeout_seconds) from exc
 
-    def _connect(self, path: Path) -> sqlite3.Connection:
+    def _connect(self, path: Path, timeout_seconds: float) -> sqlite3.Connection:
         return sqlite3.connect(
             f"{path.absolute().as_uri()}?mode=rw",  # Never creates a file; `_create` does that.
             uri=True,
-            timeout=_BUSY_TIMEOUT_SECONDS,
+            timeout=timeout_seconds,
             isolation_level=None,  # `_transaction` begins and ends transactions itself.
             factory=self._connection_class,
         )
@@ -262,7 +254,7 @@ class SqliteState:
         with (
             suppress(FileExistsError),
             durable.new_file(self._path) as draft,
-            closing(self._connect(draft)) as connection,
+            closing(self._connect(draft, _BUSY_TIMEOUT_SECONDS)) as connection,
         ):
             connection.executescript(_SCHEMA)
 
@@ -287,7 +279,7 @@ class SqliteState:
             raise self._damaged()
         self._inspected = True
 
-    def _translate(self, error: sqlite3.Error | OSError) -> TokensvcError:
+    def _translate(self, error: sqlite3.Error | OSError, timeout_seconds: float) -> TokensvcError:
         # Extended codes such as SQLITE_IOERR_FSYNC are too detailed: only the word after SQLITE_
         # is used.
         name = getattr(error, "sqlite_errorname", "OS_")
@@ -307,7 +299,7 @@ class SqliteState:
             case "BUSY" | "LOCKED":
                 return StateUnavailable(
                     f"Another process has locked the state file {self._path} for more than"
-                    f" {_BUSY_TIMEOUT_SECONDS:g} seconds.",
+                    f" {timeout_seconds:g} seconds.",
                     hint=f"Find the process that has it open with `fuser -v {self._path}`.",
                 )
             case _:
@@ -330,11 +322,3 @@ class SqliteState:
 def _version(connection: sqlite3.Connection, name: str) -> int:
     row = connection.execute("SELECT version FROM documents WHERE name = ?", (name,)).fetchone()
     return NEW if row is None else int(row[0])
-
-
-def _count_change(connection: sqlite3.Connection, kind: str) -> None:
-    connection.execute(
-        "INSERT INTO record_versions (kind, version) VALUES (?, 1)"
-        " ON CONFLICT (kind) DO UPDATE SET version = version + 1",
-        (kind,),
-    )

@@ -1,7 +1,7 @@
 """Watch one document of the state: keep its latest value in memory, together with its age.
 
-Requests use this value, so that no request has to read the state. The user of the value decides
-when it is too old (rule 3).
+Requests use this value, so that no request has to read the state. The user of the value states its
+maximum age, and a value that is older is read again before it is used (rule 3).
 """
 
 from __future__ import annotations
@@ -104,6 +104,22 @@ class Watched(Generic[T]):
         if latest is None:
             raise StateUnavailable(f"The document {self._name!r} has not been read yet.")
         return latest
+
+    def within(self, max_age_seconds: float, moment: Moment) -> T:
+        """The value, at that moment no older than `max_age_seconds` (rule 3).
+
+        A value that is too old is read again first: the refresh may be late, or the state may have
+        been unavailable. The caller keeps its `moment` from before that read, so that nothing that
+        it signs is based on a later time.
+
+        Raises:
+            StateUnavailable: when nothing has been read yet, or when the value is too old and the
+                state can't be read now.
+            StateDamaged: when the value is too old, and the stored document is damaged.
+        """
+        if self.latest().age_seconds(moment) > max_age_seconds:
+            self.refresh()
+        return self.latest().value
 
     def refresh(self) -> None:
         """Read the document now. Threads that call this during a read share the next read.

@@ -1,6 +1,6 @@
 """The claims of a playback token: requested options in, claims that break no rule out.
 
-The rules are in `claim_rules`.
+The rules are in `tokensvc.token.rules`.
 """
 
 from __future__ import annotations
@@ -24,12 +24,6 @@ from tokensvc.token.rules import (
     VIEWER_SESSION_VERSION,
     broken_rules,
 )
-
-GRANTED_UNDER_TEN_MINUTE_RULE_SECONDS: Final = 540
-"""The longest lifetime granted where IVS allows 600; one minute is left for clock differences."""
-
-LONGEST_TOKEN_BYTES: Final = 2_048
-"""The longest JWT that IVS accepts; believed: no page of AWS that we have states it."""
 
 
 class Resolution(StrEnum):

@@ -20,8 +20,9 @@ import jwt
 from jwt.algorithms import Algorithm
 
 from tokensvc.errors import InvalidRequest, InvalidSignature, Problem
+from tokensvc.ivs.limits import LONGEST_TOKEN_BYTES
 from tokensvc.token import strict_json
-from tokensvc.token.claims import LONGEST_TOKEN_BYTES, PlaybackClaims
+from tokensvc.token.claims import PlaybackClaims
 from tokensvc.token.p384 import PublicKey, Signer
 from tokensvc.token.rules import BrokenRule
 

@@ -1,4 +1,4 @@
-"""The rules for the claims of a playback token, as one table of small checks.
+"""The rules for the claims of a playback token: the table first, then the check of each rule.
 
 The same table is used to sign a token (`claims`) and to inspect one (`playback.inspection`). IVS
 refuses a token that breaks a rule with `enforced_by_ivs`. The other rules are this service's own:
@@ -9,6 +9,7 @@ Rules are from IVS: private-channels-generate-tokens. "Believed" marks what no p
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 import re
 from collections.abc import Callable, Mapping
@@ -17,6 +18,13 @@ from typing import Final
 
 from tokensvc.arns import ChannelArn
 from tokensvc.errors import InvalidArn
+from tokensvc.ivs.limits import (
+    LATEST_REVOCABLE_VERSION,
+    LONGEST_ARN,
+    LONGEST_VIEWER_ID,
+    MAX_STRICT_ORIGINS,
+    TEN_MINUTE_RULE_SECONDS,
+)
 
 EXP: Final = "exp"
 CHANNEL_ARN: Final = "aws:channel-arn"
@@ -28,25 +36,49 @@ VIEWER_SESSION_VERSION: Final = "aws:viewer-session-version"
 MAXIMUM_RESOLUTION: Final = "aws:maximum-resolution"
 NBF: Final = "nbf"
 
-RESOLUTIONS: Final = ("SD", "HD", "FULL_HD")
-TEN_MINUTE_RULE_SECONDS: Final = 600
-LONGEST_VIEWER_ID: Final = 40  # characters
-MAX_STRICT_ORIGINS: Final = 5
-# Read as seconds, this is a time in the year 5138; read as milliseconds, in March 1973.
-_LATEST_SECONDS: Final = 99_999_999_999
-# The version is a 32-bit integer in the API that revokes sessions, and a 64-bit one in the claim.
-_LATEST_REVOCABLE_VERSION: Final = 2**31 - 1
+_Payload = Mapping[str, object]
 
-_UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.IGNORECASE)
-_LABEL = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]*[A-Za-z0-9_])?"
-_ORIGIN = re.compile(
-    rf"[A-Za-z][A-Za-z0-9+.-]*://"
-    rf"(?:\*|(?:\*\.?)?{_LABEL}(?:\.{_LABEL})*|\[(?P<ipv6>[0-9A-Fa-f:.]+)\])"
-    rf"(?::(?P<port>[1-9][0-9]{{0,4}}))?"
-)
-_HIGHEST_PORT: Final = 65_535
-_SHOWN_ITEMS: Final = 3
-_SHOWN_CHARACTERS: Final = 80
+
+@dataclass(frozen=True, slots=True)
+class _Rule:
+    """One rule. `check` returns a sentence when the rule is broken, and "" when it holds."""
+
+    claim: str
+    name: str
+    check: Callable[[_Payload, float], str]
+    enforced_by_ivs: bool
+
+
+@functools.cache
+def _rules() -> tuple[_Rule, ...]:
+    """The table of rules. A function, so that the table can stand before the checks it names."""
+    ivs = functools.partial(_Rule, enforced_by_ivs=True)
+    ours = functools.partial(_Rule, enforced_by_ivs=False)
+    return (
+        ivs(EXP, "exp_required", _exp_required),
+        ivs(EXP, "exp_integer", _exp_integer),
+        ivs(EXP, "exp_in_future", _exp_in_future),
+        ours(EXP, "exp_in_seconds", _exp_in_seconds),
+        ivs(EXP, "ten_minute_rule", _ten_minute_rule),
+        ivs(CHANNEL_ARN, "channel_arn_required", _channel_arn_required),
+        ivs(CHANNEL_ARN, "channel_arn_form", _channel_arn_form),
+        ivs(VIEWER_ID, "viewer_id_length", _viewer_id_length),
+        ivs(VIEWER_ID, "viewer_id_unicode", _viewer_id_unicode),
+        ours(VIEWER_ID, "viewer_id_private", _viewer_id_private),
+        ivs(VIEWER_SESSION_VERSION, "session_version_integer", _session_version_integer),
+        ours(
+            VIEWER_SESSION_VERSION, "session_version_with_viewer_id", _session_version_with_viewer
+        ),
+        ours(VIEWER_SESSION_VERSION, "session_version_revocable", _session_version_revocable),
+        ivs(SINGLE_USE_UUID, "single_use_uuid_form", _single_use_uuid),
+        ivs(MAXIMUM_RESOLUTION, "maximum_resolution_value", _maximum_resolution),
+        ivs(ALLOWED_ORIGINS, "origins_string", _origins_string),
+        ours(ALLOWED_ORIGINS, "origins_form", _origins_form),
+        ivs(ALLOWED_ORIGINS, "strict_origins_at_most_five", _strict_origins_at_most_five),
+        ivs(STRICT_ORIGIN_ENFORCEMENT, "strict_boolean", _strict_boolean),
+        ours(STRICT_ORIGIN_ENFORCEMENT, "strict_with_origins", _strict_with_origins),
+        ours(NBF, "nbf_absent", _nbf_absent),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,22 +106,25 @@ def broken_rules(payload: Mapping[str, object], now: float) -> tuple[BrokenRule,
     """
     return tuple(
         BrokenRule(rule.claim, rule.name, message, rule.enforced_by_ivs)
-        for rule in _RULES
+        for rule in _rules()
         if (message := rule.check(payload, now))
     )
 
 
-_Payload = Mapping[str, object]
+RESOLUTIONS: Final = ("SD", "HD", "FULL_HD")
+# Read as seconds, this is a time in the year 5138; read as milliseconds, in March 1973.
+_LATEST_SECONDS: Final = 99_999_999_999
 
-
-@dataclass(frozen=True, slots=True)
-class _Rule:
-    """One rule. `check` returns a sentence when the rule is broken, and "" when it holds."""
-
-    claim: str
-    name: str
-    check: Callable[[_Payload, float], str]
-    enforced_by_ivs: bool = True
+_UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.IGNORECASE)
+_LABEL = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]*[A-Za-z0-9_])?"
+_ORIGIN = re.compile(
+    rf"[A-Za-z][A-Za-z0-9+.-]*://"
+    rf"(?:\*|(?:\*\.?)?{_LABEL}(?:\.{_LABEL})*|\[(?P<ipv6>[0-9A-Fa-f:.]+)\])"
+    rf"(?::(?P<port>[1-9][0-9]{{0,4}}))?"
+)
+_HIGHEST_PORT: Final = 65_535
+_SHOWN_ITEMS: Final = 3
+_SHOWN_CHARACTERS: Final = 80
 
 
 # --- exp
@@ -149,7 +184,7 @@ def _channel_arn_form(payload: _Payload, _now: float) -> str:
     if CHANNEL_ARN not in payload or _is_channel_arn(payload[CHANNEL_ARN]):
         return ""
     return (
-        f"{CHANNEL_ARN} is not the ARN of a channel. Set it to one string of at most 128"
+        f"{CHANNEL_ARN} is not the ARN of a channel. Set it to one string of at most {LONGEST_ARN}"
         " characters: arn:aws:ivs:REGION:ACCOUNT:channel/ID."
     )
 
@@ -220,11 +255,11 @@ def _session_version_with_viewer(payload: _Payload, _now: float) -> str:
 
 def _session_version_revocable(payload: _Payload, _now: float) -> str:
     version = _integer(payload, VIEWER_SESSION_VERSION)
-    if version is None or 0 <= version <= _LATEST_REVOCABLE_VERSION:
+    if version is None or 0 <= version <= LATEST_REVOCABLE_VERSION:
         return ""
     return (
         "This viewer session version can't be revoked, because it is outside the range of the API"
-        f" that revokes sessions. Use a number from 0 to {_LATEST_REVOCABLE_VERSION}, such as the"
+        f" that revokes sessions. Use a number from 0 to {LATEST_REVOCABLE_VERSION}, such as the"
         " signing time in Unix seconds."
     )
 
@@ -344,43 +379,3 @@ def _quote_first(items: list[str]) -> str:
     """The first few items in quotes, each shortened, for a message."""
     shown = [repr(item[:_SHOWN_CHARACTERS]) for item in items[:_SHOWN_ITEMS]]
     return ", ".join([*shown, "…"] if len(items) > len(shown) else shown)
-
-
-_RULES: Final = (
-    _Rule(EXP, "exp_required", _exp_required),
-    _Rule(EXP, "exp_integer", _exp_integer),
-    _Rule(EXP, "exp_in_future", _exp_in_future),
-    _Rule(EXP, "exp_in_seconds", _exp_in_seconds, enforced_by_ivs=False),
-    _Rule(EXP, "ten_minute_rule", _ten_minute_rule),
-    _Rule(CHANNEL_ARN, "channel_arn_required", _channel_arn_required),
-    _Rule(CHANNEL_ARN, "channel_arn_form", _channel_arn_form),
-    _Rule(VIEWER_ID, "viewer_id_length", _viewer_id_length),
-    _Rule(VIEWER_ID, "viewer_id_unicode", _viewer_id_unicode),
-    _Rule(VIEWER_ID, "viewer_id_private", _viewer_id_private, enforced_by_ivs=False),
-    _Rule(VIEWER_SESSION_VERSION, "session_version_integer", _session_version_integer),
-    _Rule(
-        VIEWER_SESSION_VERSION,
-        "session_version_with_viewer_id",
-        _session_version_with_viewer,
-        enforced_by_ivs=False,
-    ),
-    _Rule(
-        VIEWER_SESSION_VERSION,
-        "session_version_revocable",
-        _session_version_revocable,
-        enforced_by_ivs=False,
-    ),
-    _Rule(SINGLE_USE_UUID, "single_use_uuid_form", _single_use_uuid),
-    _Rule(MAXIMUM_RESOLUTION, "maximum_resolution_value", _maximum_resolution),
-    _Rule(ALLOWED_ORIGINS, "origins_string", _origins_string),
-    _Rule(ALLOWED_ORIGINS, "origins_form", _origins_form, enforced_by_ivs=False),
-    _Rule(ALLOWED_ORIGINS, "strict_origins_at_most_five", _strict_origins_at_most_five),
-    _Rule(STRICT_ORIGIN_ENFORCEMENT, "strict_boolean", _strict_boolean),
-    _Rule(
-        STRICT_ORIGIN_ENFORCEMENT,
-        "strict_with_origins",
-        _strict_with_origins,
-        enforced_by_ivs=False,
-    ),
-    _Rule(NBF, "nbf_absent", _nbf_absent, enforced_by_ivs=False),
-)

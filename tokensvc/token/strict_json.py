@@ -19,11 +19,13 @@ def loads(data: bytes) -> object:
         ValueError: when the bytes are not such JSON, or are nested deeper than Python can parse.
     """
     try:
+        text = data.decode()
         value: object = json.loads(
-            data.decode(), object_pairs_hook=_unique_members, parse_constant=_refuse_constant
+            text, object_pairs_hook=_unique_members, parse_constant=_refuse_constant
         )
-        # JSON can contain an escaped unpaired surrogate, which can't be encoded.
-        _UNESCAPED.encode(value).encode()
+        # Only an escape can produce an unpaired surrogate, which can't be encoded.
+        if "\\u" in text:
+            _UNESCAPED.encode(value).encode()
     except RecursionError as exc:
         raise ValueError("The JSON is nested too deeply.") from exc
     return value

@@ -1,1 +1,1 @@
-"""The HTTP API and the player page."""
+"""The HTTP API."""

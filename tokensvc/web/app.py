@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, Flask
+from flask import Flask
 from flask.json.provider import DefaultJSONProvider
 
+from tokensvc.service import Service
 from tokensvc.web import headers, health, jwks, playback_urls, problems
-from tokensvc.web.service import Service
 
 
-def create_app(service: Service, *, demo: Blueprint | None = None) -> Flask:
-    """The WSGI application that serves `service`; with the player page if `demo` is given.
+def create_app(service: Service) -> Flask:
+    """The WSGI application that serves `service`.
 
     This function does not start the service: each worker starts it after the fork.
     """
@@ -27,6 +27,4 @@ def create_app(service: Service, *, demo: Blueprint | None = None) -> Flask:
     app.register_blueprint(playback_urls.create_blueprint(service))
     app.register_blueprint(jwks.create_blueprint(service))
     app.register_blueprint(health.create_blueprint(service))
-    if demo is not None:
-        app.register_blueprint(demo)
     return app

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from typing import Any, Final, TypeVar
@@ -23,7 +22,6 @@ SENTENCES: Final[Mapping[str, str]] = {
     "missing": "{field} is required.",
     "unexpected_keyword_argument": "{field!r} is not a field of this request.",
     "dataclass_type": "{field} must be a JSON object.",
-    "json_invalid": "{field} is not valid JSON, or is nested too deeply.",
     "string_type": "{field} must be a string.",
     "string_too_short": "{field} must have {min_length} or more characters.",
     "string_too_long": "{field} must have at most {max_length} characters.",
@@ -83,12 +81,8 @@ def validate(form: TypeAdapter[T], value: object) -> T:
     Raises:
         InvalidRequest: with a problem for every member that is missing, wrong or unknown.
     """
-    # As JSON text again: strict mode accepts objects, arrays and enumerations only from JSON.
     try:
-        return form.validate_json(json.dumps(value))
-    except RecursionError as exc:
-        message = "The body is nested too deeply."
-        raise InvalidRequest(message, problems=(Problem("", "json", message),)) from exc
+        return form.validate_python(value)
     except ValidationError as exc:
         errors = exc.errors(include_url=False, include_input=False)
         problems = tuple(_problem(error) for error in errors)

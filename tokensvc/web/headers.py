@@ -1,6 +1,6 @@
 """Headers of every response: the request ID, and the security headers of an API without pages.
 
-A route that needs different headers, such as the player page, sets its own; they are kept.
+A route that needs different headers, such as a page, sets its own; they are kept.
 """
 
 from __future__ import annotations

@@ -22,9 +22,9 @@ from tokensvc.errors import (
     Unavailable,
 )
 from tokensvc.keyring.view import RingView
+from tokensvc.service import Service
 from tokensvc.web import problems
 from tokensvc.web.identity import current_api_keys
-from tokensvc.web.service import Service
 
 _NO_API_KEY = (
     "No API key exists yet, so every request for a playback URL is refused. Create a key with"

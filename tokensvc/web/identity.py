@@ -11,7 +11,7 @@ from tokensvc.access.api_keys import AUTHENTICATION_HINT, ApiKeys, authenticate
 from tokensvc.access.callers import Caller
 from tokensvc.clock import Moment
 from tokensvc.errors import Unauthenticated
-from tokensvc.web.service import Service
+from tokensvc.service import Service
 
 
 def authenticate_request(request: Request, service: Service) -> Caller:
@@ -33,10 +33,5 @@ def current_api_keys(service: Service, moment: Moment) -> ApiKeys:
     Raises:
         StateUnavailable: when the cached API keys are older and the state can't be read.
     """
-    reading = service.api_keys.latest()
-    if reading.age_seconds(moment) <= service.view_max_age_seconds:
-        return reading.value
-    # A revoked key must not stay valid for longer than this because the state can't be read. As
-    # for the ring, an old view is read again before a request is refused.
-    service.api_keys.refresh()
-    return service.api_keys.latest().value
+    # A revoked key must not stay valid for longer than this because the state can't be read.
+    return service.api_keys.within(service.view_max_age_seconds, moment)

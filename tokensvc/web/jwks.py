@@ -13,8 +13,8 @@ from flask import Blueprint, Response, jsonify
 from tokensvc.clock import Moment
 from tokensvc.errors import NoSigningKey
 from tokensvc.keyring.view import RingView
+from tokensvc.service import Service
 from tokensvc.token.p384 import PublicKey
-from tokensvc.web.service import Service
 
 MAX_AGE_SECONDS = 60
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -12,14 +11,13 @@ from flask import Blueprint, Response, jsonify, request
 from pydantic import ConfigDict, Field, TypeAdapter, with_config
 
 from tokensvc.access.callers import Caller
+from tokensvc.access.requests import PlaybackRequest
 from tokensvc.errors import Unavailable
-from tokensvc.playback.issuance import PlaybackRequest, RequestContext
-from tokensvc.token.claims import Resolution
+from tokensvc.service import Service
 from tokensvc.web import problems
 from tokensvc.web.bodies import read_json, validate
 from tokensvc.web.headers import request_id
 from tokensvc.web.identity import authenticate_request
-from tokensvc.web.service import Service
 
 LONGEST_BODY_BYTES = 64 * 1024
 LONGEST_BATCH_BODY_BYTES = 1024 * 1024
@@ -27,37 +25,10 @@ MAX_REQUESTS = 100
 LONGEST_BATCH_SECONDS = 10.0
 """A batch starts no request after this time: each may wait for the timeout of a failing IVS."""
 
-LONGEST_ARN = 128  # characters; IVS: botocore model, ChannelArn
-LONGEST_ORIGIN = 300  # characters: a host name of 253, the scheme and the port
-MAX_ORIGINS = 100
-
 T = TypeVar("T")
 
-_STRICT = ConfigDict(extra="forbid", strict=True)
 
-
-@with_config(_STRICT)
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PlaybackUrlBody:
-    """The body of a request for one URL: names and types. The values are checked by claim rules."""
-
-    channel: Annotated[str, Field(min_length=1, max_length=LONGEST_ARN)]
-    viewer_id: str | None = None
-    ttl_seconds: Annotated[int, Field(ge=1)] | None = None
-    allowed_origins: Annotated[
-        tuple[Annotated[str, Field(max_length=LONGEST_ORIGIN)], ...],
-        Field(max_length=MAX_ORIGINS),
-    ] = ()
-    strict_origin_enforcement: bool = False
-    single_use: bool = False
-    maximum_resolution: Resolution | None = None
-
-    def to_request(self) -> PlaybackRequest:
-        """The same values as a request to the issuer."""
-        return PlaybackRequest(**dataclasses.asdict(self))
-
-
-@with_config(_STRICT)
+@with_config(ConfigDict(extra="forbid"))
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchBody:
     """The body of a batch. Its items are validated one by one: a bad item fails alone."""
@@ -68,7 +39,7 @@ class BatchBody:
 def create_blueprint(service: Service) -> Blueprint:
     """The blueprint with both routes."""
     routes = Blueprint("playback_urls", __name__)
-    single_form = TypeAdapter(PlaybackUrlBody)
+    single_form = TypeAdapter(PlaybackRequest)
     batch_form = TypeAdapter(BatchBody)
 
     @routes.post("/v1/playback-urls")
@@ -94,11 +65,10 @@ def create_blueprint(service: Service) -> Blueprint:
         return jsonify(results=results)
 
     def parse(body: object) -> PlaybackRequest:
-        return validate(single_form, body).to_request()
+        return validate(single_form, body)
 
     def issue(caller: Caller, playback_request: PlaybackRequest) -> dict[str, object]:
-        context = RequestContext(request_id())
-        return service.issuer.issue(caller, playback_request, context).members()
+        return service.issuer.issue(caller, playback_request, request_id()).members()
 
     def issue_before(
         deadline: float, caller: Caller, playback_request: PlaybackRequest

@@ -132,7 +132,7 @@ def _convert(raised: Exception) -> TokensvcError:
 def _from_http_exception(raised: HTTPException) -> TokensvcError:
     """Our error for an exception of Flask or Werkzeug, whose own text is for browsers."""
     match raised.code:
-        case 400 | 416:  # 416: a range beyond the end of one of the player page's files.
+        case 400 | 416:  # 416: a range beyond the end of a file.
             return errors.InvalidRequest(
                 "A header of the request, or the length of its body, is not valid.",
                 hint="Check the headers of the request, such as Content-Length and Range.",

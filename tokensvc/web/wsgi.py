@@ -13,18 +13,14 @@ import threading
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from flask import Blueprint, Flask
+from flask import Flask
 
-from tokensvc.access.callers import Caller
 from tokensvc.audit import JsonLinesAudit
-from tokensvc.aws import endpoint_of
 from tokensvc.clock import SystemClock
 from tokensvc.errors import TokensvcError
 from tokensvc.service import Service, build
 from tokensvc.settings import Settings, load_settings
 from tokensvc.web.app import create_app
-from tokensvc.web.demo.blueprint import create_blueprint
-from tokensvc.web.demo.urls import Demo
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -63,7 +59,7 @@ class Application:
             SettingsInvalid: the settings, or the secret that they name, can't be used.
         """
         service = build(self._settings, SystemClock(), JsonLinesAudit(sys.stdout))
-        return service, create_app(service, demo=_player_page(self._settings, service))
+        return service, create_app(service)
 
     def start(self) -> None:
         """Start the service in this process, unless it is running already.
@@ -108,19 +104,3 @@ class Application:
         """In a forked process: drop the parent's service and lock."""
         self._lock = threading.Lock()
         self._service = self._flask_app = None
-
-
-def _player_page(settings: Settings, service: Service) -> Blueprint | None:
-    if settings.demo is None:
-        return None
-    channel_arn = settings.channels[settings.demo.channel]
-    demo = Demo(
-        issuer=service.issuer,
-        caller=Caller("demo", "player page", (settings.demo.grant,)),
-        view=service.rings[channel_arn.region],
-        clock=service.clock,
-        channel_arn=channel_arn,
-        other_channel_arn=settings.channels[settings.demo.other_channel],
-        edge_origin=endpoint_of(service.clients.ivs(channel_arn.region)),
-    )
-    return create_blueprint(demo)

@@ -2,8 +2,8 @@
 
 It is for development and tests. Any program that calls IVS can use it: set
 `AWS_ENDPOINT_URL_IVS=http://127.0.0.1:8001`. Requests and responses follow AWS's own service
-model, as botocore ships it. This package imports nothing else of tokensvc, so that it can't repeat
-tokensvc's mistakes.
+model, as botocore ships it. The command `local-ivs` starts it; `local_ivs.testing` starts it inside
+a test.
 """
 
 from __future__ import annotations

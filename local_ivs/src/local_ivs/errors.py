@@ -2,8 +2,9 @@
 
 Three branches become HTTP responses: `ApiError` of the IVS API (an AWS error name and its HTTP
 status), `ControlError` of the `/_local/` control API, and `edge.refusals.PlaybackRefusedError` of
-the playback edge. `ConfigError` and `DatabaseUnusableError` are for the person who runs Local IVS:
-they report a problem with its settings or its state file. The others are caught inside Local IVS.
+the playback edge. `ConfigError`, `PortUnusableError` and `DatabaseUnusableError` are for the person
+who runs Local IVS: they report a problem with its settings, its port or its state file. The others
+are caught inside Local IVS.
 """
 
 from __future__ import annotations
@@ -15,6 +16,10 @@ class LocalIvsError(Exception):
 
 class ConfigError(LocalIvsError):
     """A setting is missing or invalid."""
+
+
+class PortUnusableError(LocalIvsError):
+    """Another program uses the port."""
 
 
 class DatabaseUnusableError(LocalIvsError):

@@ -1,4 +1,4 @@
-"""The WSGI entry point of Local IVS; `tokensvc local-ivs` runs it under gunicorn.
+"""The WSGI entry point of Local IVS; the command `local-ivs` runs it under gunicorn.
 
 It must run as one process with many threads: the request rates and the list of recent requests are
 in memory. Everything else is in the folder that `LOCAL_IVS_DATA` names.

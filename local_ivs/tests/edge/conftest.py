@@ -6,16 +6,14 @@ import itertools
 from typing import TYPE_CHECKING
 
 import pytest
-from edge.stage import Account, KeyPair, Player
 from urllib3 import PoolManager
 
-from tests.support.clock import EXAMPLE_NOW, ManualClock
-from tests.support.local_ivs import LocalIvsServer
+from local_ivs.testing import EXAMPLE_NOW, Account, KeyPair, LocalIvsServer, ManualClock, Player
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from edge.stage import Channel
+    from local_ivs.testing import Channel
 
 
 ACCOUNT_IDS = itertools.count(100_000_000_000)
@@ -39,7 +37,7 @@ def server(
 @pytest.fixture
 def clock(driven_clock: ManualClock) -> ManualClock:
     """Local IVS's clock, set to `EXAMPLE_NOW`."""
-    driven_clock.jump_wall(EXAMPLE_NOW - driven_clock.now())
+    driven_clock.set(EXAMPLE_NOW)
     return driven_clock
 
 

@@ -8,9 +8,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from edge.stage import Account, Channel, KeyPair, claims
 
-from tests.support.local_ivs import LocalIvsServer
+from local_ivs.testing import Account, Channel, KeyPair, LocalIvsServer, claims
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

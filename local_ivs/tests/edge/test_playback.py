@@ -10,24 +10,23 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, utils
 from cryptography.hazmat.primitives.hashes import SHA256
-from edge.stage import (
-    NOW,
+
+from edge.tokens import NOW, claims
+from local_ivs.testing import (
     Account,
     Channel,
     KeyPair,
+    LocalIvsServer,
     Player,
     base64url,
-    claims,
     refusal_in,
     urls_in,
 )
 
-from tests.support.local_ivs import LocalIvsServer
-
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.support.clock import ManualClock
+    from local_ivs.testing import ManualClock
 
 INVALID = "invalid_playback_auth_token"
 REFUSED = "playback_auth_error"
@@ -444,7 +443,7 @@ def test_the_state_on_disk_contains_no_token(
     """Neither its text nor its signature's bytes. The session and its viewer ID are stored."""
     token = pair.token(claims(channel.arn, viewer_id="viewer-on-disk"))
     player.watch(channel, token)
-    database = server.app.extensions["local_ivs_database"]
+    database = server.database
     files = database.path.parent.glob(database.path.name + "*")
     stored = b"".join(file.read_bytes() for file in files)
     assert b"viewer-on-disk" in stored

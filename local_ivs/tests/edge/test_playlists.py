@@ -7,6 +7,7 @@ from itertools import pairwise
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from local_ivs.edge import playlists
 from local_ivs.edge.segments import Resolution, bundled_loop
 from local_ivs.edge_reader import TimedMetadata

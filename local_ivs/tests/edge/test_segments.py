@@ -6,6 +6,7 @@ from fractions import Fraction
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from local_ivs.edge.segments import Fragment, Rendition, Resolution, boxes, bundled_loop
 
 LOOP = bundled_loop()

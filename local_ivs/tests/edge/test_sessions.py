@@ -4,9 +4,10 @@ from itertools import count
 from typing import TYPE_CHECKING
 
 import pytest
-from edge.stage import NOW, Account, Channel, KeyPair, Player, claims, refusal_in
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
+from edge.tokens import NOW, claims
 from local_ivs.database import Database
 from local_ivs.edge.origins import OriginRule
 from local_ivs.edge.refusals import (
@@ -18,9 +19,15 @@ from local_ivs.edge.revocations import Revocation, all_revocations, revoke
 from local_ivs.edge.segments import Resolution
 from local_ivs.edge.sessions import Sessions
 from local_ivs.edge.verifier import Admission
-
-from tests.support.clock import ManualClock
-from tests.support.local_ivs import LocalIvsServer
+from local_ivs.testing import (
+    Account,
+    Channel,
+    KeyPair,
+    LocalIvsServer,
+    ManualClock,
+    Player,
+    refusal_in,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -237,7 +244,7 @@ def test_a_session_lasts_while_its_player_requests_playlists_and_expires_when_id
     assert refusal_in(player.get(segment))[0] == REFUSED
     session_id = segment.split("/")[3]
     with pytest.raises(SessionUnknownError):
-        Sessions(server.app.extensions["local_ivs_database"]).get(session_id, clock.now())
+        Sessions(server.database).get(session_id, clock.now())
 
 
 def test_an_unknown_session_is_refused(player: Player) -> None:

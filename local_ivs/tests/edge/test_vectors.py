@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from joserfc.jwk import ECKey
+
 from local_ivs.edge.verifier import is_valid_signature
 
 VECTORS = (

@@ -8,12 +8,13 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, utils
 from cryptography.hazmat.primitives.hashes import SHA256
-from edge.judging import ARN, OTHER_PAIR, PAIR, refusal_reason, verify_token
-from edge.stage import NOW, KeyPair, base64url, claims
+
+from edge.tokens import ARN, NOW, OTHER_PAIR, PAIR, claims, refusal_reason, verify_token
 from local_ivs.edge.origins import OriginRule
 from local_ivs.edge.refusals import Reason, TokenRefusedError
 from local_ivs.edge.segments import Resolution
 from local_ivs.edge.verifier import Admission
+from local_ivs.testing import KeyPair, base64url
 
 
 def test_a_token_with_the_two_required_claims_only_has_no_further_limits() -> None:

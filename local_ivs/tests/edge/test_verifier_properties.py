@@ -2,11 +2,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from edge.judging import ARN, PAIR, refusal_reason, verify_token
-from edge.stage import NOW, base64url
 from hypothesis import given
 from hypothesis import strategies as st
+
+from edge.tokens import ARN, NOW, PAIR, refusal_reason, verify_token
 from local_ivs.edge.refusals import Reason
+from local_ivs.testing import base64url
 
 VALID_CLAIMS = st.fixed_dictionaries(
     {"exp": st.integers(NOW + 1, NOW + 600), "aws:channel-arn": st.just(ARN)},

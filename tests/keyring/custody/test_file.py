@@ -16,7 +16,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from tests.support.clock import ManualClock
 from tests.support.unprivileged import unprivileged_folder
 from tokensvc.errors import CustodyDamaged, CustodyUnavailable, SettingsInvalid
-from tokensvc.keyring.custody.file import FileCustody, unwrap, wrap
+from tokensvc.keyring.custody.encryption import unwrap, wrap
+from tokensvc.keyring.custody.file import FileCustody
 from tokensvc.token.p384 import PublicKey
 
 PROCESS = "tests.keyring.custody.file_process"

@@ -15,6 +15,7 @@ from tests.keyring.custody.file_process import NEXT_SECRET, SECRET
 from tests.support.clock import ManualClock
 from tokensvc.errors import CustodyDamaged, SettingsInvalid
 from tokensvc.keyring.custody import file as file_custody
+from tokensvc.keyring.custody.encryption import wrap
 from tokensvc.keyring.custody.file import FileCustody
 from tokensvc.token.p384 import PublicKey
 
@@ -121,7 +122,6 @@ def test_a_private_key_that_is_destroyed_during_a_rewrap_does_not_come_back(
     folder: Path, public_key: PublicKey, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A compromised key is destroyed while it is rewrapped: no file remains."""
-    wrap = file_custody.wrap
     custody = during(folder)
     destruction = threading.Thread(target=lambda: custody.destroy("k-1", compromised=True))
 

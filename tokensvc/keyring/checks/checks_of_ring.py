@@ -6,10 +6,12 @@ from collections.abc import Callable, Iterable, Iterator
 
 from tokensvc.clock import rfc3339
 from tokensvc.errors import TokensvcError
-from tokensvc.keyring.checks.finding import Context, Finding, FindingCode, Severity
-from tokensvc.keyring.model import MAX_PAIRS_IN_IVS, KeyState
+from tokensvc.ivs.limits import MAX_KEY_PAIRS
+from tokensvc.keyring.binding import binding_refusal
+from tokensvc.keyring.checks.context import Context
+from tokensvc.keyring.checks.finding import Finding, FindingCode, Severity
+from tokensvc.keyring.model import KeyState
 from tokensvc.keyring.rotation import drain_ends
-from tokensvc.keyring.rotator import binding_refusal
 
 _DAY_SECONDS = 86_400
 
@@ -50,11 +52,11 @@ def _standby_hint(context: Context) -> str:
     """When to run `keys reconcile`: it can make no standby while all slots are occupied."""
     command = f"`{context.reconcile_command}`"
     ends = drain_ends(context.ring)
-    if len(context.held) >= MAX_PAIRS_IN_IVS and ends:
+    if len(context.held) >= MAX_KEY_PAIRS and ends:
         ends_at, pair = ends[0]
         if ends_at > context.evidence.now:
             return (
-                f"Wait until {rfc3339(ends_at)}. All {MAX_PAIRS_IN_IVS} slots in IVS are occupied "
+                f"Wait until {rfc3339(ends_at)}. All {MAX_KEY_PAIRS} slots in IVS are occupied "
                 f"until {pair.key_id} has drained. Then run {command}."
             )
     return f"Run {command}."

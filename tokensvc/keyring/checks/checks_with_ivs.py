@@ -6,10 +6,16 @@ from collections.abc import Callable, Iterable, Iterator
 
 from tokensvc.clock import rfc3339
 from tokensvc.errors import RotationRefused
+from tokensvc.ivs.limits import MAX_KEY_PAIRS
 from tokensvc.ivs.model import HeldKeyPair
-from tokensvc.keyring.checks.finding import Context, Finding, FindingCode, Severity
-from tokensvc.keyring.effects import required_public_key
-from tokensvc.keyring.model import MAX_PAIRS_IN_IVS, KeyState, Ring
+from tokensvc.keyring.checks.context import Context
+from tokensvc.keyring.checks.contradictions import (
+    contradictions,
+    other_key_finding,
+    undecided_contradictions,
+)
+from tokensvc.keyring.checks.finding import Finding, FindingCode, Severity
+from tokensvc.keyring.model import KeyState, Ring
 from tokensvc.keyring.ownership import Owner, delete_command, is_held, owner_of, record_of
 from tokensvc.keyring.rotation import Step, next_step
 
@@ -17,23 +23,20 @@ STUCK_AFTER_SECONDS = 900
 """How long a step may be due before it is reported as stuck: scheduled jobs run more often."""
 
 
+def _contradictions(context: Context) -> Iterator[Finding]:
+    yield from contradictions(context.comparison)
+
+
 def _missing_in_ivs(context: Context) -> Iterator[Finding]:
+    """The standby and retiring key pairs; a missing active key pair is a contradiction."""
     for pair in context.ring.pairs:
-        if is_held(pair, context.held) or pair.is_compromised:
+        if (
+            is_held(pair, context.held)
+            or pair.is_compromised
+            or pair.arn in context.comparison.other_keys
+        ):
             continue
         match pair.state:
-            case KeyState.ACTIVE:
-                yield context.finding(
-                    Severity.SERIOUS,
-                    FindingCode.MISSING_IN_IVS,
-                    pair.key_id,
-                    f"{pair.key_id} is active, but IVS does not hold it. IVS refuses the tokens "
-                    "that it signed.",
-                    "Check with `aws sts get-caller-identity` that the credentials belong to "
-                    f"account {context.ring.account_id}. If this state is an old copy, replace it "
-                    "with the newest one. If there is no newer copy, run "
-                    f"`tokensvc keys revoke {pair.key_id}` to switch to another key at once.",
-                )
             case KeyState.PUBLISHED:
                 yield context.finding(
                     Severity.WARNING,
@@ -54,43 +57,27 @@ def _missing_in_ivs(context: Context) -> Iterator[Finding]:
 
 
 def _fingerprints(context: Context) -> Iterator[Finding]:
-    by_arn = {held.arn: held for held in context.held}
-    for pair in context.ring.pairs:
-        held = None if pair.arn is None else by_arn.get(pair.arn)
-        if held is None or record_of(context.ring, held) == pair:
-            continue
-        yield context.finding(
-            Severity.SERIOUS,
-            FindingCode.FINGERPRINT_MISMATCH,
-            pair.key_id,
-            f"{held.arn} has the fingerprint {held.fingerprint} in IVS, but the ring records "
-            f"{required_public_key(pair).fingerprint} for {pair.key_id}. They are different keys.",
-            "Replace this state with the newest copy. If there is no newer copy, run "
-            f"`tokensvc keys revoke --all --region {context.region}`.",
-        )
+    comparison = context.comparison
+    for pair, other_key in comparison.other_keys.values():
+        if not comparison.is_contradiction(pair, other_key):
+            yield other_key_finding(context.ring, pair, other_key)
 
 
 def _pairs_outside_the_ring(context: Context) -> Iterator[Finding]:
+    reported = {finding.subject for finding in contradictions(context.comparison)}
+    reported |= {str(arn) for arn in context.comparison.other_keys}
     for held in context.held:
         name = held.name or "no name"
         match owner_of(context.ring, held):
-            case Owner.UNRECORDED:
-                yield context.finding(
-                    Severity.SERIOUS,
-                    FindingCode.UNRECORDED,
-                    str(held.arn),
-                    f"{held.arn} ({name}) is tagged by this deployment, but this state has no "
-                    "record of it. The state is an old copy.",
-                    "Replace this state with the newest copy. If that is lost and nothing signs "
-                    f"with this key pair, delete it: `{delete_command(held)}`.",
-                )
+            case _ if str(held.arn) in reported:
+                continue
             case Owner.OTHER_DEPLOYMENT:
                 yield context.finding(
                     Severity.WARNING,
                     FindingCode.OTHER_DEPLOYMENT,
                     str(held.arn),
                     f"{held.arn} ({name}) is tagged by another deployment and occupies one of the "
-                    f"{MAX_PAIRS_IN_IVS} slots.",
+                    f"{MAX_KEY_PAIRS} slots.",
                     f"Delete it if that deployment no longer exists: `{delete_command(held)}`.",
                 )
             case Owner.FOREIGN:
@@ -99,7 +86,7 @@ def _pairs_outside_the_ring(context: Context) -> Iterator[Finding]:
                     FindingCode.FOREIGN,
                     str(held.arn),
                     f"{held.arn} ({name}) is a foreign key pair (not made by tokensvc) and "
-                    f"occupies one of the {MAX_PAIRS_IN_IVS} slots.",
+                    f"occupies one of the {MAX_KEY_PAIRS} slots.",
                     "Adopt it with `tokensvc keys adopt`. If nothing signs with it, delete it: "
                     f"`{delete_command(held)}`.",
                 )
@@ -124,28 +111,41 @@ def _slot_pressure(context: Context) -> Iterator[Finding]:
     if context.evidence.decommissioning:
         return  # There will be no further rotation.
     others = sum(owner_of(context.ring, held) is not Owner.OURS for held in context.held)
-    if (free_for_us := MAX_PAIRS_IN_IVS - others) > 1:
+    if (free_for_us := MAX_KEY_PAIRS - others) > 1 or _refusal(context) is not None:
         return
     yield context.finding(
         Severity.WARNING,
         FindingCode.SLOT_PRESSURE,
         "",
-        f"Key pairs outside this ring leave it {free_for_us} of the {MAX_PAIRS_IN_IVS} slots in "
+        f"Key pairs outside this ring leave it {free_for_us} of the {MAX_KEY_PAIRS} slots in "
         "IVS. A rotation needs 2 slots, or 3 to keep a standby.",
         "Free a slot. The findings about these key pairs contain the commands.",
     )
 
 
-def _blocked_or_stuck_step(context: Context) -> Iterator[Finding]:
+def _blocked_step(context: Context) -> Iterator[Finding]:
+    if (refusal := _refusal(context)) is not None:
+        yield context.finding(
+            Severity.SERIOUS, FindingCode.DECISION_NEEDED, "", refusal.detail, refusal.hint
+        )
+
+
+def _refusal(context: Context) -> RotationRefused | None:
+    """Why the next step is refused, for another reason than the contradictions."""
+    try:
+        _due_step(context, context.evidence.now)
+    except RotationRefused as refusal:
+        return None if undecided_contradictions(context.comparison) else refusal
+    return None
+
+
+def _stuck_step(context: Context) -> Iterator[Finding]:
     now = context.evidence.now
     try:
         due = _due_step(context, now)
         was_due = _due_step(context, now - STUCK_AFTER_SECONDS)
-    except RotationRefused as refusal:
-        yield context.finding(
-            Severity.SERIOUS, FindingCode.DECISION_NEEDED, "", refusal.detail, refusal.hint
-        )
-        return
+    except RotationRefused:
+        return  # Another finding reports the refusal.
     changed_at = _last_changed_at(context.ring)
     if changed_at is None:
         return  # No step has been done yet, so none can be stuck.
@@ -182,7 +182,9 @@ def _last_changed_at(ring: Ring) -> float | None:
 
 
 CHECKS_WITH_IVS: tuple[Callable[[Context], Iterable[Finding]], ...] = (
-    _blocked_or_stuck_step,
+    _blocked_step,
+    _stuck_step,
+    _contradictions,
     _missing_in_ivs,
     _fingerprints,
     _pairs_outside_the_ring,

@@ -10,16 +10,16 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 
 from tokensvc.errors import TokensvcError
+from tokensvc.keyring.binding import Binding
 from tokensvc.keyring.checks.checks_of_ring import CHECKS_OF_RING
 from tokensvc.keyring.checks.checks_with_ivs import CHECKS_WITH_IVS
-from tokensvc.keyring.checks.finding import Context, Evidence, Finding, FindingCode, Severity
-from tokensvc.keyring.custody.base import Custody
-from tokensvc.keyring.effects import self_checked_signer
+from tokensvc.keyring.checks.context import Context
+from tokensvc.keyring.checks.finding import Evidence, Finding, FindingCode, Severity
 from tokensvc.keyring.model import KeyState, Ring, Terms
-from tokensvc.keyring.rotator import Binding
+from tokensvc.keyring.signers import SignerLoader, self_checked_signer
 
 
-def unusable_private_keys(custody: Custody, ring: Ring) -> Mapping[str, TokensvcError]:
+def unusable_private_keys(signer_loader: SignerLoader, ring: Ring) -> Mapping[str, TokensvcError]:
     """Self-check each private key that is active or may become active.
 
     Returns:
@@ -30,15 +30,25 @@ def unusable_private_keys(custody: Custody, ring: Ring) -> Mapping[str, Tokensvc
         if pair.public_key is None or pair.destroyed_on is not None:
             continue
         try:
-            self_checked_signer(custody, pair)
+            self_checked_signer(signer_loader, pair)
         except TokensvcError as exc:
             unusable[pair.key_id] = exc
     return unusable
 
 
-def find_orphans(custody_key_ids: Collection[str], rings: Iterable[Ring]) -> Sequence[Finding]:
-    """A finding for each private key in custody that none of these rings records or still needs."""
-    recorded = {pair.key_id for ring in rings for pair in ring.pairs if pair.destroyed_on is None}
+def find_orphans(
+    custody_key_ids: Collection[str], rings: Iterable[Ring], reported: Collection[Finding] = ()
+) -> Sequence[Finding]:
+    """A finding for each private key in custody that none of these rings records or still needs.
+
+    A private key that one of the `reported` findings calls restored is left out.
+    """
+    needed = {pair.key_id for ring in rings for pair in ring.pairs if pair.destroyed_on is None}
+    needed |= {
+        finding.subject
+        for finding in reported
+        if finding.code == FindingCode.DESTROYED_KEY_RESTORED
+    }
     return [
         Finding(
             Severity.WARNING,
@@ -51,7 +61,7 @@ def find_orphans(custody_key_ids: Collection[str], rings: Iterable[Ring]) -> Seq
             "custody manually.",
         )
         for key_id in custody_key_ids
-        if key_id not in recorded
+        if key_id not in needed
     ]
 
 

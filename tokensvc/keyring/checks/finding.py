@@ -9,8 +9,8 @@ from enum import StrEnum
 from tokensvc.arns import Region
 from tokensvc.errors import TokensvcError
 from tokensvc.ivs.model import HeldKeyPair
+from tokensvc.keyring.binding import Binding
 from tokensvc.keyring.model import Ring
-from tokensvc.keyring.rotator import Binding
 
 
 class Severity(StrEnum):
@@ -116,34 +116,3 @@ class Evidence:
     keep_standby: bool
     has_canary: bool
     decommissioning: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Context:
-    """What each check gets.
-
-    Attributes:
-        evidence: all the evidence about the region.
-        ring: the region's ring; an empty one when it has none.
-        held: the key pairs held by IVS; empty when IVS did not answer.
-    """
-
-    evidence: Evidence
-    ring: Ring
-    held: Sequence[HeldKeyPair]
-
-    @property
-    def region(self) -> Region:
-        """The ring's region."""
-        return self.ring.region
-
-    @property
-    def reconcile_command(self) -> str:
-        """The command that runs every step that is due in the region."""
-        return f"tokensvc keys reconcile --region {self.region}"
-
-    def finding(
-        self, severity: Severity, code: str, subject: str, reason: str, hint: str
-    ) -> Finding:
-        """A finding about this region."""
-        return Finding(severity, code, self.region, subject, reason, hint)

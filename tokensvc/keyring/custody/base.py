@@ -11,11 +11,12 @@ from typing import Protocol
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from tokensvc.token.p384 import PublicKey, Signer
+from tokensvc.keyring.signers import SignerLoader
+from tokensvc.token.p384 import PublicKey
 
 
-class Custody(Protocol):
-    """Generates private keys, signs with them and destroys them, by key ID."""
+class Custody(SignerLoader, Protocol):
+    """Generates private keys, loads signers for them and destroys them, by key ID."""
 
     def create(self, key_id: str) -> PublicKey:
         """The public key of that key pair, which is generated if it doesn't exist yet.
@@ -35,15 +36,6 @@ class Custody(Protocol):
             CustodyUnavailable: when the custody can't be written now, or can't import private keys
                 (KMS).
             CustodyDamaged: when that ID already has another private key.
-        """
-        ...
-
-    def signer(self, key_id: str, expected: PublicKey) -> Signer:
-        """A signer of that key pair, whose public key was compared with `expected`.
-
-        Raises:
-            CustodyDamaged: when the private key is missing, unreadable, or of another key pair.
-            CustodyUnavailable: when the custody can't be reached now.
         """
         ...
 

@@ -1,8 +1,9 @@
 """Verify a playback token as Amazon IVS does (IVS: private-channels-generate-tokens).
 
-This code shares nothing with the token service, and uses another JOSE library, so that the two
-can't have the same bug. Some rules are not documented by AWS and are believed: the size limit, zero
-leeway for clocks, and the refusal of duplicate members and of values in an undocumented format.
+This code shares nothing with a program that signs tokens, and uses joserfc where most of them use
+PyJWT, so that the two can't have the same bug. Some rules are not documented by AWS and are
+believed: the size limit, zero leeway for clocks, and the refusal of duplicate members and of values
+in an undocumented format.
 """
 
 from __future__ import annotations

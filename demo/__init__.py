@@ -1,0 +1,1 @@
+"""The example application: a small backend that gets playback URLs from tokensvc, and its page."""

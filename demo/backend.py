@@ -1,0 +1,92 @@
+"""The backend of the example application. It gets playback URLs from tokensvc for its own page.
+
+The browser never sees the API key. For each viewer who may watch, the backend sends one request to
+tokensvc (`request_url`), and gives the playback URL to the page.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from flask import Flask, Response, jsonify, request
+
+from demo import protection, refusals
+from demo.configuration import Configuration
+from demo.protection import own_origin
+from demo.refusals import invalid_member
+from demo.refused_urls import Fault, refused_url
+from demo.service_client import ServiceClient
+
+VIEWER_ID = "demo-viewer"
+MAX_BODY_BYTES = 1024
+
+
+def create_app_from_environment() -> Flask:
+    """Return the backend that the environment variables configure.
+
+    Raises:
+        ConfigurationInvalid: a variable is missing or can't be used.
+    """
+    return create_app(Configuration.from_environment(os.environ))
+
+
+def create_app(configuration: Configuration) -> Flask:
+    """Return the backend: the page, its playback URLs, and the URLs that IVS refuses."""
+    app = Flask(__name__, static_folder="page", static_url_path="/page")
+    app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
+    protection.install(app, edge_url=configuration.edge_url)
+    refusals.install(app)
+    tokensvc = ServiceClient(configuration.service_url, configuration.api_key)
+
+    def request_url(**options: object) -> Mapping[str, Any]:
+        # A backend with users would first check that this user may watch, and would use an ID of
+        # the user as `viewer_id`, so that the user's playback can be stopped.
+        defaults = {
+            "channel": configuration.channel,
+            "viewer_id": VIEWER_ID,
+            "allowed_origins": [own_origin()],  # The URL plays in pages of this origin only.
+        }
+        return tokensvc.request_playback_url(defaults | options)
+
+    @app.get("/")
+    def page() -> Response:
+        return app.send_static_file("index.html")
+
+    @app.post("/playback-urls")
+    def playback_urls() -> Response:
+        # The page chooses these options only. tokensvc checks their values.
+        return jsonify(request_url(**_read_body("ttl_seconds", "maximum_resolution")))
+
+    @app.post("/refused-urls")
+    def refused_urls() -> Response:
+        fault = _fault(_read_body("fault"))
+        url = refused_url(fault, request_url, configuration.other_channel)
+        return jsonify(playback_url=url)
+
+    return app
+
+
+def _read_body(*allowed: str) -> dict[str, object]:
+    """Return the request's JSON object, which may have these members only.
+
+    Raises:
+        Refusal: it is another JSON value, or has other members.
+        HTTPException: the body is not JSON, or is too large.
+    """
+    body = request.get_json()
+    if not isinstance(body, dict):
+        raise invalid_member("", "json_object", "The body must be a JSON object.")
+    for name in body:
+        if name not in allowed:
+            raise invalid_member(name, "unknown_field", f"{name!r} is not allowed in this request.")
+    return body
+
+
+def _fault(body: Mapping[str, object]) -> Fault:
+    try:
+        return Fault(str(body.get("fault")))
+    except ValueError:
+        known = ", ".join(Fault)
+        raise invalid_member("fault", "enum", f"fault must be one of: {known}.") from None

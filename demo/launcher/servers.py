@@ -1,0 +1,55 @@
+"""The three servers of the demo: how each is started on a port that is already bound."""
+
+from __future__ import annotations
+
+import socket
+import sys
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+
+from demo.launcher.folder import DemoFolder
+from demo.launcher.processes import Server, running
+
+_GUNICORN = (sys.executable, "-m", "gunicorn")
+
+
+def local_ivs(
+    folder: DemoFolder, listener: socket.socket, environment: Mapping[str, str]
+) -> AbstractContextManager[Server]:
+    """Run Local IVS, with its data in the folder and without request rates."""
+    options = ("--listen-fd", str(listener.fileno()), "--data", str(folder.local_ivs))
+    return running(
+        "Local IVS",
+        (sys.executable, "-m", "local_ivs", *options, "--no-throttle"),
+        listener=listener,
+        environment=environment,
+        log=folder.log("local-ivs"),
+    )
+
+
+def service(
+    folder: DemoFolder, listener: socket.socket, environment: Mapping[str, str]
+) -> AbstractContextManager[Server]:
+    """Run the service as `tokensvc serve` does."""
+    bind = f"--bind fd://{listener.fileno()} --graceful-timeout 2"
+    return running(
+        "The service",
+        (sys.executable, "-m", "tokensvc", "serve"),
+        listener=listener,
+        environment={**environment, "GUNICORN_CMD_ARGS": bind},
+        log=folder.log("service"),
+    )
+
+
+def backend(
+    folder: DemoFolder, listener: socket.socket, environment: Mapping[str, str]
+) -> AbstractContextManager[Server]:
+    """Run the example backend."""
+    bind = ("--bind", f"fd://{listener.fileno()}")
+    return running(
+        "The example backend",
+        (*_GUNICORN, "--config", "python:demo.gunicorn_conf", *bind),
+        listener=listener,
+        environment=environment,
+        log=folder.log("backend"),
+    )

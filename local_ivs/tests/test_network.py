@@ -1,0 +1,24 @@
+"""No test of Local IVS can connect to another machine by accident."""
+
+from __future__ import annotations
+
+import socket
+
+import pytest
+from pytest_socket import SocketConnectBlockedError
+
+pytestmark = pytest.mark.filterwarnings("ignore:A test tried to use socket:UserWarning")
+
+OTHER_HOST = "192.0.2.1"  # For documentation only (RFC 5737).
+
+
+def test_a_connection_to_another_host_is_refused() -> None:
+    """Before a packet is sent."""
+    with socket.socket() as other, pytest.raises(SocketConnectBlockedError):
+        other.connect((OTHER_HOST, 443))
+
+
+def test_loopback_can_be_connected_to() -> None:
+    """Every test server listens there."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        socket.create_connection(server.getsockname()).close()

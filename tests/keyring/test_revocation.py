@@ -1,0 +1,226 @@
+"""An emergency revocation without a command: its plan, its consequences and its order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import urllib3
+
+from tests.keyring.rings import REGION, pair, ring
+from tests.keyring.world import World, world_in
+from tokensvc.arns import Region, parse_region
+from tokensvc.errors import IvsUnavailable, KeyNotFound, StateDamaged, TokensvcError
+from tokensvc.keyring.lookup import ReadRing
+from tokensvc.keyring.model import KeyState, Ring
+from tokensvc.keyring.reconcile_loop import StepBegins
+from tokensvc.keyring.revocation import (
+    KeysToRevoke,
+    NotMarked,
+    RevocationEvent,
+    RevocationPlan,
+    RevocationResult,
+    consequences,
+    plan_revocation,
+    revoke,
+)
+from tokensvc.keyring.rotator import Rotator
+
+PENDING, PUBLISHED, ACTIVE, RETIRING, RETIRED = KeyState
+IRELAND = parse_region("eu-west-1")
+
+
+@pytest.fixture(name="world")
+def _world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+    with world_in(tmp_path, monkeypatch) as world:
+        world.create_active_and_standby()
+        yield world
+
+
+def reads(rings: dict[Region, Ring | TokensvcError]) -> ReadRing:
+    """Read these rings, and raise these errors; other regions have no ring."""
+
+    def read(region: Region) -> Ring | None:
+        found = rings.get(region)
+        if isinstance(found, TokensvcError):
+            raise found
+        return found
+
+    return read
+
+
+# --- The plan
+
+OURS = ring(pair("k0", RETIRED), pair("k1", ACTIVE), pair("k2", PUBLISHED))
+DAMAGED = StateDamaged("The stored ring is not valid.", hint="Restore the state.")
+
+
+def test_all_keys_are_those_that_are_not_retired() -> None:
+    """A region without a ring, or with only retired keys, has nothing to revoke."""
+    retired = ring(pair("k9", RETIRED))
+    regions = [IRELAND, REGION, parse_region("eu-north-1")]
+
+    plan = plan_revocation(regions, reads({IRELAND: retired, REGION: OURS}), None)
+
+    assert plan == RevocationPlan({REGION: KeysToRevoke(OURS, ("k1", "k2"))}, {})
+    assert plan.key_ids == ("k1", "k2")
+
+
+def test_named_keys_are_revoked_once_each_in_the_given_order() -> None:
+    """A retired key may be named too: revoking it changes nothing."""
+    plan = plan_revocation([REGION], reads({REGION: OURS}), ["k2", "k0", "k2"])
+
+    assert plan == RevocationPlan({REGION: KeysToRevoke(OURS, ("k2", "k0"))}, {})
+
+
+def test_an_unreadable_ring_is_skipped_if_all_keys_are_revoked() -> None:
+    """It must not stop an emergency in another region."""
+    plan = plan_revocation([IRELAND, REGION], reads({IRELAND: DAMAGED, REGION: OURS}), None)
+
+    assert plan.key_ids == ("k1", "k2")
+    assert plan.skipped == {IRELAND: DAMAGED}
+
+
+def test_an_unreadable_ring_does_not_matter_to_keys_that_another_ring_records() -> None:
+    """An unknown key may be in the unreadable ring, so that ring's error is raised."""
+    read = reads({IRELAND: DAMAGED, REGION: OURS})
+
+    assert plan_revocation([IRELAND, REGION], read, ["k1"]).skipped == {}
+    with pytest.raises(StateDamaged):
+        plan_revocation([IRELAND, REGION], read, ["k1", "typo"])
+
+
+def test_a_key_that_no_ring_records_is_an_error() -> None:
+    """The error names the key."""
+    with pytest.raises(KeyNotFound, match="'typo'"):
+        plan_revocation([REGION], reads({REGION: OURS}), ["k1", "typo"])
+
+
+# --- The consequences
+
+K1_IS_REFUSED = ("k1", "active", "3600 s")
+SESSIONS_CONTINUE = ("(believed)",)
+NEW_PAIR = ("60 s", "no_signing_key")
+WORKERS_SWITCH = ("5 s", "120 s")
+CONSEQUENCES: dict[str, tuple[Ring, tuple[str, ...], list[tuple[str, ...]]]] = {
+    "the active key, with a standby": (
+        ring(pair("k1", ACTIVE), pair("k2", PUBLISHED)),
+        ("k1",),
+        [K1_IS_REFUSED, SESSIONS_CONTINUE, ("standby", "k2"), WORKERS_SWITCH],
+    ),
+    "all keys": (
+        ring(pair("k1", ACTIVE), pair("k2", PUBLISHED)),
+        ("k1", "k2"),
+        [K1_IS_REFUSED, ("k2", "published"), SESSIONS_CONTINUE, NEW_PAIR, WORKERS_SWITCH],
+    ),
+    "only the standby": (
+        ring(pair("k1", ACTIVE), pair("k2", PUBLISHED)),
+        ("k2",),
+        [("k2", "published")],
+    ),
+    "a retired key": (
+        ring(pair("k0", RETIRED), pair("k1", ACTIVE)),
+        ("k0",),
+        [("k0", "retired")],
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    ("of_ring", "key_ids", "expected"), CONSEQUENCES.values(), ids=CONSEQUENCES.keys()
+)
+def test_the_consequences_have_the_keys_states_and_seconds(
+    of_ring: Ring, key_ids: tuple[str, ...], expected: list[tuple[str, ...]]
+) -> None:
+    """One message for each consequence; `test_error_sentences` holds their sentences."""
+    messages = list(consequences(of_ring, key_ids, state_refresh_seconds=5))
+
+    assert len(messages) == len(expected)
+    for message, data in zip(messages, expected, strict=True):
+        assert [one for one in data if one not in message] == []
+
+
+# --- The revocation
+
+
+def test_every_key_is_marked_before_any_step_is_done(world: World) -> None:
+    """So a compromised key of the second region stops signing while the first region is slow."""
+    # The world has one ring; both regions of the plan use it.
+    active, standby = (one.key_id for one in world.ring.pairs)
+    keys = {
+        IRELAND: KeysToRevoke(world.ring, (active,)),
+        REGION: KeysToRevoke(world.ring, (standby,)),
+    }
+    marked: list[list[bool]] = []
+
+    def on_event(event: RevocationEvent) -> None:
+        if isinstance(event, StepBegins):
+            marked.append([world.ring.pair(key_id).is_compromised for key_id in (active, standby)])
+
+    result = revoke(
+        RevocationPlan(keys, {}), lambda _: world.rotator(), world.clock, "lost", on_event
+    )
+
+    assert result == RevocationResult(all_marked=True, has_failed_steps=False)
+    assert result.is_done
+    assert marked[0] == [True, True]
+    assert [one.state for one in world.ring.pairs] == [RETIRED, RETIRED, ACTIVE, PUBLISHED]
+    assert [line.why for line in world.ring.history if line.from_state is line.to_state] == [
+        "lost",
+        "lost",
+    ]
+
+
+def test_a_region_that_can_not_be_marked_does_not_stop_the_others(world: World) -> None:
+    """Its error is reported first, and the result says that not every key is marked."""
+    standby = world.ring.pairs[1].key_id
+    keys = KeysToRevoke(world.ring, (standby,))
+    error = IvsUnavailable("AWS credentials are missing.", hint="Set them.")
+    events: list[RevocationEvent] = []
+
+    def make_rotator(region: Region) -> Rotator:
+        if region == IRELAND:
+            raise error
+        return world.rotator()
+
+    result = revoke(
+        RevocationPlan({IRELAND: keys, REGION: keys}, {}),
+        make_rotator,
+        world.clock,
+        "lost",
+        events.append,
+    )
+
+    assert result == RevocationResult(all_marked=False, has_failed_steps=False)
+    assert not result.is_done
+    assert events[0] == NotMarked(IRELAND, error)
+    assert world.ring.pair(standby).state is RETIRED
+
+
+def test_keys_stay_marked_if_ivs_refuses_a_step(world: World) -> None:
+    """The private key is destroyed at once; `reconcile` deletes the key pair later."""
+    standby = world.ring.pairs[1]
+    fault = {
+        "operation": "DeletePlaybackKeyPair",
+        "kind": "error",
+        "error": "AccessDeniedException",
+    }
+    planned = urllib3.request("POST", f"{world.ivs.url}/_local/faults", json=fault, retries=False)
+    assert planned.status < 300, planned.data
+    events: list[RevocationEvent] = []
+
+    result = revoke(
+        RevocationPlan({REGION: KeysToRevoke(world.ring, (standby.key_id,))}, {}),
+        lambda _: world.rotator(),
+        world.clock,
+        "lost",
+        events.append,
+    )
+
+    assert result == RevocationResult(all_marked=True, has_failed_steps=True)
+    assert not result.is_done
+    assert world.ring.pair(standby.key_id).is_compromised
+    assert standby.key_id not in world.custody.key_ids()
+    world.reconcile()
+    assert world.ring.pair(standby.key_id).state is RETIRED

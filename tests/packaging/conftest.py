@@ -1,0 +1,123 @@
+"""A wheel of the service, and an empty virtual environment into which it is installed."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from local_ivs.testing import LocalIvsServer
+
+from tests.e2e.processes import ROOT
+
+PIP = ("-m", "pip", "--quiet", "--disable-pip-version-check")
+
+
+@dataclass(frozen=True)
+class Installation:
+    """The wheel, installed in a virtual environment that contains nothing else of this repository.
+
+    Attributes:
+        folder: the folder of the virtual environment.
+        site: the working directory of its commands, at first empty.
+        environment: the environment variables of its commands, besides PATH and HOME.
+    """
+
+    folder: Path
+    site: Path
+    environment: Mapping[str, str]
+
+    @property
+    def tokensvc(self) -> tuple[str, ...]:
+        """The installed command."""
+        return (str(self.folder / "bin/tokensvc"),)
+
+    def command(self, *arguments: str) -> str:
+        """Run `tokensvc` with these arguments, and return its standard output."""
+        return self._run([*self.tokensvc, *arguments])
+
+    def python(self, code: str) -> str:
+        """Run that code with the environment's interpreter, and return its standard output."""
+        return self._run([str(self.folder / "bin/python"), "-c", code])
+
+    def _run(self, command: list[str]) -> str:
+        done = subprocess.run(
+            command,
+            cwd=self.site,
+            env={"PATH": os.environ["PATH"], "HOME": str(self.site), **self.environment},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel, built from a copy of the files that belong to the repository."""
+    folder = tmp_path_factory.mktemp("wheel")
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],  # noqa: S607 # From PATH.
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    for name in filter(None, listed.stdout.split("\0")):
+        copy = folder / "source" / name
+        if (ROOT / name).is_file():
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, copy)
+    build = ("wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", str(folder))
+    _run_python(sys.executable, *PIP, *build, str(folder / "source"))
+    (path,) = folder.glob("*.whl")
+    return path
+
+
+@pytest.fixture(scope="session")
+def virtual_environment(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A virtual environment with the pinned dependencies of the service, and the wheel."""
+    folder = tmp_path_factory.mktemp("installed") / "environment"
+    _run_python(sys.executable, "-m", "venv", str(folder))
+    python = str(folder / "bin/python")
+    pins = ROOT / "requirements/run.txt"
+    _run_python(python, *PIP, "install", "--require-hashes", "-r", str(pins))
+    _run_python(python, *PIP, "install", "--no-deps", "--no-index", str(wheel))
+    return folder
+
+
+@pytest.fixture
+def ivs(tmp_path: Path) -> Iterator[LocalIvsServer]:
+    """A Local IVS, which runs in this process."""
+    with LocalIvsServer(tmp_path / "ivs") as server:
+        yield server
+
+
+@pytest.fixture
+def installation(virtual_environment: Path, ivs: LocalIvsServer, tmp_path: Path) -> Installation:
+    """The installed wheel, with that IVS and an empty folder."""
+    site = tmp_path / "site"
+    site.mkdir()
+    environment = {
+        "AWS_ACCESS_KEY_ID": "123456789012",
+        "AWS_SECRET_ACCESS_KEY": "example",
+        "AWS_ENDPOINT_URL_IVS": ivs.url,
+        "AWS_EC2_METADATA_DISABLED": "true",
+        # A new key signs at once. The default delay is a minute.
+        "TOKENSVC_ROTATION__PUBLISH_DELAY_SECONDS": "0",
+    }
+    return Installation(virtual_environment, site, environment)
+
+
+def _run_python(*command: str) -> None:
+    # Only what pip itself needs: a PYTHONPATH would lead to the repository.
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"

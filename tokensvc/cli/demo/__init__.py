@@ -1,1 +1,0 @@
-"""The command `tokensvc demo`: run Local IVS and the service with a private channel that plays."""

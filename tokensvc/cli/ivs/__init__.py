@@ -1,0 +1,1 @@
+"""`tokensvc channels`, `stream-keys`, `streams` and `tags`: the resources of Amazon IVS."""

@@ -1,0 +1,40 @@
+"""`tokensvc keys`: the playback key pairs of each region and their rotation."""
+
+from __future__ import annotations
+
+import click
+
+from tokensvc.cli.keys import (
+    adopt,
+    doctor,
+    generate,
+    history,
+    import_,
+    list_,
+    reconcile,
+    revoke,
+    rewrap,
+    rotate,
+    show,
+)
+
+
+@click.group()
+def keys() -> None:
+    """Create, import, rotate and revoke the playback key pairs."""
+
+
+for _verb in (
+    generate,
+    import_,
+    adopt,
+    list_,
+    show,
+    rotate,
+    reconcile,
+    revoke,
+    rewrap,
+    history,
+    doctor,
+):
+    keys.add_command(_verb.command)

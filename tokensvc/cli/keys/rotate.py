@@ -1,0 +1,105 @@
+"""`tokensvc keys rotate`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import click
+
+from tokensvc.cli.context import Invocation, pass_invocation
+from tokensvc.cli.keys.progress import print_event, run_one_pass
+from tokensvc.cli.output import json_option, print_json, print_table, say
+from tokensvc.cli.params import ONE_REGION, reason_option, region_option
+from tokensvc.clock import rfc3339
+from tokensvc.keyring.plan import PlannedStep
+from tokensvc.keyring.reconcile_loop import ReconcileLoop, interruptible_pause
+
+
+@click.command(name="rotate")
+@region_option(ONE_REGION)
+@reason_option
+@click.option(
+    "--plan", is_flag=True, help="Print the steps with times and slots, and change nothing."
+)
+@click.option("--force", is_flag=True, help="Rotate even during a drain. This uses the standby.")
+@click.option(
+    "--wait",
+    is_flag=True,
+    help="Wait until the old key is deleted from IVS. Ctrl-C is safe.",
+)
+@json_option
+@pass_invocation
+def command(
+    invocation: Invocation,
+    *,
+    region: str | None,
+    reason: str,
+    plan: bool,
+    force: bool,
+    wait: bool,
+    as_json: bool,
+) -> None:
+    """Switch signing to the standby key.
+
+    The old key is removed from IVS once its last token has expired. The command records a rotation
+    request and does every step that is due. `tokensvc keys reconcile` does the later steps; --wait
+    waits and does them. --json requires --plan.
+
+    Calls ListPlaybackKeyPairs, GetPlaybackKeyPair and, as needed, ImportPlaybackKeyPair and
+    DeletePlaybackKeyPair; with a canary channel GetChannel.
+    """
+    if as_json and not plan:
+        raise click.UsageError("--json requires --plan.")
+    where = invocation.region(region)
+    rotator = invocation.rotator(where)
+    if plan:
+        _print_plan(rotator.plan_rotation(force=force), invocation.clock.now(), as_json=as_json)
+        return
+    rotator.request_rotation(reason, force=force)
+    loop = ReconcileLoop([where], lambda _: rotator, invocation.clock, print_event)
+    if wait:
+        _wait(loop)
+    elif not run_one_pass(loop):
+        if rotator.ring().rotation_request is not None:
+            say(
+                "The rotation request stays recorded. Run `tokensvc keys reconcile` to continue it."
+            )
+        raise click.exceptions.Exit(1)
+
+
+def _wait(loop: ReconcileLoop) -> None:
+    with interruptible_pause() as pause:
+        is_done = loop.run(pause, stop_when_done=True)
+    if not is_done:
+        say("Stopped waiting. Run `tokensvc keys reconcile` to continue the rotation.")
+        raise click.exceptions.Exit(1)
+
+
+def _print_plan(planned: Sequence[PlannedStep], now: float, *, as_json: bool) -> None:
+    if as_json:
+        print_json(
+            [
+                {
+                    "at": rfc3339(one.at),
+                    "in_seconds": round(one.at - now),
+                    "action": one.step.action.value,
+                    "key_id": one.step.key_id or None,
+                    "slots_taken": one.slots_taken,
+                }
+                for one in planned
+            ]
+        )
+        return
+    print_table(
+        ("AT", "IN", "STEP", "SLOTS IN IVS"),
+        [
+            (
+                rfc3339(one.at),
+                f"{round(one.at - now)} s",
+                one.step.sentence,
+                f"{one.slots_taken} of 3",
+            )
+            for one in planned
+        ],
+    )
+    say("This is only a plan; nothing was changed. The IDs of new key pairs are placeholders.")

@@ -1,0 +1,161 @@
+"""The checks of a ring that IVS contradicts: one list for `next_step` and for the doctor (rule 5).
+
+Such a ring may be an old copy of the state, so the operator must decide before anything else is
+done. Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from tokensvc.arns import PlaybackKeyArn
+from tokensvc.errors import RotationRefused
+from tokensvc.ivs.model import HeldKeyPair
+from tokensvc.keyring.checks.finding import Finding, FindingCode, Severity
+from tokensvc.keyring.model import DEPLOYMENT_TAG, KeyPair, Ring
+from tokensvc.keyring.ownership import (
+    Owner,
+    delete_command,
+    is_held,
+    owner_of,
+    pairs_owned_by,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """A ring, the key pairs that IVS holds, and whether the region is being decommissioned."""
+
+    ring: Ring
+    held: Sequence[HeldKeyPair]
+    decommissioning: bool
+
+    @property
+    def other_keys(self) -> Mapping[PlaybackKeyArn, tuple[KeyPair, HeldKeyPair]]:
+        """The records under whose ARN IVS holds another key, each with that key pair, by ARN."""
+        by_arn = {one.arn: one for one in self.held}
+        return {
+            pair.arn: (pair, by_arn[pair.arn])
+            for pair in self.ring.pairs
+            if pair.arn is not None
+            and pair.arn in by_arn
+            and pair.require_public_key().fingerprint != by_arn[pair.arn].fingerprint
+        }
+
+    @property
+    def missing_active(self) -> KeyPair | None:
+        """The active key pair, if IVS does not hold its key and it is not compromised."""
+        active = self.ring.active
+        if active is None or active.is_compromised or is_held(active, self.held):
+            return None
+        return active
+
+    def is_contradiction(self, pair: KeyPair, other_key: HeldKeyPair) -> bool:
+        """Whether another key under the ARN of that record needs the operator's decision."""
+        return pair == self.missing_active or owner_of(self.ring, other_key) is Owner.UNRECORDED
+
+
+def contradictions(comparison: Comparison) -> Sequence[Finding]:
+    """A finding for each contradiction, all of them serious; empty when there is none."""
+    return [finding for check in _CHECKS for finding in check(comparison)]
+
+
+def undecided_contradictions(comparison: Comparison) -> Sequence[Finding]:
+    """The contradictions that the operator must decide about before a rotation continues.
+
+    An urgent rotation request is such a decision: the replacement for the compromised key is
+    checked with IVS.
+    """
+    request = comparison.ring.rotation_request
+    return [] if request is not None and request.is_urgent else contradictions(comparison)
+
+
+def refusal(findings: Sequence[Finding]) -> RotationRefused:
+    """The error that refuses to continue, with the reason and the hint of each finding."""
+    return RotationRefused(
+        "\n".join(dict.fromkeys(finding.reason for finding in findings)),
+        hint="\n".join(dict.fromkeys(finding.hint for finding in findings)),
+    )
+
+
+def other_key_finding(ring: Ring, pair: KeyPair, other_key: HeldKeyPair) -> Finding:
+    """The finding that IVS holds another key under the ARN of that record."""
+    hint = f"`tokensvc keys revoke --all --region {ring.region}`"
+    if pair == ring.active:
+        hint = f"`tokensvc keys revoke {pair.key_id}` to switch to another key at once"
+    return Finding(
+        Severity.SERIOUS,
+        FindingCode.FINGERPRINT_MISMATCH,
+        ring.region,
+        pair.key_id,
+        f"{other_key.arn} has the fingerprint {other_key.fingerprint} in IVS, but the ring records "
+        f"{pair.require_public_key().fingerprint} for {pair.key_id}. They are different keys.",
+        f"Replace this state with the newest copy. If there is no newer copy, run {hint}.",
+    )
+
+
+def _beside_another_deployment(comparison: Comparison) -> Iterator[Finding]:
+    ring = comparison.ring
+    if ring.pairs or comparison.decommissioning:
+        return
+    for held in pairs_owned_by(Owner.OTHER_DEPLOYMENT, ring, comparison.held):
+        yield Finding(
+            Severity.SERIOUS,
+            FindingCode.OTHER_DEPLOYMENT,
+            ring.region,
+            str(held.arn),
+            f"This state has no key pair in {ring.region}, but IVS holds {held.arn} "
+            f"({held.name or 'no name'}) of another deployment ({held.tags[DEPLOYMENT_TAG]}).",
+            "Use the state of that deployment (setting state.url) or a copy of it. To start a "
+            f"new deployment beside it, run `tokensvc keys generate --region {ring.region}`.",
+        )
+
+
+def _active_key_missing(comparison: Comparison) -> Iterator[Finding]:
+    ring, active = comparison.ring, comparison.missing_active
+    if active is None or active.arn in comparison.other_keys:
+        return  # `_other_keys` reports another key under its ARN.
+    yield Finding(
+        Severity.SERIOUS,
+        FindingCode.MISSING_IN_IVS,
+        ring.region,
+        active.key_id,
+        f"IVS does not hold {active.key_id} ({active.arn}), the active key pair of "
+        f"{ring.region}, so IVS refuses its tokens. The key pair was deleted from IVS, or this "
+        "state is an old copy, or these AWS credentials do not belong to account "
+        f"{ring.account_id}.",
+        "Check the credentials with `aws sts get-caller-identity`. If this state is an "
+        "old copy, replace it with the newest one. If there is no newer copy, run "
+        f"`tokensvc keys revoke {active.key_id}` to switch to another key at once.",
+    )
+
+
+def _other_keys(comparison: Comparison) -> Iterator[Finding]:
+    for pair, other_key in comparison.other_keys.values():
+        if comparison.is_contradiction(pair, other_key):
+            yield other_key_finding(comparison.ring, pair, other_key)
+
+
+def _unrecorded(comparison: Comparison) -> Iterator[Finding]:
+    for held in pairs_owned_by(Owner.UNRECORDED, comparison.ring, comparison.held):
+        if held.arn in comparison.other_keys:
+            continue  # `_other_keys` reports it.
+        yield Finding(
+            Severity.SERIOUS,
+            FindingCode.UNRECORDED,
+            comparison.ring.region,
+            str(held.arn),
+            f"{held.arn} ({held.name or 'no name'}) is tagged by this deployment, but this state "
+            "has no record of it. The state is an old copy.",
+            "Replace this state with the newest copy. If that is lost and nothing signs with this "
+            f"key pair, delete it: `{delete_command(held)}`. Then run `tokensvc keys reconcile`.",
+        )
+
+
+_CHECKS: tuple[Callable[[Comparison], Iterator[Finding]], ...] = (
+    _beside_another_deployment,
+    _active_key_missing,
+    _other_keys,
+    _unrecorded,
+)

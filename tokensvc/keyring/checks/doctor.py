@@ -1,0 +1,125 @@
+"""Gather the evidence about several regions and examine it, without changing anything."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TypeVar
+
+from tokensvc.arns import Region
+from tokensvc.clock import Clock
+from tokensvc.errors import TokensvcError
+from tokensvc.ivs.model import HeldKeyPair
+from tokensvc.keyring.binding import Binding
+from tokensvc.keyring.checks.examination import examine, find_orphans, unusable_private_keys
+from tokensvc.keyring.checks.finding import Evidence, Finding
+from tokensvc.keyring.custody.base import Custody
+from tokensvc.keyring.lookup import ReadRing
+from tokensvc.keyring.model import Ring
+
+_Value = TypeVar("_Value")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegionToExamine:
+    """One region: how its IVS is read, and what is configured for it.
+
+    The functions raise TokensvcError when IVS can't be called; such an error becomes a finding.
+
+    Attributes:
+        region: the region.
+        account_id: the AWS account.
+        read_endpoint: returns the endpoint of IVS to which a ring is bound.
+        read_held: returns the key pairs held by IVS.
+        read_clock_offset_seconds: returns how far this clock is ahead of the clock of IVS.
+        clock_skew_seconds: the largest allowed difference between any two clocks.
+        key_age_warning_seconds: how long a key may sign before it is reported as old.
+        keep_standby: whether the settings ask for a standby.
+        has_canary: whether a canary channel is configured for the region.
+        decommissioning: whether the region was removed from the settings.
+    """
+
+    region: Region
+    account_id: str
+    read_endpoint: Callable[[], str]
+    read_held: Callable[[], Sequence[HeldKeyPair]]
+    read_clock_offset_seconds: Callable[[], float]
+    clock_skew_seconds: int
+    key_age_warning_seconds: int
+    keep_standby: bool
+    has_canary: bool
+    decommissioning: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Doctor:
+    """Examines regions that share a state and a custody.
+
+    Attributes:
+        regions: the regions to examine.
+        read_ring: returns a region's stored ring, None without one; raises TokensvcError.
+        custody: the custody.
+        clock: the time.
+        configured: the regions of the settings; their rings may record a key in custody.
+    """
+
+    regions: Sequence[RegionToExamine]
+    read_ring: ReadRing
+    custody: Custody
+    clock: Clock
+    configured: Sequence[Region]
+
+    def examine(self) -> tuple[Finding, ...]:
+        """All findings: of each region the most serious first, then of the whole custody."""
+        with_rings = dict.fromkeys((*self.configured, *(one.region for one in self.regions)))
+        rings = {region: _value_or_error(partial(self.read_ring, region)) for region in with_rings}
+        custody_key_ids = _value_or_error(self.custody.key_ids)
+        findings: list[Finding] = []
+        for one in self.regions:
+            findings += examine(self._evidence(one, rings[one.region], custody_key_ids))
+        readable = [ring for ring in rings.values() if not isinstance(ring, TokensvcError)]
+        # An unreadable ring may record any key, so no key can be called an orphan then.
+        if len(readable) == len(rings) and not isinstance(custody_key_ids, TokensvcError):
+            findings += find_orphans(
+                custody_key_ids, [ring for ring in readable if ring is not None], findings
+            )
+        return tuple(findings)
+
+    def _evidence(
+        self,
+        one: RegionToExamine,
+        ring: Ring | TokensvcError | None,
+        custody_key_ids: Collection[str] | TokensvcError,
+    ) -> Evidence:
+        endpoint = _value_or_error(one.read_endpoint)
+        if isinstance(endpoint, TokensvcError):
+            # IVS can't be called at all. `held` reports that, so the endpoint is not compared.
+            endpoint = ring.endpoint if isinstance(ring, Ring) else ""
+        held = _value_or_error(one.read_held)
+        offset = _value_or_error(one.read_clock_offset_seconds)
+        unusable: Mapping[str, TokensvcError] = {}
+        if isinstance(ring, Ring) and not isinstance(custody_key_ids, TokensvcError):
+            unusable = unusable_private_keys(self.custody, ring)
+        return Evidence(
+            binding=Binding(one.region, one.account_id, endpoint),
+            ring=ring,
+            held=held,
+            custody_key_ids=custody_key_ids,
+            unusable=unusable,
+            now=self.clock.now(),
+            clock_offset_seconds=offset,
+            clock_skew_seconds=one.clock_skew_seconds,
+            key_age_warning_seconds=one.key_age_warning_seconds,
+            keep_standby=one.keep_standby,
+            has_canary=one.has_canary,
+            decommissioning=one.decommissioning,
+        )
+
+
+def _value_or_error(read: Callable[[], _Value]) -> _Value | TokensvcError:
+    """What `read` returns, or the error that it raises, which becomes a finding."""
+    try:
+        return read()
+    except TokensvcError as exc:
+        return exc

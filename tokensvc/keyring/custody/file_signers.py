@@ -1,0 +1,123 @@
+"""Load signers from a folder of private key files, without any way to write or delete one.
+
+Web workers use this module. `custody.file` adds what creates, adopts, re-encrypts and destroys
+private keys, and is imported by commands and scheduled jobs only (rule 11).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from tokensvc.errors import CustodyDamaged, CustodyUnavailable, SettingsInvalid
+from tokensvc.keyring.custody.encryption import RESTORE_HINT, is_encrypted_with, unwrap
+from tokensvc.keyring.custody.secret import SECRET_BYTES
+from tokensvc.token.p384 import LocalSigner, PublicKey, Signer
+
+FILE_SUFFIX = ".pem"
+KEY_ID = re.compile(r"[a-z0-9-]{1,64}")
+_MODE_OF_OTHER_USERS = stat.S_IRWXG | stat.S_IRWXO
+
+
+class FileSigners:
+    """Implements `SignerLoader` for the private key files in `folder`.
+
+    Args:
+        folder: the folder of the private key files.
+        key_encryption_secret: 32 random bytes, as `load_key_encryption_secret` returns them.
+        previous_secret: the previous secret, while files may still be encrypted with it.
+
+    Raises:
+        SettingsInvalid: when a secret has another length.
+    """
+
+    def __init__(
+        self, folder: Path, key_encryption_secret: bytes, *, previous_secret: bytes | None = None
+    ) -> None:
+        if {len(key_encryption_secret), len(previous_secret or key_encryption_secret)} != {
+            SECRET_BYTES
+        }:
+            raise SettingsInvalid(
+                f"A key-encryption secret must have {SECRET_BYTES} bytes.",
+                hint="Generate one with `openssl rand -base64 32`.",
+            )
+        self._folder = folder
+        self._secret = key_encryption_secret
+        self._previous_secret = previous_secret
+        self._folder_seen = False
+
+    def signer(self, key_id: str, expected: PublicKey) -> Signer:
+        """A signer of that key pair, whose public key was compared with `expected`.
+
+        It keeps the private key in memory, and can still sign if the folder vanishes.
+
+        Raises:
+            CustodyDamaged: when the private key is missing, unreadable, of another key pair, or
+                accessible to other users.
+            CustodyUnavailable: when the folder can't be read now.
+        """
+        signer = LocalSigner(self._load(key_id))
+        if signer.public_key != expected:
+            raise mismatch(key_id, signer.public_key, expected)
+        return signer
+
+    def _load(self, key_id: str) -> ec.EllipticCurvePrivateKey:
+        path = self._path(key_id)
+        with self._os_errors_translated():
+            try:
+                with path.open("rb") as file:
+                    mode_of_others = os.fstat(file.fileno()).st_mode & _MODE_OF_OTHER_USERS
+                    content = file.read()
+                self._folder_seen = True
+            except FileNotFoundError as exc:
+                if not self._folder.exists():
+                    raise
+                raise CustodyDamaged(
+                    f"The private key of {key_id} is missing: file {path} does not exist.",
+                    hint=RESTORE_HINT,
+                ) from exc
+        if mode_of_others:
+            raise CustodyDamaged(
+                f"Private key file {path} is accessible to other users.",
+                hint=f"Run `chmod 600 {path}`. If another user may have read the file, also run"
+                f" `tokensvc keys revoke {key_id}`.",
+            )
+        secret = self._secret
+        if self._previous_secret is not None and is_encrypted_with(self._previous_secret, content):
+            secret = self._previous_secret
+        return unwrap(content, secret, name=f"The private key of {key_id}")
+
+    def _path(self, key_id: str) -> Path:
+        if not KEY_ID.fullmatch(key_id):
+            raise CustodyDamaged(
+                f"{key_id!r} is not a valid key ID: use 1 to 64 characters of a-z, 0-9 and '-'.",
+                hint="Run `tokensvc keys list` to see the key IDs.",
+            )
+        return self._folder / f"{key_id}{FILE_SUFFIX}"
+
+    @contextmanager
+    def _os_errors_translated(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as exc:
+            raise CustodyUnavailable(
+                f"The private key folder {self._folder} can't be read or written"
+                f" ({os.strerror(exc.errno or 0)}).",
+                hint="Check that the folder exists and is mounted, that the user of this process"
+                " owns it, and that the disk is not full.",
+            ) from exc
+
+
+def mismatch(key_id: str, found: PublicKey, expected: PublicKey) -> CustodyDamaged:
+    """The error when a file has the private key of another key pair than the recorded one."""
+    return CustodyDamaged(
+        f"The private key of {key_id} does not match its public key: the recorded fingerprint is"
+        f" {expected.fingerprint}, the fingerprint of the file is {found.fingerprint}.",
+        hint=RESTORE_HINT,
+    )

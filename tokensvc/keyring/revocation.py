@@ -1,0 +1,212 @@
+"""An emergency revocation (rule 10): the key pairs, the consequences, and the order of the steps.
+
+A command and a job run it alike. First `plan_revocation`, then `consequences` for a person who must
+agree, then `revoke`. Nothing is printed here: progress is reported as values to `on_event`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from tokensvc.arns import Region
+from tokensvc.clock import Clock
+from tokensvc.errors import KeyNotFound, TokensvcError
+from tokensvc.keyring.lookup import ReadRing
+from tokensvc.keyring.model import KeyState, Ring
+from tokensvc.keyring.reconcile_loop import ReconcileEvent, ReconcileLoop
+from tokensvc.keyring.rotator import Rotator
+
+
+@dataclass(frozen=True, slots=True)
+class KeysToRevoke:
+    """The key pairs of one region's ring that are to be revoked."""
+
+    ring: Ring
+    key_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RevocationPlan:
+    """What a revocation will do, before anything is changed.
+
+    Attributes:
+        regions: the key pairs to revoke, by region.
+        skipped: the regions whose key pairs should be revoked too, but whose ring can't be read.
+    """
+
+    regions: Mapping[Region, KeysToRevoke]
+    skipped: Mapping[Region, TokensvcError]
+
+    @property
+    def key_ids(self) -> tuple[str, ...]:
+        """The IDs of all key pairs to revoke."""
+        return tuple(key_id for one in self.regions.values() for key_id in one.key_ids)
+
+
+@dataclass(frozen=True, slots=True)
+class NotMarked:
+    """No key pair of the region was marked as compromised, because of the error."""
+
+    region: Region
+    error: TokensvcError
+
+
+RevocationEvent = NotMarked | ReconcileEvent
+
+
+@dataclass(frozen=True, slots=True)
+class RevocationResult:
+    """The result of a revocation.
+
+    Attributes:
+        all_marked: whether the key pairs of every region of the plan are marked as compromised.
+        has_failed_steps: whether a step failed that `reconcile` must retry. The key pairs stay
+            marked as compromised.
+    """
+
+    all_marked: bool
+    has_failed_steps: bool
+
+    @property
+    def is_done(self) -> bool:
+        """Whether every region has done every step that is due."""
+        return self.all_marked and not self.has_failed_steps
+
+
+def plan_revocation(
+    regions: Sequence[Region], read_ring: ReadRing, key_ids: Sequence[str] | None
+) -> RevocationPlan:
+    """The plan to revoke those key pairs; None means all that are not retired.
+
+    An unreadable ring must not stop an emergency in another region: with None it is skipped.
+
+    Raises:
+        KeyNotFound: when no ring of those regions has a key pair with one of the IDs.
+        TokensvcError: as `read_ring` raised it, when such a key pair may be in an unreadable ring.
+    """
+    rings: dict[Region, Ring] = {}
+    unreadable: dict[Region, TokensvcError] = {}
+    for region in regions:
+        try:
+            ring = read_ring(region)
+        except TokensvcError as exc:
+            unreadable[region] = exc
+        else:
+            rings |= {region: ring} if ring else {}
+    if key_ids is None:
+        return RevocationPlan(_all_keys(rings), unreadable)
+    return RevocationPlan(_named_keys(rings, key_ids, unreadable), {})
+
+
+def consequences(
+    ring: Ring, key_ids: Sequence[str], *, state_refresh_seconds: int
+) -> Iterator[str]:
+    """The consequences of revoking those pairs, with numbers; one message each."""
+    revoked = [ring.pair(key_id) for key_id in key_ids]
+    for pair in revoked:
+        match pair.state:
+            case KeyState.RETIRED:
+                yield f"{pair.key_id} is already retired: IVS does not hold it."
+            case KeyState.ACTIVE | KeyState.RETIRING:
+                yield (
+                    f"{pair.key_id} is {pair.state}. Once IVS has deleted it, playback can't start "
+                    "with a token that it signed. This affects at most the tokens of the last "
+                    f"{ring.terms.longest_ttl_seconds} s; older ones have expired."
+                )
+            case _:
+                yield f"{pair.key_id} is {pair.state}: it has not signed any token."
+    if any(pair.state in (KeyState.ACTIVE, KeyState.RETIRING) for pair in revoked):
+        yield (
+            "Sessions that are already playing continue, including those that an attacker "
+            "started: IVS checks a token only when playback starts (believed). A viewer who starts "
+            "again needs a new playback URL."
+        )
+    if any(pair.state is KeyState.ACTIVE for pair in revoked):
+        yield _replacement(ring, key_ids)
+        yield (
+            f"Workers switch within {state_refresh_seconds} s. A worker that can't read "
+            f"the state stops signing after {ring.terms.view_max_age_seconds} s. IVS refuses the "
+            "tokens that workers sign with the compromised key until then."
+        )
+
+
+def revoke(
+    plan: RevocationPlan,
+    make_rotator: Callable[[Region], Rotator],
+    clock: Clock,
+    reason: str,
+    on_event: Callable[[RevocationEvent], None],
+) -> RevocationResult:
+    """Mark the key pairs of every region as compromised first, then do every step that is due.
+
+    A region that fails does not stop the others.
+    """
+    rotators: dict[Region, Rotator] = {}
+    for region, keys in plan.regions.items():
+        try:
+            rotator = make_rotator(region)
+            rotator.revoke(keys.key_ids, reason)
+        except TokensvcError as exc:
+            on_event(NotMarked(region, exc))
+        else:
+            rotators[region] = rotator
+    loop = ReconcileLoop(tuple(rotators), rotators.__getitem__, clock, on_event)
+    return RevocationResult(len(rotators) == len(plan.regions), loop.run_once().failed)
+
+
+def _replacement(ring: Ring, key_ids: Sequence[str]) -> str:
+    """The sentence about the key pair that becomes active in place of the revoked one."""
+    standby = ring.standby
+    if standby is not None and standby.key_id not in key_ids:
+        return f"The standby {standby.key_id} becomes active at once."
+    return (
+        "No standby is left that is not compromised. A new key pair is created and imported, and "
+        f"becomes active at once, without the {ring.terms.publish_delay_seconds} s in which IVS's "
+        "edge learns about a new key. IVS may refuse its first tokens for a short time. If IVS has "
+        "no free slot, the compromised key is deleted first. Then no playback URL is signed "
+        "(no_signing_key) until IVS has imported the new key pair, which takes seconds when IVS "
+        "answers."
+    )
+
+
+def _all_keys(rings: Mapping[Region, Ring]) -> Mapping[Region, KeysToRevoke]:
+    in_use = {
+        region: tuple(pair.key_id for pair in ring.pairs if pair.state is not KeyState.RETIRED)
+        for region, ring in rings.items()
+    }
+    return {
+        region: KeysToRevoke(rings[region], key_ids)
+        for region, key_ids in in_use.items()
+        if key_ids
+    }
+
+
+def _named_keys(
+    rings: Mapping[Region, Ring],
+    key_ids: Sequence[str],
+    unreadable: Mapping[Region, TokensvcError],
+) -> Mapping[Region, KeysToRevoke]:
+    by_region: dict[Region, KeysToRevoke] = {}
+    for key_id in dict.fromkeys(key_ids):
+        region = _region_of(rings, key_id, unreadable)
+        earlier = by_region[region].key_ids if region in by_region else ()
+        by_region[region] = KeysToRevoke(rings[region], (*earlier, key_id))
+    return by_region
+
+
+def _region_of(
+    rings: Mapping[Region, Ring], key_id: str, unreadable: Mapping[Region, TokensvcError]
+) -> Region:
+    for region, ring in rings.items():
+        if any(pair.key_id == key_id for pair in ring.pairs):
+            return region
+    for error in unreadable.values():
+        # The key may be in the ring that can't be read, so that error has to be fixed first.
+        raise error
+    raise KeyNotFound(
+        f"No key pair {key_id!r} is recorded in {', '.join(rings) or 'any region'}. Nothing was"
+        " revoked.",
+        hint="Run `tokensvc keys list` to see the recorded key pairs. For a region that was removed"
+        " from the settings, add --region REGION.",
+    )

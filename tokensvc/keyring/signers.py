@@ -1,0 +1,40 @@
+"""The part of a custody that a web worker uses: it loads signers, and can't change private keys.
+
+A worker holds a `SignerLoader`, never a `Custody`, so that no request can reach code that creates
+or destroys a private key (rule 11).
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from tokensvc.keyring.model import KeyPair
+from tokensvc.token.p384 import PublicKey, Signer
+
+_SELF_CHECK_MESSAGE = b"tokensvc self-check"
+
+
+class SignerLoader(Protocol):
+    """Loads signers of existing private keys, by key ID."""
+
+    def signer(self, key_id: str, expected: PublicKey) -> Signer:
+        """A signer of that key pair, whose public key was compared with `expected`.
+
+        Raises:
+            CustodyDamaged: when the private key is missing, unreadable, or of another key pair.
+            CustodyUnavailable: when the custody can't be reached now.
+        """
+        ...
+
+
+def self_checked_signer(signers: SignerLoader, pair: KeyPair) -> Signer:
+    """A signer of the key pair, after it signed a test message that was verified (rule 2).
+
+    Raises:
+        CustodyDamaged, CustodyUnavailable, InvalidSignature: when the private key can't be used.
+        RotationRefused: when custody has not generated the private key yet.
+    """
+    public_key = pair.require_public_key()
+    signer = signers.signer(pair.key_id, public_key)
+    public_key.verify(signer.sign(_SELF_CHECK_MESSAGE), _SELF_CHECK_MESSAGE)
+    return signer
