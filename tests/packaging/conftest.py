@@ -87,7 +87,7 @@ def virtual_environment(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -
     folder = tmp_path_factory.mktemp("installed") / "environment"
     _run_python(sys.executable, "-m", "venv", str(folder))
     python = str(folder / "bin/python")
-    pins = ROOT / "requirements/run.txt"
+    pins = ROOT / "requirements/service.txt"
     _run_python(python, *PIP, "install", "--require-hashes", "-r", str(pins))
     _run_python(python, *PIP, "install", "--no-deps", "--no-index", str(wheel))
     return folder
