@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Literal, Protocol, TextIO
 
 from tokensvc.clock import rfc3339
+from tokensvc.errors import AuditUnavailable
 from tokensvc.ivs.limits import LONGEST_ARN
 
 # The requested channel is cut to the length of the longest ARN or name. Untrusted input must not
@@ -71,11 +72,17 @@ class AuditEvent:
 class Audit(Protocol):
     """Records decisions."""
 
+    @property
+    def failure(self) -> AuditUnavailable | None:
+        """Why the last decision was not recorded, None if it was."""
+        ...
+
     def write(self, event: AuditEvent) -> None:
         """Record the decision. A failure must be raised, never ignored.
 
         Raises:
-            OSError: when the decision was not recorded. The token must then not be returned.
+            OSError, AuditUnavailable: when the decision was not recorded. The token must then not
+                be returned.
         """
         ...
 
@@ -86,6 +93,7 @@ class JsonLinesAudit:
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
         self._lock = threading.Lock()
+        self.failure: AuditUnavailable | None = None
 
     def write(self, event: AuditEvent) -> None:
         """Write and flush one line.

@@ -131,6 +131,38 @@ class UnsupportedMediaType(TokensvcError):
     title = "Unsupported media type"
 
 
+class RequestTimeout(TokensvcError):
+    """Raised when a client does not send its whole request in time."""
+
+    code = "request_timeout"
+    http_status = 408
+    title = "Request timeout"
+
+
+class UriTooLong(TokensvcError):
+    """Raised when a request line is longer than the server accepts."""
+
+    code = "uri_too_long"
+    http_status = 414
+    title = "URI too long"
+
+
+class HeadersTooLarge(TokensvcError):
+    """Raised when header fields are too long or too many."""
+
+    code = "headers_too_large"
+    http_status = 431
+    title = "Request headers too large"
+
+
+class TransferCodingUnknown(TokensvcError):
+    """Raised when the server does not support the transfer coding of a request."""
+
+    code = "transfer_coding_unknown"
+    http_status = 501
+    title = "Transfer coding not supported"
+
+
 class Unavailable(TokensvcError):
     """Base class of temporary failures; the HTTP answer always has Retry-After."""
 
@@ -166,6 +198,13 @@ class StateUnavailable(Unavailable):
 
     code = "state_unavailable"
     title = "Shared state unavailable"
+
+
+class AuditUnavailable(Unavailable):
+    """Raised when the audit log can't be written; no token is returned without its line."""
+
+    code = "audit_unavailable"
+    title = "Audit log unavailable"
 
 
 # --- Errors that only an operator can get

@@ -43,6 +43,7 @@ class Service:
 
     Attributes:
         issuer: issues playback tokens.
+        audit: the audit log of every decision.
         api_keys: the API keys, watched for changes.
         rings: the view of each configured region's ring.
         view_max_age_seconds: the maximum age of the API keys that still authenticate a caller.
@@ -52,6 +53,7 @@ class Service:
     """
 
     issuer: PlaybackIssuer
+    audit: Audit
     api_keys: Watched[ApiKeys]
     rings: Mapping[Region, RingView]
     view_max_age_seconds: float
@@ -137,6 +139,7 @@ def build(
     )
     return Service(
         issuer=issuer,
+        audit=audit,
         api_keys=watched_api_keys,
         rings=rings,
         view_max_age_seconds=settings.rotation.view_max_age_seconds,

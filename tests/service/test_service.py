@@ -32,6 +32,8 @@ key_encryption_secret_file = "secret"
 class NoAudit:
     """An audit log to which nothing may be written."""
 
+    failure = None
+
     def write(self, event: AuditEvent) -> None:
         """Fail the test."""
         raise AssertionError(event)

@@ -57,6 +57,8 @@ class MemoryAudit:
     events: list[AuditEvent] = field(default_factory=list)
     fails: bool = False
 
+    failure = None
+
     def write(self, event: AuditEvent) -> None:
         """Append the event to `events`."""
         if self.fails:

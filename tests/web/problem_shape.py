@@ -22,6 +22,7 @@ STATUS_OF_CODE = {
     "custody_unavailable": 503,
     "ivs_unavailable": 503,
     "state_unavailable": 503,
+    "audit_unavailable": 503,
     "overloaded": 503,
 }
 TITLE_OF_CODE = {
@@ -39,6 +40,7 @@ TITLE_OF_CODE = {
     "custody_unavailable": "Private key custody unavailable",
     "ivs_unavailable": "Amazon IVS unavailable",
     "state_unavailable": "Shared state unavailable",
+    "audit_unavailable": "Audit log unavailable",
     "overloaded": "Service overloaded",
 }
 REQUIRED = {"type", "title", "status", "code", "detail", "request_id"}

@@ -25,6 +25,7 @@ def test_a_service_that_can_sign_is_ready(deployment: Deployment) -> None:
         "checks": [
             {"name": "api-keys", "ready": True, "code": "", "notes": []},
             {"name": "ring us-west-2", "ready": True, "code": "", "notes": []},
+            {"name": "audit", "ready": True, "code": "", "notes": []},
         ],
     }
 
@@ -41,6 +42,7 @@ def test_a_service_without_its_state_is_not_ready(
     assert [(check["name"], check["ready"], check["code"]) for check in document["checks"]] == [
         ("api-keys", False, "state_unavailable"),
         ("ring us-west-2", False, "state_unavailable"),
+        ("audit", True, ""),
     ]
     assert [error["field"] for error in document["errors"]] == ["api-keys", "ring us-west-2"]
     assert str(tmp_path) not in str(document)
@@ -74,6 +76,7 @@ def test_a_service_with_a_damaged_private_key_is_not_ready(
     assert [(check["name"], check["code"]) for check in document["checks"]] == [
         ("api-keys", ""),
         ("ring us-west-2", "custody_damaged"),
+        ("audit", ""),
     ]
     assert str(tmp_path) not in str(document)
 

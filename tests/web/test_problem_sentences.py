@@ -12,7 +12,7 @@ from tests.web import provoking
 from tests.web.problem_shape import Text, invalid, not_ready, problem, unavailable
 from tests.web.provoking import BATCH, Provoke, call, post, post_as, post_text
 from tokensvc import errors
-from tokensvc.errors import IvsUnavailable, TokensvcError, Unavailable
+from tokensvc.errors import AuditUnavailable, IvsUnavailable, TokensvcError, Unavailable
 from tokensvc.web.bodies import SENTENCES
 from tokensvc.web.problems import PUBLIC_SENTENCES
 
@@ -255,6 +255,10 @@ ERRORS_OF_THE_SERVICE: list[tuple[Provoke, Text]] = [
     ),
     (provoking.without_the_state(provoking.post_demo), unavailable("state_unavailable", NO_STATE)),
     (
+        provoking.post_when_lookup_raises(AuditUnavailable("The disk is full.")),
+        unavailable("audit_unavailable", "The service can't write its audit log right now."),
+    ),
+    (
         provoking.post_too_late_in_a_batch,
         unavailable("overloaded", "The service could not start this request in time."),
     ),
@@ -322,9 +326,17 @@ def test_every_code_that_a_route_can_return_is_in_the_table() -> None:
         for kind in classes
         if kind is TokensvcError or kind.http_status < 500 or issubclass(kind, Unavailable)
     }
-    # Routes convert `invalid_arn` to `invalid_request`.
+    # Routes convert `invalid_arn` to `invalid_request`. The server itself refuses the others,
+    # before a route sees the request: tests/web/worker/test_worker.py.
+    of_no_route = {
+        "invalid_arn",
+        "request_timeout",
+        "uri_too_long",
+        "headers_too_large",
+        "transfer_coding_unknown",
+    }
     listed = {expected.code for _, expected in CLIENT_ERRORS + ERRORS_OF_THE_SERVICE}
-    assert listed == codes - {"invalid_arn"}
+    assert listed == codes - of_no_route
 
 
 def test_every_temporary_error_has_a_sentence_for_clients() -> None:

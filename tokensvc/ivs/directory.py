@@ -42,6 +42,7 @@ from tokensvc.ivs.channels import channel_not_found
 from tokensvc.ivs.kept_answers import KeptAnswers
 from tokensvc.ivs.limits import MAX_CHANNELS_PER_CALL
 from tokensvc.ivs.model import Channel
+from tokensvc.waiting import may_wait
 
 Fetch = Callable[[ChannelArn], Channel]
 """Looks up one channel: raises `ChannelNotFound`, `IvsUnavailable` or `IvsRefused`."""
@@ -152,6 +153,8 @@ class ChannelDirectory:
             entry = self._cache.get(arn, _CacheEntry(arn))
             lookup = self._in_flight.get(arn)
             is_our_lookup = lookup is None and now >= entry.refresh_at
+            if is_our_lookup or (lookup is not None and not entry.unexpired_channel(now)):
+                may_wait()
             if is_our_lookup:
                 lookup = self._in_flight[arn] = Future()
         if lookup is None or (not is_our_lookup and entry.unexpired_channel(now)):

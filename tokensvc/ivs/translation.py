@@ -21,6 +21,7 @@ from tokensvc.ivs.errors import (
     QuotaExceeded,
     refusal,
 )
+from tokensvc.waiting import may_wait
 
 # GetChannel's model declares no throttling, though its rate of 5 a second is documented: 429 is
 # possible on every operation, under either name (IVS: service-quotas).
@@ -63,6 +64,7 @@ def translate_errors(operation: str, region: Region) -> Iterator[None]:
         IvsUnavailable: when IVS throttles, fails or can't be reached, or when the AWS credentials
             are missing or invalid.
     """
+    may_wait()
     try:
         yield
     except ClientError as exc:

@@ -273,7 +273,7 @@ class ServiceSettings(Section):
     )
     threads: Annotated[int, Field(ge=1, le=64)] = Field(
         default=4,
-        description="Number of requests that each process serves at once, waiting ones included.",
+        description="Threads in each process for requests that must wait, such as a batch.",
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info",

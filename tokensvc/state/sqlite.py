@@ -18,6 +18,7 @@ from tokensvc import durable
 from tokensvc.clock import Clock
 from tokensvc.errors import StateConflict, StateDamaged, StateUnavailable, TokensvcError
 from tokensvc.state.base import NEW, Document, Record
+from tokensvc.waiting import may_wait
 
 # Stored in the file header, so that an SQLite file of another program is recognized.
 APPLICATION_ID = 0x746B7376  # "tksv"
@@ -223,6 +224,7 @@ class SqliteState:
     @contextmanager
     def _connection(self, wait_seconds: float | None = None) -> Iterator[sqlite3.Connection]:
         timeout_seconds = _BUSY_TIMEOUT_SECONDS if wait_seconds is None else wait_seconds
+        may_wait()
         if self._closed:
             raise StateUnavailable("The state was closed by this process.")
         try:

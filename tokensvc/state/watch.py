@@ -15,6 +15,7 @@ from typing import Generic, TypeVar
 from tokensvc.clock import Clock, Moment
 from tokensvc.errors import StateUnavailable, TokensvcError
 from tokensvc.state.base import NEW, Document, State
+from tokensvc.waiting import may_wait
 
 T = TypeVar("T")
 _logger = logging.getLogger(__name__)
@@ -128,6 +129,7 @@ class Watched(Generic[T]):
             StateUnavailable: when the state can't be read now; the last value stays.
             StateDamaged: when the stored document is damaged; the last value stays.
         """
+        may_wait()
         called_monotonic = self._clock.monotonic()
         with self._refresh_lock:
             # A read that was sent after this call is as good as another one. Without this check,

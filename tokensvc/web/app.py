@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from flask import Flask
+from flask import Flask, request
 from flask.json.provider import DefaultJSONProvider
 
 from tokensvc.service import Service
 from tokensvc.web import headers, health, jwks, playback_urls, problems
+from tokensvc.web.direct import DirectRoute
+from tokensvc.web.front import OVERLOADED
 
 
 def create_app(service: Service) -> Flask:
@@ -24,7 +26,15 @@ def create_app(service: Service) -> Flask:
     provider.sort_keys = False
     headers.install(app)
     problems.install(app)
+    app.before_request(_refuse_if_overloaded)
     app.register_blueprint(playback_urls.create_blueprint(service))
     app.register_blueprint(jwks.create_blueprint(service))
     app.register_blueprint(health.create_blueprint(service))
+    app.wsgi_app = DirectRoute(service, app.wsgi_app)  # type: ignore[method-assign]
     return app
+
+
+def _refuse_if_overloaded() -> None:
+    """Refuse a request that the front can't run (`front.OVERLOADED`)."""
+    if OVERLOADED in request.environ:
+        raise request.environ[OVERLOADED]

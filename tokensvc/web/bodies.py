@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from flask import Request
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
+from werkzeug.exceptions import RequestEntityTooLarge
+from werkzeug.wsgi import get_input_stream
 
 from tokensvc.errors import BodyTooLarge, InvalidRequest, Problem, UnsupportedMediaType
 from tokensvc.token import strict_json
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
 
 T = TypeVar("T")
 
@@ -44,7 +48,7 @@ _RULES: Final[Mapping[str, str]] = {
 _QUOTED = re.compile(r"'([^']*)'")
 
 
-def read_json(request: Request, *, longest_bytes: int) -> object:
+def read_json(environ: WSGIEnvironment, *, longest_bytes: int) -> object:
     """The JSON value in the body of the request.
 
     Raises:
@@ -52,7 +56,8 @@ def read_json(request: Request, *, longest_bytes: int) -> object:
         BodyTooLarge: when the body has more than `longest_bytes`; the rest is not read.
         InvalidRequest: when the body is not strict JSON.
     """
-    if request.mimetype != "application/json":
+    media_type, _, _ = environ.get("CONTENT_TYPE", "").partition(";")
+    if media_type.strip().lower() != "application/json":
         raise UnsupportedMediaType(
             "The Content-Type of the request is not application/json.",
             hint="Send `Content-Type: application/json`.",
@@ -61,11 +66,11 @@ def read_json(request: Request, *, longest_bytes: int) -> object:
         f"The body has more than {longest_bytes} bytes, the limit of this route.",
         hint="Send a smaller body: split a large batch into several.",
     )
-    if (request.content_length or 0) > longest_bytes:
-        raise too_large
-    # A chunked body has no Content-Length. Werkzeug cuts it off at this limit without an error.
-    request.max_content_length = longest_bytes + 1
-    body = request.get_data(cache=False)
+    try:
+        # A chunked body has no Content-Length, and is cut off at the limit without an error.
+        body = get_input_stream(environ, max_content_length=longest_bytes + 1).read()
+    except RequestEntityTooLarge as exc:
+        raise too_large from exc
     if len(body) > longest_bytes:
         raise too_large
     try:

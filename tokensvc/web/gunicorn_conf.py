@@ -21,10 +21,10 @@ from tokensvc.errors import TokensvcError
 from tokensvc.settings import load_settings
 from tokensvc.telemetry.logs import configure_logging
 from tokensvc.web import wsgi
+from tokensvc.web.front import Front
 
 CHECK = (sys.executable, "-m", "tokensvc", "serve", "--check")
 LONGEST_CHECK_SECONDS = 60.0
-WORKER_BOOT_ERROR = 3  # A worker's exit status with which gunicorn stops instead of retrying.
 MEMORY_FOLDER = Path("/dev/shm")  # noqa: S108 # gunicorn creates a private file there.
 
 try:
@@ -38,12 +38,11 @@ wsgi_app = "__config__:app()"
 bind = _service.address
 workers = _service.workers
 
-# Threads, so that a slow client or a slow IVS lookup delays one request and not a whole worker.
-worker_class = "gthread"
-threads = _service.threads
-# Each response closes its connection. Otherwise one worker may get all connections of a backend
-# while another is idle, and a proxy may reuse a connection while the worker closes it.
-keepalive = 0
+# An event loop reads whole requests, so that a slow client delays only itself.
+worker_class = "tokensvc.web.worker.Worker"
+asgi_loop = "uvloop"  # With the plain loop, one worker accepts all connections.
+worker_connections = 800  # for each worker, so that the usual 1,024 descriptors suffice
+keepalive = 75  # seconds; usual balancers keep a connection idle for 60
 
 timeout = 30  # seconds without a heartbeat after which a worker is replaced
 graceful_timeout = 15  # seconds that a stopping worker gets to finish its requests
@@ -63,9 +62,9 @@ access_log_format = "%(m)s %(U)s %(s)s %(B)s bytes %(M)s ms"
 loglevel = _service.log_level
 
 
-def app() -> wsgi.Application:
+def app() -> Front:
     """The application for the settings that the master has read; called in each worker."""
-    return wsgi.app(_settings)
+    return Front(wsgi.app(_settings), threads=_service.threads)
 
 
 def on_starting(server: Any) -> None:  # noqa: ARG001 # gunicorn calls it by position.
@@ -113,19 +112,3 @@ def _failed_checks() -> str:
     except (OSError, subprocess.TimeoutExpired) as exc:
         return f"`tokensvc serve --check` did not finish ({type(exc).__name__})."
     return check.stdout.strip() if check.returncode else ""
-
-
-def post_worker_init(worker: Any) -> None:
-    """Start the service in the worker."""
-    try:
-        worker.wsgi.start()
-    except TokensvcError as exc:
-        worker.log.critical("The service can't start: %s", exc)
-        sys.exit(WORKER_BOOT_ERROR)
-
-
-def worker_exit(server: Any, worker: Any) -> None:  # noqa: ARG001 # gunicorn calls it by position.
-    """Stop the threads of the service; a worker that failed to boot has none."""
-    application = getattr(worker, "wsgi", None)
-    if application is not None:
-        application.close()

@@ -7,14 +7,18 @@ from __future__ import annotations
 
 import re
 import uuid
+from typing import TYPE_CHECKING
 
 from flask import Flask, Response, g, request
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
 
 REQUEST_ID_HEADER = "X-Request-Id"
 # The form of a request ID that is accepted from outside: no character that could forge a log line.
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
 
-_DEFAULTS = {
+DEFAULTS = {
     # Tokens start streams, and problem documents name grants: no cache may store them.
     "Cache-Control": "no-store",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
@@ -32,13 +36,18 @@ def install(app: Flask) -> None:
 def request_id() -> str:
     """The ID of the current request: the one in its X-Request-Id header if valid, or a new one."""
     if "request_id" not in g:
-        offered = request.headers.get(REQUEST_ID_HEADER, "")
-        g.request_id = offered if _REQUEST_ID.fullmatch(offered) else uuid.uuid4().hex
+        g.request_id = request_id_of(request.environ)
     return str(g.request_id)
+
+
+def request_id_of(environ: WSGIEnvironment) -> str:
+    """The ID in the X-Request-Id header if it is valid, or a new one."""
+    offered = environ.get("HTTP_X_REQUEST_ID", "")
+    return offered if _REQUEST_ID.fullmatch(offered) else uuid.uuid4().hex
 
 
 def _add_headers(response: Response) -> Response:
     response.headers[REQUEST_ID_HEADER] = request_id()
-    for name, value in _DEFAULTS.items():
+    for name, value in DEFAULTS.items():
         response.headers.setdefault(name, value)
     return response

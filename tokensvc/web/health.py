@@ -83,6 +83,7 @@ def _checks(service: Service) -> list[Check]:
     return [
         _api_keys_check(service, moment),
         *(_ring_check(f"ring {region}", ring, moment) for region, ring in rings),
+        Check("audit", service.audit.failure),
     ]
 
 

@@ -5,7 +5,7 @@ With one way, a proxy that strips or logs credentials has one header to handle.
 
 from __future__ import annotations
 
-from flask import Request
+from typing import TYPE_CHECKING
 
 from tokensvc.access.api_keys import AUTHENTICATION_HINT, ApiKeys, authenticate
 from tokensvc.access.callers import Caller
@@ -13,15 +13,18 @@ from tokensvc.clock import Moment
 from tokensvc.errors import Unauthenticated
 from tokensvc.service import Service
 
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
 
-def authenticate_request(request: Request, service: Service) -> Caller:
+
+def authenticate_request(environ: WSGIEnvironment, service: Service) -> Caller:
     """The caller whose API key the request carries.
 
     Raises:
         Unauthenticated: when the request has no valid API key of this service.
         StateUnavailable: when the cached API keys are too old and the state can't be read.
     """
-    scheme, _, credentials = request.headers.get("Authorization", "").partition(" ")
+    scheme, _, credentials = environ.get("HTTP_AUTHORIZATION", "").partition(" ")
     if scheme.lower() != "bearer":
         raise Unauthenticated("The request has no API key.", hint=AUTHENTICATION_HINT)
     return authenticate(current_api_keys(service, Moment.of(service.clock)), credentials.strip())

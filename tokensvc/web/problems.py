@@ -26,7 +26,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from tokensvc import errors
 from tokensvc.errors import TokensvcError, Unavailable
-from tokensvc.web.headers import request_id
+from tokensvc.web import headers
 
 MEDIA_TYPE = "application/problem+json"
 _FIRST_SERVER_ERROR = 500
@@ -38,6 +38,7 @@ PUBLIC_SENTENCES: Final[Mapping[str, str]] = {
     errors.CustodyDamaged.code: "A private key of the service is damaged or missing.",
     errors.IvsUnavailable.code: "The service can't get the channel from Amazon IVS right now.",
     errors.StateUnavailable.code: "The service can't read its shared state right now.",
+    errors.AuditUnavailable.code: "The service can't write its audit log right now.",
     errors.StateDamaged.code: "The shared state of the service is damaged.",
 }
 """What anyone may read about an error of the service, by its code."""
@@ -55,7 +56,7 @@ def install(app: Flask) -> None:
     app.register_error_handler(Exception, _handle_exception)
 
 
-def public_error(raised: Exception) -> TokensvcError:
+def public_error(raised: Exception, request_id: str) -> TokensvcError:
     """The error that the client gets for that exception; an error of the service is logged."""
     error = _convert(raised)
     if error.http_status >= _FIRST_SERVER_ERROR:
@@ -64,7 +65,7 @@ def public_error(raised: Exception) -> TokensvcError:
         _log.log(
             logging.WARNING if is_temporary else logging.ERROR,
             "Request %s failed with %s: %s",
-            request_id(),
+            request_id,
             error.code,
             raised,
             exc_info=None if is_temporary else raised,
@@ -77,8 +78,13 @@ def public_sentence(error: TokensvcError) -> str:
     return PUBLIC_SENTENCES.get(error.code, _INTERNAL_ERROR)
 
 
-def document(error: TokensvcError) -> dict[str, object]:
-    """The members of the problem document for that error."""
+def document(error: TokensvcError, request_id: str) -> dict[str, object]:
+    """The problem document for that error of that request."""
+    return members_of(error) | {"request_id": request_id}
+
+
+def members_of(error: TokensvcError) -> dict[str, object]:
+    """The members of the problem document that don't depend on the request."""
     members: dict[str, object] = {
         "type": f"urn:problem-type:tokensvc:{error.code}",
         "title": error.title,
@@ -92,24 +98,31 @@ def document(error: TokensvcError) -> dict[str, object]:
         members["errors"] = [problem.members() for problem in error.problems]
     if error.retry_after_seconds is not None:
         members["retry_after_seconds"] = error.retry_after_seconds
-    return members | {"request_id": request_id()}
+    return members
 
 
 def response(error: TokensvcError, **more: object) -> Response:
     """The whole response; `more` holds extra members of the document (RFC 9457 §3.2)."""
-    answer = Response(
-        json.dumps(document(error) | more), status=error.http_status, content_type=MEDIA_TYPE
+    return Response(
+        json.dumps(document(error, headers.request_id()) | more),
+        status=error.http_status,
+        content_type=MEDIA_TYPE,
+        headers=headers_of(error),
     )
-    answer.headers["Cache-Control"] = "no-store"
+
+
+def headers_of(error: TokensvcError) -> dict[str, str]:
+    """The headers that belong to the problem document."""
+    result = {"Cache-Control": "no-store"}
     if error.retry_after_seconds is not None:
-        answer.headers["Retry-After"] = str(error.retry_after_seconds)
+        result["Retry-After"] = str(error.retry_after_seconds)
     if isinstance(error, errors.Unauthenticated):
-        answer.headers["WWW-Authenticate"] = 'Bearer realm="tokensvc"'  # RFC 6750 §3
-    return answer
+        result["WWW-Authenticate"] = 'Bearer realm="tokensvc"'  # RFC 6750 §3
+    return result
 
 
 def _handle_exception(raised: Exception) -> Response:
-    answer = response(public_error(raised))
+    answer = response(public_error(raised, headers.request_id()))
     if isinstance(raised, MethodNotAllowed) and raised.valid_methods:
         answer.headers["Allow"] = ", ".join(sorted(raised.valid_methods))
     return answer

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 
 from flask import Flask
 
-from tokensvc.audit import JsonLinesAudit
+from tokensvc.audit import Audit, JsonLinesAudit
+from tokensvc.audit_output import AuditOutput
 from tokensvc.clock import SystemClock
 from tokensvc.errors import TokensvcError
 from tokensvc.service import Service, build
@@ -24,6 +25,8 @@ from tokensvc.web.app import create_app
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
+
+STANDARD_OUTPUT = 1
 
 _log = logging.getLogger(__name__)
 
@@ -34,9 +37,9 @@ def app(settings: Settings | None = None) -> Application:
     Raises:
         SettingsInvalid: the settings, or the key-encryption secret that they name, can't be used.
     """
-    application = Application(settings or load_settings(None, os.environ))
-    application.build()
-    return application
+    settings = settings or load_settings(None, os.environ)
+    _build(settings, JsonLinesAudit(sys.stdout))
+    return Application(settings)
 
 
 class Application:
@@ -49,17 +52,9 @@ class Application:
         self._settings = settings
         self._lock = threading.Lock()
         self._service: Service | None = None
+        self._audit: AuditOutput | None = None
         self._flask_app: Flask | None = None
         os.register_at_fork(after_in_child=self._forget)
-
-    def build(self) -> tuple[Service, Flask]:
-        """A service and its Flask application, not started.
-
-        Raises:
-            SettingsInvalid: the settings, or the secret that they name, can't be used.
-        """
-        service = build(self._settings, SystemClock(), JsonLinesAudit(sys.stdout))
-        return service, create_app(service)
 
     def start(self) -> None:
         """Start the service in this process, unless it is running already.
@@ -67,24 +62,30 @@ class Application:
         Raises:
             SettingsInvalid: the settings, or the secret that they name, can't be used.
             StateUnavailable, StateDamaged: the shared state can't be read.
+            AuditUnavailable: standard output is closed.
         """
         with self._lock:
             if self._service is not None:
                 return
-            service, flask_app = self.build()
+            audit = AuditOutput(STANDARD_OUTPUT)
+            service, flask_app = _build(self._settings, audit)
             try:
                 service.start()
             except TokensvcError:
                 service.close()
+                audit.close()
                 raise
-            self._service, self._flask_app = service, flask_app
+            self._service, self._flask_app, self._audit = service, flask_app, audit
 
     def close(self) -> None:
         """Stop the service in this process, if it is running."""
         with self._lock:
             service, self._service, self._flask_app = self._service, None, None
+            audit, self._audit = self._audit, None
         if service is not None:
             service.close()
+        if audit is not None:
+            audit.close()
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer a request. The first one in a process starts the service."""
@@ -98,9 +99,15 @@ class Application:
             _log.error("The service can't start: %s", exc)  # The text says it all.
         # Without a started service, every route that needs it answers with 503, and the next
         # request tries to start it again.
-        return self._flask_app or self.build()[1]
+        return self._flask_app or _build(self._settings, JsonLinesAudit(sys.stdout))[1]
 
     def _forget(self) -> None:
         """In a forked process: drop the parent's service and lock."""
         self._lock = threading.Lock()
-        self._service = self._flask_app = None
+        self._service = self._flask_app = self._audit = None
+
+
+def _build(settings: Settings, audit: Audit) -> tuple[Service, Flask]:
+    """A service and its Flask application, not started. Raises SettingsInvalid."""
+    service = build(settings, SystemClock(), audit)
+    return service, create_app(service)

@@ -1,0 +1,328 @@
+"""gunicorn with our worker, and clients that are slow, silent or hostile, over real sockets."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import pytest
+
+from tokensvc.web.front import ConnectionTerms
+
+ROOT = Path(__file__).parents[3]
+CONFIG = Path(__file__).with_name("served.py")
+GOOD = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhi"
+PARTIAL_HEAD = b"POST / HTTP/1.1\r\nHost: a\r\n"
+PARTIAL_BODY = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 20\r\n\r\nhi"
+# Seconds. Long enough for a busy machine, and short enough for a test.
+TERMS = ConnectionTerms(
+    head_seconds=1.0, body_seconds=1.0, write_seconds=1.0, max_seconds=60.0, max_requests=100
+)
+PROMPT_SECONDS = 0.9  # Shorter than every deadline: an answer in this time waited for none.
+
+
+@dataclass(frozen=True)
+class Server:
+    """A running gunicorn."""
+
+    port: int
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    def connect(self, sent: bytes = b"", timeout: float = 10.0) -> socket.socket:
+        """A connection on which these bytes were sent."""
+        connection = socket.create_connection(("127.0.0.1", self.port), timeout)
+        connection.sendall(sent)
+        return connection
+
+    def get(self, path: str = "/") -> tuple[int, bytes]:
+        """The status and the body of a GET on a connection of its own."""
+        with self.connect(
+            f"GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n".encode()
+        ) as c:
+            return parsed(read_all(c))
+
+
+@contextmanager
+def running(tmp_path: Path, terms: ConnectionTerms = TERMS, **environment: str) -> Iterator[Server]:
+    """Run gunicorn with these terms."""
+    log = tmp_path / "log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "gunicorn", "--config", str(CONFIG)],
+            cwd=ROOT,
+            env={**os.environ, "TERMS": json.dumps(asdict(terms)), **environment},
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+    try:
+        yield Server(_port(log, process), process, log)
+    finally:
+        process.terminate()
+        try:
+            process.wait(10)
+        finally:
+            process.kill()
+
+
+def _port(log: Path, process: subprocess.Popen[bytes]) -> int:
+    give_up_at = time.monotonic() + 20
+    while (found := re.search(r"Listening at: http://127.0.0.1:(\d+)", log.read_text())) is None:
+        if process.poll() is not None:
+            return 0
+        assert time.monotonic() < give_up_at, log.read_text()
+        time.sleep(0.02)
+    return int(found[1])
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server that the tests share which leave it as it was."""
+    with running(tmp_path_factory.mktemp("server")) as server:
+        yield server
+        assert "SIGKILL" not in server.log.read_text()
+        assert "Traceback" not in server.log.read_text()
+
+
+def read_all(connection: socket.socket) -> bytes:
+    """Everything up to the end of the connection; a reset is an end."""
+    parts = []
+    try:
+        while part := connection.recv(65_536):
+            parts.append(part)
+    except ConnectionResetError:
+        pass
+    return b"".join(parts)
+
+
+def read_response(connection: socket.socket) -> tuple[bytes, bytes]:
+    """The head and the body of one response."""
+    data = b""
+    while b"\r\n\r\n" not in data:
+        part = connection.recv(65_536)
+        assert part, data
+        data += part
+    head, _, body = data.partition(b"\r\n\r\n")
+    length = int(re.search(rb"(?i)content-length: (\d+)", head)[1])  # type: ignore[index]
+    while len(body) < length:
+        body += connection.recv(65_536)
+    return head, body
+
+
+def parsed(response: bytes) -> tuple[int, bytes]:
+    """The status and the body of a response."""
+    head, _, body = response.partition(b"\r\n\r\n")
+    return int(head.split()[1]), body
+
+
+def code_of(response: bytes) -> tuple[int, str]:
+    """The status and the code of a problem document. Fails for any other response."""
+    status, body = parsed(response)
+    assert b"application/problem+json" in response
+    document = json.loads(body)
+    assert document["status"] == status
+    return status, document["code"]
+
+
+def seconds(action: Callable[[], object]) -> float:
+    """How long the action takes."""
+    began = time.monotonic()
+    action()
+    return time.monotonic() - began
+
+
+@pytest.mark.parametrize(
+    ("sent", "answer"),
+    [
+        (b"", (408, "request_timeout")),
+        (PARTIAL_HEAD, (408, "request_timeout")),
+        (PARTIAL_BODY, None),
+    ],
+    ids=["silent", "partial-head", "partial-body"],
+)
+def test_sixty_slow_clients_delay_no_other_client_and_are_closed(
+    server: Server, sent: bytes, answer: tuple[int, str] | None
+) -> None:
+    """Good requests are answered at once all the while; each slow connection ends in time."""
+    with ExitStack() as stack:
+        slow = [stack.enter_context(server.connect(sent)) for _ in range(60)]
+        assert seconds(lambda: [server.get() for _ in range(5)]) < PROMPT_SECONDS
+        received = [read_all(connection) for connection in slow]
+    if answer is not None:
+        assert {code_of(response) for response in received} == {answer}
+
+
+def test_one_byte_at_a_time_does_not_extend_the_deadline(server: Server) -> None:
+    """The deadline is for the whole head."""
+    with server.connect() as connection:
+        began = time.monotonic()
+        try:
+            for byte in PARTIAL_HEAD * 10:
+                connection.sendall(bytes([byte]))
+                time.sleep(0.1)
+        except (BrokenPipeError, ConnectionResetError):
+            pass
+        assert time.monotonic() - began < 5
+
+
+def test_a_client_that_never_reads_is_disconnected(server: Server) -> None:
+    """The response is larger than the buffers of the sockets."""
+    with server.connect(b"GET /large HTTP/1.1\r\nHost: a\r\n\r\n") as connection:
+        time.sleep(TERMS.write_seconds + 1)
+        assert server.get()[0] == 200
+        assert len(read_all(connection)) < 8 * 1024 * 1024
+
+
+def test_a_client_that_reads_gets_a_large_response_whole(server: Server) -> None:
+    """Slower than at once, and within the deadline for each pause."""
+    status, body = server.get("/large")
+    assert (status, len(body)) == (200, 8 * 1024 * 1024)
+
+
+def test_a_connection_is_kept_for_the_next_request(server: Server) -> None:
+    """Also for two that were sent at once, and until it has been idle for `keepalive`."""
+    with server.connect(GOOD) as connection:
+        assert read_response(connection)[1] == b"2"
+        connection.sendall(GOOD)
+        assert read_response(connection)[1] == b"2"
+        idle = seconds(lambda: read_all(connection))
+        assert 0.5 < idle < 5
+    with server.connect(GOOD + GOOD) as connection:
+        assert read_all(connection).count(b"HTTP/1.1 200") == 2
+
+
+def test_the_head_of_a_later_request_has_the_same_deadline(server: Server) -> None:
+    """It begins with the first byte, so an idle connection is no slow one."""
+    with server.connect(GOOD) as connection:
+        read_response(connection)
+        connection.sendall(PARTIAL_HEAD)
+        assert code_of(read_all(connection)) == (408, "request_timeout")
+
+
+@pytest.mark.parametrize(
+    ("request_bytes", "answer"),
+    [
+        (b"nonsense\r\n\r\n", (400, "invalid_request")),
+        (b"GET / HTTP/1.1\r\nHost: a\r\nA b: c\r\n\r\n", (400, "invalid_request")),
+        (b"GET /" + b"a" * 300 + b" HTTP/1.1\r\nHost: a\r\n\r\n", (414, "uri_too_long")),
+        (
+            b"GET / HTTP/1.1\r\nHost: a\r\n" + b"A: b\r\n" * 20 + b"\r\n",
+            (431, "headers_too_large"),
+        ),
+        (
+            b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: br\r\n\r\n",
+            (501, "transfer_coding_unknown"),
+        ),
+    ],
+    ids=["no-request", "bad-header-name", "long-line", "many-headers", "transfer-coding"],
+)
+def test_what_is_not_valid_http_is_refused_with_a_problem_document(
+    server: Server, request_bytes: bytes, answer: tuple[int, str]
+) -> None:
+    """The application does not see it, and the connection is closed."""
+    with server.connect(request_bytes) as connection:
+        assert code_of(read_all(connection)) == answer
+
+
+def test_an_upgrade_to_another_protocol_is_not_taken(server: Server) -> None:
+    """The request is answered as HTTP/1.1."""
+    upgrade = (
+        b"GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade, close\r\nUpgrade: websocket\r\n"
+        b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+    )
+    with server.connect(upgrade) as connection:
+        assert parsed(read_all(connection))[0] == 200
+
+
+def test_a_large_body_is_cut_off(server: Server) -> None:
+    """The application gets one byte more than any route accepts."""
+    head = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3000000\r\n\r\n"
+    with server.connect(head) as connection:
+        with suppress(BrokenPipeError, ConnectionResetError):
+            connection.sendall(b"x" * 3_000_000)
+        response = read_all(connection)
+    assert response == b"" or parsed(response) == (200, b"1048577")
+
+
+def test_a_request_that_waits_delays_no_other_request(server: Server) -> None:
+    """It runs again in a thread."""
+    waited: list[tuple[int, bytes]] = []
+    thread = threading.Thread(target=lambda: waited.append(server.get("/wait?1.5")))
+    thread.start()
+    time.sleep(0.3)
+    assert seconds(lambda: [server.get() for _ in range(20)]) < PROMPT_SECONDS
+    thread.join()
+    assert waited == [(200, b"waited")]
+
+
+def test_more_waiting_requests_than_the_pool_takes_are_refused(tmp_path: Path) -> None:
+    """One thread takes one request, and 15 wait for it; the others are refused at once."""
+    with running(tmp_path) as server, ExitStack() as stack:
+        wait = b"GET /wait?0.1 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+        connections = [stack.enter_context(server.connect(wait)) for _ in range(20)]
+        statuses = [parsed(read_all(connection))[0] for connection in connections]
+        assert sorted(statuses) == [200] * 16 + [503] * 4
+        assert server.get("/wait?0")[0] == 200
+
+
+def test_a_connection_is_closed_after_its_last_request(tmp_path: Path) -> None:
+    """The response says so, and no request is lost."""
+    with running(tmp_path, replace(TERMS, max_requests=2)) as server, server.connect(GOOD) as c:
+        assert b"connection: close" not in read_response(c)[0].lower()
+        c.sendall(GOOD)
+        assert b"connection: close" in read_response(c)[0].lower()
+        assert read_all(c) == b""
+
+
+def test_an_old_connection_is_closed_with_its_next_response(tmp_path: Path) -> None:
+    """So that a balancer's connections spread over new workers."""
+    with running(tmp_path, replace(TERMS, max_seconds=0.0)) as server, server.connect(GOOD) as c:
+        assert b"connection: close" in read_response(c)[0].lower()
+
+
+def test_more_connections_than_allowed_are_closed_at_once(tmp_path: Path) -> None:
+    """And accepted again once there is room: descriptors are bounded."""
+    with running(tmp_path, replace(TERMS, head_seconds=2.0), CONNECTIONS="10") as server:
+        with ExitStack() as stack:
+            held = [stack.enter_context(server.connect()) for _ in range(10)]
+            time.sleep(0.3)
+            others = [stack.enter_context(server.connect()) for _ in range(5)]
+            assert seconds(lambda: [read_all(other) for other in others]) < PROMPT_SECONDS
+            held[0].close()
+            time.sleep(0.3)
+            assert server.get()[0] == 200
+        time.sleep(0.3)
+        assert server.get()[0] == 200
+
+
+def test_sigterm_closes_idle_connections_and_finishes_requests(tmp_path: Path) -> None:
+    """The process exits as soon as the last request is answered."""
+    with (
+        running(tmp_path) as server,
+        server.connect(GOOD) as idle,
+        server.connect(b"GET /wait?1 HTTP/1.1\r\nHost: a\r\n\r\n") as busy,
+    ):
+        read_response(idle)
+        time.sleep(0.3)
+        server.process.send_signal(signal.SIGTERM)
+        assert read_response(busy)[1] == b"waited"
+        assert seconds(lambda: server.process.wait(10)) < 3
+        assert read_all(idle) == b""
+
+
+def test_a_service_that_cannot_start_ends_gunicorn(tmp_path: Path) -> None:
+    """With the exit status that means so; it does not start the worker again and again."""
+    with running(tmp_path, FAIL="1") as server:
+        assert server.process.wait(20) == 3
+        assert server.log.read_text().count("The state can't be read.") == 1
