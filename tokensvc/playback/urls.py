@@ -53,6 +53,8 @@ def with_token(playback_url: str, token: str) -> str:
 
     IVS: private-channels-generate-tokens.
     """
+    if "?" not in playback_url and "#" not in playback_url:
+        return f"{playback_url}?token={token}"  # The usual URL; a token needs no encoding.
     parts = urlsplit(playback_url)
     others = [pair for pair in parse_qsl(parts.query, keep_blank_values=True) if pair[0] != "token"]
     return urlunsplit(parts._replace(query=urlencode([*others, ("token", token)])))
