@@ -1,6 +1,7 @@
 # make run   start Local IVS, the service and the example application: a private channel that plays
 # make test  run every check and test, as CI does
 # make test-all     make test, then the crash and fleet runs at full size
+# make bench        compare the service with other servers, for about five minutes
 # make test-lowest  run the tests with the lowest versions of the dependencies that are allowed
 #
 # All install pinned requirements into an environment here, and do so again when the pins change.
@@ -19,7 +20,7 @@ PYTHON = $(shell for python in python3 python3.14 python3.13 python3.12 python3.
 PIP_INSTALL := -m pip --quiet --disable-pip-version-check install
 PIP := $(BIN)/python $(PIP_INSTALL)
 
-.PHONY: help run test test-all test-lowest requirements
+.PHONY: help run test test-all bench test-lowest requirements
 
 help:
 	@sed -n 's/^# make /make /p' Makefile
@@ -41,6 +42,9 @@ test: $(VENV)/.test $(AWSCLI)/.made
 test-all: test
 	TEST_SIZE=full $(BIN)/pytest -n 3 tests/crash tests/fleet
 	$(BIN)/python -m benchmarks.fleet
+
+bench: $(VENV)/.run
+	$(BIN)/python -m benchmarks.serving
 
 test-lowest: $(LOWEST)/.made $(AWSCLI)/.made
 	$(LOWEST)/bin/pytest -n 3 -m "not installs"

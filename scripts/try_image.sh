@@ -10,9 +10,23 @@ cd "$(dirname "$0")/.."
 export STORAGE_DRIVER=vfs BUILDAH_ISOLATION=chroot
 base=$(sed -n 's/^ARG PYTHON_IMAGE=//p' Dockerfile)
 work=$(mktemp -d)
-ivs_port=8078 service_port=8079
-# buildah does not forward signals, so stop the processes of the image's user (10001) by user ID.
-trap 'pkill --uid 10001 || true; kill $(jobs -p) 2>/dev/null || true; rm -rf "$work"' EXIT
+ivs_port=8078 service_port=8079 container=
+
+# buildah does not forward signals, so every process that this script has started is stopped.
+stop() {
+    local child
+    for child in $(pgrep -P "$1"); do stop "$child"; done
+    kill "$1" 2>/dev/null || true
+}
+clean_up() {
+    local job
+    for job in $(jobs -p); do stop "$job"; done
+    # Leave no image with the name of the real base image behind.
+    [ -z "$container" ] || buildah rm "$container" >/dev/null 2>&1 || true
+    buildah rmi --force tokensvc "$base" >/dev/null 2>&1 || true
+    rm -rf "$work"
+}
+trap clean_up EXIT
 
 echo "== Building a base image with the name $base"
 debootstrap --variant=minbase --include=python3,python3-venv,ca-certificates \
@@ -24,6 +38,7 @@ container=$(buildah from scratch)
 buildah copy --quiet "$container" "$work/root" / >"$work/copied"
 buildah commit --quiet "$container" "$base" >"$work/committed"
 buildah rm "$container" >"$work/removed"
+container=
 
 echo "== Building the image"
 # Docker's image format supports HEALTHCHECK. buildah's default format does not.
@@ -73,4 +88,3 @@ url=$(curl --silent --fail "http://127.0.0.1:$service_port/v1/playback-urls" \
     -H "Authorization: Bearer $key" -H 'Content-Type: application/json' \
     -d "{\"channel\": \"$channel\"}" | grep -o 'http://[^"]*m3u8?token=[^"]*')
 curl --silent --fail --output /dev/null --write-out 'The edge responded with HTTP status %{http_code}.\n' "$url"
-buildah rm "$container" >/dev/null

@@ -111,11 +111,9 @@ def build(
     )
     clients = overrides.get("clients") or resources.enter_context(closing(AwsClients(AwsTerms())))
     answer_writer = RecordWriter(state, KIND)
-    directory = overrides.get("directory") or _directory(
-        settings,
-        clock,
-        clients,
-        KeptAnswers(state, clock, settings.directory.capacity, answer_writer),
+    kept_answers = KeptAnswers(state, clock, settings.directory.capacity, answer_writer)
+    directory = overrides.get("directory") or resources.enter_context(
+        closing(_directory(settings, clock, clients, kept_answers))
     )
     rings = overrides.get("rings")
     if rings is None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from random import Random
 
 from tokensvc.arns import ChannelArn
 from tokensvc.errors import ChannelNotFound, IvsRefused, IvsUnavailable
+from tokensvc.ivs.directory import ChannelDirectory
 from tokensvc.ivs.model import Channel
 
 WAIT_SECONDS = 10.0
@@ -94,3 +96,18 @@ class BlockedLookup:
         """Report that the lookup has started, and wait."""
         self.started.set()
         assert self.proceed.wait(WAIT_SECONDS)
+
+
+def wait_until_idle(directory: ChannelDirectory) -> None:
+    """Return when no lookup is in flight."""
+    give_up_at = time.monotonic() + WAIT_SECONDS
+    while directory._in_flight:
+        assert time.monotonic() < give_up_at
+        time.sleep(0.001)
+
+
+def before_and_after_refresh(directory: ChannelDirectory, arn: ChannelArn) -> tuple[str, str]:
+    """The names in the answer that starts a refresh, and in the next one after the refresh."""
+    before = directory.get(arn).name
+    wait_until_idle(directory)
+    return before, directory.get(arn).name

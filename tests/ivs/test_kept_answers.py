@@ -8,7 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.ivs.staged_ivs import NOT_FOUND, STAGE, UNAVAILABLE, StagedIvs, arn_of, seeded_random
+from tests.ivs.staged_ivs import (
+    NOT_FOUND,
+    STAGE,
+    UNAVAILABLE,
+    BlockedLookup,
+    StagedIvs,
+    arn_of,
+    before_and_after_refresh,
+    seeded_random,
+)
 from tests.support.clock import EXAMPLE_NOW, ManualClock
 from tests.support.sqlite_files import stored_records, whole_file_locked, write_lock_held
 from tokensvc.errors import ChannelNotFound, IvsUnavailable
@@ -116,7 +125,7 @@ def test_the_stored_answer_is_not_used_while_ivs_answers(
         assert third.get(STAGE).name == "answer 2"
         ivs.error = None
         clock.advance(10)
-        assert third.get(STAGE).name == "answer 4"
+        assert before_and_after_refresh(third, STAGE) == ("answer 2", "answer 4")
 
 
 def test_the_stored_answer_of_a_deleted_channel_is_deleted(
@@ -309,7 +318,29 @@ def test_a_failing_state_fails_no_lookup(
     ivs.error = None
     clock.advance(300)
     with process:
+        before, after = before_and_after_refresh(process.directory, STAGE)
+        assert before != after
         latest = process.directory.get(STAGE)
     ivs.error = UNAVAILABLE
     with Process(state, ivs, clock) as started:
         assert started.get(STAGE) == latest
+
+
+def test_the_stored_answer_is_used_when_ivs_hangs_or_its_region_is_paused(
+    state: SqliteState, ivs: StagedIvs, clock: ManualClock
+) -> None:
+    """After 2 s for the lookup that hangs, and at once while lookups are paused."""
+    both = [arn_of("a"), arn_of("b")]
+    with Process(state, ivs, clock) as directory:
+        channels = [directory.get(arn) for arn in both]
+    ivs.error = UNAVAILABLE
+    with Process(state, ivs, clock) as started:
+        ivs.on_lookup = blocked = BlockedLookup()
+        assert started.get(both[0]) == channels[0]
+        blocked.proceed.set()
+        for name in "cde":
+            with pytest.raises(IvsUnavailable):
+                started.get(arn_of(name))
+        looked_up = len(ivs.lookups)
+        assert started.get(both[1]) == channels[1]
+        assert len(ivs.lookups) == looked_up

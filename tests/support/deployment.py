@@ -78,6 +78,7 @@ class Deployment:
         settings: the settings of the service.
         service: the started service.
         key: the text of an API key with the grant `open`.
+        create_app: makes the application over a service: with the direct route, or Flask alone.
     """
 
     world: World
@@ -87,6 +88,7 @@ class Deployment:
     settings: Settings
     service: Service
     key: str
+    create_app: Callable[[Service], Flask] = create_app
 
     @property
     def issuer(self) -> PlaybackIssuer:
@@ -107,8 +109,8 @@ class Deployment:
         return {pair.key_id: pair.public_key for pair in pairs if pair.public_key}
 
     def app(self) -> Flask:
-        """The Flask app over the service."""
-        return create_app(self.service)
+        """The app over the service."""
+        return self.create_app(self.service)
 
     def client(self) -> FlaskClient:
         """A client of the app, without credentials."""
@@ -116,7 +118,7 @@ class Deployment:
 
     def client_of(self, service: Service) -> FlaskClient:
         """A client of the app over another service."""
-        return create_app(service).test_client()
+        return self.create_app(service).test_client()
 
     def client_with_fetch(self, fetch: Callable[[ChannelArn], Channel]) -> FlaskClient:
         """A client, without credentials, of an app that looks up channels with `fetch`."""

@@ -4,8 +4,10 @@ The rules:
 
 1. A cached answer is fresh for `fresh_seconds`, minus a random share of at most `jitter`, so that
    channels that were looked up together are not refreshed together.
-2. At most one lookup for a channel is in flight. The first thread that needs a fresh answer runs
-   the lookup. Other threads get the cached answer at once; without one, they wait for the lookup.
+2. At most one lookup for a channel is in flight. It runs in the background (`lookup_threads`).
+   While the cached answer may still be used, no request waits for the lookup: it gets the cached
+   answer at once. Without one, it waits until the lookup is `LONGEST_WAIT_SECONDS` old; then it
+   goes on as after a failed lookup. The lookup continues, and its answer serves later requests.
 3. When IVS fails, the cached answer is used until it is `usable_while_failing_seconds` old. A
    process without a cached answer uses the one stored in the state, which all processes share.
 4. The answer that a channel does not exist is cached for `negative_seconds`, and replaces a good
@@ -14,9 +16,12 @@ The rules:
 6. Ages count from the time when the lookup was sent, by the monotonic clock.
 7. `warm` looks up several channels in one call. When the call fails, or has no answer for a
    channel, nothing is cached for it: `get` looks up each such channel separately. After a failure,
-   no call for several channels is made for `negative_seconds`.
+   no call for several channels is made in that region for `negative_seconds`.
 8. No lookup waits for the state to be written: a background writer stores the answers. The stored
    answer is read only after IVS has failed, within a bounded time (see `kept_answers`).
+9. A region in which IVS hangs or fails affects no other region. Its lookups use at most a share of
+   the threads. After several failures in a row its lookups are paused (see `breaker`), and a
+   request that needs one goes on at once as after a failed lookup.
 
 API callers can see the errors raised here, so their text is safe to show. IVS's own reason is
 logged for the operator.
@@ -29,18 +34,23 @@ import math
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
+from concurrent.futures import wait as wait_for
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import groupby
 from random import Random
+from typing import Final
 
 from cachetools import LRUCache
 
-from tokensvc.arns import ChannelArn
+from tokensvc.arns import ChannelArn, Region
 from tokensvc.clock import Clock
 from tokensvc.errors import ChannelNotFound, IvsRefused, IvsUnavailable, NotFound
-from tokensvc.ivs.channels import channel_not_found
+from tokensvc.ivs.breaker import OPEN_SECONDS, Breakers, CallsPaused
+from tokensvc.ivs.cache_entry import CacheEntry
 from tokensvc.ivs.kept_answers import KeptAnswers
 from tokensvc.ivs.limits import MAX_CHANNELS_PER_CALL
+from tokensvc.ivs.lookup_threads import LookupThreads
 from tokensvc.ivs.model import Channel
 from tokensvc.waiting import may_wait
 
@@ -50,6 +60,9 @@ Fetch = Callable[[ChannelArn], Channel]
 FetchBatch = Callable[[Sequence[ChannelArn]], Mapping[ChannelArn, Channel | ChannelNotFound]]
 """Looks up at most `MAX_CHANNELS_PER_CALL` channels of one region. Channels without an answer are
 left out. Raises `NotFound`, `IvsUnavailable` or `IvsRefused` when the whole call fails."""
+
+LONGEST_WAIT_SECONDS: Final = 2.0
+"""How old a lookup is when requests stop waiting for it."""
 
 _log = logging.getLogger(__name__)
 
@@ -71,41 +84,16 @@ class DirectoryTerms:
 
 
 @dataclass(frozen=True, slots=True)
-class _CacheEntry:
-    """What is cached for one channel; times are monotonic seconds.
+class _Lookup:
+    """A lookup in flight, for one channel.
 
     Attributes:
-        arn: the channel's ARN.
-        channel: the last good answer, if any.
-        is_absent: whether IVS's last answer was that the channel does not exist.
-        expires_at: the last time at which the good answer may be used.
-        refresh_at: the earliest time of the next lookup.
+        answer: the result is None when there is no answer for the channel.
+        give_up_at: when requests stop waiting for it, in monotonic seconds.
     """
 
-    arn: ChannelArn
-    channel: Channel | None = None
-    is_absent: bool = False
-    expires_at: float = -math.inf
-    refresh_at: float = -math.inf
-
-    def unexpired_channel(self, now: float) -> Channel | None:
-        return self.channel if now <= self.expires_at else None
-
-    def answer_at(self, now: float) -> Channel:
-        """Return the channel, or raise the error that this entry stands for."""
-        if channel := self.unexpired_channel(now):
-            return channel
-        if self.is_absent:
-            raise channel_not_found(self.arn)
-        raise IvsUnavailable(
-            "This channel can't be looked up in Amazon IVS now, and no cached answer is available.",
-            hint="Try again in a few seconds. If the error persists, the log of tokensvc has the"
-            " reason.",
-        )
-
-
-_InFlightLookup = Future[_CacheEntry | None]
-"""A lookup in flight; the result is None when there is no answer for the channel."""
+    answer: Future[CacheEntry | None]
+    give_up_at: float
 
 
 class ChannelDirectory:
@@ -136,121 +124,210 @@ class ChannelDirectory:
         self._terms = terms
         self._random = random
         self._stored = stored
-        self._cache: LRUCache[ChannelArn, _CacheEntry] = LRUCache(terms.capacity)
-        self._in_flight: dict[ChannelArn, _InFlightLookup] = {}
-        self._no_batch_until = -math.inf
+        self._cache: LRUCache[ChannelArn, CacheEntry] = LRUCache(terms.capacity)
+        self._in_flight: dict[ChannelArn, _Lookup] = {}
+        self._no_batch_until: dict[Region, float] = {}
+        self._breakers = Breakers(clock)
+        self._threads = LookupThreads()
         self._lock = threading.Lock()
+
+    def close(self) -> None:
+        """Start no lookup from now on; does not wait for the running ones."""
+        self._threads.close()
 
     def get(self, arn: ChannelArn) -> Channel:
         """Return the channel; the answer is stale only during a refresh, or while IVS fails.
 
         Raises:
             ChannelNotFound: when the channel does not exist in IVS.
-            IvsUnavailable: when the lookup fails and no cached answer may be used.
+            IvsUnavailable: when the lookup fails or takes too long, and no cached answer may be
+                used.
         """
         now = self._clock.monotonic()
-        with self._lock:
-            entry = self._cache.get(arn, _CacheEntry(arn))
-            lookup = self._in_flight.get(arn)
-            is_our_lookup = lookup is None and now >= entry.refresh_at
-            if is_our_lookup or (lookup is not None and not entry.unexpired_channel(now)):
-                may_wait()
-            if is_our_lookup:
-                lookup = self._in_flight[arn] = Future()
-        if lookup is None or (not is_our_lookup and entry.unexpired_channel(now)):
-            return entry.answer_at(now)
-        if is_our_lookup:
-            self._run_lookups({arn: lookup}, self._look_up(entry))
-        result = lookup.result()
-        if result is None:
-            return self.get(arn)  # The lookup was part of a batch that had no answer for it.
-        # Expiry is checked at the time of the call: a slow lookup must not expire its own answer.
-        return result.answer_at(now)
+        give_up_at = now + LONGEST_WAIT_SECONDS
+        while True:
+            with self._lock:
+                entry = self._entry(arn)
+                if self._clock.monotonic() < entry.refresh_at:
+                    return entry.answer_at(now)
+                cached = entry.unexpired_channel(now)
+                if cached is None:
+                    may_wait()
+                lookup = self._in_flight.get(arn)
+                if lookup is None:
+                    lookup = self._start(arn.region, [entry], self._look_up(entry)).get(arn)
+            if cached is not None:
+                return cached
+            if lookup is None:
+                reason = f"lookups in {arn.region} are paused, or too many are waiting"
+                return self._give_up(entry, OPEN_SECONDS, reason).answer_at(now)
+            latest = min(give_up_at, lookup.give_up_at) - self._clock.monotonic()
+            wait_for([lookup.answer], max(0.0, latest))
+            if not lookup.answer.done():
+                reason = "Amazon IVS has not answered yet"
+                return self._give_up(entry, self._terms.negative_seconds, reason).answer_at(now)
+            result = lookup.answer.result()
+            if result is not None:
+                # Expiry is checked at the time of the call: a slow lookup must not expire its own
+                # answer.
+                return result.answer_at(now)
+            # The lookup was part of a batch that had no answer for the channel.
 
     def warm(self, arns: Iterable[ChannelArn]) -> None:
         """Look up the channels that `get` would have to look up, in as few calls as IVS allows.
 
-        Does not raise when IVS fails: `get` returns the answers and raises the errors.
+        Waits only for channels without a usable answer, and not longer than `get` does. Does not
+        raise when IVS fails: `get` returns the answers and raises the errors.
         """
         with self._lock:
-            due = [arn for arn in set(arns) if self._is_due(arn)]
-        for batch in _batches(due):
-            self._warm_batch(batch)
+            now = self._clock.monotonic()
+            due = [self._entry(arn) for arn in set(arns) if self._is_due(arn, now)]
+            unknown = {entry.arn for entry in due if entry.unexpired_channel(now) is None}
+            if unknown and len(due) > 1:
+                may_wait()
+            started: dict[ChannelArn, _Lookup] = {}
+            # The unknown channels are in the first calls, so that no request waits for the others.
+            due.sort(key=lambda entry: (entry.arn.region, entry.arn not in unknown, entry.arn))
+            for region, of_region in groupby(due, lambda entry: entry.arn.region):
+                started |= self._start_batches(region, list(of_region))
+        awaited = [lookup.answer for arn, lookup in started.items() if arn in unknown]
+        for answer in wait_for(awaited, LONGEST_WAIT_SECONDS).done:
+            answer.result()
 
-    def _warm_batch(self, batch: Sequence[ChannelArn]) -> None:
+    def _entry(self, arn: ChannelArn) -> CacheEntry:
+        return self._cache.get(arn, CacheEntry(arn))
+
+    def _is_due(self, arn: ChannelArn, now: float) -> bool:
+        return arn not in self._in_flight and now >= self._entry(arn).refresh_at
+
+    def _start_batches(
+        self, region: Region, entries: Sequence[CacheEntry]
+    ) -> Mapping[ChannelArn, _Lookup]:
+        if self._clock.monotonic() < self._no_batch_until.get(region, -math.inf):
+            return {}
+        batches = [batch for batch in _batches(entries) if len(batch) > 1]
+        entries = [entry for batch in batches for entry in batch]
+        return self._start(region, entries, self._look_up_batches(region, batches))
+
+    def _start(
+        self, region: Region, entries: Sequence[CacheEntry], results: Iterator[CacheEntry]
+    ) -> Mapping[ChannelArn, _Lookup]:
+        """Start to look up these channels of one region; returns nothing if that is not possible.
+
+        The caller holds the lock.
+        """
+        if not entries or not self._breakers.admits(region):
+            return {}
+        now = self._clock.monotonic()
+        lookups = {entry.arn: _Lookup(Future(), now + LONGEST_WAIT_SECONDS) for entry in entries}
+        # A refresh is not queued, because unknown channels come first. A trial is not queued,
+        # because its request would wait for calls that hang.
+        is_refresh = all(entry.unexpired_channel(now) for entry in entries)
+        may_queue = not is_refresh and not self._breakers.is_open(region)
+        run = partial(self._run, lookups, results)
+        self._in_flight |= lookups
+        if self._threads.run(region, run, may_queue=may_queue):
+            return lookups
+        for arn in lookups:
+            del self._in_flight[arn]
+        return {}
+
+    def _give_up(self, entry: CacheEntry, pause_seconds: float, reason: str) -> CacheEntry:
+        """Cache the entry as after a failed lookup, unless another thread has changed it."""
+        failed = self._failed(entry, pause_seconds)
         with self._lock:
-            # Checked again, because the earlier batches took time.
-            due = [arn for arn in batch if self._is_due(arn)]
-            if len(due) <= 1 or self._clock.monotonic() < self._no_batch_until:
-                return
-            entries = [self._cache.get(arn, _CacheEntry(arn)) for arn in due]
-            lookups: dict[ChannelArn, _InFlightLookup] = {arn: Future() for arn in due}
-            self._in_flight |= lookups
-        self._run_lookups(lookups, self._look_up_batch(entries))
+            current = self._cache.get(entry.arn, entry)
+            if current is not entry:
+                return current
+            self._cache[entry.arn] = failed
+        _log.warning("Channel %s can't be looked up now: %s.", entry.arn, reason)
+        return failed
 
-    def _is_due(self, arn: ChannelArn) -> bool:
-        entry = self._cache.get(arn, _CacheEntry(arn))
-        return arn not in self._in_flight and self._clock.monotonic() >= entry.refresh_at
-
-    def _run_lookups(
-        self, lookups: Mapping[ChannelArn, _InFlightLookup], results: Iterator[_CacheEntry]
-    ) -> None:
+    def _run(self, lookups: Mapping[ChannelArn, _Lookup], results: Iterator[CacheEntry]) -> None:
         """Cache each result and pass it to the waiting threads; they get an exception too."""
         waiting = dict(lookups)
         try:
             for entry in results:
                 self._finish(entry.arn, entry)
-                waiting.pop(entry.arn).set_result(entry)
-        except BaseException as exc:
+                waiting.pop(entry.arn).answer.set_result(entry)
+        except BaseException as exc:  # noqa: BLE001 - a bug, which is raised in the waiting threads.
+            _log.exception("The lookup of %s failed", ", ".join(map(str, waiting)))
+            refresh_at = self._clock.monotonic() + self._terms.negative_seconds
             for arn, lookup in waiting.items():
-                self._finish(arn)
-                lookup.set_exception(exc)
-            raise
+                with self._lock:
+                    known = self._cache.get(arn)
+                self._finish(arn, known and replace(known, refresh_at=refresh_at))
+                lookup.answer.set_exception(exc)
+            return
         for arn, lookup in waiting.items():
             self._finish(arn)
-            lookup.set_result(None)
+            lookup.answer.set_result(None)
 
-    def _finish(self, arn: ChannelArn, entry: _CacheEntry | None = None) -> None:
+    def _finish(self, arn: ChannelArn, entry: CacheEntry | None = None) -> None:
         # In one step, so that no thread finds neither the lookup in flight nor its result.
         with self._lock:
             if entry is not None:
                 self._cache[arn] = entry
             del self._in_flight[arn]
 
-    def _look_up(self, entry: _CacheEntry) -> Iterator[_CacheEntry]:
+    def _look_up(self, entry: CacheEntry) -> Iterator[CacheEntry]:
         sent_at = self._clock.monotonic()
         try:
-            new_entry = self._entry_for(entry.arn, self._fetch(entry.arn), sent_at)
+            channel = self._breakers.call(entry.arn.region, partial(self._fetch, entry.arn))
+            new_entry = self._entry_for(entry.arn, channel, sent_at)
         except ChannelNotFound as exc:
             new_entry = self._entry_for(entry.arn, exc, sent_at)
+        except CallsPaused:
+            yield self._failed(entry, OPEN_SECONDS)
+            return
         except (IvsUnavailable, IvsRefused) as exc:
             _log.warning("The lookup of channel %s failed: %s", entry.arn, exc)
-            usable = self._with_stored_answer(entry)
-            # Counted from now, not from sent_at: a lookup that hung must not be retried at once.
-            refresh_at = self._clock.monotonic() + self._terms.negative_seconds
-            yield replace(usable, is_absent=False, refresh_at=refresh_at)
+            yield self._failed(entry, self._terms.negative_seconds)
             return
-        yield new_entry
         self._store(new_entry)
+        yield new_entry
 
-    def _look_up_batch(self, entries: Sequence[_CacheEntry]) -> Iterator[_CacheEntry]:
+    def _look_up_batches(
+        self, region: Region, batches: Sequence[Sequence[CacheEntry]]
+    ) -> Iterator[CacheEntry]:
+        for batch in batches:
+            # The failure of an earlier call concerns the others too.
+            if self._clock.monotonic() < self._no_batch_until.get(region, -math.inf):
+                return
+            yield from self._look_up_batch(region, [entry.arn for entry in batch])
+
+    def _look_up_batch(self, region: Region, arns: Sequence[ChannelArn]) -> Sequence[CacheEntry]:
         sent_at = self._clock.monotonic()
         try:
-            answers = self._fetch_batch([entry.arn for entry in entries])
+            answers = self._breakers.call(region, partial(self._fetch_batch, arns))
+        except CallsPaused:
+            return ()
         except (NotFound, IvsUnavailable, IvsRefused) as exc:
             _log.warning(
                 "Channels are looked up one by one, because their batch lookup failed: %s", exc
             )
             with self._lock:
                 now = self._clock.monotonic()
-                self._no_batch_until = now + self._terms.negative_seconds
-            return
+                self._no_batch_until[region] = now + self._terms.negative_seconds
+            return ()
         new_entries = [self._entry_for(arn, answer, sent_at) for arn, answer in answers.items()]
-        yield from new_entries
         for entry in new_entries:
             self._store(entry)
+        return new_entries
 
-    def _store(self, entry: _CacheEntry) -> None:
+    def _failed(self, entry: CacheEntry, pause_seconds: float) -> CacheEntry:
+        """The entry after a lookup without an answer: no lookup until the pause has ended."""
+        with self._lock:
+            # A request that waited too long may have found a stored answer.
+            entry = self._cache.get(entry.arn, entry)
+        usable = self._with_stored_answer(entry)
+        # Counted from now, not from when it was sent: a lookup that hung must not be retried at
+        # once.
+        pause_seconds = min(pause_seconds, self._terms.negative_seconds)
+        refresh_at = self._clock.monotonic() + pause_seconds
+        return replace(usable, is_absent=False, refresh_at=refresh_at)
+
+    def _store(self, entry: CacheEntry) -> None:
         if self._stored is None:
             return
         if entry.channel is None:
@@ -258,7 +335,7 @@ class ChannelDirectory:
         else:
             self._stored.save(entry.channel, entry.expires_at - self._clock.monotonic())
 
-    def _with_stored_answer(self, entry: _CacheEntry) -> _CacheEntry:
+    def _with_stored_answer(self, entry: CacheEntry) -> CacheEntry:
         """Return the entry, with the stored answer if its own one is missing or expired."""
         now = self._clock.monotonic()
         if self._stored is None or entry.unexpired_channel(now):
@@ -273,12 +350,12 @@ class ChannelDirectory:
 
     def _entry_for(
         self, arn: ChannelArn, answer: Channel | ChannelNotFound, sent_at: float
-    ) -> _CacheEntry:
+    ) -> CacheEntry:
         terms = self._terms
         if isinstance(answer, ChannelNotFound):
-            return _CacheEntry(arn, is_absent=True, refresh_at=sent_at + terms.negative_seconds)
+            return CacheEntry(arn, is_absent=True, refresh_at=sent_at + terms.negative_seconds)
         fresh_seconds = terms.fresh_seconds * (1 - terms.jitter * self._random.random())
-        return _CacheEntry(
+        return CacheEntry(
             arn,
             answer,
             expires_at=sent_at + terms.usable_seconds,
@@ -286,10 +363,7 @@ class ChannelDirectory:
         )
 
 
-def _batches(arns: Iterable[ChannelArn]) -> Iterator[Sequence[ChannelArn]]:
-    """Split the channels into batches for one call each: of one region, within IVS's maximum."""
-    for _, of_region in groupby(sorted(arns), lambda arn: arn.region):
-        remaining = list(of_region)
-        while remaining:
-            yield remaining[:MAX_CHANNELS_PER_CALL]
-            del remaining[:MAX_CHANNELS_PER_CALL]
+def _batches(entries: Sequence[CacheEntry]) -> Iterator[Sequence[CacheEntry]]:
+    """Split the entries into batches for one call each."""
+    for start in range(0, len(entries), MAX_CHANNELS_PER_CALL):
+        yield entries[start : start + MAX_CHANNELS_PER_CALL]

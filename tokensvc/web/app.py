@@ -12,10 +12,17 @@ from tokensvc.web.front import OVERLOADED
 
 
 def create_app(service: Service) -> Flask:
-    """The WSGI application that serves `service`.
+    """The WSGI application that serves `service`, with its direct route ahead of Flask.
 
     This function does not start the service: each worker starts it after the fork.
     """
+    app = create_flask_app(service)
+    app.wsgi_app = DirectRoute(service, app.wsgi_app)  # type: ignore[method-assign]
+    return app
+
+
+def create_flask_app(service: Service) -> Flask:
+    """The Flask application alone, which serves every route."""
     app = Flask(__name__, static_folder=None, template_folder=None)
     # An OPTIONS request is refused like any other method: the API is for backends and has no CORS.
     app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
@@ -30,7 +37,6 @@ def create_app(service: Service) -> Flask:
     app.register_blueprint(playback_urls.create_blueprint(service))
     app.register_blueprint(jwks.create_blueprint(service))
     app.register_blueprint(health.create_blueprint(service))
-    app.wsgi_app = DirectRoute(service, app.wsgi_app)  # type: ignore[method-assign]
     return app
 
 

@@ -24,7 +24,7 @@ LONGEST_BODY_BYTES = 64 * 1024
 LONGEST_BATCH_BODY_BYTES = 1024 * 1024
 MAX_REQUESTS = 100
 LONGEST_BATCH_SECONDS = 10.0
-"""A batch starts no request after this time: each may wait for the timeout of a failing IVS."""
+"""A batch starts no request after this time: each may wait for a lookup in IVS."""
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment

@@ -1,0 +1,46 @@
+"""What the channel directory has cached for one channel."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from tokensvc.arns import ChannelArn
+from tokensvc.errors import IvsUnavailable
+from tokensvc.ivs.channels import channel_not_found
+from tokensvc.ivs.model import Channel
+
+
+@dataclass(frozen=True, slots=True)
+class CacheEntry:
+    """What is cached for one channel; times are monotonic seconds.
+
+    Attributes:
+        arn: the channel's ARN.
+        channel: the last good answer, if any.
+        is_absent: whether IVS's last answer was that the channel does not exist.
+        expires_at: the last time at which the good answer may be used.
+        refresh_at: the earliest time of the next lookup.
+    """
+
+    arn: ChannelArn
+    channel: Channel | None = None
+    is_absent: bool = False
+    expires_at: float = -math.inf
+    refresh_at: float = -math.inf
+
+    def unexpired_channel(self, now: float) -> Channel | None:
+        """The good answer, if it may be used at this time."""
+        return self.channel if now <= self.expires_at else None
+
+    def answer_at(self, now: float) -> Channel:
+        """Return the channel, or raise the error that this entry stands for."""
+        if channel := self.unexpired_channel(now):
+            return channel
+        if self.is_absent:
+            raise channel_not_found(self.arn)
+        raise IvsUnavailable(
+            "This channel can't be looked up in Amazon IVS now, and no cached answer is available.",
+            hint="Try again in a few seconds. If the error persists, the log of tokensvc has the"
+            " reason.",
+        )
