@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import time
 from collections.abc import Callable, Iterator
@@ -27,7 +26,7 @@ from tests.support.clock import ManualClock
 from tokensvc.arns import ChannelArn
 from tokensvc.errors import IvsUnavailable
 from tokensvc.ivs.directory import ChannelDirectory, DirectoryTerms
-from tokensvc.waiting import MustWait
+from tokensvc.waiting import MustWait, no_waiting
 
 FRANKFURT = ChannelArn.parse("arn:aws:ivs:eu-central-1:123456789012:channel/frankfurt")
 PROMPT_SECONDS = 1.5  # Shorter than a request waits for a lookup.
@@ -255,20 +254,16 @@ def test_on_an_event_loop_a_known_channel_is_returned_and_an_unknown_one_must_wa
     directory.get(STAGE)
     clock.advance(300)
 
-    async def get(arn: ChannelArn) -> str:
-        return directory.get(arn).name
-
-    async def warm() -> None:
+    with no_waiting(), pytest.raises(MustWait):
+        directory.get(A)
+    with no_waiting(), pytest.raises(MustWait):
         directory.warm([A, B])
-
-    with pytest.raises(MustWait):
-        asyncio.run(get(A))
-    with pytest.raises(MustWait):
-        asyncio.run(warm())
     assert (ivs.lookups, ivs.calls) == ([STAGE], [])
-    assert asyncio.run(get(STAGE)) == "answer 1"
+    with no_waiting():
+        assert directory.get(STAGE).name == "answer 1"
     wait_until_idle(directory)
-    assert asyncio.run(get(STAGE)) == "answer 2"
+    with no_waiting():
+        assert directory.get(STAGE).name == "answer 2"
 
 
 def test_after_close_known_channels_are_returned_and_nothing_is_looked_up(

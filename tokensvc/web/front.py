@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from tokensvc.errors import TokensvcError, Unavailable
-from tokensvc.waiting import MustWait
+from tokensvc.waiting import MustWait, no_waiting
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -111,7 +111,8 @@ class Front:
         if body is None:
             return  # The client has left.
         try:
-            response = call(self._application, environ_of(scope, body))
+            with no_waiting():
+                response = call(self._application, environ_of(scope, body))
         except MustWait:
             response = await self._call_in_pool(environ_of(scope, body))
         await send(
@@ -148,7 +149,7 @@ def call(application: WSGIApplication, environ: WSGIEnvironment) -> Response:
     """The whole response of a WSGI application.
 
     Raises:
-        MustWait: the application must wait, and this thread runs an event loop.
+        MustWait: the application must wait, within `no_waiting()`.
     """
     started: list[tuple[str, list[tuple[str, str]]]] = []
 
