@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
@@ -55,6 +56,8 @@ def main() -> int:
     parser.add_argument("--seconds", type=int, default=4, help="per server in each round")
     parser.add_argument("--output", type=Path, default=RESULTS, help="folder of the results")
     options = parser.parse_args()
+    # SIGTERM stops the servers and removes their folder, as Ctrl-C does.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         wrk = load.find_wrk()
         description = machine.describe()
