@@ -27,9 +27,9 @@ PARTIAL_HEAD = b"POST / HTTP/1.1\r\nHost: a\r\n"
 PARTIAL_BODY = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 20\r\n\r\nhi"
 # Seconds. Long enough for a busy machine, and short enough for a test.
 TERMS = ConnectionTerms(
-    head_seconds=1.0, body_seconds=1.0, write_seconds=1.0, max_seconds=60.0, max_requests=100
+    head_seconds=2.0, body_seconds=2.0, write_seconds=2.0, max_seconds=60.0, max_requests=100
 )
-PROMPT_SECONDS = 0.9  # Shorter than every deadline: an answer in this time waited for none.
+PROMPT_SECONDS = 1.8  # Shorter than every deadline: an answer in this time waited for none.
 
 
 @dataclass(frozen=True)
@@ -258,7 +258,7 @@ def test_a_large_body_is_cut_off(server: Server) -> None:
 def test_a_request_that_waits_delays_no_other_request(server: Server) -> None:
     """It runs again in a thread."""
     waited: list[tuple[int, bytes]] = []
-    thread = threading.Thread(target=lambda: waited.append(server.get("/wait?1.5")))
+    thread = threading.Thread(target=lambda: waited.append(server.get("/wait?4")))
     thread.start()
     time.sleep(0.3)
     assert seconds(lambda: [server.get() for _ in range(20)]) < PROMPT_SECONDS
@@ -293,7 +293,7 @@ def test_an_old_connection_is_closed_with_its_next_response(tmp_path: Path) -> N
 
 def test_more_connections_than_allowed_are_closed_at_once(tmp_path: Path) -> None:
     """And accepted again once there is room: descriptors are bounded."""
-    with running(tmp_path, replace(TERMS, head_seconds=2.0), CONNECTIONS="10") as server:
+    with running(tmp_path, replace(TERMS, head_seconds=8.0), CONNECTIONS="10") as server:
         with ExitStack() as stack:
             held = [stack.enter_context(server.connect()) for _ in range(10)]
             time.sleep(0.3)
