@@ -16,7 +16,6 @@ from tests.web.problem_shape import assert_problem, assert_problem_document
 from tokensvc.arns import ChannelArn
 from tokensvc.errors import IvsUnavailable
 from tokensvc.ivs.model import Channel
-from tokensvc.web.app import create_app
 
 SINGLE = "/v1/playback-urls"
 BATCH = "/v1/playback-urls:batch"
@@ -92,7 +91,7 @@ def call_route_that_aborts(status: int) -> Provoke:
     """A request to a route of the application that Flask refuses with that status."""
 
     def provoke(deployment: Deployment) -> Document:
-        app = create_app(deployment.service)
+        app = deployment.app()
         app.get("/aborted")(lambda: abort(status))
         return problem_of(app.test_client().get("/aborted"))
 

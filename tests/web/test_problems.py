@@ -13,7 +13,6 @@ from tests.web.problem_shape import assert_problem
 from tokensvc.arns import ChannelArn
 from tokensvc.errors import CustodyDamaged, CustodyUnavailable, IvsRefused, NotEntitled
 from tokensvc.ivs.model import Channel
-from tokensvc.web.app import create_app
 
 GETS = ["/healthz", "/readyz", "/.well-known/jwks.json"]
 POSTS = ["/v1/playback-urls", "/v1/playback-urls:batch"]
@@ -315,7 +314,7 @@ def test_a_refusal_by_ivs_is_ivs_unavailable(deployment: Deployment) -> None:
 
 def test_an_error_of_a_blueprint_is_a_problem_document(deployment: Deployment) -> None:
     """A blueprint may raise any error of the tree."""
-    app = create_app(deployment.service)
+    app = deployment.app()
 
     @app.get("/forbidden")
     def forbidden() -> str:
@@ -340,7 +339,7 @@ def test_an_error_of_flask_is_a_problem_document(
     deployment: Deployment, status: int, code: str
 ) -> None:
     """Never an HTML page."""
-    app = create_app(deployment.service)
+    app = deployment.app()
 
     @app.get("/aborted")
     def aborted() -> str:

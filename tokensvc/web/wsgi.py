@@ -10,7 +10,7 @@ import logging
 import os
 import sys
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from flask import Flask
@@ -38,23 +38,40 @@ def app(settings: Settings | None = None) -> Application:
         SettingsInvalid: the settings, or the key-encryption secret that they name, can't be used.
     """
     settings = settings or load_settings(None, os.environ)
-    _build(settings, JsonLinesAudit(sys.stdout))
-    return Application(settings)
+    application = Application(settings)
+    application.build(JsonLinesAudit(sys.stdout))
+    return application
 
 
 class Application:
     """A WSGI application that starts the service once in each process.
 
     The audit is written to standard output, one JSON line for each decision.
+
+    Args:
+        settings: the settings.
+        create_flask_app: makes the routes over a service.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(
+        self, settings: Settings, create_flask_app: Callable[[Service], Flask] = create_app
+    ) -> None:
         self._settings = settings
+        self._create_flask_app = create_flask_app
         self._lock = threading.Lock()
         self._service: Service | None = None
         self._audit: AuditOutput | None = None
         self._flask_app: Flask | None = None
         os.register_at_fork(after_in_child=self._forget)
+
+    def build(self, audit: Audit) -> tuple[Service, Flask]:
+        """A service and its Flask application, not started.
+
+        Raises:
+            SettingsInvalid: the settings, or the secret that they name, can't be used.
+        """
+        service = build(self._settings, SystemClock(), audit)
+        return service, self._create_flask_app(service)
 
     def start(self) -> None:
         """Start the service in this process, unless it is running already.
@@ -68,7 +85,7 @@ class Application:
             if self._service is not None:
                 return
             audit = AuditOutput(STANDARD_OUTPUT)
-            service, flask_app = _build(self._settings, audit)
+            service, flask_app = self.build(audit)
             try:
                 service.start()
             except TokensvcError:
@@ -99,15 +116,9 @@ class Application:
             _log.error("The service can't start: %s", exc)  # The text says it all.
         # Without a started service, every route that needs it answers with 503, and the next
         # request tries to start it again.
-        return self._flask_app or _build(self._settings, JsonLinesAudit(sys.stdout))[1]
+        return self._flask_app or self.build(JsonLinesAudit(sys.stdout))[1]
 
     def _forget(self) -> None:
         """In a forked process: drop the parent's service and lock."""
         self._lock = threading.Lock()
         self._service = self._flask_app = self._audit = None
-
-
-def _build(settings: Settings, audit: Audit) -> tuple[Service, Flask]:
-    """A service and its Flask application, not started. Raises SettingsInvalid."""
-    service = build(settings, SystemClock(), audit)
-    return service, create_app(service)
