@@ -1,6 +1,6 @@
 """Answers `POST /v1/playback-urls` ahead of Flask, whose routing costs more than the signature.
 
-The answer is the same: both call `playback_urls.SingleUrl`, and every HTTP test runs through both.
+The answer is the same: both call `playback_urls.SingleUrl`, and the HTTP tests run through both.
 """
 
 from __future__ import annotations
