@@ -61,9 +61,8 @@ def test_a_grant_covers_its_channel(pattern: str) -> None:
 )
 def test_a_grant_covers_no_other_channel(pattern: str) -> None:
     """With another ID, region or account, even if it differs by one character."""
-    with pytest.raises(NotEntitled) as refusal:
+    with pytest.raises(NotEntitled):
         scope({"demo": Grant("demo", channels(pattern))}, caller("demo"), ARN)
-    assert str(ARN) in refusal.value.detail
 
 
 def test_the_first_grant_that_covers_the_channel_decides() -> None:

@@ -151,9 +151,9 @@ def test_a_refusal_of_the_service_is_passed_on(site: DemoSite) -> None:
         response = urllib3.request(
             "POST", f"{url}/playback-urls", json={}, headers={"Origin": url}, retries=False
         )
-    assert response.status == 404
+    assert response.status == 403
     assert response.headers["Content-Type"] == "application/problem+json"
-    assert response.json()["code"] == "channel_not_found"
+    assert response.json()["code"] == "not_entitled"
     assert response.json()["hint"]
 
 

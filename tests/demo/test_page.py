@@ -279,7 +279,7 @@ def test_a_refusal_of_the_service_is_shown_with_its_hint(page: Page, site: DemoS
         with page.expect_response("**/playback-urls") as responded:
             page.goto(f"{url}/")
         refusal = responded.value.json()
-        assert refusal["code"] == "channel_not_found"
+        assert refusal["code"] == "not_entitled"
         expect(page.get_by_role("alert")).to_contain_text(refusal["detail"])
         expect(page.get_by_role("alert")).to_contain_text(refusal["hint"])
         expect(page.locator("#status")).to_have_attribute("data-state", "stopped")

@@ -179,7 +179,7 @@ def test_a_url_does_not_show_its_token(deployment: Deployment) -> None:
 
 
 REFUSED_CHANNELS = [
-    ("no-such-name", ChannelNotFound),
+    ("no-such-name", NotEntitled),
     ("arn:aws:ivs:us-west-2:123456789012:channel/gone", ChannelNotFound),
     ("arn:aws:ivs:us-west-2:210987654321:channel/demo", NotEntitled),
     ("arn:aws:ivs:us-east-1:123456789012:channel/demo", NotEntitled),

@@ -215,7 +215,7 @@ def test_any_body_gets_a_url_or_a_client_error(deployment: Deployment, body: byt
         assert response.get_json()["token"]
         return
     code = response.get_json()["code"]
-    assert code in {"invalid_request", "channel_not_found"}
+    assert code in {"invalid_request", "not_entitled"}
     assert_problem(response, code)
 
 
@@ -307,7 +307,7 @@ def test_a_batch_looks_up_only_channels_that_a_grant_covers(
         "not_entitled",
         "not_entitled",
         "invalid_request",
-        "channel_not_found",
+        "not_entitled",
         "invalid_request",
         "granted",
     ]

@@ -141,8 +141,9 @@ REFUSALS: list[tuple[Provoke, Text]] = [
         post({"channel": OTHER_REGION_ARN}),
         problem(
             "not_entitled",
-            f"No grant of this caller covers the channel {OTHER_REGION_ARN}.",
-            "Add the channel to a grant of this caller in the settings: open.",
+            "No grant of this caller covers the requested channel.",
+            "Check the ARN of the channel, or its name in section `[channels]` of the settings. To"
+            " allow it, add the channel to a grant of this caller: open.",
         ),
     ),
     (
@@ -162,9 +163,10 @@ REFUSALS: list[tuple[Provoke, Text]] = [
     (
         post({"channel": "nowhere"}),
         problem(
-            "channel_not_found",
-            "No channel with this name is configured.",
-            "Send the ARN of the channel, or a name in section `[channels]` of the settings.",
+            "not_entitled",
+            "No grant of this caller covers the requested channel.",
+            "Check the ARN of the channel, or its name in section `[channels]` of the settings. To"
+            " allow it, add the channel to a grant of this caller: open.",
         ),
     ),
     (

@@ -113,12 +113,25 @@ def scope(grants: Mapping[str, Grant], caller: Caller, arn: ChannelArn) -> Grant
     for name in caller.grants:
         if (grant := grants.get(name)) is not None and grant.covers(arn):
             return grant
-    hint = (
-        f"Add the channel to a grant of this caller in the settings: {', '.join(caller.grants)}."
+    raise not_entitled(caller)
+
+
+def not_entitled(caller: Caller) -> NotEntitled:
+    """The refusal of a channel that no grant of the caller covers, or that is not configured.
+
+    It is the same for both, and has no ARN: a caller can't find out which names exist, nor the
+    account of a channel that it may not play.
+    """
+    allow = (
+        f"To allow it, add the channel to a grant of this caller: {', '.join(caller.grants)}."
         if caller.grants
-        else "Add a section `[grants.NAME]` with this channel to the settings."
+        else "To allow it, add a section `[grants.NAME]` with this channel to the settings."
     )
-    raise NotEntitled(f"No grant of this caller covers the channel {arn}.", hint=hint)
+    return NotEntitled(
+        "No grant of this caller covers the requested channel.",
+        hint="Check the ARN of the channel, or its name in section `[channels]` of the settings."
+        f" {allow}",
+    )
 
 
 def decide(grant: Grant, request: PlaybackRequest, limits: Limits) -> Granted:

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from tokensvc.access.callers import Caller
-from tokensvc.access.grants import Grant, Limits, decide, scope
+from tokensvc.access.grants import Grant, Limits, decide, not_entitled, scope
 from tokensvc.access.requests import PlaybackRequest
 from tokensvc.arns import ChannelArn, Region
 from tokensvc.audit import Audit, AuditEvent
@@ -81,9 +81,9 @@ class PlaybackIssuer:
 
         Raises:
             InvalidRequest: when the request breaks a rule; `problems` lists all broken claim rules.
-            NotEntitled: when no grant covers the channel, or the grant does not allow an origin.
-            ChannelNotFound: when the channel does not exist, or its name or region is not
-                configured.
+            NotEntitled: when no grant covers the channel, its name is not configured, or the grant
+                does not allow an origin.
+            ChannelNotFound: when the channel does not exist, or its region is not configured.
             ChannelNotPrivate: when the channel is public and plain URLs are not allowed.
             IvsUnavailable: when the channel can't be looked up.
             NoSigningKey: when the region has no active key pair.
@@ -113,14 +113,14 @@ class PlaybackIssuer:
     ) -> Iterator[ChannelArn]:
         for request in requests:
             with contextlib.suppress(InvalidRequest, ChannelNotFound, NotEntitled):
-                arn = self._channel_arn(request.channel)
+                arn = self._channel_arn(caller, request.channel)
                 scope(self._grants, caller, arn)
                 self._ring(arn)
                 yield arn
 
     def _decide(self, decision: _Decision) -> PlaybackUrl:
         request, moment = decision.request, decision.moment
-        arn = decision.channel_arn = self._channel_arn(request.channel)
+        arn = decision.channel_arn = self._channel_arn(decision.caller, request.channel)
         grant = decision.grant = scope(self._grants, decision.caller, arn)
         ring = self._ring(arn)
         channel = self._directory.get(arn)
@@ -142,9 +142,11 @@ class PlaybackIssuer:
             key_id=key.key_id,
         )
 
-    def _channel_arn(self, channel: str) -> ChannelArn:
+    def _channel_arn(self, caller: Caller, channel: str) -> ChannelArn:
         if not channel.startswith("arn:"):
-            return self._named_channel_arn(channel)
+            if (named := self._channel_names.get(channel)) is None:
+                raise not_entitled(caller)
+            return named
         try:
             return ChannelArn.parse(channel)
         except InvalidArn as exc:
@@ -152,16 +154,6 @@ class PlaybackIssuer:
                 exc.detail,
                 hint=exc.hint,
                 problems=(Problem("channel", "channel_arn", str(exc)),),
-            ) from exc
-
-    def _named_channel_arn(self, name: str) -> ChannelArn:
-        try:
-            return self._channel_names[name]
-        except KeyError as exc:
-            raise ChannelNotFound(
-                "No channel with this name is configured.",
-                hint="Send the ARN of the channel, or a name in section `[channels]` of the"
-                " settings.",
             ) from exc
 
     def _ring(self, arn: ChannelArn) -> RingView:
