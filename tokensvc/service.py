@@ -46,7 +46,7 @@ class Service:
         audit: the audit log of every decision.
         api_keys: the API keys, watched for changes.
         rings: the view of each configured region's ring.
-        view_max_age_seconds: the maximum age of the API keys that still authenticate a caller.
+        access_max_age_seconds: the maximum age of the API keys that still authenticate a caller.
         answer_writer: writes IVS's answers about channels to the state, in the background.
         clock: the clock.
         resources: closes what was opened for this service, and nothing that was passed in.
@@ -56,7 +56,7 @@ class Service:
     audit: Audit
     api_keys: Watched[ApiKeys]
     rings: Mapping[Region, RingView]
-    view_max_age_seconds: float
+    access_max_age_seconds: float
     answer_writer: RecordWriter
     clock: Clock
     resources: ExitStack
@@ -140,7 +140,7 @@ def build(
         audit=audit,
         api_keys=watched_api_keys,
         rings=rings,
-        view_max_age_seconds=settings.rotation.view_max_age_seconds,
+        access_max_age_seconds=settings.state.access_max_age_seconds,
         answer_writer=answer_writer,
         clock=clock,
         resources=resources,

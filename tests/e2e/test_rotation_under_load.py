@@ -28,7 +28,7 @@ ttl_seconds = {TTL_SECONDS}
 max_ttl_seconds = {TTL_SECONDS}
 [rotation]
 publish_delay_seconds = 0
-view_max_age_seconds = 2
+ring_max_age_seconds = 2
 clock_skew_seconds = 0
 state_refresh_seconds = 1
 [service]

@@ -27,7 +27,7 @@ from tokensvc.token.p384 import Signer
 
 TERMS = Terms(
     publish_delay_seconds=60,
-    view_max_age_seconds=120,
+    ring_max_age_seconds=120,
     longest_ttl_seconds=300,
     clock_skew_seconds=10,
 )
@@ -131,7 +131,7 @@ class Replica(Process):
         if seen is None or seen.value is None:
             return 0
         age_seconds = seen.age_seconds(Moment.of(self.clock))
-        return seen.value.terms.view_max_age_seconds - age_seconds
+        return seen.value.terms.ring_max_age_seconds - age_seconds
 
     @property
     def _seen(self) -> Reading[Ring | None] | None:

@@ -174,7 +174,7 @@ class Schedule:
         host.terms = dataclasses.replace(
             self._fleet.parts.terms,
             longest_ttl_seconds=self._choices.choice((60, 300, 400)),
-            view_max_age_seconds=self._choices.choice((60, 120, 150)),
+            ring_max_age_seconds=self._choices.choice((60, 120, 150)),
         )
 
     def import_foreign_pair(self) -> None:

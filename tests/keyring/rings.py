@@ -17,7 +17,7 @@ ENDPOINT = "http://127.0.0.1:8001"
 DEPLOYMENT = "0123456789abcdef"
 TERMS = Terms(
     publish_delay_seconds=60,
-    view_max_age_seconds=120,
+    ring_max_age_seconds=120,
     longest_ttl_seconds=3_600,
     clock_skew_seconds=10,
 )

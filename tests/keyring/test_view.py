@@ -66,7 +66,7 @@ def _view(world: World, state: CountedState) -> Iterator[RingView]:
 def test_a_view_of_120_s_signs_without_a_read(
     world: World, state: CountedState, view: RingView
 ) -> None:
-    """Rule 3: `view_max_age_seconds` is inclusive."""
+    """Rule 3: `ring_max_age_seconds` is inclusive."""
     reads = state.reads
     world.clock.advance(120)
 

@@ -60,13 +60,14 @@ def fields_refused(path: Path) -> set[str]:
 def test_a_minimal_file_gets_the_defaults_of_the_design(load: Load) -> None:
     """Only the account, the regions and the secret are required."""
     settings = load()
-    assert settings.rotation_terms() == Terms(60, 120, 3_600, 10)
+    assert settings.rotation_terms() == Terms(60, 3_600, 3_600, 10)
     assert settings.playback_limits().ttl_seconds == 300
     assert settings.playback_limits().allow_plain_urls is False
     assert settings.directory_terms().fresh_seconds == 300
     assert settings.directory_terms().usable_while_failing_seconds == 86_400
     assert (settings.service.host, settings.service.port) == ("127.0.0.1", 8_000)
     assert settings.rotation.state_refresh_seconds == 5
+    assert settings.state.access_max_age_seconds == 120
 
 
 @pytest.mark.parametrize(
@@ -302,7 +303,8 @@ def test_all_problems_are_reported_at_once(load: Load) -> None:
             "string_type",
         ),
         ("[playback]\nttl_seconds = 1.5", "playback.ttl_seconds", "int_from_float"),
-        ("[rotation]\nview_max_age_seconds = 9", "rotation.state_refresh_seconds", None),
+        ("[rotation]\nring_max_age_seconds = 9", "rotation.state_refresh_seconds", None),
+        ("[state]\naccess_max_age_seconds = 9", "rotation.state_refresh_seconds", None),
         ('[state]\nurl = "mysql:x"', "state.url", "unknown_scheme"),
         ('[state]\nurl = "sqlite:"', "state.url", "unknown_scheme"),
         ("[state]\nurl = 3", "state.url", "string_type"),
@@ -343,7 +345,8 @@ def test_a_channel_of_another_account_is_refused_in_the_environment_too(load: Lo
 
 def test_the_refresh_interval_may_be_50_percent_of_the_maximum_age(load: Load) -> None:
     """Then one failed read of the state is harmless."""
-    settings = load(MINIMAL + "[rotation]\nview_max_age_seconds = 10")
+    lines = "[rotation]\nring_max_age_seconds = 10\n[state]\naccess_max_age_seconds = 10"
+    settings = load(MINIMAL + lines)
     assert settings.rotation.state_refresh_seconds == 5
 
 

@@ -34,7 +34,7 @@ def settings_in(
         "playback": {"max_ttl_seconds": terms.longest_ttl_seconds},
         "rotation": {
             "publish_delay_seconds": terms.publish_delay_seconds,
-            "view_max_age_seconds": terms.view_max_age_seconds,
+            "ring_max_age_seconds": terms.ring_max_age_seconds,
             "clock_skew_seconds": terms.clock_skew_seconds,
             "state_refresh_seconds": NEVER_SECONDS,
             "keep_standby": keep_standby,

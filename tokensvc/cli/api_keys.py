@@ -78,10 +78,11 @@ def revoke(invocation: Invocation, key: str, *, yes: bool) -> None:
     remaining = access.revoke(stored, key)
     confirm(f"Clients that use the API key {key} will be refused. Revoke it?", yes=yes)
     _save(invocation, remaining, replacing=version)
-    rotation = invocation.settings.rotation
+    settings = invocation.settings
     say(
-        f"Revoked. Workers apply this within {rotation.state_refresh_seconds} s. A worker that "
-        f"can't read the state refuses every API key after {rotation.view_max_age_seconds} s."
+        f"Revoked. Workers apply this within {settings.rotation.state_refresh_seconds} s. A worker "
+        "that can't read the state refuses every API key after"
+        f" {settings.state.access_max_age_seconds} s."
     )
 
 

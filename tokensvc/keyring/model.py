@@ -103,20 +103,20 @@ class Terms:
 
     Attributes:
         publish_delay_seconds: how long a key pair must have been published before it may sign.
-        view_max_age_seconds: the maximum age of the view of the ring that a process signs from.
+        ring_max_age_seconds: the maximum age of the ring that a process signs from.
         longest_ttl_seconds: the longest lifetime of any token that any process signs.
         clock_skew_seconds: the largest difference between any two clocks, IVS's included.
     """
 
     publish_delay_seconds: int = 60
-    view_max_age_seconds: int = 120
+    ring_max_age_seconds: int = 3_600
     longest_ttl_seconds: int = 3_600
     clock_skew_seconds: int = 10
 
     @property
     def drain_seconds(self) -> int:
         """How long after the end of signing the last token may still be valid (rule 4)."""
-        return self.view_max_age_seconds + self.longest_ttl_seconds + 2 * self.clock_skew_seconds
+        return self.ring_max_age_seconds + self.longest_ttl_seconds + 2 * self.clock_skew_seconds
 
     def raised_to(self, other: Terms) -> Terms:
         """The terms with the larger value of each limit."""

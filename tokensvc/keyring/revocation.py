@@ -126,7 +126,7 @@ def consequences(
         yield _replacement(ring, key_ids)
         yield (
             f"Workers switch within {state_refresh_seconds} s. A worker that can't read "
-            f"the state stops signing after {ring.terms.view_max_age_seconds} s. IVS refuses the "
+            f"the state stops signing after {ring.terms.ring_max_age_seconds} s. IVS refuses the "
             "tokens that workers sign with the compromised key until then."
         )
 

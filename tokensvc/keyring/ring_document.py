@@ -175,7 +175,11 @@ class _PairSchema(_Schema):
 
 class _TermsSchema(_Schema):
     publish_delay_seconds: int
-    view_max_age_seconds: int
+    # The name in documents of this schema version is `view_max_age_seconds`.
+    ring_max_age_seconds: int = Field(
+        validation_alias=AliasChoices("ring_max_age_seconds", "view_max_age_seconds"),
+        serialization_alias="view_max_age_seconds",
+    )
     longest_ttl_seconds: int
     clock_skew_seconds: int
 

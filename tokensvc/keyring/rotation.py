@@ -6,7 +6,7 @@
     canary was answered with anything but 403. Workers load and probe a published key when they
     first see it. The clocks of two rotators may measure the delay, so the delay must exceed the
     slowest import by the clock skew.
- 3. A process signs only from a view of the ring that is at most `view_max_age_seconds` old. The age
+ 3. A process signs only from a view of the ring that is at most `ring_max_age_seconds` old. The age
     is counted from when the read was sent. One reading of the clock is used for this check, `exp`
     and the session version.
  4. A retiring key is deleted from IVS only `drain_seconds` after `signing_ended_at`. The drain is

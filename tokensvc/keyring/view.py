@@ -90,7 +90,7 @@ class RingView:
             StateUnavailable: when the view is too old and the state can't be read.
         """
         terms = _require_ring(self._watched.latest().value, self.region).terms
-        ring = self._watched.within(terms.view_max_age_seconds, moment)
+        ring = self._watched.within(terms.ring_max_age_seconds, moment)
         return _require_ring(ring, self.region)
 
     def active(self, moment: Moment) -> ActiveKey:

@@ -115,6 +115,11 @@ class StateSettings(Section):
         default="sqlite:keys/state.sqlite3",
         description="Where the state is stored: sqlite:FILE, for processes on one machine.",
     )
+    access_max_age_seconds: _PositiveSeconds = Field(
+        default=120,
+        description="Maximum age in seconds of the API keys that a process accepts, while it can't"
+        " read the state. A revoked key may be accepted for that long.",
+    )
 
 
 class CustodySettings(Section):
@@ -212,9 +217,10 @@ class RotationSettings(Section):
         " first use. It must be longer, by clock_skew_seconds, than an import takes to reach IVS's"
         " edge (believed; AWS documents no time).",
     )
-    view_max_age_seconds: _PositiveSeconds = Field(
-        default=120,
-        description="Maximum age in seconds of the key states that a process signs with.",
+    ring_max_age_seconds: _PositiveSeconds = Field(
+        default=3_600,
+        description="Maximum age in seconds of the key states that a process signs with, while it"
+        " can't read the state. A drain takes that much longer.",
     )
     clock_skew_seconds: _Seconds = Field(
         default=10,
@@ -308,7 +314,7 @@ class Settings(Section):
         rotation = self.rotation
         return Terms(
             publish_delay_seconds=rotation.publish_delay_seconds,
-            view_max_age_seconds=rotation.view_max_age_seconds,
+            ring_max_age_seconds=rotation.ring_max_age_seconds,
             longest_ttl_seconds=self.playback.max_ttl_seconds,
             clock_skew_seconds=rotation.clock_skew_seconds,
         )

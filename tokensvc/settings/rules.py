@@ -76,17 +76,23 @@ def _lifetimes(sections: _Sections) -> Iterator[Problem]:
 
 def _refresh_interval(sections: _Sections) -> Iterator[Problem]:
     match sections:
-        case {"rotation": RotationSettings() as rotation} if (
-            2 * rotation.state_refresh_seconds > rotation.view_max_age_seconds
-        ):
-            yield Problem(
-                "rotation.state_refresh_seconds",
-                "refresh_interval_too_long",
-                f"{rotation.state_refresh_seconds} is too long: with a"
-                f" rotation.view_max_age_seconds of {rotation.view_max_age_seconds}, one failed"
-                " read of the state would stop signing. Lower it, or raise"
-                f" rotation.view_max_age_seconds to {2 * rotation.state_refresh_seconds} or more.",
-            )
+        case {"rotation": RotationSettings() as rotation}:
+            interval, max_age = rotation.state_refresh_seconds, rotation.ring_max_age_seconds
+            yield from _interval_against("rotation.ring_max_age_seconds", max_age, interval)
+    match sections:
+        case {"rotation": RotationSettings() as rotation, "state": StateSettings() as state}:
+            interval, max_age = rotation.state_refresh_seconds, state.access_max_age_seconds
+            yield from _interval_against("state.access_max_age_seconds", max_age, interval)
+
+
+def _interval_against(name: str, max_age: int, interval: int) -> Iterator[Problem]:
+    if 2 * interval > max_age:
+        yield Problem(
+            "rotation.state_refresh_seconds",
+            "refresh_interval_too_long",
+            f"{interval} is too long: with a {name} of {max_age}, one failed read of the state"
+            f" would stop signing. Lower it, or raise {name} to {2 * interval} or more.",
+        )
 
 
 def _url_schemes(sections: _Sections) -> Iterator[Problem]:

@@ -31,10 +31,10 @@ def authenticate_request(environ: WSGIEnvironment, service: Service) -> Caller:
 
 
 def current_api_keys(service: Service, moment: Moment) -> ApiKeys:
-    """The API keys, at that moment no older than `view_max_age_seconds`.
+    """The API keys, at that moment no older than `access_max_age_seconds`.
 
     Raises:
         StateUnavailable: when the cached API keys are older and the state can't be read.
     """
     # A revoked key must not stay valid for longer than this because the state can't be read.
-    return service.api_keys.within(service.view_max_age_seconds, moment)
+    return service.api_keys.within(service.access_max_age_seconds, moment)

@@ -90,7 +90,7 @@ def drain_a_key_pair(desk: Desk) -> None:
     desk.done("keys", "reconcile")
     desk.clock.advance(60)
     desk.done("keys", "rotate")
-    desk.clock.advance(3_740)
+    desk.clock.advance(7_220)
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from tests.cli.conftest import Desk
 from tokensvc.errors import KeyNotFound, RotationRefused
 from tokensvc.keyring.model import KeyState
 
-DRAIN_SECONDS = 3_740
+DRAIN_SECONDS = 7_220
 
 
 def _configure(desk: Desk, region: str) -> None:

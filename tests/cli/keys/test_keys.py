@@ -132,10 +132,10 @@ def test_rotate_switches_to_the_standby_and_prints_the_end_of_the_drain(
     ring = rotating_desk.ring()
     assert ring.active == ring.pair(standby.key_id)
     assert ring.pair(old.key_id).state is KeyState.RETIRING
-    # 120 s of view, 3,600 s of token, twice 10 s of skew; it is 08:02:00.
+    # 3,600 s of ring age, 3,600 s of token, twice 10 s of skew; it is 08:02:00.
     last = printed.splitlines()[-1]
     assert last.startswith("us-west-2: ")
-    assert "2027-01-15T09:04:20Z (3740 s)" in last
+    assert "2027-01-15T10:02:20Z (7220 s)" in last
     assert old.key_id in last
     switch = [line for line in ring.history if line.to_state is KeyState.ACTIVE][-1]
     assert switch.why == "quarterly"
@@ -150,15 +150,15 @@ def test_a_second_rotation_during_the_drain_is_refused_with_the_time_left(
     rotating_desk.done("keys", "rotate")
     error = rotating_desk.error("keys", "rotate")
     assert isinstance(error, RotationRefused)
-    for data in (old, "2027-01-15T09:04:20Z", "3740 s"):
+    for data in (old, "2027-01-15T10:02:20Z", "7220 s"):
         assert data in error.detail
 
 
 def test_after_the_drain_the_old_key_is_deleted_from_ivs_and_custody(rotating_desk: Desk) -> None:
-    """120 + 3,600 + 20 seconds after the end of signing, and not one second earlier."""
+    """3,600 + 3,600 + 20 seconds after the end of signing, and not one second earlier."""
     old = rotating_desk.ring().pairs[0]
     rotating_desk.done("keys", "rotate")
-    rotating_desk.clock.advance(3_739)
+    rotating_desk.clock.advance(7_219)
     rotating_desk.done("keys", "reconcile")
     assert rotating_desk.ring().pair(old.key_id).state is KeyState.RETIRING
     rotating_desk.clock.advance(1)

@@ -17,7 +17,7 @@ from tokensvc.cli.keys.progress import NOTHING_LEFT
 from tokensvc.errors import RotationRefused
 from tokensvc.keyring.model import KeyState
 
-DRAIN_SECONDS = 3_740
+DRAIN_SECONDS = 7_220
 MONTH_SECONDS = 2_592_000
 WAIT = r"T\d\d:\d\d:\d\dZ \(\d+ s\)"
 """A line with a time to wait for, and its seconds from now."""
@@ -27,7 +27,7 @@ ttl_seconds = 1
 max_ttl_seconds = 1
 [rotation]
 publish_delay_seconds = 0
-view_max_age_seconds = 2
+ring_max_age_seconds = 2
 state_refresh_seconds = 1
 clock_skew_seconds = 0
 """
@@ -37,7 +37,7 @@ clock_skew_seconds = 0
 
 
 def test_a_plan_has_steps_times_and_slots_and_changes_nothing(rotating_desk: Desk) -> None:
-    """The old key is deleted after 3,740 s; until then three slots are taken."""
+    """The old key is deleted after 7,220 s; until then three slots are taken."""
     before = rotating_desk.ring()
 
     planned = rotating_desk.json("keys", "rotate", "--plan")
@@ -62,7 +62,7 @@ def test_a_plan_for_people_is_a_table(rotating_desk: Desk) -> None:
 
     lines = result.stdout.splitlines()
     assert lines[0].split() == ["AT", "IN", "STEP", "SLOTS", "IN", "IVS"]
-    assert lines[-1].split()[:3] == ["2027-01-15T09:04:20Z", "3740", "s"]
+    assert lines[-1].split()[:3] == ["2027-01-15T10:02:20Z", "7220", "s"]
     assert len(lines) == 9
     assert len(result.stderr.splitlines()) == 1
 
@@ -83,7 +83,7 @@ def test_a_rotation_during_a_drain_is_refused_unless_forced(rotating_desk: Desk)
     for arguments in (["rotate"], ["rotate", "--plan"]):
         error = rotating_desk.error("keys", *arguments)
         assert isinstance(error, RotationRefused)
-        assert "3680 s" in error.detail
+        assert "7160 s" in error.detail
         assert "--force" in error.hint
 
     rotating_desk.done("keys", "rotate", "--force", "--reason", "again")
