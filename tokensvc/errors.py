@@ -207,6 +207,13 @@ class AuditUnavailable(Unavailable):
     title = "Audit log unavailable"
 
 
+class Draining(Unavailable):
+    """Raised by the readiness check of a service that stops; it still answers other requests."""
+
+    code = "draining"
+    title = "Service stopping"
+
+
 # --- Errors that only an operator can get
 
 

@@ -144,6 +144,12 @@ class Deployment:
         parts.update(overrides)
         return build(settings, self.world.clock, audit or self.audit, **parts).issuer
 
+    def read_state_again(self) -> None:
+        """Do what the threads of the service do every few seconds."""
+        self.service.api_keys.refresh()
+        for view in self.service.rings.values():
+            view.refresh()
+
     def new_key(self, name: str, *grants: str) -> str:
         """The text of a new API key, which the service has already seen."""
         text = _saved_key(self.world, name, grants)

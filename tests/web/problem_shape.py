@@ -24,6 +24,7 @@ STATUS_OF_CODE = {
     "state_unavailable": 503,
     "audit_unavailable": 503,
     "overloaded": 503,
+    "draining": 503,
 }
 TITLE_OF_CODE = {
     "invalid_request": "Invalid request",
@@ -42,6 +43,7 @@ TITLE_OF_CODE = {
     "state_unavailable": "Shared state unavailable",
     "audit_unavailable": "Audit log unavailable",
     "overloaded": "Service overloaded",
+    "draining": "Service stopping",
 }
 REQUIRED = {"type", "title", "status", "code", "detail", "request_id"}
 POSSIBLE = REQUIRED | {"hint", "errors", "retry_after_seconds", "checks"}

@@ -16,6 +16,7 @@ from tests.web.problem_shape import assert_problem, assert_problem_document
 from tokensvc.arns import ChannelArn
 from tokensvc.errors import IvsUnavailable
 from tokensvc.ivs.model import Channel
+from tokensvc.web.front import DRAINING
 
 SINGLE = "/v1/playback-urls"
 BATCH = "/v1/playback-urls:batch"
@@ -126,7 +127,7 @@ def without_key_pairs(use: Callable[[Deployment, FlaskClient], Document]) -> Pro
         stored = store.load()
         assert stored is not None
         store.save(dataclasses.replace(stored.ring, pairs=()), replacing=stored.version)
-        deployment.world.clock.advance(121)
+        deployment.read_state_again()
         return use(deployment, deployment.client())
 
     return provoke
@@ -168,9 +169,19 @@ def post_demo(deployment: Deployment, client: FlaskClient) -> Document:
     return _post(deployment, client, {"channel": "demo"})
 
 
+def get_readyz_while_draining(deployment: Deployment) -> Document:
+    """The problem of /readyz in a process that stops."""
+    return _readyz_problem(deployment.client(), {DRAINING: True})
+
+
 def get_readyz(_: Deployment, client: FlaskClient) -> Document:
+    """The problem of /readyz."""
+    return _readyz_problem(client, {})
+
+
+def _readyz_problem(client: FlaskClient, environ: dict[str, object]) -> Document:
     """The problem of /readyz, whose checks have the same sentences as its errors."""
-    document = problem_of(client.get("/readyz"))
+    document = problem_of(client.get("/readyz", environ_overrides=environ))
     failed = [check for check in document["checks"] if not check["ready"]]
     assert [(check["name"], check["code"], check["notes"]) for check in failed] == [
         (error["field"], error["rule"], [error["message"]]) for error in document["errors"]

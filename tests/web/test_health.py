@@ -5,6 +5,8 @@ from pathlib import Path
 
 from tests.support.deployment import Deployment
 from tests.web.problem_shape import assert_problem
+from tokensvc.waiting import no_waiting
+from tokensvc.web.front import DRAINING
 
 
 def test_healthz_answers_200_without_the_state(own_deployment: Deployment, tmp_path: Path) -> None:
@@ -23,6 +25,7 @@ def test_a_service_that_can_sign_is_ready(deployment: Deployment) -> None:
     assert response.get_json() == {
         "status": "ready",
         "checks": [
+            {"name": "process", "ready": True, "code": "", "notes": []},
             {"name": "api-keys", "ready": True, "code": "", "notes": []},
             {"name": "ring us-west-2", "ready": True, "code": "", "notes": []},
             {"name": "audit", "ready": True, "code": "", "notes": []},
@@ -33,13 +36,14 @@ def test_a_service_that_can_sign_is_ready(deployment: Deployment) -> None:
 def test_a_service_without_its_state_is_not_ready(
     own_deployment: Deployment, tmp_path: Path
 ) -> None:
-    """As soon as its view is too old; it is ready again when the state is back."""
+    """As soon as its view is too old, and until it has read the state again."""
     client, state_file, moved = own_deployment.client(), tmp_path / "state.sqlite3", tmp_path / "x"
     state_file.rename(moved)
     assert client.get("/readyz").status_code == 200
     own_deployment.world.clock.advance(121)
     document = assert_problem(client.get("/readyz"), "state_unavailable")
     assert [(check["name"], check["ready"], check["code"]) for check in document["checks"]] == [
+        ("process", True, ""),
         ("api-keys", False, "state_unavailable"),
         ("ring us-west-2", False, "state_unavailable"),
         ("audit", True, ""),
@@ -47,7 +51,31 @@ def test_a_service_without_its_state_is_not_ready(
     assert [error["field"] for error in document["errors"]] == ["api-keys", "ring us-west-2"]
     assert str(tmp_path) not in str(document)
     moved.rename(state_file)
+    own_deployment.read_state_again()
     assert client.get("/readyz").status_code == 200
+
+
+def test_readiness_waits_for_nothing(own_deployment: Deployment) -> None:
+    """Not even for a state that it could read: the threads that watch the state read it."""
+    own_deployment.world.clock.advance(121)
+    with no_waiting():
+        assert_problem(own_deployment.client().get("/readyz"), "state_unavailable")
+        assert own_deployment.client().get("/healthz").status_code == 200
+
+
+def test_a_process_that_stops_is_not_ready_and_serves(deployment: Deployment) -> None:
+    """A load balancer sends its requests elsewhere; those that still come are answered."""
+    client, stopping = deployment.client(), {DRAINING: True}
+    document = assert_problem(client.get("/readyz", environ_overrides=stopping), "draining")
+    assert [check["name"] for check in document["checks"] if not check["ready"]] == ["process"]
+    url = client.post(
+        "/v1/playback-urls",
+        json={"channel": "demo"},
+        headers={"Authorization": f"Bearer {deployment.key}"},
+        environ_overrides=stopping,
+    )
+    assert url.status_code == 200
+    assert client.get("/healthz", environ_overrides=stopping).status_code == 200
 
 
 def test_a_service_without_an_active_key_is_not_ready(own_deployment: Deployment) -> None:
@@ -56,7 +84,7 @@ def test_a_service_without_an_active_key_is_not_ready(own_deployment: Deployment
     stored = world.store.load()
     assert stored is not None
     world.store.save(dataclasses.replace(stored.ring, pairs=()), replacing=stored.version)
-    world.clock.advance(121)
+    own_deployment.read_state_again()
     document = assert_problem(own_deployment.client().get("/readyz"), "no_signing_key")
     assert [error["field"] for error in document["errors"]] == ["ring us-west-2"]
 
@@ -74,6 +102,7 @@ def test_a_service_with_a_damaged_private_key_is_not_ready(
             own_deployment.client_of(service).get("/readyz"), "custody_unavailable"
         )
     assert [(check["name"], check["code"]) for check in document["checks"]] == [
+        ("process", ""),
         ("api-keys", ""),
         ("ring us-west-2", "custody_damaged"),
         ("audit", ""),
@@ -93,7 +122,7 @@ def test_a_standby_that_can_not_be_used_is_a_note(
         service = own_deployment.service_with(rings={view.region: view})
         response = own_deployment.client_of(service).get("/readyz")
     assert response.status_code == 200
-    (note,) = response.get_json()["checks"][1]["notes"]
+    (note,) = response.get_json()["checks"][2]["notes"]
     assert standby.key_id in note
     assert str(tmp_path) not in note
 
@@ -107,5 +136,5 @@ def test_a_service_without_api_keys_is_ready_with_a_note(own_deployment: Deploym
     own_deployment.service.api_keys.refresh()
     response = own_deployment.client().get("/readyz")
     assert response.status_code == 200
-    (note,) = response.get_json()["checks"][0]["notes"]
+    (note,) = response.get_json()["checks"][1]["notes"]
     assert "`tokensvc api-keys create`" in note

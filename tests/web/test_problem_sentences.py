@@ -265,6 +265,10 @@ ERRORS_OF_THE_SERVICE: list[tuple[Provoke, Text]] = [
         unavailable("overloaded", "The service could not start this request in time."),
     ),
     (
+        provoking.get_readyz_while_draining,
+        not_ready("draining", ("process", "draining", "The service is stopping.")),
+    ),
+    (
         provoking.without_key_pairs(provoking.get_readyz),
         not_ready("no_signing_key", (RING, "no_signing_key", NO_KEY_PAIR)),
     ),

@@ -281,6 +281,12 @@ class ServiceSettings(Section):
         default=4,
         description="Threads in each process for requests that must wait, such as a batch.",
     )
+    drain_seconds: Annotated[int, Field(ge=0, le=3_600)] = Field(
+        default=0,
+        description="Seconds for which a stopping service still accepts connections, while /readyz"
+        " answers `draining`. Behind a load balancer, set it to the time in which the balancer sees"
+        " that and stops sending requests.",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info",
         description="Minimum level of the lines that are logged: debug, info, warning or error.",

@@ -27,6 +27,9 @@ Send = Callable[[Mapping[str, Any]], Awaitable[None]]
 OVERLOADED = "tokensvc.overloaded"
 """The environ key with the error that the application must answer with."""
 
+DRAINING = "tokensvc.draining"
+"""The environ key, and the key of the lifespan state, that is true while the service stops."""
+
 MAX_BODY_BYTES = 1024 * 1024
 """The largest body of any route. A larger one is cut off, and its route refuses it."""
 
@@ -199,6 +202,7 @@ def environ_of(scope: Scope, body: bytes) -> WSGIEnvironment:
         "wsgi.multithread": True,
         "wsgi.multiprocess": True,
         "wsgi.run_once": False,
+        DRAINING: scope.get("state", {}).get(DRAINING, False),
     }
     for raw_name, raw_value in scope["headers"]:
         name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")

@@ -1,5 +1,6 @@
 """`GET /healthz`: the process is alive. `GET /readyz`: the state of each of its dependencies.
 
+Both answer from memory and wait for nothing, so that a dependency that hangs does not hang them.
 Ready means that the service can authenticate a caller and sign a token in every region now. A note
 reports a problem that does not prevent this yet, such as a standby that can't be used: to take
 every worker out of service for it would do more harm.
@@ -7,15 +8,17 @@ every worker out of service for it would do more harm.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
-from flask import Blueprint, Response, jsonify
+from flask import Blueprint, Response, jsonify, request
 
 from tokensvc.clock import Moment
 from tokensvc.errors import (
     CustodyDamaged,
     CustodyUnavailable,
+    Draining,
     Problem,
     StateUnavailable,
     TokensvcError,
@@ -23,8 +26,12 @@ from tokensvc.errors import (
 )
 from tokensvc.keyring.view import RingView
 from tokensvc.service import Service
+from tokensvc.waiting import MustWait, no_waiting
 from tokensvc.web import problems
+from tokensvc.web.front import DRAINING
 from tokensvc.web.identity import current_api_keys
+
+T = TypeVar("T")
 
 _NO_API_KEY = (
     "No API key exists yet, so every request for a playback URL is refused. Create a key with"
@@ -67,7 +74,7 @@ def create_blueprint(service: Service) -> Blueprint:
 
     @routes.get("/readyz")
     def readyz() -> Response:
-        checks = _checks(service)
+        checks = _checks(service, is_draining=request.environ.get(DRAINING, False))
         listed = [check.members() for check in checks]
         failures = [(check.name, check.error) for check in checks if check.error is not None]
         if not failures:
@@ -77,10 +84,11 @@ def create_blueprint(service: Service) -> Blueprint:
     return routes
 
 
-def _checks(service: Service) -> list[Check]:
+def _checks(service: Service, *, is_draining: bool) -> list[Check]:
     moment = Moment.of(service.clock)
     rings = sorted(service.rings.items())
     return [
+        Check("process", Draining("The service is stopping.") if is_draining else None),
         _api_keys_check(service, moment),
         *(_ring_check(f"ring {region}", ring, moment) for region, ring in rings),
         Check("audit", service.audit.failure),
@@ -90,7 +98,7 @@ def _checks(service: Service) -> list[Check]:
 def _api_keys_check(service: Service, moment: Moment) -> Check:
     name = "api-keys"
     try:
-        keys = current_api_keys(service, moment)
+        keys = _from_memory(lambda: current_api_keys(service, moment))
     except TokensvcError as exc:
         return Check(name, exc)
     notes = [] if keys.keys else [_NO_API_KEY]
@@ -99,10 +107,23 @@ def _api_keys_check(service: Service, moment: Moment) -> Check:
 
 def _ring_check(name: str, ring: RingView, moment: Moment) -> Check:
     try:
-        ring.active(moment)
-        return Check(name, notes=ring.warnings(moment))
+        _from_memory(lambda: ring.active(moment))
+        return Check(name, notes=_from_memory(lambda: ring.warnings(moment)))
     except TokensvcError as exc:
         return Check(name, exc)
+
+
+def _from_memory(read: Callable[[], T]) -> T:
+    """The result of `read`.
+
+    Raises:
+        StateUnavailable: `read` would have to wait for a state that it has not read for too long.
+    """
+    try:
+        with no_waiting():
+            return read()
+    except MustWait:
+        raise StateUnavailable("What this process knows of the state is too old.") from None
 
 
 def _not_ready(failures: Sequence[tuple[str, TokensvcError]]) -> Unavailable:

@@ -39,6 +39,7 @@ PUBLIC_SENTENCES: Final[Mapping[str, str]] = {
     errors.IvsUnavailable.code: "The service can't get the channel from Amazon IVS right now.",
     errors.StateUnavailable.code: "The service can't read its shared state right now.",
     errors.AuditUnavailable.code: "The service can't write its audit log right now.",
+    errors.Draining.code: "The service is stopping.",
     errors.StateDamaged.code: "The shared state of the service is damaged.",
 }
 """What anyone may read about an error of the service, by its code."""
