@@ -15,8 +15,8 @@ from tokensvc.arns import PlaybackKeyArn
 from tokensvc.clock import Clock
 from tokensvc.ivs.key_pairs import IvsKeyPairs
 from tokensvc.keyring.custody.file import FileCustody
-from tokensvc.keyring.rotation import Step
 from tokensvc.keyring.rotator import Rotator
+from tokensvc.keyring.steps import Step
 from tokensvc.token.p384 import load_private_key
 
 PREVIOUS_SECRET = bytes(range(32, 64))

@@ -22,7 +22,7 @@ from typing import Any
 from botocore.client import BaseClient
 
 from tokensvc.keyring.effects import Effects
-from tokensvc.keyring.rotation import Step
+from tokensvc.keyring.steps import Step
 from tokensvc.state.sqlite import SqliteState
 
 FILE_CALLS = (

@@ -26,8 +26,8 @@ from tests.support.sizes import sized, spread
 from tokensvc.errors import RotationRefused
 from tokensvc.keyring.custody.file import FileCustody
 from tokensvc.keyring.model import KeyState
-from tokensvc.keyring.rotation import Action
 from tokensvc.keyring.rotator import Rotator
+from tokensvc.keyring.steps import Action
 from tokensvc.keyring.view import RingView
 
 # The killed children aren't measured, and the rest of each test would only be slower.

@@ -9,8 +9,8 @@ from tests.fleet.processes import TERMS, Parts
 from tokensvc.clock import Moment
 from tokensvc.errors import NoSigningKey
 from tokensvc.keyring.model import Ring
-from tokensvc.keyring.rotation import Action, Step
 from tokensvc.keyring.rotator import Rotator
+from tokensvc.keyring.steps import Action, Step
 from tokensvc.keyring.view import RingView
 
 

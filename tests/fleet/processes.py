@@ -16,10 +16,11 @@ from tokensvc.clock import Moment
 from tokensvc.errors import RotationRefused
 from tokensvc.keyring.binding import Binding
 from tokensvc.keyring.effects import Effects
-from tokensvc.keyring.model import Ring, Terms
+from tokensvc.keyring.model import Ring
 from tokensvc.keyring.ring_document import RingStore, document_name
-from tokensvc.keyring.rotation import WaitUntil
 from tokensvc.keyring.rotator import Rotator
+from tokensvc.keyring.steps import WaitUntil
+from tokensvc.keyring.terms import Terms
 from tokensvc.keyring.view import RingView
 from tokensvc.state.watch import Reading
 from tokensvc.token.claims import PlaybackClaims, PlaybackOptions

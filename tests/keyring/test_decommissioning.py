@@ -11,7 +11,7 @@ from tests.keyring.rings import TERMS
 from tests.keyring.world import World, world_in
 from tokensvc.errors import NoSigningKey, RotationRefused
 from tokensvc.keyring.model import KeyState
-from tokensvc.keyring.rotation import Done, WaitUntil
+from tokensvc.keyring.steps import Done, WaitUntil
 
 PENDING, PUBLISHED, ACTIVE, RETIRING, RETIRED = KeyState
 

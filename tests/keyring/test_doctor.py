@@ -43,8 +43,9 @@ from tokensvc.ivs.model import HeldKeyPair
 from tokensvc.keyring.binding import Binding
 from tokensvc.keyring.checks.examination import examine, find_orphans, unusable_private_keys
 from tokensvc.keyring.checks.finding import Evidence, Severity
-from tokensvc.keyring.model import KeyState, Ring, Terms
+from tokensvc.keyring.model import KeyState, Ring
 from tokensvc.keyring.rotation import next_step
+from tokensvc.keyring.terms import Terms
 
 PENDING, PUBLISHED, ACTIVE, RETIRING, RETIRED = KeyState
 SERIOUS, WARNING, NOTE = Severity

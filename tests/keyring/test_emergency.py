@@ -12,7 +12,7 @@ from tests.keyring.rings import TERMS
 from tests.keyring.world import LossyKeyPairs, World, world_in
 from tokensvc.errors import IvsUnavailable, KeyNotFound, NoSigningKey, RotationRefused
 from tokensvc.keyring.model import Act, KeyState, Ring
-from tokensvc.keyring.rotation import Done
+from tokensvc.keyring.steps import Done
 from tokensvc.token.p384 import PublicKey, Signer
 
 PENDING, PUBLISHED, ACTIVE, RETIRING, RETIRED = KeyState

@@ -19,7 +19,7 @@ from tokensvc.aws import AwsClients, AwsTerms
 from tokensvc.errors import IvsRefused, IvsUnavailable, RotationRefused, TokensvcError
 from tokensvc.ivs.channels import get_channel
 from tokensvc.keyring.model import KeyState, Ring
-from tokensvc.keyring.rotation import Action, Done, Step
+from tokensvc.keyring.steps import Action, Done, Step
 from tokensvc.playback.canary import EdgeCanary
 from tokensvc.token.p384 import PublicKey
 

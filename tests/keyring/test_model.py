@@ -11,14 +11,8 @@ from tests.support.clock import EXAMPLE_NOW
 from tokensvc.arns import PlaybackKeyArn, parse_region
 from tokensvc.errors import KeyNotFound, RotationRefused
 from tokensvc.keyring.invariants import broken_invariants
-from tokensvc.keyring.model import (
-    Act,
-    KeyState,
-    Ring,
-    RotationRequest,
-    Terms,
-    Transition,
-)
+from tokensvc.keyring.model import Act, KeyState, Ring, RotationRequest, Transition
+from tokensvc.keyring.terms import Terms
 
 PENDING, PUBLISHED, ACTIVE, RETIRING, RETIRED = KeyState
 ACT = Act(EXAMPLE_NOW, "ann@desk", "monthly")

@@ -18,7 +18,7 @@ from tokensvc.keyring.outcomes import (
     Performed,
     recorded,
 )
-from tokensvc.keyring.rotation import Action, Step
+from tokensvc.keyring.steps import Action, Step
 
 PENDING, PUBLISHED, ACTIVE, RETIRING, RETIRED = KeyState
 NOW = EXAMPLE_NOW

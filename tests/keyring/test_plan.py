@@ -6,7 +6,7 @@ from tests.keyring.rings import DRAIN_SECONDS, held, pair, ring
 from tests.support.clock import EXAMPLE_NOW
 from tokensvc.keyring.model import KeyState
 from tokensvc.keyring.plan import plan
-from tokensvc.keyring.rotation import Action, Step
+from tokensvc.keyring.steps import Action, Step
 
 PENDING, PUBLISHED, ACTIVE, RETIRING, RETIRED = KeyState
 

@@ -14,8 +14,8 @@ from tests.support.settings import settings_in
 from tokensvc import operations
 from tokensvc.errors import RotationRefused
 from tokensvc.keyring.model import Ring
-from tokensvc.keyring.rotation import Action, Done
 from tokensvc.keyring.rotator import Rotator
+from tokensvc.keyring.steps import Action, Done
 
 
 @pytest.fixture(name="world")

@@ -19,9 +19,10 @@ from tokensvc.errors import (
     RotationRefused,
     StateConflict,
 )
-from tokensvc.keyring.model import KeyState, Ring, Terms
+from tokensvc.keyring.model import KeyState, Ring
 from tokensvc.keyring.ownership import Owner, owner_of
-from tokensvc.keyring.rotation import Action, Done, Step, WaitUntil
+from tokensvc.keyring.steps import Action, Done, Step, WaitUntil
+from tokensvc.keyring.terms import Terms
 from tokensvc.token.p384 import PublicKey, Signer
 
 PENDING, PUBLISHED, ACTIVE, RETIRING, RETIRED = KeyState

@@ -25,10 +25,11 @@ from tokensvc.ivs.key_pairs import IvsKeyPairs
 from tokensvc.ivs.model import HeldKeyPair
 from tokensvc.keyring.custody.file import FileCustody
 from tokensvc.keyring.effects import Canary
-from tokensvc.keyring.model import Ring, Terms
+from tokensvc.keyring.model import Ring
 from tokensvc.keyring.ring_document import RingStore
-from tokensvc.keyring.rotation import Step
 from tokensvc.keyring.rotator import Rotator
+from tokensvc.keyring.steps import Step
+from tokensvc.keyring.terms import Terms
 from tokensvc.keyring.view import RingView
 from tokensvc.operations import RegionInIvs
 from tokensvc.state.sqlite import SqliteState

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tokensvc.access.grants import Grant
 from tokensvc.arns import ChannelArn, ChannelPattern, parse_region
 from tokensvc.errors import SettingsInvalid
-from tokensvc.keyring.model import Terms
+from tokensvc.keyring.terms import Terms
 from tokensvc.settings import Settings, load_settings
 from tokensvc.token.claims import Resolution
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.keyring.rings import ACCOUNT_ID, REGION, TERMS
-from tokensvc.keyring.model import Terms
+from tokensvc.keyring.terms import Terms
 from tokensvc.settings import Settings
 
 SECRET = bytes(range(32))

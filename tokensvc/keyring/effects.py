@@ -29,8 +29,9 @@ from tokensvc.keyring.outcomes import (
     Performed,
 )
 from tokensvc.keyring.ownership import delete_command, slot_listing
-from tokensvc.keyring.rotation import FREE_A_SLOT_HINT, Action, Step
+from tokensvc.keyring.rotation import FREE_A_SLOT_HINT
 from tokensvc.keyring.signers import self_checked_signer
+from tokensvc.keyring.steps import Action, Step
 from tokensvc.token.p384 import PublicKey, Signer
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from tokensvc.arns import PlaybackKeyArn
 from tokensvc.keyring.model import Act, Ring
-from tokensvc.keyring.rotation import Action, Step
+from tokensvc.keyring.steps import Action, Step
 from tokensvc.token.p384 import PublicKey
 
 

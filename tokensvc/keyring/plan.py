@@ -22,7 +22,8 @@ from tokensvc.keyring.outcomes import (
     recorded,
 )
 from tokensvc.keyring.ownership import held_match
-from tokensvc.keyring.rotation import Action, Done, Step, WaitUntil, next_step
+from tokensvc.keyring.rotation import next_step
+from tokensvc.keyring.steps import Action, Done, Step, WaitUntil
 from tokensvc.token.p384 import LocalSigner
 
 _BY = "plan"

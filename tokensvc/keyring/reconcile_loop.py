@@ -16,8 +16,9 @@ from dataclasses import dataclass
 from tokensvc.arns import Region
 from tokensvc.clock import Clock
 from tokensvc.errors import TokensvcError
-from tokensvc.keyring.rotation import Step, WaitUntil, drain_ends, rotation_is_due
+from tokensvc.keyring.rotation import drain_ends, rotation_is_due
 from tokensvc.keyring.rotator import Rotator
+from tokensvc.keyring.steps import Step, WaitUntil
 
 LONGEST_PAUSE_SECONDS = 60.0
 PAUSE_AFTER_ERROR_SECONDS = 10.0

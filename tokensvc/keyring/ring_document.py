@@ -17,14 +17,8 @@ from tokensvc.errors import (
     StateDamaged,
 )
 from tokensvc.keyring.invariants import broken_invariants
-from tokensvc.keyring.model import (
-    KeyPair,
-    KeyState,
-    Ring,
-    RotationRequest,
-    Terms,
-    Transition,
-)
+from tokensvc.keyring.model import KeyPair, KeyState, Ring, RotationRequest, Transition
+from tokensvc.keyring.terms import Terms
 from tokensvc.state.base import NEW, Document, State
 from tokensvc.state.schema import require_schema
 from tokensvc.token.p384 import PublicKey

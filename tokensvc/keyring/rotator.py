@@ -20,19 +20,13 @@ from tokensvc.ivs.limits import MAX_KEY_PAIRS
 from tokensvc.ivs.model import HeldKeyPair
 from tokensvc.keyring.binding import Binding, binding_refusal
 from tokensvc.keyring.effects import Effects
-from tokensvc.keyring.model import KeyPair, KeyState, Ring, RotationRequest, Terms
+from tokensvc.keyring.model import KeyPair, KeyState, Ring, RotationRequest
 from tokensvc.keyring.outcomes import recorded
 from tokensvc.keyring.plan import PlannedStep, plan
 from tokensvc.keyring.ring_document import RingStore, StoredRing, ring_conflict
-from tokensvc.keyring.rotation import (
-    Action,
-    Done,
-    Step,
-    WaitUntil,
-    next_step,
-    rotation_refusal,
-    step_without_ivs,
-)
+from tokensvc.keyring.rotation import next_step, rotation_refusal, step_without_ivs
+from tokensvc.keyring.steps import Action, Done, Step, WaitUntil
+from tokensvc.keyring.terms import Terms
 from tokensvc.token.p384 import PublicKey
 
 

@@ -25,7 +25,7 @@ from tokensvc.access.grants import Grant
 from tokensvc.arns import ChannelArn, ChannelPattern, Region, parse_region
 from tokensvc.errors import InvalidArn
 from tokensvc.ivs.directory import DirectoryTerms
-from tokensvc.keyring.model import Terms
+from tokensvc.keyring.terms import Terms
 from tokensvc.playback.issuance import PlaybackLimits
 from tokensvc.token.claims import Resolution
 from tokensvc.token.rules import ALLOWED_ORIGINS, broken_rules

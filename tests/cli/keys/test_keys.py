@@ -13,7 +13,7 @@ from tests.token.p384.openssl import private_key_pem
 from tokensvc.cli.keys.progress import NOTHING_LEFT
 from tokensvc.errors import InvalidKeyMaterial, KeyNotFound, RotationRefused
 from tokensvc.keyring.model import KeyState
-from tokensvc.keyring.rotation import Action, Step
+from tokensvc.keyring.steps import Action, Step
 
 TWO_REGIONS = 'regions = ["us-west-2", "eu-west-1"]'
 

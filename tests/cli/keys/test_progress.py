@@ -11,7 +11,7 @@ from tokensvc.cli.keys.session_progress import print_session_event
 from tokensvc.errors import IvsUnavailable
 from tokensvc.ivs.viewer_sessions import NotRevoked, Viewer
 from tokensvc.keyring import reconcile_loop as loop
-from tokensvc.keyring.rotation import Action, Step, WaitUntil
+from tokensvc.keyring.steps import Action, Step, WaitUntil
 from tokensvc.playback import revocation as sessions
 
 OREGON = parse_region("us-west-2")

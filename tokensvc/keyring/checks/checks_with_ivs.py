@@ -17,7 +17,8 @@ from tokensvc.keyring.checks.contradictions import (
 from tokensvc.keyring.checks.finding import Finding, FindingCode, Severity
 from tokensvc.keyring.model import KeyState, Ring
 from tokensvc.keyring.ownership import Owner, delete_command, is_held, owner_of, record_of
-from tokensvc.keyring.rotation import Step, next_step
+from tokensvc.keyring.rotation import next_step
+from tokensvc.keyring.steps import Step
 
 STUCK_AFTER_SECONDS = 900
 """How long a step may be due before it is reported as stuck: scheduled jobs run more often."""

@@ -15,8 +15,9 @@ from tokensvc.keyring.checks.checks_of_ring import CHECKS_OF_RING
 from tokensvc.keyring.checks.checks_with_ivs import CHECKS_WITH_IVS
 from tokensvc.keyring.checks.context import Context
 from tokensvc.keyring.checks.finding import Evidence, Finding, FindingCode, Severity
-from tokensvc.keyring.model import KeyState, Ring, Terms
+from tokensvc.keyring.model import KeyState, Ring
 from tokensvc.keyring.signers import SignerLoader, self_checked_signer
+from tokensvc.keyring.terms import Terms
 
 
 def unusable_private_keys(signer_loader: SignerLoader, ring: Ring) -> Mapping[str, TokensvcError]:

@@ -1,0 +1,65 @@
+"""The steps of a rotation as values: what is done next, or until when nothing is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Action(StrEnum):
+    """What a step does; the values are the identifiers that programs see."""
+
+    NEW_PAIR = "new_pair"
+    MAKE = "make"
+    IMPORT = "import"
+    RECORD_IMPORT = "record_import"
+    SWITCH = "switch"
+    STOP = "stop"
+    RECORD_SIGNING_END = "record_signing_end"
+    WITHDRAW = "withdraw"
+    INTEND_DELETE = "intend_delete"
+    DELETE = "delete"
+    RECORD_DELETE = "record_delete"
+    DESTROY = "destroy"
+
+
+_SENTENCES = {
+    Action.NEW_PAIR: "record a new key pair",
+    Action.MAKE: "generate the private key of {key_id}",
+    Action.IMPORT: "import {key_id} into IVS",
+    Action.RECORD_IMPORT: "record that {key_id} is in IVS: the answer to its import was lost",
+    Action.SWITCH: "check {key_id} and switch signing to it",
+    Action.STOP: "stop signing with {key_id}",
+    Action.RECORD_SIGNING_END: "record when signing with {key_id} ended",
+    Action.WITHDRAW: "withdraw {key_id} without a drain",
+    Action.INTEND_DELETE: "record that {key_id} will be deleted from IVS",
+    Action.DELETE: "delete {key_id} from IVS",
+    Action.RECORD_DELETE: "record that {key_id} is deleted from IVS",
+    Action.DESTROY: "destroy the private key of {key_id}",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One thing to do now. `key_id` is empty when the step records a new key pair."""
+
+    action: Action
+    key_id: str = ""
+
+    @property
+    def sentence(self) -> str:
+        """What the step does, for people."""
+        return _SENTENCES[self.action].format(key_id=self.key_id)
+
+
+@dataclass(frozen=True, slots=True)
+class WaitUntil:
+    """Nothing may be done before `at` (Unix seconds). `why` is the reason, for people."""
+
+    at: float
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """Nothing is left to do."""
