@@ -6,8 +6,9 @@ import json
 from typing import Any
 
 from tests.keyring.rings import ACCOUNT_ID, DEPLOYMENT, ENDPOINT, REGION
-from tokensvc.keyring.model import Ring, Terms
+from tokensvc.keyring.model import Ring
 from tokensvc.keyring.ring_document import decode_ring, encode_ring
+from tokensvc.keyring.terms import Terms
 from tokensvc.state.base import Document
 
 FIRST_RELEASE: dict[str, Any] = {
