@@ -46,7 +46,7 @@ TITLE_OF_CODE = {
     "draining": "Service stopping",
 }
 REQUIRED = {"type", "title", "status", "code", "detail", "request_id"}
-POSSIBLE = REQUIRED | {"hint", "errors", "retry_after_seconds", "checks"}
+POSSIBLE = REQUIRED | {"hint", "errors", "errors_omitted", "retry_after_seconds", "checks"}
 
 
 def assert_problem_document(document: Any, code: str) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import logging
+from dataclasses import fields
 from typing import Any, NoReturn
 
 import pytest
@@ -13,6 +14,7 @@ from werkzeug.test import TestResponse
 
 from tests.support.deployment import Deployment, directory_over
 from tests.web.problem_shape import assert_problem, assert_problem_document
+from tokensvc.access.requests import PlaybackRequest
 from tokensvc.arns import ChannelArn
 from tokensvc.clock import rfc3339
 from tokensvc.errors import IvsUnavailable
@@ -100,8 +102,10 @@ def test_every_option_is_accepted(deployment: Deployment) -> None:
 
 
 def test_null_means_that_an_optional_member_is_absent(deployment: Deployment) -> None:
-    """For the members that have no other value for absence."""
-    body = {"channel": "demo", "viewer_id": None, "ttl_seconds": None, "maximum_resolution": None}
+    """For every optional member."""
+    optional = [field.name for field in fields(PlaybackRequest) if field.name != "channel"]
+    body = {"channel": "demo", **dict.fromkeys(optional)}
+    assert len(body) == 7
     assert post(deployment, SINGLE, body).get_json()["ttl_seconds"] == 300
 
 
@@ -118,7 +122,8 @@ def test_null_means_that_an_optional_member_is_absent(deployment: Deployment) ->
         ({"channel": "demo", "ttl_seconds": 0}, {("ttl_seconds", "greater_than_equal")}),
         ({"channel": "demo", "ttl": 300}, {("ttl", "unknown_field")}),
         ({"channel": "demo", "single_use": "yes"}, {("single_use", "bool_type")}),
-        ({"channel": "demo", "single_use": None}, {("single_use", "bool_type")}),
+        ({"channel": None}, {("channel", "string_type")}),
+        ({"channel": "demo", "viewer": None}, {("viewer", "unknown_field")}),
         ({"channel": "demo", "maximum_resolution": "4K"}, {("maximum_resolution", "enum")}),
         ({"channel": "demo", "allowed_origins": "*"}, {("allowed_origins", "tuple_type")}),
         ({"channel": "demo", "allowed_origins": [1]}, {("allowed_origins.0", "string_type")}),

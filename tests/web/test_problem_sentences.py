@@ -67,7 +67,7 @@ BODIES: list[tuple[Provoke, Text]] = [
         invalid("ttl", "unknown_field", "'ttl' is not a field of this request."),
     ),
     (
-        post({"channel": "demo", "single_use": None}),
+        post({"channel": "demo", "single_use": "yes"}),
         invalid("single_use", "bool_type", "single_use must be true or false."),
     ),
     (

@@ -17,7 +17,7 @@ IVS; `decide` turns a request into the options that the token is signed with:
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -31,6 +31,7 @@ from tokensvc.token.claims import PlaybackOptions, Resolution
 # What the leading * of an origin matches: part of a host name, which may itself begin with *. No
 # slash, colon or comma, so that only the beginning of a host name can match.
 _HOST_PREFIX = re.compile(r"[a-z0-9_.*-]+", re.ASCII)
+_SHOWN_ORIGINS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,14 +195,19 @@ def _granted_origins(grant: Grant, request: PlaybackRequest) -> tuple[str, ...]:
     ]
     if outside:
         raise NotEntitled(
-            f"The grant {grant.name} does not allow playback from {', '.join(outside)}.",
-            hint=f"Use origins that the grant allows: {', '.join(grant.allowed_origins)}.",
+            f"The grant {grant.name} does not allow playback from {_first_of(outside)}.",
+            hint=f"Use origins that the grant allows: {_first_of(grant.allowed_origins)}.",
             problems=tuple(
                 Problem("allowed_origins", "origin_not_granted", f"{origin} is not allowed.")
                 for origin in outside
             ),
         )
     return request.allowed_origins
+
+
+def _first_of(origins: Sequence[str]) -> str:
+    more = len(origins) - _SHOWN_ORIGINS
+    return ", ".join(origins[:_SHOWN_ORIGINS]) + (f" and {more} more" if more > 0 else "")
 
 
 def _is_covered(requested: str, granted: str) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
-from pydantic import ConfigDict, Field, StrictBool, StrictInt, StrictStr, with_config
+from pydantic import ConfigDict, FailFast, Field, StrictBool, StrictInt, StrictStr, with_config
 
 from tokensvc.ivs.limits import LONGEST_ARN
 from tokensvc.token.claims import Resolution
@@ -40,6 +40,7 @@ class PlaybackRequest:
     allowed_origins: Annotated[
         tuple[Annotated[StrictStr, Field(max_length=LONGEST_ORIGIN)], ...],
         Field(max_length=MAX_ORIGINS),
+        FailFast(),  # A long list of wrong items is checked to its first one.
     ] = ()
     strict_origin_enforcement: StrictBool = False
     single_use: StrictBool = False

@@ -1,10 +1,14 @@
-"""Request bodies: parse strict JSON, then validate it and report all problems at once."""
+"""Request bodies: parse strict JSON, then check it against a form and report the problems.
+
+What a body may cost is bounded: its bytes, its members, and the length of what is said about it.
+"""
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
@@ -15,9 +19,15 @@ from tokensvc.errors import BodyTooLarge, InvalidRequest, Problem, UnsupportedMe
 from tokensvc.token import strict_json
 
 if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
     from _typeshed.wsgi import WSGIEnvironment
 
-T = TypeVar("T")
+T = TypeVar("T", bound="DataclassInstance")
+
+MAX_MEMBERS: Final = 40
+"""No form has as many. An object with more is refused before any of them is checked."""
+_SHOWN_MESSAGES: Final = 3
+_SHOWN_CHARACTERS: Final = 80
 
 # The sentence for each of pydantic's error types. pydantic's own messages are never shown to a
 # client, because they use the words of Python. {field} is the path of the field, or "The body"; the
@@ -80,25 +90,67 @@ def read_json(environ: WSGIEnvironment, *, longest_bytes: int) -> object:
         raise InvalidRequest(message, problems=(Problem("", "json", message),)) from exc
 
 
-def validate(form: TypeAdapter[T], value: object) -> T:
-    """The value, as an instance of the form's type.
+class Form(Generic[T]):
+    """A kind of request body: a dataclass, whose fields are the members of a JSON object.
 
-    Raises:
-        InvalidRequest: with a problem for every member that is missing, wrong or unknown.
+    pydantic checks names, types and sizes. Null means that an optional member is absent.
     """
-    try:
-        return form.validate_python(value)
-    except ValidationError as exc:
-        errors = exc.errors(include_url=False, include_input=False)
-        problems = tuple(_problem(error) for error in errors)
-        raise InvalidRequest(
-            " ".join(problem.message for problem in problems), problems=problems
-        ) from None  # The validation error quotes its input, which may be a secret sent by mistake.
+
+    def __init__(self, body: type[T]) -> None:
+        self.adapter = TypeAdapter(body)
+        self._optional = frozenset(
+            field.name
+            for field in dataclasses.fields(body)
+            if field.default is not dataclasses.MISSING
+        )
+
+    def read(self, value: object) -> T:
+        """The parsed JSON value, as a body of this form.
+
+        Raises:
+            InvalidRequest: with a problem for every member that is missing, wrong or unknown. Of a
+                list, it has the first wrong item only.
+        """
+        if isinstance(value, dict):
+            if len(value) > MAX_MEMBERS:
+                raise _too_many_members(len(value))
+            if None in value.values():
+                value = self._without_absent(value)
+        try:
+            return self.adapter.validate_python(value)
+        except ValidationError as exc:
+            errors = exc.errors(include_url=False, include_input=False)
+        # Outside of the handler: the validation error quotes its input, which may be a secret.
+        raise _refusal(tuple(_problem(error) for error in errors))
+
+    def _without_absent(self, members: dict[str, object]) -> dict[str, object]:
+        return {
+            name: value
+            for name, value in members.items()
+            if value is not None or name not in self._optional
+        }
+
+
+def _too_many_members(number: int) -> InvalidRequest:
+    return _refusal(
+        (
+            Problem(
+                "", "too_many_members", f"The body has {number} members. No request has so many."
+            ),
+        )
+    )
+
+
+def _refusal(problems: tuple[Problem, ...]) -> InvalidRequest:
+    messages = [problem.message for problem in problems[:_SHOWN_MESSAGES]]
+    if len(problems) > _SHOWN_MESSAGES:
+        messages.append("The other problems are in `errors`.")
+    return InvalidRequest(" ".join(messages), problems=problems)
 
 
 def _problem(error: ErrorDetails) -> Problem:
     kind = error["type"]
-    field = ".".join(str(part) for part in error["loc"])
+    field = _shorten(".".join(str(part) for part in error["loc"]))
     return Problem(field, _RULES.get(kind, kind), _sentence(error, field))
 
 
@@ -111,3 +163,8 @@ def _sentence(error: ErrorDetails, field: str) -> str:
         # pydantic gives the allowed values as a phrase: "'SD', 'HD' or 'FULL_HD'".
         values["expected"] = ", ".join(_QUOTED.findall(values["expected"]))
     return SENTENCES.get(error["type"], _ANY_OTHER).format_map(values)
+
+
+def _shorten(text: str) -> str:
+    """A member name may be as long as the body."""
+    return text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}…"

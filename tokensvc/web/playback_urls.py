@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Annotated, Final, TypeGuard, TypeVar
 
 from flask import Blueprint, Response, jsonify, request
-from pydantic import ConfigDict, Field, TypeAdapter, with_config
+from pydantic import ConfigDict, Field, with_config
 
 from tokensvc.access.callers import Caller
 from tokensvc.access.requests import PlaybackRequest
@@ -16,7 +16,7 @@ from tokensvc.errors import Unavailable
 from tokensvc.service import Service
 from tokensvc.waiting import may_wait
 from tokensvc.web import problems
-from tokensvc.web.bodies import read_json, validate
+from tokensvc.web.bodies import Form, read_json
 from tokensvc.web.headers import request_id
 from tokensvc.web.identity import authenticate_request
 
@@ -47,7 +47,7 @@ class SingleUrl:
 
     def __init__(self, service: Service) -> None:
         self._service = service
-        self._form = TypeAdapter(PlaybackRequest)
+        self._form = Form(PlaybackRequest)
 
     def __call__(self, environ: WSGIEnvironment, request_id: str) -> dict[str, object]:
         """The members of the answer to a request (PEP 3333).
@@ -61,14 +61,14 @@ class SingleUrl:
 
     def parse(self, body: object) -> PlaybackRequest:
         """The request in a parsed body. Raises InvalidRequest."""
-        return validate(self._form, body)
+        return self._form.read(body)
 
 
 def create_blueprint(service: Service) -> Blueprint:
     """The blueprint with both routes."""
     routes = Blueprint("playback_urls", __name__)
     issue_one = SingleUrl(service)
-    batch_form = TypeAdapter(BatchBody)
+    batch_form = Form(BatchBody)
 
     @routes.post(SingleUrl.path)
     def single() -> Response:
@@ -79,7 +79,7 @@ def create_blueprint(service: Service) -> Blueprint:
         may_wait()  # A batch may take long, and each of its items is a side effect.
         caller = authenticate_request(request.environ, service)
         document = read_json(request.environ, longest_bytes=LONGEST_BATCH_BODY_BYTES)
-        body = validate(batch_form, document)
+        body = batch_form.read(document)
         deadline = service.clock.monotonic() + LONGEST_BATCH_SECONDS
         items = [result_or_problem(partial(issue_one.parse, item)) for item in body.requests]
         # If the prefetch fails, the error is logged and each item looks up its own channel.

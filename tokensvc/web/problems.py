@@ -6,7 +6,8 @@
     code        the stable identifier that programs should branch on
     detail      what is wrong with this request
     hint        what to do next, where the client can do something
-    errors      [{field, rule, message}], where fields are wrong
+    errors      [{field, rule, message}], where fields are wrong; at most 20
+    errors_omitted        how many more there are, if any
     retry_after_seconds   where a retry can succeed; the same as in Retry-After
     request_id  the ID of the request in the log of the service
 
@@ -30,6 +31,8 @@ from tokensvc.web import headers
 
 MEDIA_TYPE = "application/problem+json"
 _FIRST_SERVER_ERROR = 500
+MAX_ERRORS: Final = 20
+"""More errors than a person reads, and few enough that a small body can't cause a large answer."""
 
 PUBLIC_SENTENCES: Final[Mapping[str, str]] = {
     Unavailable.code: "The service could not start this request in time.",
@@ -96,7 +99,9 @@ def members_of(error: TokensvcError) -> dict[str, object]:
     if error.hint:
         members["hint"] = error.hint
     if error.problems:
-        members["errors"] = [problem.members() for problem in error.problems]
+        members["errors"] = [problem.members() for problem in error.problems[:MAX_ERRORS]]
+    if len(error.problems) > MAX_ERRORS:
+        members["errors_omitted"] = len(error.problems) - MAX_ERRORS
     if error.retry_after_seconds is not None:
         members["retry_after_seconds"] = error.retry_after_seconds
     return members
