@@ -9,7 +9,7 @@ import pytest
 import urllib3
 from botocore.exceptions import ClientError
 
-from local_ivs.testing import LocalIvsServer
+from local_ivs.testing import LocalIvsServer, ManualClock
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -51,6 +51,17 @@ def test_a_replaced_state_file_is_used_without_a_restart(tmp_path: Path) -> None
         assert urllib3.request("GET", f"{server.url}/healthz").status == 500
         state.unlink()
         assert urllib3.request("GET", f"{server.url}/healthz").status == 200
+
+
+def test_every_response_is_dated_by_the_clock_of_local_ivs(tmp_path: Path) -> None:
+    """Clients compare their own clock with this Date, also when they are refused."""
+    with LocalIvsServer(tmp_path, ManualClock()) as server:
+        refused = urllib3.request("POST", f"{server.url}/ListPlaybackKeyPairs", body=b"{}")
+        played = urllib3.request("GET", f"{server.url}/healthz")
+    assert refused.status == 403
+    assert refused.headers["x-amzn-RequestId"]
+    dates = (refused.headers["Date"], played.headers["Date"])
+    assert dates == ("Fri, 15 Jan 2027 08:00:00 GMT",) * 2
 
 
 def test_an_unexpected_exception_is_a_server_error_of_the_api(

@@ -10,6 +10,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
@@ -308,6 +309,20 @@ def test_a_planned_drop_closes_the_connection_under_gunicorn_too(tmp_path: Path,
         with pytest.raises(ConnectionClosedError):
             ivs.create_channel()
         assert ivs.list_channels()["channels"] == []
+
+
+def test_responses_are_dated_by_the_movable_clock_under_gunicorn_too(
+    tmp_path: Path, port: int
+) -> None:
+    """An unsigned request gets a 403 with a request ID and one Date, an hour ahead."""
+    with local_ivs(tmp_path, port) as (_, url):
+        moved = urllib3.request("PUT", f"{url}/_local/clock", json={"offset_seconds": 3600})
+        assert moved.status == 200
+        response = urllib3.request("POST", f"{url}/ListPlaybackKeyPairs", body=b"{}")
+        ahead_seconds = parsedate_to_datetime(response.headers["Date"]).timestamp() - time.time()
+    assert response.status == 403
+    assert response.headers["x-amzn-RequestId"]
+    assert ahead_seconds == pytest.approx(3600, abs=60)
 
 
 def test_an_invalid_setting_prints_one_error_line_and_exits(tmp_path: Path, port: int) -> None:

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from flask import Flask, Response, current_app, jsonify
 from werkzeug.exceptions import HTTPException, InternalServerError, RequestEntityTooLarge
+from werkzeug.http import http_date
 
 from local_ivs import api, control, overview, protocol
 from local_ivs.clock import MovableClock, SystemClock
 from local_ivs.database import Database
 from local_ivs.edge import blueprint as edge
 from local_ivs.edge_reader import EdgeReader
-from local_ivs.errors import ApiError, LocalIvsError, RequestTooLargeError
+from local_ivs.errors import (
+    ApiError,
+    DatabaseUnusableError,
+    LocalIvsError,
+    RequestTooLargeError,
+)
 from local_ivs.recent import RecentRequests
 
 if TYPE_CHECKING:
@@ -36,6 +43,7 @@ def create_app(config: LocalIvsConfig, clock: Clock | None = None) -> Flask:
     movable = MovableClock(clock or SystemClock(), database)
     recent = RecentRequests(movable)
     recent.watch(app)
+    _date_responses(app, movable)
     app.register_blueprint(overview.create_blueprint(database, movable, recent))
     app.register_blueprint(control.create_blueprint(database, movable, recent))
     app.register_blueprint(edge.create_blueprint(database, EdgeReader(database), movable))
@@ -50,6 +58,17 @@ def create_app(config: LocalIvsConfig, clock: Clock | None = None) -> Flask:
         return jsonify(status="ok")
 
     return app
+
+
+def _date_responses(app: Flask, clock: Clock) -> None:
+    """Date every response by this clock, so that a moved clock shows as that of IVS does."""
+
+    @app.after_request
+    def add_date(response: Response) -> Response:
+        # Without its state Local IVS can't read its clock; the response reports the error.
+        with suppress(DatabaseUnusableError):
+            response.headers["Date"] = http_date(clock.now())
+        return response
 
 
 def _handle_http_error(error: HTTPException) -> Response:

@@ -35,11 +35,15 @@ EXAMPLE_ACCOUNT = "123456789012"
 POLL_SECONDS = 0.01  # How often the server checks whether it must stop.
 
 
-class _QuietHandler(WSGIRequestHandler):
-    """Doesn't log requests, because playback URLs contain tokens."""
+class _Handler(WSGIRequestHandler):
+    """Doesn't log requests, because playback URLs contain tokens; leaves the Date to the app."""
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
         """Log nothing."""
+
+    def send_response(self, code: int, message: str | None = None) -> None:
+        """Send the status line, without the Date of the machine's clock."""
+        self.send_response_only(code, message)
 
 
 class LocalIvsServer:
@@ -79,7 +83,7 @@ class LocalIvsServer:
         self.succeeded_operations: set[str] = set()
         self._clock = MovableClock(clock or SystemClock(), self.database)
         self._server = make_server(
-            "127.0.0.1", 0, self.app, threaded=True, request_handler=_QuietHandler
+            "127.0.0.1", 0, self.app, threaded=True, request_handler=_Handler
         )
         self._thread = threading.Thread(
             target=self._server.serve_forever, args=(POLL_SECONDS,), daemon=True
