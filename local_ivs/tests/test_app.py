@@ -57,11 +57,12 @@ def test_every_response_is_dated_by_the_clock_of_local_ivs(tmp_path: Path) -> No
     """Clients compare their own clock with this Date, also when they are refused."""
     with LocalIvsServer(tmp_path, ManualClock()) as server:
         refused = urllib3.request("POST", f"{server.url}/ListPlaybackKeyPairs", body=b"{}")
+        server.set_clock_offset(-3600)
         played = urllib3.request("GET", f"{server.url}/healthz")
     assert refused.status == 403
     assert refused.headers["x-amzn-RequestId"]
     dates = (refused.headers["Date"], played.headers["Date"])
-    assert dates == ("Fri, 15 Jan 2027 08:00:00 GMT",) * 2
+    assert dates == ("Fri, 15 Jan 2027 08:00:00 GMT", "Fri, 15 Jan 2027 07:00:00 GMT")
 
 
 def test_an_unexpected_exception_is_a_server_error_of_the_api(

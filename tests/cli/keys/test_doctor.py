@@ -3,27 +3,23 @@
 from __future__ import annotations
 
 import json
-import time
 
 import pytest
 
 from tests.cli.conftest import Desk
 from tests.token.p384.openssl import private_key_pem, public_key_pem
 
-# The desk's clock stands still while a slow machine works, so the allowed skew is large.
-ROTATION = '[rotation]\ncanary_channels = ["{}"]\nclock_skew_seconds = 600\n'
+ROTATION = '[rotation]\ncanary_channels = ["{}"]\n'
 
 
 @pytest.fixture(name="desk_now")
 def _desk_now(desk: Desk) -> Desk:
-    """A desk with nothing left to do, at this machine's time, which dates the answers of IVS."""
-    desk.clock.jump_wall(time.time() - desk.clock.now())
+    """A desk with nothing left to do."""
     channel = desk.ivs.client().create_channel(authorized=True)["channel"]["arn"]
     desk.settings.write_text(desk.settings.read_text() + ROTATION.format(channel))
     desk.done("keys", "reconcile")
     desk.clock.advance(60)
     desk.done("keys", "reconcile")
-    desk.clock.jump_wall(time.time() - desk.clock.now())
     return desk
 
 
@@ -69,7 +65,7 @@ def test_a_serious_finding_is_printed_with_the_command_that_fixes_it(desk_now: D
 
 def test_a_clock_that_is_an_hour_off_is_detected_by_the_date_of_ivs(desk_now: Desk) -> None:
     """It is the only finding."""
-    desk_now.clock.jump_wall(3_600)
+    desk_now.ivs.set_clock_offset(-3_600)
 
     assert codes(desk_now, 1) == [("serious", "clock_off")]
 
@@ -131,7 +127,7 @@ def test_a_laptop_with_production_credentials_reports_the_other_deployment(
 
 def test_findings_are_json_for_programs(desk_now: Desk) -> None:
     """Each finding has exactly these members."""
-    desk_now.clock.jump_wall(-3_600)
+    desk_now.ivs.set_clock_offset(3_600)
     (finding,) = json.loads(desk_now.run("keys", "doctor", "--json").stdout)
 
     assert set(finding) == {"severity", "code", "region", "subject", "reason", "hint"}

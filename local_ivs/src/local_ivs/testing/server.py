@@ -122,6 +122,10 @@ class LocalIvsServer:
         """Stop the channel's stream."""
         self._put("/_local/streams", {"channel_arn": channel_arn, "live": False})
 
+    def set_clock_offset(self, offset_seconds: float) -> None:
+        """Set Local IVS's clock ahead of the one that it was given, or behind if negative."""
+        self._clock.move(offset_seconds)
+
     def refusal_of(self, channel_arn: str, token: str | None) -> TokenRefusedError | None:
         """The error with which the edge refuses this token for this channel now, with its reason.
 
