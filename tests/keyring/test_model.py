@@ -64,9 +64,9 @@ def test_a_key_pair_passes_through_every_state() -> None:
     assert broken_invariants(at) == ()
 
 
-@pytest.mark.parametrize("state", [PENDING, ACTIVE, RETIRING, RETIRED])
-def test_only_a_published_key_can_become_active(state: KeyState) -> None:
-    """Rule 2: no other state leads to `active`, so no retired key ever signs again."""
+@pytest.mark.parametrize("state", [PENDING, ACTIVE, RETIRED])
+def test_only_a_published_or_retiring_key_can_become_active(state: KeyState) -> None:
+    """Rules 2 and 9: no other state leads to `active`, so no retired key ever signs again."""
     with pytest.raises(RotationRefused, match=rf"\ba\b.* {state}, not published"):
         ring(pair("a", state)).switched_to("a", ACT)
 

@@ -119,6 +119,23 @@ class Effects:
                 pass
         return Performed()
 
+    def check_before_rollback(self, pair: KeyPair) -> None:
+        """The checks of rule 2 for a key pair that is to sign again.
+
+        Raises:
+            RotationRefused: when IVS does not hold it, or the canary was refused.
+            IvsRefused, IvsUnavailable, CustodyUnavailable, CustodyDamaged: when a check failed.
+        """
+        signer = self_checked_signer(self.custody, pair)
+        if self._held_as_recorded(pair) is None:
+            raise RotationRefused(
+                f"IVS no longer holds {pair.key_id} ({pair.arn}), so IVS would refuse its tokens. "
+                "The active key pair stays active.",
+                hint="Run `tokensvc keys rotate --force` to switch to the standby instead.",
+            )
+        if self.canary is not None:
+            self.canary(signer)
+
     def _import(self, ring: Ring, pair: KeyPair) -> HeldKeyPair:
         public_key = pair.require_public_key()
         tags = {DEPLOYMENT_TAG: ring.deployment, KEY_TAG: pair.key_id}

@@ -26,6 +26,11 @@ def _invariants(ring: Ring) -> Iterable[str]:
         if pair.arn and (pair.arn.region, pair.arn.account_id) != (ring.region, ring.account_id):
             yield f"{pair.key_id} belongs to another account or region: {pair.arn}."
         has_signed = pair.activated_at is not None or pair.state is KeyState.ACTIVE
+        if pair.state is KeyState.ACTIVE:
+            if pair.signing_ended_at is not None:
+                yield f"{pair.key_id} is active, but has an end of signing (rule 9)."
+            if pair.delete_intended_at is not None:
+                yield f"{pair.key_id} is active, but is to be deleted (rule 9)."
         drained = pair.signing_ended_at is not None or pair.is_compromised or not has_signed
         if pair.delete_intended_at is not None and not drained:
             yield f"{pair.key_id} is to be deleted, but its end of signing is missing (rule 4)."

@@ -112,6 +112,15 @@ class RotationRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class RotationPause:
+    """Scheduled rotation is paused since a rollback, until an operator rotates (rule 9)."""
+
+    since: float
+    by: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Transition:
     """One line of the history: a change of a key's state. A new record has no `from_state`."""
 
@@ -145,6 +154,7 @@ class Ring:
         pairs: the records, oldest first.
         rotation_request: the rotation request that is not yet carried out, if any.
         history: the latest transitions, oldest first.
+        rotation_pause: why no scheduled rotation begins, if that is so.
     """
 
     region: Region
@@ -155,6 +165,7 @@ class Ring:
     pairs: tuple[KeyPair, ...] = ()
     rotation_request: RotationRequest | None = None
     history: tuple[Transition, ...] = ()
+    rotation_pause: RotationPause | None = None
 
     # --- Queries
 
@@ -205,6 +216,8 @@ class Ring:
     def with_rotation_request(self, rotation_request: RotationRequest) -> Ring:
         """The ring with that rotation request; an urgent request replaces an earlier one.
 
+        A request that is not urgent ends a pause of scheduled rotation.
+
         Raises:
             RotationRefused: when an earlier request is not finished and this one is not urgent.
         """
@@ -214,7 +227,8 @@ class Ring:
                 f"{self.rotation_request.requested_by}.",
                 hint="Run `tokensvc keys reconcile` to continue it.",
             )
-        return dataclasses.replace(self, rotation_request=rotation_request)
+        pause = self.rotation_pause if rotation_request.is_urgent else None
+        return dataclasses.replace(self, rotation_request=rotation_request, rotation_pause=pause)
 
     def with_terms(self, terms: Terms) -> Ring:
         """The ring with each limit raised to at least that of `terms`."""
@@ -252,9 +266,14 @@ class Ring:
         return _with_changes(moved, key_id, arn=arn, published_at=act.at)
 
     def switched_to(self, key_id: str, act: Act) -> Ring:
-        """The ring with that key pair active, the previous one retiring, and the request done."""
-        moved = _with_state(self, key_id, KeyState.PUBLISHED, KeyState.ACTIVE, act)
-        moved = _with_changes(moved, key_id, activated_at=act.at)
+        """The ring with that key pair active, the previous one retiring, and the request done.
+
+        A retiring key pair can become active again. Its signing has then not ended.
+        """
+        returns = self.pair(key_id).state is KeyState.RETIRING
+        before = KeyState.RETIRING if returns else KeyState.PUBLISHED
+        moved = _with_state(self, key_id, before, KeyState.ACTIVE, act)
+        moved = _with_changes(moved, key_id, activated_at=act.at, signing_ended_at=None)
         if (predecessor := self.active) is not None:
             moved = _with_state(moved, predecessor.key_id, KeyState.ACTIVE, KeyState.RETIRING, act)
         return dataclasses.replace(moved, rotation_request=None)

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from tokensvc.arns import Region
 from tokensvc.clock import Clock
 from tokensvc.errors import TokensvcError
-from tokensvc.keyring.rotation import drain_ends, rotation_is_due
+from tokensvc.keyring.rotation import drain_ends
 from tokensvc.keyring.rotator import Rotator
 from tokensvc.keyring.steps import Step, WaitUntil
 
@@ -160,9 +160,8 @@ class ReconcileLoop:
 
     def _reconcile(self, region: Region, rotator: Rotator) -> WaitUntil | None:
         now = self.clock.now()
-        age = self.rotate_after_seconds
-        if age is not None and rotation_is_due(rotator.ring(), age, now):
-            rotator.request_rotation(f"scheduled: the key has signed for {age} s or longer")
+        if self.rotate_after_seconds is not None:
+            rotator.request_scheduled_rotation(self.rotate_after_seconds)
         upcoming = rotator.reconcile(lambda step: self.on_event(StepBegins(region, step)))
         if not isinstance(upcoming, WaitUntil):
             self.on_event(RegionDone(region))

@@ -17,7 +17,14 @@ from tokensvc.errors import (
     StateDamaged,
 )
 from tokensvc.keyring.invariants import broken_invariants
-from tokensvc.keyring.model import KeyPair, KeyState, Ring, RotationRequest, Transition
+from tokensvc.keyring.model import (
+    KeyPair,
+    KeyState,
+    Ring,
+    RotationPause,
+    RotationRequest,
+    Transition,
+)
 from tokensvc.keyring.terms import Terms
 from tokensvc.state.base import NEW, Document, State
 from tokensvc.state.schema import require_schema
@@ -98,7 +105,9 @@ def ring_missing(region: Region) -> NoSigningKey:
 
 def encode_ring(ring: Ring) -> str:
     """The JSON text of the ring's document, including its schema version."""
-    return _RingSchema.of(ring).model_dump_json(by_alias=True)
+    # A member with a default is left out while it has it, so that an earlier release, which
+    # does not know that member, can read the document.
+    return _RingSchema.of(ring).model_dump_json(by_alias=True, exclude_defaults=True)
 
 
 def decode_ring(document: Document) -> Ring:
@@ -185,6 +194,12 @@ class _RotationRequestSchema(_Schema):
     is_urgent: bool
 
 
+class _RotationPauseSchema(_Schema):
+    since: float
+    by: str
+    reason: str
+
+
 class _TransitionSchema(_Schema):
     at: float
     by: str
@@ -215,6 +230,7 @@ class _RingSchema(_Schema):
         validation_alias=AliasChoices("rotation_request", "wish")
     )
     history: list[_TransitionSchema]
+    rotation_pause: _RotationPauseSchema | None = None
 
     @classmethod
     def of(cls, ring: Ring) -> Self:
@@ -242,6 +258,11 @@ class _RingSchema(_Schema):
                 )
                 for line in ring.history
             ],
+            rotation_pause=_RotationPauseSchema.model_validate(
+                ring.rotation_pause, from_attributes=True
+            )
+            if ring.rotation_pause
+            else None,
         )
 
     def ring(self) -> Ring:
@@ -256,4 +277,7 @@ class _RingSchema(_Schema):
             if self.rotation_request
             else None,
             history=tuple(line.transition() for line in self.history),
+            rotation_pause=RotationPause(**self.rotation_pause.model_dump())
+            if self.rotation_pause
+            else None,
         )

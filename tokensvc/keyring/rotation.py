@@ -26,7 +26,10 @@
     destroyed at once.
  9. The next standby is created in the third slot as soon as the switch is done. A second rotation
     during a drain is refused with the time left, unless it is forced. A forced rotation uses the
-    standby.
+    standby. A rollback switches back to the key that the last switch replaced, in one save. It
+    cancels a rotation request and pauses scheduled rotation until an operator rotates. It is
+    refused if that key is compromised, is to be deleted, is missing in IVS or fails rule 2's
+    checks. An active key has neither `signing_ended_at` nor `delete_intended_at`.
 10. Emergency: a compromised key is removed without a drain. Compromised key pairs that don't sign
     are removed first. A compromised active key is removed as soon as another key is active: the
     standby, or a new key pair, without rule 2's delay and canary. When foreign key pairs leave no
@@ -36,7 +39,8 @@
 `next_step` is pure: the same ring, the same key pairs in IVS and the same time give the same step.
 A region that was removed from the settings (`decommissioning`) gets no new key: its active key
 drains. `view` implements rules 3 and 11, `ring_document` rule 7, `effects` the checks of rule 2,
-`checks.contradictions` the last part of rule 5, and `rotator` the order of rule 6.
+`rollback` the rollback of rule 9, `checks.contradictions` the last part of rule 5, and `rotator`
+the order of rule 6.
 """
 
 from __future__ import annotations
@@ -154,9 +158,14 @@ def rotation_refusal(ring: Ring, now: float) -> str:
 
 
 def rotation_is_due(ring: Ring, max_age_seconds: float, now: float) -> bool:
-    """Whether a scheduled rotation is due: the active key has signed for `max_age_seconds`."""
+    """Whether a scheduled rotation is due: the active key has signed for `max_age_seconds`.
+
+    None is due while scheduled rotation is paused (rule 9).
+    """
     active = ring.active
     if active is None or active.activated_at is None or active.is_compromised:
+        return False
+    if ring.rotation_pause is not None:
         return False
     is_free = ring.rotation_request is None and not rotation_refusal(ring, now)
     return is_free and now - active.activated_at >= max_age_seconds

@@ -24,7 +24,13 @@ from tokensvc.keyring.model import KeyPair, KeyState, Ring, RotationRequest
 from tokensvc.keyring.outcomes import recorded
 from tokensvc.keyring.plan import PlannedStep, plan
 from tokensvc.keyring.ring_document import RingStore, StoredRing, ring_conflict
-from tokensvc.keyring.rotation import next_step, rotation_refusal, step_without_ivs
+from tokensvc.keyring.rollback import rollback_target, rolled_back
+from tokensvc.keyring.rotation import (
+    next_step,
+    rotation_is_due,
+    rotation_refusal,
+    step_without_ivs,
+)
 from tokensvc.keyring.steps import Action, Done, Step, WaitUntil
 from tokensvc.keyring.terms import Terms
 from tokensvc.token.p384 import PublicKey
@@ -159,6 +165,20 @@ class Rotator:
         requested = self._with_rotation_request(stored.ring, reason, force=force)
         return self._store.save(requested, replacing=stored.version).ring
 
+    def request_scheduled_rotation(self, max_age_seconds: int) -> bool:
+        """Request a rotation if the active key has signed for that long, and no pause forbids it.
+
+        Returns whether a rotation was requested. The ring that is judged is the one that the
+        request replaces, so that no request follows a rollback of another host.
+        """
+        stored = self._load()
+        if not rotation_is_due(stored.ring, max_age_seconds, self._effects.clock.now()):
+            return False
+        reason = f"scheduled: the key has signed for {max_age_seconds} s or longer"
+        requested = self._with_rotation_request(stored.ring, reason, force=False)
+        self._store.save(requested, replacing=stored.version)
+        return True
+
     def plan_rotation(self, *, force: bool = False) -> Sequence[PlannedStep]:
         """Every step of a rotation that would start now, with its time; nothing is done or saved.
 
@@ -188,6 +208,22 @@ class Rotator:
                 "next key pair.",
             )
         return ring.with_rotation_request(RotationRequest(now, self._effects.by, reason))
+
+    def rollback(self, reason: str) -> KeyPair:
+        """The key pair that the last switch replaced, which signs again (rule 9). One save.
+
+        `reconcile` does the later steps: the key pair that signed until now drains.
+
+        Raises:
+            RotationRefused: when that key pair may not sign again. Nothing was changed.
+            NoSigningKey: when no key pair is active.
+        """
+        self._require_configured()
+        stored = self._load()
+        pair = rollback_target(stored.ring, self._effects.clock.now())
+        self._effects.check_before_rollback(pair)
+        ring = rolled_back(stored.ring, pair.key_id, self._effects.act(reason))
+        return self._store.save(ring, replacing=stored.version).ring.require_active()
 
     def revoke(self, key_ids: Collection[str], reason: str) -> Ring:
         """The ring with those key pairs marked compromised (rule 10); `reconcile` removes them.

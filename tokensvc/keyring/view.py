@@ -143,10 +143,9 @@ class RingView:
         return unusable + compromised
 
     def _load_signers(self, ring: Ring | None) -> None:
-        """Load and test the active key and the standbys, so that faults show before a switch."""
-        pairs = ring.in_state(KeyState.ACTIVE, KeyState.PUBLISHED) if ring is not None else ()
+        """Load and test each key that signs or may become active, so that faults show before."""
         signers: dict[str, Signer] = {}
-        for pair in pairs:
+        for pair in _may_sign(ring) if ring is not None else ():
             try:
                 signers[pair.key_id] = self._signer_of(pair)
             except TokensvcError:
@@ -172,6 +171,16 @@ class RingView:
 
 def _decode(document: Document | None) -> Ring | None:
     return None if document is None else decode_ring(document)
+
+
+def _may_sign(ring: Ring) -> Sequence[KeyPair]:
+    """The active key pair, the standbys, and the retiring ones that a rollback may activate."""
+    retiring = [
+        pair
+        for pair in ring.in_state(KeyState.RETIRING)
+        if pair.delete_intended_at is None and not pair.is_compromised
+    ]
+    return (*ring.in_state(KeyState.ACTIVE, KeyState.PUBLISHED), *retiring)
 
 
 def _require_ring(ring: Ring | None, region: Region) -> Ring:

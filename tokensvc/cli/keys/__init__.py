@@ -14,6 +14,7 @@ from tokensvc.cli.keys import (
     reconcile,
     revoke,
     rewrap,
+    rollback,
     rotate,
     show,
 )
@@ -31,6 +32,7 @@ for _verb in (
     list_,
     show,
     rotate,
+    rollback,
     reconcile,
     revoke,
     rewrap,
