@@ -91,6 +91,18 @@ def rotate(command_context: CommandContext, _: Arguments) -> None:
     command_context.rotator.reconcile(_ignore_step)
 
 
+def rotate_on_schedule(command_context: CommandContext, _: Arguments) -> None:
+    """`keys reconcile --rotate-after 60s`, of a key that has signed for that long."""
+    command_context.rotator.request_scheduled_rotation(60)
+    command_context.rotator.reconcile(_ignore_step)
+
+
+def rollback(command_context: CommandContext, _: Arguments) -> None:
+    """`keys rollback`."""
+    command_context.rotator.rollback("players fail")
+    command_context.rotator.reconcile(_ignore_step)
+
+
 def revoke(command_context: CommandContext, arguments: Arguments) -> None:
     """`keys revoke KEY ...`."""
     command_context.rotator.revoke(arguments["key_ids"].split(), "laptop lost")
@@ -123,6 +135,8 @@ COMMANDS: Mapping[str, Callable[[CommandContext, Arguments], None]] = {
     "reconcile": reconcile,
     "decommission": decommission,
     "rotate": rotate,
+    "rotate on schedule": rotate_on_schedule,
+    "rollback": rollback,
     "revoke": revoke,
     "rewrap": rewrap,
     "write outside crash points": write_outside_crash_points,

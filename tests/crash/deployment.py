@@ -139,6 +139,7 @@ class Deployment:
         return (
             ring.terms,
             ring.rotation_request,
+            ring.rotation_pause,
             len(self.draft_key_ids()),
             *(replace(pair, key_id="", public_key=None, arn=None) for pair in ring.pairs),
         )

@@ -110,11 +110,18 @@ CASES = (
         actions=IMPORTED_PAIR | SWITCH,
     ),
     Case(
-        "rotate with a foreign key pair in the last slot",
-        "rotate",
+        "rotate on schedule with a foreign key pair in the last slot",
+        "rotate on schedule",
         scenarios.active_and_standby_with_foreign_pair,
         calls=SAVE | ASK_IVS,
         actions=SWITCH,
+    ),
+    Case(
+        "rollback",
+        "rollback",
+        scenarios.draining,
+        calls=SAVE | ASK_IVS,
+        actions={Action.RECORD_SIGNING_END},
     ),
     Case(
         "reconcile deletes the drained key and creates the next standby",
@@ -256,7 +263,16 @@ def test_the_cases_do_every_step_of_a_rotation() -> None:
     [
         (
             Rotator,
-            {"generate", "import_pair", "adopt", "request_rotation", "revoke", "reconcile"},
+            {
+                "generate",
+                "import_pair",
+                "adopt",
+                "request_rotation",
+                "request_scheduled_rotation",
+                "rollback",
+                "revoke",
+                "reconcile",
+            },
             {"ring", "plan_rotation"},
         ),
         (FileCustody, {"create", "adopt", "destroy", "rewrap"}, {"signer", "key_ids"}),
