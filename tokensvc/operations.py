@@ -13,9 +13,10 @@ from typing import Protocol, TypedDict, Unpack
 from urllib.parse import urlsplit
 
 import boto3
+import botocore.session
 
 from tokensvc.arns import Region
-from tokensvc.aws import AwsClients, AwsTerms
+from tokensvc.aws import AwsClients, AwsTerms, session_of
 from tokensvc.clock import Clock
 from tokensvc.ivs.channels import get_channel
 from tokensvc.ivs.clock_offset import clock_offset_seconds
@@ -212,11 +213,11 @@ def bound_endpoint(endpoint_url: str) -> str:
     return endpoint_url
 
 
-def _session(environment: Mapping[str, str]) -> boto3.Session:
-    session = boto3.Session()
+def _session(environment: Mapping[str, str], core: botocore.session.Session) -> boto3.Session:
+    session = session_of(core)
     endpoint = environment.get("AWS_ENDPOINT_URL_IVS") or environment.get("AWS_ENDPOINT_URL", "")
     host = urlsplit(endpoint).hostname
     if host and is_loopback(host) and session.get_credentials() is None:
         # Local IVS does not check signatures, so it needs no real credentials.
-        return boto3.Session(aws_access_key_id="local-ivs", aws_secret_access_key="unchecked")  # noqa: S106 # Not a secret.
+        core.set_credentials("local-ivs", "unchecked")
     return session

@@ -95,10 +95,8 @@ def test_without_an_endpoint_in_the_environment_each_region_has_its_own(
         (429, "ThrottlingException"),
         (429, "TooManyRequestsException"),
         (400, "ThrottlingException"),
-        (429, ""),
         (500, "InternalServerException"),
         (503, "ServiceUnavailable"),
-        (502, ""),
     ],
 )
 def test_throttling_and_failures_of_ivs_are_unavailability(
@@ -121,7 +119,6 @@ def test_throttling_and_failures_of_ivs_are_unavailability(
         (409, "ConflictException", Conflict, "`tokensvc keys list`"),
         (404, "ChannelNotBroadcasting", ChannelNotBroadcasting, "AWS_ENDPOINT_URL_IVS"),
         (400, "ValidationException", IvsRefused, "AWS_ENDPOINT_URL_IVS"),
-        (404, "", IvsRefused, "AWS_ENDPOINT_URL_IVS"),
     ],
 )
 def test_refusals_of_ivs_have_a_class_and_a_hint_and_keep_their_code(
@@ -138,8 +135,21 @@ def test_refusals_of_ivs_have_a_class_and_a_hint_and_keep_their_code(
     with pytest.raises(IvsRefused) as caught:
         get_url_from(refusal(status, code), clients, monkeypatch, tmp_path)
     assert type(caught.value) is kind
-    assert caught.value.aws_code == (code or "404")
+    assert caught.value.aws_code == code
     assert hint in caught.value.hint
+
+
+@pytest.mark.parametrize("status", [403, 404, 407, 429, 502])
+def test_an_answer_of_a_proxy_is_not_reported_as_one_of_ivs(
+    status: int, clients: AwsClients, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """AWS's answers have an error code and a request ID; this one is a page for people."""
+    page = Answer(status, b"<html>Ask your administrator.</html>")
+    with pytest.raises(
+        IvsUnavailable, match=r"not from AWS.*proxy.*AWS_ENDPOINT_URL_IVS"
+    ) as caught:
+        get_url_from(page, clients, monkeypatch, tmp_path)
+    assert f"HTTP {status}" in caught.value.detail
 
 
 def test_the_hint_for_a_denied_import_has_the_tagging_action_too() -> None:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from tokensvc.arns import PlaybackKeyArn, Region
-from tokensvc.aws import AwsClients, endpoint_of
+from tokensvc.aws import AwsClients
 from tokensvc.errors import NotFound
 from tokensvc.ivs.limits import KEY_PAIRS_PER_PAGE
 from tokensvc.ivs.model import HeldKeyPair
@@ -35,8 +35,8 @@ class IvsKeyPairs:
 
     @property
     def endpoint(self) -> str:
-        """The URL of IVS in this region."""
-        return endpoint_of(self._clients.ivs(self._region))
+        """The URL of IVS in this region, also while there are no credentials."""
+        return self._clients.endpoint(self._region)
 
     def import_pair(
         self, public_key: PublicKey, *, name: str, tags: Mapping[str, str]

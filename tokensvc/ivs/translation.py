@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from http import HTTPStatus
 from typing import Any, Final
 
 from botocore.exceptions import ClientError, ParamValidationError
 
 from tokensvc.arns import Region
-from tokensvc.aws import NO_ANSWER, no_answer
+from tokensvc.aws_failures import (
+    NO_ANSWER,
+    is_refusal_by_issuer,
+    no_answer,
+    no_credentials,
+)
 from tokensvc.errors import IvsUnavailable, NotFound, TokensvcError
 from tokensvc.ivs.errors import (
     RESOURCE_NOT_FOUND,
@@ -61,13 +66,15 @@ def translate_errors(operation: str, region: Region) -> Iterator[None]:
         NotFound: when the resource does not exist in IVS.
         IvsRefused: when IVS refuses the call for a reason that a retry does not fix: one of the
             classes of `tokensvc.ivs.errors`, if there is one for the reason.
-        IvsUnavailable: when IVS throttles, fails or can't be reached, or when the AWS credentials
-            are missing or invalid.
+        IvsUnavailable: when IVS throttles, fails or can't be reached. It is a
+            `CredentialsUnavailable` when there are no usable AWS credentials.
     """
     may_wait()
     try:
         yield
     except ClientError as exc:
+        if is_refusal_by_issuer(exc):
+            raise no_credentials(exc, region) from exc
         _add_ivs_message(exc)
         raise _error_from_answer(exc, operation, region) from exc
     except ParamValidationError as exc:
@@ -101,8 +108,22 @@ def error_of_part(code: str, arn: str, operation: str, region: Region) -> Tokens
 def _error_from_answer(error: ClientError, operation: str, region: Region) -> TokensvcError:
     """Return tokensvc's error for IVS's error code; IVS's message can be empty."""
     code = error.response.get("Error", {}).get("Code", "")
-    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    about: Mapping[str, Any] = error.response.get("ResponseMetadata", {})
+    status = about.get("HTTPStatusCode", 0)
+    # botocore uses the status as the code where the answer has none; AWS's answers have one.
+    has_code = code not in {"", str(status)}
+    if not has_code and status and not _is_from_aws(about.get("HTTPHeaders", {})):
+        return IvsUnavailable(
+            f"A server in front of Amazon IVS in {region} answered {operation} with HTTP {status}:"
+            " the answer is not from AWS.",
+            hint="Check what the proxy allows (HTTPS_PROXY, NO_PROXY), and AWS_ENDPOINT_URL_IVS.",
+        )
     return _error(code, status, operation, region)
+
+
+def _is_from_aws(headers: Mapping[str, str]) -> bool:
+    """Whether the headers are those of AWS, such as `x-amzn-RequestId`."""
+    return any(name.lower().startswith("x-amz") for name in headers)
 
 
 def _error(

@@ -58,6 +58,7 @@ def configure_logging(level: str, stream: TextIO, *, json: bool) -> None:
     for name in _LOGS_CREDENTIALS_AT_DEBUG:
         # At DEBUG, these log signed requests, including credentials.
         logging.getLogger(name).setLevel(max(root.level, logging.INFO))
+    logging.getLogger("botocore.credentials").addFilter(_without_traceback)
 
 
 def redact(text: str) -> str:
@@ -65,6 +66,15 @@ def redact(text: str) -> str:
     for pattern, replacement in _SECRETS:
         text = pattern.sub(replacement, text)
     return text
+
+
+def _without_traceback(record: logging.LogRecord) -> bool:
+    """Keep the record, which is about credentials that failed, and drop its traceback.
+
+    If they are needed, the same exception is raised and becomes an error with a hint.
+    """
+    record.exc_info = None
+    return True
 
 
 class _Handler(logging.StreamHandler[TextIO]):
