@@ -35,8 +35,8 @@ NO_ANSWER = (
     BotoCoreError,
     ValueError,
     *_WRONG_SHAPE,
-    # Raised while credentials are read: a missing file or program, a code that nobody can type, and
-    # credentials that have expired when they come.
+    # Raised while credentials are read: a missing file or program, an MFA code without a terminal,
+    # and credentials that have expired when they come.
     OSError,
     EOFError,
     RuntimeError,
