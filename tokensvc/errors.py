@@ -200,6 +200,13 @@ class StateUnavailable(Unavailable):
     title = "Shared state unavailable"
 
 
+class SchemaUnsupported(StateUnavailable):
+    """Raised when a newer release of tokensvc wrote what this process reads from the state."""
+
+    code = "schema_unsupported"
+    title = "State of a newer release"
+
+
 class AuditUnavailable(Unavailable):
     """Raised when the audit log can't be written; no token is returned without its line."""
 

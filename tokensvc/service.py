@@ -61,11 +61,20 @@ class Service:
     clock: Clock
     resources: ExitStack
 
-    def start(self) -> None:
-        """Read the API keys and rings, and watch them for changes from now on.
+    def read(self) -> None:
+        """Read the API keys and rings once, for a command that does not watch them.
 
         Raises:
             StateUnavailable, StateDamaged: when the shared state can't be read.
+        """
+        self.api_keys.refresh()
+        for view in self.rings.values():
+            view.refresh()
+
+    def start(self) -> None:
+        """Read the API keys and rings, and watch them for changes from now on.
+
+        What can't be read now is read again every `state_refresh_seconds`.
         """
         self.api_keys.start()
         for view in self.rings.values():

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tokensvc.access.api_keys import ApiKey, ApiKeys, authenticate, create
 from tokensvc.access.callers import Caller
-from tokensvc.errors import InvalidRequest, StateDamaged, Unauthenticated
+from tokensvc.errors import InvalidRequest, SchemaUnsupported, StateDamaged, Unauthenticated
 from tokensvc.state.base import Document
 
 NOW = 1_800_000_000.0
@@ -211,7 +211,7 @@ def test_any_text_is_read_or_refused_as_damaged(body: str) -> None:
 
 def test_a_document_of_a_newer_release_is_refused_with_a_hint() -> None:
     """The error names both schema versions; the other members are not read."""
-    with pytest.raises(StateDamaged) as refusal:
+    with pytest.raises(SchemaUnsupported) as refusal:
         ApiKeys.decode(document({"schema_version": 2, "keys": "in another form"}))
     assert sorted(re.findall(r"\d+", refusal.value.detail)) == ["1", "2"]
     assert refusal.value.hint

@@ -22,7 +22,7 @@ from tests.support.sqlite_faults import (
 )
 from tests.support.sqlite_files import stored_records, whole_file_locked, write_lock_held
 from tests.support.unprivileged import unprivileged_folder
-from tokensvc.errors import StateDamaged, StateUnavailable
+from tokensvc.errors import SchemaUnsupported, StateDamaged, StateUnavailable
 from tokensvc.state.base import NEW, Document, Record
 from tokensvc.state.sqlite import _PRUNE, EXPIRED_RECORD_RETENTION_SECONDS, SqliteState
 
@@ -342,7 +342,6 @@ def _make_large_state(path: Path) -> None:
         (overwritten, "state.sqlite3-wal"),
         (emptied, r"state\.url"),
         (of_another_program, r"state\.url"),
-        (newer, "version 2,.*version 1"),
         (without_tables, "state.sqlite3-wal"),
     ],
 )
@@ -357,6 +356,20 @@ def test_a_file_that_is_not_an_undamaged_state_file_is_refused_and_not_changed(
         state.load("document 1")
     assert str(path) in refusal.value.detail
     with pytest.raises(StateDamaged, match=f"(?s){named}"):
+        state.save("document 1", "body", replacing=NEW)
+    assert path.read_bytes() == before
+
+
+def test_a_file_of_a_newer_release_is_not_used_and_not_changed(
+    path: Path, state: SqliteState
+) -> None:
+    """The error names both schema versions."""
+    path.parent.mkdir()
+    newer(path)
+    before = path.read_bytes()
+    with pytest.raises(SchemaUnsupported, match=r"version 2,.*version 1"):
+        state.load("document 1")
+    with pytest.raises(SchemaUnsupported):
         state.save("document 1", "body", replacing=NEW)
     assert path.read_bytes() == before
 

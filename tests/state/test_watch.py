@@ -267,15 +267,19 @@ def test_the_last_value_is_kept_while_the_document_cannot_be_decoded(
     assert latest(watched, clock) == ("REPAIRED", 3, 0.0)
 
 
-def test_a_start_that_fails_can_be_retried(watched: Watched[str], writer: SqliteState) -> None:
-    """`start` raises the error of the first read and leaves no thread behind."""
+def test_a_start_that_can_not_read_goes_on_trying(
+    state: SqliteState, writer: SqliteState, clock: ManualClock
+) -> None:
+    """Until a read succeeds, each use raises the error of the last one."""
     writer.save("ring", "damaged", replacing=NEW)
-    with pytest.raises(StateDamaged):
+    watched = Watched(state, "ring", decode, clock=clock, refresh_seconds=0.005)
+    with closing(watched):
         watched.start()
-    assert not watch_threads()
-    writer.save("ring", "repaired", replacing=1)
-    watched.start()
-    assert watched.latest().value == "REPAIRED"
+        with pytest.raises(StateDamaged):
+            watched.within(120.0, Moment.of(clock))
+        writer.save("ring", "repaired", replacing=1)
+        wait_until(lambda: watched.failure is None)
+        assert watched.within(120.0, Moment.of(clock)) == "REPAIRED"
 
 
 def test_the_watch_survives_failures_and_logs_when_they_begin_and_end(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +15,7 @@ from werkzeug.test import TestResponse
 from tests.support.deployment import Deployment
 from tests.web.problem_shape import assert_problem, assert_problem_document
 from tokensvc.arns import ChannelArn
-from tokensvc.errors import IvsUnavailable
+from tokensvc.errors import IvsUnavailable, TokensvcError
 from tokensvc.ivs.model import Channel
 from tokensvc.web.front import DRAINING
 
@@ -140,6 +141,24 @@ def without_the_state(use: Callable[[Deployment, FlaskClient], Document]) -> Pro
         folder = deployment.world.folder
         (folder / "state.sqlite3").rename(folder / "moved.sqlite3")
         deployment.world.clock.advance(121)
+        return use(deployment, deployment.client())
+
+    return provoke
+
+
+def with_api_keys_document(
+    body: str, use: Callable[[Deployment, FlaskClient], Document]
+) -> Provoke:
+    """`use` of a service whose API keys are too old, when that is their stored document."""
+
+    def provoke(deployment: Deployment) -> Document:
+        state = deployment.world.state
+        state.save("api-keys", body, replacing=state.version("api-keys"))
+        deployment.world.clock.advance(121)
+        with contextlib.suppress(TokensvcError):
+            deployment.read_state_again()
+        for view in deployment.service.rings.values():
+            view.refresh()
         return use(deployment, deployment.client())
 
     return provoke

@@ -28,6 +28,8 @@ AUTHENTICATION_HINT = (
 NO_KEY_PAIR = "The region has no active key pair to sign with."
 NO_CUSTODY = "The service can't use its private key right now."
 NO_STATE = "The service can't read its shared state right now."
+OLDER_RELEASE = "This process of the service is older than its shared state."
+NEWER_DOCUMENT = '{"schema_version": 99}'
 RING = "ring us-west-2"
 VIEWER_ID_MESSAGE = (
     "The viewer ID looks like an e-mail address, and IVS asks for viewer IDs without personal data."
@@ -235,6 +237,12 @@ REFUSALS: list[tuple[Provoke, Text]] = [
         ),
     ),
 ]
+QUERIES: list[tuple[Provoke, Text]] = [
+    (
+        call("GET", "/readyz?scope=all"),
+        invalid("scope", "enum", "scope must be `replica`, or absent."),
+    ),
+]
 ERRORS_OF_THE_SERVICE: list[tuple[Provoke, Text]] = [
     (
         provoking.post_when_lookup_raises(ZeroDivisionError()),
@@ -255,7 +263,19 @@ ERRORS_OF_THE_SERVICE: list[tuple[Provoke, Text]] = [
         provoking.with_unreadable_private_key(provoking.post_demo),
         unavailable("custody_unavailable", NO_CUSTODY),
     ),
+    (
+        provoking.with_damaged_private_key(provoking.post_demo),
+        unavailable("custody_unavailable", NO_CUSTODY),
+    ),
     (provoking.without_the_state(provoking.post_demo), unavailable("state_unavailable", NO_STATE)),
+    (
+        provoking.with_api_keys_document("{}", provoking.post_demo),
+        unavailable("state_unavailable", NO_STATE),
+    ),
+    (
+        provoking.with_api_keys_document(NEWER_DOCUMENT, provoking.post_demo),
+        unavailable("schema_unsupported", OLDER_RELEASE),
+    ),
     (
         provoking.post_when_lookup_raises(AuditUnavailable("The disk is full.")),
         unavailable("audit_unavailable", "The service can't write its audit log right now."),
@@ -284,6 +304,17 @@ ERRORS_OF_THE_SERVICE: list[tuple[Provoke, Text]] = [
         ),
     ),
     (
+        provoking.with_api_keys_document("{}", provoking.get_readyz),
+        not_ready(
+            "state_unavailable",
+            ("api-keys", "state_damaged", "The shared state of the service is damaged."),
+        ),
+    ),
+    (
+        provoking.with_api_keys_document(NEWER_DOCUMENT, provoking.get_readyz),
+        not_ready("schema_unsupported", ("api-keys", "schema_unsupported", OLDER_RELEASE)),
+    ),
+    (
         provoking.without_the_state(provoking.get_readyz),
         not_ready(
             "state_unavailable",
@@ -294,7 +325,7 @@ ERRORS_OF_THE_SERVICE: list[tuple[Provoke, Text]] = [
 ]
 
 
-CLIENT_ERRORS = BODIES + REFUSALS
+CLIENT_ERRORS = BODIES + REFUSALS + QUERIES
 
 
 def ids(cases: list[tuple[Provoke, Text]]) -> list[str]:

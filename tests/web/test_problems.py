@@ -11,7 +11,7 @@ from flask.testing import FlaskClient
 from tests.support.deployment import Deployment
 from tests.web.problem_shape import assert_problem
 from tokensvc.arns import ChannelArn
-from tokensvc.errors import CustodyDamaged, CustodyUnavailable, IvsRefused, NotEntitled
+from tokensvc.errors import CustodyUnavailable, IvsRefused, NotEntitled, SettingsInvalid
 from tokensvc.ivs.model import Channel
 
 GETS = ["/healthz", "/readyz", "/.well-known/jwks.json"]
@@ -241,7 +241,7 @@ SECRET_WORDS = "password=hunter2"
     "raised",
     [
         ZeroDivisionError(SECRET_WORDS),
-        CustodyDamaged(SECRET_WORDS),
+        SettingsInvalid(SECRET_WORDS),
         OSError(SECRET_WORDS),
     ],
 )

@@ -95,7 +95,7 @@ def sign(  # noqa: PLR0913 # One parameter for each option.
     caller = Caller(f"operator:{operator()}", operator(), grants or tuple(settings.grants))
     audit = JsonLinesAudit(sys.stderr)
     with closing(build(settings, invocation.clock, audit, state=invocation.state)) as service:
-        service.start()
+        service.read()
         url = service.issuer.issue(caller, request)
     if as_json:
         print_json(url.members())

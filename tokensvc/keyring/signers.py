@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from tokensvc.errors import CustodyDamaged, InvalidSignature
 from tokensvc.keyring.model import KeyPair
 from tokensvc.token.p384 import PublicKey, Signer
 
@@ -31,10 +32,16 @@ def self_checked_signer(signers: SignerLoader, pair: KeyPair) -> Signer:
     """A signer of the key pair, after it signed a test message that was verified (rule 2).
 
     Raises:
-        CustodyDamaged, CustodyUnavailable, InvalidSignature: when the private key can't be used.
+        CustodyDamaged, CustodyUnavailable: when the private key can't be used.
         RotationRefused: when custody has not generated the private key yet.
     """
     public_key = pair.require_public_key()
     signer = signers.signer(pair.key_id, public_key)
-    public_key.verify(signer.sign(_SELF_CHECK_MESSAGE), _SELF_CHECK_MESSAGE)
+    try:
+        public_key.verify(signer.sign(_SELF_CHECK_MESSAGE), _SELF_CHECK_MESSAGE)
+    except InvalidSignature as exc:
+        raise CustodyDamaged(
+            f"The signature of {pair.key_id} does not match its public key.",
+            hint="Run `tokensvc keys doctor` to check every key pair.",
+        ) from exc
     return signer

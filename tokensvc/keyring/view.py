@@ -65,8 +65,7 @@ class RingView:
     def start(self) -> None:
         """Read the ring, load its signers, and follow its changes from now on.
 
-        Raises:
-            StateUnavailable, StateDamaged: when the ring can't be read.
+        If the ring can't be read now, it is read as soon as the state is available.
         """
         self._watched.start()
 
@@ -81,6 +80,11 @@ class RingView:
             StateUnavailable, StateDamaged: when the ring can't be read. The previous one is kept.
         """
         self._watched.refresh()
+
+    @property
+    def failure(self) -> TokensvcError | None:
+        """The error of the last attempt to read the ring; None when it succeeded."""
+        return self._watched.failure
 
     def ring(self, moment: Moment) -> Ring:
         """The ring, no older at that moment than its own terms allow (rule 3).

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import BaseModel
 
-from tokensvc.errors import StateDamaged
+from tokensvc.errors import SchemaUnsupported, StateDamaged
 from tokensvc.state.base import Document
 
 
@@ -24,12 +24,18 @@ def require_schema(document: Document, supported: int, *, what: str) -> None:
 
     Raises:
         ValueError: when the document has no schema version.
-        StateDamaged: when it has another schema version.
+        SchemaUnsupported: when a newer release wrote it.
+        StateDamaged: when no release wrote its schema version.
     """
     stored = _Head.model_validate_json(document.body).schema_version
-    if stored != supported:
-        raise StateDamaged(
+    if stored > supported:
+        raise SchemaUnsupported(
             f"{what} can't be read: the stored document has schema version {stored}, but this"
             f" release of tokensvc reads version {supported}.",
-            hint="Run the release of tokensvc that wrote it.",
+            hint="Install the newer release of tokensvc on this host.",
+        )
+    if stored != supported:
+        raise StateDamaged(
+            f"{what} can't be read: schema version {stored} does not exist.",
+            hint="Restore the state from a backup.",
         )

@@ -16,7 +16,13 @@ from pathlib import Path
 
 from tokensvc import durable
 from tokensvc.clock import Clock
-from tokensvc.errors import StateConflict, StateDamaged, StateUnavailable, TokensvcError
+from tokensvc.errors import (
+    SchemaUnsupported,
+    StateConflict,
+    StateDamaged,
+    StateUnavailable,
+    TokensvcError,
+)
 from tokensvc.state.base import NEW, Document, Record
 from tokensvc.waiting import may_wait
 
@@ -270,11 +276,11 @@ class SqliteState:
                 hint="Set state.url to another file, or move this file away.",
             )
         if schema_version > SCHEMA_VERSION:
-            raise StateDamaged(
+            raise SchemaUnsupported(
                 f"The state file {self._path} was written by a newer release of tokensvc. It has"
                 f" schema version {schema_version}, but this release reads up to version"
                 f" {SCHEMA_VERSION}.",
-                hint="Run the newer release of tokensvc.",
+                hint="Install the newer release of tokensvc on this host.",
             )
         (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
         if verdict != "ok":

@@ -76,16 +76,15 @@ class Watched(Generic[T]):
         self._refresh_lock = threading.Lock()
         self._last_attempt = _Attempt(sent_monotonic=float("-inf"), error=None)
         self._stop = threading.Event()
+        self._is_failing = False
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
         """Read the document now, then watch it from a thread until `close`.
 
-        Raises:
-            StateUnavailable: when it can't be read now; no thread was started.
-            StateDamaged: when the stored document is damaged; no thread was started.
+        If it can't be read now, the thread goes on trying: a worker may start before its state.
         """
-        self.refresh()
+        self._try_to_refresh()
         self._thread = threading.Thread(target=self._watch, name=f"watch {self._name}", daemon=True)
         self._thread.start()
 
@@ -100,11 +99,19 @@ class Watched(Generic[T]):
 
         Raises:
             StateUnavailable: when nothing has been read yet.
+            TokensvcError: the error of the last read, when all have failed so far.
         """
         latest = self._latest
         if latest is None:
-            raise StateUnavailable(f"The document {self._name!r} has not been read yet.")
+            raise self.failure or StateUnavailable(
+                f"The document {self._name!r} has not been read yet."
+            )
         return latest
+
+    @property
+    def failure(self) -> TokensvcError | None:
+        """The error of the last attempt to read the document; None when it succeeded."""
+        return self._last_attempt.error
 
     def within(self, max_age_seconds: float, moment: Moment) -> T:
         """The value, at that moment no older than `max_age_seconds` (rule 3).
@@ -164,19 +171,19 @@ class Watched(Generic[T]):
         return Reading(self._decode(document), version, sent)
 
     def _watch(self) -> None:
-        failing = False
         while not self._stop.wait(self._refresh_seconds):
-            try:
-                self.refresh()
-            except Exception as exc:
-                # Continue after any error: without further refreshes the value would become too
-                # old, and this process would stop serving. Each series of failures is logged once.
-                if not failing:
-                    _logger.exception(
-                        "Can't read the document %s: %s", self._name, type(exc).__name__
-                    )
-                failing = True
-            else:
-                if failing:
-                    _logger.info("The document %s can be read again", self._name)
-                failing = False
+            self._try_to_refresh()
+
+    def _try_to_refresh(self) -> None:
+        try:
+            self.refresh()
+        except Exception as exc:
+            # Continue after any error: without further refreshes the value would become too old,
+            # and this process would stop serving. Each series of failures is logged once.
+            if not self._is_failing:
+                _logger.exception("Can't read the document %s: %s", self._name, type(exc).__name__)
+            self._is_failing = True
+        else:
+            if self._is_failing:
+                _logger.info("The document %s can be read again", self._name)
+            self._is_failing = False

@@ -4,6 +4,10 @@ Both answer from memory and wait for nothing, so that a dependency that hangs do
 Ready means that the service can authenticate a caller and sign a token in every region now. A note
 reports a problem that does not prevent this yet, such as a standby that can't be used: to take
 every worker out of service for it would do more harm.
+
+`/readyz?scope=replica` is for load balancers. It lists the same checks, and fails only for what is
+wrong with this replica: if a fault that all replicas share took every one of them out of service,
+an orchestrator would replace the whole fleet, which fixes nothing.
 """
 
 from __future__ import annotations
@@ -16,10 +20,13 @@ from flask import Blueprint, Response, jsonify, request
 
 from tokensvc.clock import Moment
 from tokensvc.errors import (
+    AuditUnavailable,
     CustodyDamaged,
     CustodyUnavailable,
     Draining,
+    InvalidRequest,
     Problem,
+    SchemaUnsupported,
     StateUnavailable,
     TokensvcError,
     Unavailable,
@@ -32,6 +39,15 @@ from tokensvc.web.front import DRAINING
 from tokensvc.web.identity import current_api_keys
 
 T = TypeVar("T")
+
+OF_REPLICA = (
+    AuditUnavailable,
+    CustodyDamaged,
+    CustodyUnavailable,
+    Draining,
+    SchemaUnsupported,
+)
+"""The errors that another replica need not have."""
 
 _NO_API_KEY = (
     "No API key exists yet, so every request for a playback URL is refused. Create a key with"
@@ -74,14 +90,27 @@ def create_blueprint(service: Service) -> Blueprint:
 
     @routes.get("/readyz")
     def readyz() -> Response:
+        of_replica = _is_about_replica(request.args.get("scope"))
         checks = _checks(service, is_draining=request.environ.get(DRAINING, False))
         listed = [check.members() for check in checks]
-        failures = [(check.name, check.error) for check in checks if check.error is not None]
+        failures = [
+            (check.name, check.error)
+            for check in checks
+            if check.error is not None and (not of_replica or isinstance(check.error, OF_REPLICA))
+        ]
         if not failures:
             return jsonify(status="ready", checks=listed)
         return problems.response(_not_ready(failures), checks=listed)
 
     return routes
+
+
+def _is_about_replica(scope: str | None) -> bool:
+    if scope not in {None, "replica"}:
+        message = "scope must be `replica`, or absent."
+        problem = Problem("scope", "enum", message)
+        raise InvalidRequest(message, problems=(problem,))
+    return scope is not None
 
 
 def _checks(service: Service, *, is_draining: bool) -> list[Check]:
@@ -98,7 +127,7 @@ def _checks(service: Service, *, is_draining: bool) -> list[Check]:
 def _api_keys_check(service: Service, moment: Moment) -> Check:
     name = "api-keys"
     try:
-        keys = _from_memory(lambda: current_api_keys(service, moment))
+        keys = _from_memory(lambda: current_api_keys(service, moment), service.api_keys.failure)
     except TokensvcError as exc:
         return Check(name, exc)
     notes = [] if keys.keys else [_NO_API_KEY]
@@ -107,28 +136,29 @@ def _api_keys_check(service: Service, moment: Moment) -> Check:
 
 def _ring_check(name: str, ring: RingView, moment: Moment) -> Check:
     try:
-        _from_memory(lambda: ring.active(moment))
-        return Check(name, notes=_from_memory(lambda: ring.warnings(moment)))
+        _from_memory(lambda: ring.active(moment), ring.failure)
+        return Check(name, notes=_from_memory(lambda: ring.warnings(moment), ring.failure))
     except TokensvcError as exc:
         return Check(name, exc)
 
 
-def _from_memory(read: Callable[[], T]) -> T:
+def _from_memory(read: Callable[[], T], failure: TokensvcError | None) -> T:
     """The result of `read`.
 
     Raises:
-        StateUnavailable: `read` would have to wait for a state that it has not read for too long.
+        TokensvcError: `read` would have to wait for a state that it has not read for too long:
+            `failure`, the error of the last attempt, if it failed.
     """
     try:
         with no_waiting():
             return read()
     except MustWait:
-        raise StateUnavailable("What this process knows of the state is too old.") from None
+        raise failure or StateUnavailable("The state was not read for too long.") from None
 
 
 def _not_ready(failures: Sequence[tuple[str, TokensvcError]]) -> Unavailable:
     """One error for all failures, with the code of the first."""
-    error_class = _unavailable_class(failures[0][1])
+    error_class = problems.unavailable_class(failures[0][1]) or Unavailable
     return error_class(
         "The service can't process every request right now; `errors` lists each cause.",
         hint="Run `tokensvc keys doctor` on a host of the service.",
@@ -136,14 +166,3 @@ def _not_ready(failures: Sequence[tuple[str, TokensvcError]]) -> Unavailable:
             Problem(name, error.code, problems.public_sentence(error)) for name, error in failures
         ),
     )
-
-
-def _unavailable_class(error: TokensvcError) -> type[Unavailable]:
-    """The class of a temporary error; for damage, the class of the part that is damaged."""
-    match error:
-        case Unavailable():
-            return type(error)
-        case CustodyDamaged():
-            return CustodyUnavailable
-        case _:
-            return StateUnavailable

@@ -12,8 +12,8 @@
     request_id  the ID of the request in the log of the service
 
 For an error of the service (5xx) the client gets a fixed sentence for its code, because the error's
-own text may name a path or a permission; that text is in the log. An error that a retry does not
-fix is `internal_error`.
+own text may name a path or a permission; that text is in the log. A damaged state or private key
+is unavailable to a client. Every other error that a retry does not fix is `internal_error`.
 """
 
 from __future__ import annotations
@@ -41,6 +41,7 @@ PUBLIC_SENTENCES: Final[Mapping[str, str]] = {
     errors.CustodyDamaged.code: "A private key of the service is damaged or missing.",
     errors.IvsUnavailable.code: "The service can't get the channel from Amazon IVS right now.",
     errors.StateUnavailable.code: "The service can't read its shared state right now.",
+    errors.SchemaUnsupported.code: "This process of the service is older than its shared state.",
     errors.AuditUnavailable.code: "The service can't write its audit log right now.",
     errors.Draining.code: "The service is stopping.",
     errors.StateDamaged.code: "The shared state of the service is damaged.",
@@ -80,6 +81,22 @@ def public_error(raised: Exception, request_id: str) -> TokensvcError:
 def public_sentence(error: TokensvcError) -> str:
     """What anyone may read about an error of the service."""
     return PUBLIC_SENTENCES.get(error.code, _INTERNAL_ERROR)
+
+
+def unavailable_class(error: TokensvcError) -> type[Unavailable] | None:
+    """The class of the error that a client gets: for damage, that of the part which is damaged.
+
+    An operator may repair it at any time, so a client may try again. None for other errors.
+    """
+    match error:
+        case Unavailable():
+            return type(error)
+        case errors.CustodyDamaged():
+            return errors.CustodyUnavailable
+        case errors.StateDamaged():
+            return errors.StateUnavailable
+        case _:
+            return None
 
 
 def document(error: TokensvcError, request_id: str) -> dict[str, object]:
@@ -137,15 +154,18 @@ def _handle_exception(raised: Exception) -> Response:
 def _convert(raised: Exception) -> TokensvcError:
     if isinstance(raised, HTTPException):
         return _from_http_exception(raised)
-    if isinstance(raised, Unavailable):
-        return type(raised)(
-            public_sentence(raised),
-            hint=_RETRY_HINT,
-            retry_after_seconds=raised.retry_after_seconds,
-        )
-    if isinstance(raised, TokensvcError) and raised.http_status < _FIRST_SERVER_ERROR:
+    if not isinstance(raised, TokensvcError):
+        return _internal_error()
+    if raised.http_status < _FIRST_SERVER_ERROR:
         return raised
-    return _internal_error()
+    error_class = unavailable_class(raised)
+    if error_class is None:
+        return _internal_error()
+    return error_class(
+        PUBLIC_SENTENCES[error_class.code],
+        hint=_RETRY_HINT,
+        retry_after_seconds=raised.retry_after_seconds,
+    )
 
 
 def _from_http_exception(raised: HTTPException) -> TokensvcError:

@@ -78,7 +78,6 @@ class Application:
 
         Raises:
             SettingsInvalid: the settings, or the secret that they name, can't be used.
-            StateUnavailable, StateDamaged: the shared state can't be read.
             AuditUnavailable: standard output is closed.
         """
         with self._lock:
