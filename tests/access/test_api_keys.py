@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tokensvc.access.api_keys import ApiKey, ApiKeys, authenticate, create
+from tokensvc.access.api_keys import ApiKey, ApiKeys, authenticate, create, revoke
 from tokensvc.access.callers import Caller
 from tokensvc.errors import InvalidRequest, SchemaUnsupported, StateDamaged, Unauthenticated
 from tokensvc.state.base import Document
@@ -145,6 +145,8 @@ def test_a_secret_with_one_changed_digit_is_refused(position: int, digit: str) -
         ("two\nlines", ("a",), {"name_form"}),
         (" padded", ("a",), {"name_form"}),
         ("backend", ("a",), {"name_taken"}),
+        ("000000000000", ("a",), {"name_like_id"}),
+        ("ABCDEF012345", ("a",), {"name_like_id"}),
         ("other", (), {"grants_missing"}),
         ("", (), {"name_form", "grants_missing"}),
     ],
@@ -155,6 +157,19 @@ def test_an_invalid_new_key_is_refused(name: str, grants: tuple[str, ...], rules
     with pytest.raises(InvalidRequest) as refusal:
         create(keys, name=name, grants=grants, now=NOW)
     assert {problem.rule for problem in refusal.value.problems} == rules
+
+
+def test_revoking_by_id_removes_that_key_only() -> None:
+    """Even if another key, of an earlier release, has this ID as its name."""
+    keys = ApiKeys.decode(
+        document(
+            {
+                "schema_version": 1,
+                "keys": [stored(), stored(key_id="00000000000b", name="00000000000a")],
+            }
+        )
+    )
+    assert [key.key_id for key in revoke(keys, "00000000000a").keys] == ["00000000000b"]
 
 
 def test_a_document_reads_as_it_was_written() -> None:

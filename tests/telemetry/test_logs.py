@@ -16,6 +16,8 @@ from tokensvc.telemetry.logs import configure_logging, redact
 
 JWT = "eyJhbGciOiJFUzM4NCIsInR5cCI6IkpXVCJ9.eyJleHAiOjE4MDAwMDAwMDB9.c2lnbmF0dXJl-_"
 API_KEY = "tsk_k1_9f8Zq-_secretsecret"
+HEX_SECRET = 10 * "9f8e7d" + "0123"
+KEY_ENCRYPTION_SECRET = 6 * "9f8e7d+" + "A="
 PRIVATE_PEM = "-----BEGIN PRIVATE KEY-----\nMIG2AgEAMBAG\n-----END PRIVATE KEY-----"
 
 
@@ -96,7 +98,14 @@ def test_a_plain_line_is_the_level_and_the_message() -> None:
         f"https://e.net/c.m3u8?token={JWT}&player_version=1",
         "GET /c.m3u8?token=opaque-secretsecret HTTP/1.1",
         API_KEY,
+        API_KEY.upper().replace("SECRETSECRET", "secretsecret"),
+        f"key_{API_KEY}",
         f"Authorization: Bearer {API_KEY}",
+        f"GET /v1/playback-urls/{HEX_SECRET} HTTP/1.1",
+        f"GET /tsk%5F0123456789ab%5F{HEX_SECRET.upper()} HTTP/1.1",
+        f"/{HEX_SECRET}0",
+        "ingest with sk_us-west-2_abcdef_secretsecret",
+        f"the key-encryption secret {KEY_ENCRYPTION_SECRET}",
         "authorization: bearer opaque-secretsecret",
         PRIVATE_PEM,
         f"read {PRIVATE_PEM[:40]}",
@@ -116,7 +125,7 @@ def test_no_secret_is_logged(
     written = stream.getvalue()
     assert written.count("before ") == 2
     assert "[redacted" in written
-    for part in (*JWT.split("."), "secretsecret", "MIG2"):
+    for part in (*JWT.split("."), "secretsecret", "MIG2", "9f8e7d", "9F8E7D"):
         assert part not in written
 
 
@@ -134,6 +143,8 @@ def test_redact_replaces_a_token_anywhere_and_nothing_else(before: str, after: s
     [
         "arn:aws:ivs:us-west-2:123456789012:channel/abcdEFGHijkl",
         "The channel could not be looked up: Amazon IVS throttles GetChannel. Try again.",
+        "kid=" + 43 * "a" + "&x=1",
+        "Request " + 16 * "0f" + " failed",
         "98:0d:1a:a0:19:96:1e:ea:0a:0a:2c:9a:42:19:2b:e7",
         "-----BEGIN PUBLIC KEY-----",
         "no token was sent",

@@ -33,7 +33,7 @@ NEWER_DOCUMENT = '{"schema_version": 99}'
 RING = "ring us-west-2"
 VIEWER_ID_MESSAGE = (
     "The viewer ID looks like an e-mail address, and IVS asks for viewer IDs without personal data."
-    " Use an opaque ID, such as a keyed hash of the address."
+    " Use an opaque ID, such as a keyed hash of it."
 )
 
 BODIES: list[tuple[Provoke, Text]] = [

@@ -35,6 +35,7 @@ AUTHENTICATION_HINT = (
 
 _ID_BYTES = 6
 _SECRET_BYTES = 32
+_ID_FORM = re.compile(r"[0-9a-f]{12}", re.ASCII | re.IGNORECASE)
 _TEXT_FORM = re.compile(r"tsk_([0-9a-f]{12})_([0-9a-f]{64})", re.ASCII)
 _DIGEST_OF_NO_SECRET = "0" * 64
 
@@ -104,8 +105,8 @@ def create(
     """All keys with the new one added, and the text of the new key, which is not stored.
 
     Raises:
-        InvalidRequest: when the name is empty, too long, not printable or already used, or when
-            `grants` is empty.
+        InvalidRequest: when the name is empty, too long, not printable, already used or like an ID,
+            or when `grants` is empty.
     """
     if problems := _problems_of_new_key(api_keys, name, grants):
         raise InvalidRequest("The API key can't be created.", problems=problems)
@@ -123,13 +124,14 @@ def revoke(api_keys: ApiKeys, key_id: str) -> ApiKeys:
     Raises:
         NotFound: when no key has that ID or name.
     """
-    remaining = tuple(key for key in api_keys.keys if key_id not in (key.key_id, key.name))
-    if len(remaining) == len(api_keys.keys):
+    named = {key.name: key for key in api_keys.keys}
+    revoked = api_keys.by_id.get(key_id) or named.get(key_id)
+    if revoked is None:
         raise NotFound(
             f"No API key has the ID or name {key_id!r}.",
             hint="Run `tokensvc api-keys list` to see all API keys.",
         )
-    return ApiKeys(remaining)
+    return ApiKeys(tuple(key for key in api_keys.keys if key is not revoked))
 
 
 def authenticate(api_keys: ApiKeys, presented: str) -> Caller:
@@ -177,6 +179,12 @@ def _problems_of_new_key(
             " with a space."
         )
         problems.append(Problem("name", "name_form", message))
+    if _ID_FORM.fullmatch(name):
+        message = (
+            "The name has the form of an ID, 12 hex digits, and a command could mean either. Use"
+            " another name."
+        )
+        problems.append(Problem("name", "name_like_id", message))
     if any(key.name == name for key in api_keys.keys):
         problems.append(Problem("name", "name_taken", f"An API key named {name!r} already exists."))
     if not grants:

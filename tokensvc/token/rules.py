@@ -25,6 +25,7 @@ from tokensvc.ivs.limits import (
     MAX_STRICT_ORIGINS,
     TEN_MINUTE_RULE_SECONDS,
 )
+from tokensvc.token.viewer_id_text import has_invisible_characters, personal_data_in
 
 EXP: Final = "exp"
 CHANNEL_ARN: Final = "aws:channel-arn"
@@ -64,6 +65,7 @@ def _rules() -> tuple[_Rule, ...]:
         ivs(CHANNEL_ARN, "channel_arn_form", _channel_arn_form),
         ivs(VIEWER_ID, "viewer_id_length", _viewer_id_length),
         ivs(VIEWER_ID, "viewer_id_unicode", _viewer_id_unicode),
+        ours(VIEWER_ID, "viewer_id_visible", _viewer_id_visible),
         ours(VIEWER_ID, "viewer_id_private", _viewer_id_private),
         ivs(VIEWER_SESSION_VERSION, "session_version_integer", _session_version_integer),
         ours(
@@ -224,14 +226,21 @@ def _viewer_id_unicode(payload: _Payload, _now: float) -> str:
     )
 
 
-def _viewer_id_private(payload: _Payload, _now: float) -> str:
-    name, _, domain = (_text(payload, VIEWER_ID) or "").partition("@")
-    has_space = re.search(r"\s", name + domain) is not None
-    if not name or has_space or "@" in domain or "." not in domain[1:-1]:
+def _viewer_id_visible(payload: _Payload, _now: float) -> str:
+    # A longer one is refused for its length, so the rest needs no check.
+    if not has_invisible_characters((_text(payload, VIEWER_ID) or "")[:LONGEST_VIEWER_ID]):
         return ""
     return (
-        "The viewer ID looks like an e-mail address, and IVS asks for viewer IDs without personal"
-        " data. Use an opaque ID, such as a keyed hash of the address."
+        "The viewer ID contains a blank, or a control or format character that can't be seen. Use"
+        " visible characters only, so that a moderator can read and type the ID."
+    )
+
+
+def _viewer_id_private(payload: _Payload, _now: float) -> str:
+    kind = personal_data_in(_text(payload, VIEWER_ID) or "")
+    return kind and (
+        f"The viewer ID looks like {kind}, and IVS asks for viewer IDs without personal data. Use"
+        " an opaque ID, such as a keyed hash of it."
     )
 
 

@@ -27,7 +27,10 @@ def authenticate_request(environ: WSGIEnvironment, service: Service) -> Caller:
     scheme, _, credentials = environ.get("HTTP_AUTHORIZATION", "").partition(" ")
     if scheme.lower() != "bearer":
         raise Unauthenticated("The request has no API key.", hint=AUTHENTICATION_HINT)
-    return authenticate(current_api_keys(service, Moment.of(service.clock)), credentials.strip())
+    # RFC 6750 §2.1 allows spaces before it. No other byte of what was sent is ignored: `strip()`
+    # would also remove control characters and the Latin-1 blanks.
+    presented = credentials.lstrip(" ")
+    return authenticate(current_api_keys(service, Moment.of(service.clock)), presented)
 
 
 def current_api_keys(service: Service, moment: Moment) -> ApiKeys:

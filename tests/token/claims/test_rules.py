@@ -142,40 +142,6 @@ def test_a_channel_arn_of_128_characters_is_the_longest() -> None:
     assert rules(changed(channel_arn=CHANNEL + "x" * (128 - len(CHANNEL)))) == set()
 
 
-@pytest.mark.parametrize(
-    "viewer_id", ["v", "x" * 40, "é" * 40, "🎥" * 40, "a b", "@", "a@b", "@b.c"]
-)
-def test_a_viewer_id_of_1_to_40_characters_is_valid(viewer_id: str) -> None:
-    """Characters are counted, not bytes, and every character is allowed."""
-    assert rules(changed(viewer_id=viewer_id)) == set()
-
-
-@pytest.mark.parametrize("viewer_id", ["", "x" * 41, "é" * 41, 7, None, ["v"], True])
-def test_a_viewer_id_of_another_length_or_type_is_refused(viewer_id: object) -> None:
-    """No character, one too many, and a value that is not a string."""
-    assert ivs_rules(changed(viewer_id=viewer_id)) == {"viewer_id_length"}
-
-
-@pytest.mark.parametrize("viewer_id", ["ann@example.com", "a@b.c", "a+b@x.y.z"])
-def test_an_e_mail_address_as_viewer_id_breaks_this_services_own_rule(viewer_id: str) -> None:
-    """IVS does not check it, so tokensvc does; the message does not repeat the address."""
-    (broken,) = broken_rules(changed(viewer_id=viewer_id), NOW)
-    assert (broken.claim, broken.rule) == ("aws:viewer-id", "viewer_id_private")
-    assert not broken.enforced_by_ivs
-    assert viewer_id not in broken.message
-
-
-@pytest.mark.parametrize("viewer_id", ["a@b", "a@.b", "a@b.", "a@b@c.d", "a b@c.d", "a@c d.e"])
-def test_a_viewer_id_that_only_resembles_an_e_mail_address_is_valid(viewer_id: str) -> None:
-    """A handle with an @ is not an address."""
-    assert rules(changed(viewer_id=viewer_id)) == set()
-
-
-def test_a_viewer_id_with_an_unpaired_surrogate_is_refused() -> None:
-    """Such a token could not be encoded, and its viewer could not be revoked."""
-    assert ivs_rules(changed(viewer_id="v\ud800")) == {"viewer_id_unicode"}
-
-
 @pytest.mark.parametrize("version", [0, 1, 1_800_000_000, 2_147_483_647])
 def test_a_session_version_that_can_be_revoked_is_valid(version: int) -> None:
     """From 0 to the largest 32-bit integer."""
