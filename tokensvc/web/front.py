@@ -63,6 +63,8 @@ class ConnectionTerms:
         max_seconds: after this time a connection is closed with its next response, so that a
             balancer's long-lived connections spread over new workers.
         max_requests: the number of responses after which a connection is closed.
+        work_seconds: how long the application may take for a request that it has.
+        drain_seconds: how long a stopping service still accepts connections.
     """
 
     head_seconds: float = 10.0
@@ -70,6 +72,13 @@ class ConnectionTerms:
     write_seconds: float = 20.0
     max_seconds: float = 300.0
     max_requests: int = 1_000
+    work_seconds: float = 15.0
+    drain_seconds: float = 0.0
+
+    @property
+    def longest_request_seconds(self) -> float:
+        """From the first byte of a request to the last of its response."""
+        return self.head_seconds + self.body_seconds + self.work_seconds + self.write_seconds
 
 
 class Front:

@@ -11,6 +11,7 @@ fork, so that no request is lost and no two workers share a thread, a socket or 
 from __future__ import annotations
 
 import logging
+import math
 import os
 import subprocess
 import sys
@@ -20,11 +21,12 @@ from typing import Any
 from tokensvc.errors import TokensvcError
 from tokensvc.settings import load_settings
 from tokensvc.telemetry.logs import configure_logging
-from tokensvc.web import wsgi
-from tokensvc.web.front import Front
+from tokensvc.web import master, wsgi
+from tokensvc.web.front import ConnectionTerms, Front
 
 CHECK = (sys.executable, "-m", "tokensvc", "serve", "--check")
 LONGEST_CHECK_SECONDS = 60.0
+STOP_MARGIN_SECONDS = 5.0  # What a worker needs to end after its last request.
 MEMORY_FOLDER = Path("/dev/shm")  # noqa: S108 # gunicorn creates a private file there.
 
 try:
@@ -33,6 +35,7 @@ except TokensvcError as exc:
     _problems = (f"  {problem.field}: {problem.message}" for problem in exc.problems)
     sys.exit("\n".join([exc.detail, *_problems, exc.hint]))
 _service = _settings.service
+_terms = ConnectionTerms(drain_seconds=_service.drain_seconds)
 
 wsgi_app = "__config__:app()"
 bind = _service.address
@@ -45,7 +48,10 @@ worker_connections = 800  # for each worker, so that the usual 1,024 descriptors
 keepalive = 75  # seconds; usual balancers keep a connection idle for 60
 
 timeout = 30  # seconds without a heartbeat after which a worker is replaced
-graceful_timeout = 15  # seconds that a stopping worker gets to finish its requests
+# Seconds that a stopping worker gets. Usually it needs only the drain.
+graceful_timeout = math.ceil(
+    _terms.drain_seconds + _terms.longest_request_seconds + STOP_MARGIN_SECONDS
+)
 # Heartbeats are written to memory: a slow disk must not look like a dead worker.
 worker_tmp_dir = str(MEMORY_FOLDER) if MEMORY_FOLDER.is_dir() else None
 
@@ -64,10 +70,22 @@ loglevel = _service.log_level
 
 def app() -> Front:
     """The application for the settings that the master has read; called in each worker."""
-    return Front(wsgi.app(_settings), threads=_service.threads)
+    return Front(wsgi.app(_settings), threads=_service.threads, terms=_terms)
 
 
-def on_starting(server: Any) -> None:  # noqa: ARG001 # gunicorn calls it by position.
+def on_starting(server: Any) -> None:
+    """Prepare the master, before it starts workers."""
+    master.on_starting(server)
+    _configure_logging()
+
+
+def on_reload(server: Any) -> None:
+    """Prepare the master to replace all workers."""
+    master.on_reload(server)
+    _configure_logging()
+
+
+def _configure_logging() -> None:
     """Log gunicorn's lines like all others: as redacted JSON on standard error."""
     configure_logging(_service.log_level.upper(), sys.stderr, json=True)
     for name in ("gunicorn.error", "gunicorn.access"):
@@ -76,7 +94,7 @@ def on_starting(server: Any) -> None:  # noqa: ARG001 # gunicorn calls it by pos
         logger.propagate = True
 
 
-on_reload = on_starting
+pre_fork = master.pre_fork
 
 
 def when_ready(server: Any) -> None:

@@ -1,9 +1,9 @@
 """A gunicorn worker whose slow clients hurt no other client.
 
 gunicorn's ASGI worker has no deadline for the first head, for a whole body or for a client that
-never reads, and accepts any number of connections. This subclass adds them. It is the only module
-that touches gunicorn's internals, so gunicorn is pinned to a minor version, and
-tests/web/test_worker.py tests each use.
+never reads, and accepts any number of connections. This subclass adds them, and stops without
+losing a request. Only this module and `master` touch gunicorn's internals, so gunicorn is pinned to
+a minor version, and tests/web/worker tests each use.
 """
 
 from __future__ import annotations
@@ -11,8 +11,10 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final
+import select
+import socket
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from gunicorn.arbiter import Arbiter
 from gunicorn.asgi.lifespan import LifespanManager
@@ -22,11 +24,18 @@ from gunicorn.workers.gasgi import ASGIWorker
 from tokensvc import errors
 from tokensvc.errors import TokensvcError
 from tokensvc.web import problems
+from tokensvc.web.front import DRAINING
 
 if TYPE_CHECKING:
     from tokensvc.web.front import ConnectionTerms
+    from tokensvc.web.master import SharedFacts
 
-HEARTBEAT_SECONDS = 1.0
+HEARTBEAT_SECONDS: Final = 1.0
+IDLE_GRACE_SECONDS: Final = 1.0
+"""For how long a stopping worker keeps an idle connection: the client may just send a request."""
+
+_BOOT_FAILED: Final = 1  # The exit status for which gunicorn starts another worker.
+_POLL_SECONDS: Final = 0.05
 
 # What the server itself refuses, before the application sees the request.
 _REFUSALS: Final[Mapping[int, TokensvcError]] = {
@@ -43,38 +52,120 @@ _INTERNAL_ERROR: Final = TokensvcError("The service failed because of an interna
 
 
 class Worker(ASGIWorker):  # type: ignore[misc] # gunicorn ships no types.
-    """Serves the ASGI application on an event loop, with the deadlines of its `terms`."""
+    """Serves the ASGI application on an event loop, with the deadlines of its `terms`.
+
+    At SIGTERM it first drains: it accepts connections as before for `drain_seconds`, and readiness
+    answers `draining`. A worker that SIGHUP replaces skips this. Then it closes its listeners,
+    answers the requests that it has, and exits.
+
+    Attributes:
+        facts: what it shares with the master, set by `master.pre_fork`.
+    """
+
+    facts: SharedFacts
+    alive: bool
+    boot_retry_seconds: ClassVar[float] = 5.0
+    """The time between two attempts to replace a worker, while the others serve."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.connections: set[_Connection] = set()
+        self._must_stop = asyncio.Event()
+        self._must_stop_at_once = asyncio.Event()
+
+    @property
+    def is_stopping(self) -> bool:
+        """Whether each response closes its connection."""
+        return self._must_stop.is_set()
+
+    def load_wsgi(self) -> None:
+        """Do nothing: `_start_application` loads the application, and handles every failure."""
+
+    def handle_exit_signal(self) -> None:
+        """Stop, at SIGTERM. From now on each response closes its connection.
+
+        `alive` stays true: without it gunicorn would also close connections whose last response
+        did not say so, and lose the next request.
+        """
+        self._must_stop.set()
+
+    def handle_quit_signal(self) -> None:
+        """Stop without waiting for requests, at SIGINT or SIGQUIT."""
+        super().handle_quit_signal()
+        self._must_stop.set()
+        self._must_stop_at_once.set()
 
     async def _serve(self) -> None:
+        heartbeat = self.loop.create_task(self._send_heartbeats())
         await self._start_application()
         for listener in self.sockets:
             server = await self.loop.create_server(
                 lambda: _Connection(self), sock=listener.sock, backlog=self.cfg.backlog
             )
             self.servers.append(server)
-        # gunicorn replaces a worker that does not notify it within `timeout`.
         while self.alive and self.ppid == os.getppid():
+            if await _is_set_within(HEARTBEAT_SECONDS, self._must_stop):
+                break
+        self._must_stop.set()
+        await self._stop()
+        heartbeat.cancel()
+
+    async def _send_heartbeats(self) -> None:
+        """Notify gunicorn, which replaces a worker that is silent for `timeout`."""
+        while True:
             self.notify()
             await asyncio.sleep(HEARTBEAT_SECONDS)
-        for server in self.servers:
-            server.close()
-        for connection in list(self.connections):
-            connection.close_if_idle()
-        await self._shutdown()
+
+    # --- Start
 
     async def _start_application(self) -> None:
-        self.lifespan = LifespanManager(self.asgi, self.log, self.state)
         try:
+            self.asgi = self.app.wsgi()
+            self.lifespan = LifespanManager(self.asgi, self.log, self.state)
             await self.lifespan.startup()
-        except RuntimeError as exc:
+        except Exception as exc:
             self.lifespan = None
             self.log.critical("The service can't start: %s", exc)
-            # With this exit status, gunicorn stops instead of starting the worker again.
-            raise SystemExit(Arbiter.WORKER_BOOT_ERROR) from exc
+            if not self.facts.has_started:
+                # With this exit status, gunicorn stops instead of starting the worker again.
+                raise SystemExit(Arbiter.WORKER_BOOT_ERROR) from exc
+            await _is_set_within(self.boot_retry_seconds, self._must_stop)
+            raise SystemExit(_BOOT_FAILED) from exc
+        self.facts.record_start()
+
+    # --- Stop
+
+    async def _stop(self) -> None:
+        stopped_at = self.loop.time()
+        if not self.facts.is_replaced(self.age):
+            self.state[DRAINING] = True
+            await _is_set_within(self.asgi.terms.drain_seconds, self._must_stop_at_once)
+        await self._close_listeners()
+        await self._finish_connections(close_idle_at=stopped_at + IDLE_GRACE_SECONDS)
+        if not self._must_stop_at_once.is_set():
+            await self.lifespan.shutdown()
+
+    async def _close_listeners(self) -> None:
+        """Close the listeners, and serve the connections that the kernel has accepted for them.
+
+        The kernel resets these if no other process has the listener.
+        """
+        waiting: list[socket.socket] = []
+        for listener, server in zip(self.sockets, self.servers, strict=True):
+            waiting.extend(_accepted(listener.sock))
+            server.close()
+        for connection in waiting:
+            await self.loop.connect_accepted_socket(lambda: _Connection(self), connection)
+
+    async def _finish_connections(self, *, close_idle_at: float) -> None:
+        """Wait until the last request is answered, at most as long as a request may take."""
+        give_up_at = self.loop.time() + self.asgi.terms.longest_request_seconds
+        while self.connections and self.loop.time() < give_up_at:
+            if self.loop.time() >= close_idle_at:
+                for connection in list(self.connections):
+                    connection.close_if_idle()
+            if await _is_set_within(_POLL_SECONDS, self._must_stop_at_once):
+                return
 
 
 class _Connection(ASGIProtocol):  # type: ignore[misc] # gunicorn ships no types.
@@ -88,6 +179,7 @@ class _Connection(ASGIProtocol):  # type: ignore[misc] # gunicorn ships no types
         self._deadline: asyncio.TimerHandle | None = None
         self._write_deadline: asyncio.TimerHandle | None = None
         self._is_idle = False
+        self._has_begun = False  # The client has sent the first byte of the first request.
         self._has_next_head = False  # Bytes of the next request came before the response was sent.
         self._is_refused = False
 
@@ -103,6 +195,7 @@ class _Connection(ASGIProtocol):  # type: ignore[misc] # gunicorn ships no types
         self._expect("head", self._terms.head_seconds)
 
     def data_received(self, data: bytes) -> None:
+        self._has_begun = True
         if self._is_idle:
             self._expect_next_head()
         elif self._deadline is None:
@@ -138,8 +231,9 @@ class _Connection(ASGIProtocol):  # type: ignore[misc] # gunicorn ships no types
             super().connection_lost(exc)
 
     def close_if_idle(self) -> None:
-        """Close the connection unless it has a request."""
-        if self._is_idle:
+        """Close the connection unless it has a request, or a part of one."""
+        is_idle = self._is_idle or not self._has_begun
+        if is_idle and not _has_unread_bytes(self.transport):
             self._keepalive_timeout()
 
     # --- Deadlines
@@ -190,7 +284,8 @@ class _Connection(ASGIProtocol):  # type: ignore[misc] # gunicorn ships no types
     def _will_close(self, request: Any, response_requires_close: Any) -> bool:
         age_seconds = self._loop.time() - self._opened_at
         return (
-            self.req_count >= self._terms.max_requests
+            self.worker.is_stopping
+            or self.req_count >= self._terms.max_requests
             or age_seconds >= self._terms.max_seconds
             or bool(super()._will_close(request, response_requires_close))
         )
@@ -213,3 +308,29 @@ class _Connection(ASGIProtocol):  # type: ignore[misc] # gunicorn ships no types
             *(f"{name}: {value}" for name, value in extra_headers),
         ]
         self._safe_write("\r\n".join([*lines, "", ""]).encode("latin-1") + body)
+
+
+async def _is_set_within(seconds: float, event: asyncio.Event) -> bool:
+    """Wait for the event; whether it is set by then."""
+    try:
+        await asyncio.wait_for(event.wait(), seconds)
+    except TimeoutError:
+        return False
+    return True
+
+
+def _accepted(listener: socket.socket) -> Iterator[socket.socket]:
+    """The connections that wait to be accepted."""
+    while True:
+        try:
+            connection, _ = listener.accept()
+        except OSError:  # None is left, or no descriptor for it.
+            return
+        yield connection
+
+
+def _has_unread_bytes(transport: Any) -> bool:
+    """Whether the kernel has bytes of the client, or its end, that the loop has not read yet."""
+    poll = select.poll()
+    poll.register(transport.get_extra_info("socket").fileno(), select.POLLIN)
+    return bool(poll.poll(0))

@@ -1,6 +1,7 @@
 """A gunicorn configuration and a small application for the tests of the worker.
 
-The environment variable TERMS holds the `ConnectionTerms` as JSON.
+The environment variable TERMS holds the `ConnectionTerms` as JSON. While the file in FAULT exists,
+a worker can't start: its text says where that fails.
 """
 
 from __future__ import annotations
@@ -9,11 +10,14 @@ import json
 import os
 import time
 from collections.abc import Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tokensvc.errors import StateUnavailable
+from tokensvc.errors import SettingsInvalid, StateUnavailable
 from tokensvc.waiting import may_wait
-from tokensvc.web.front import OVERLOADED, ConnectionTerms, Front
+from tokensvc.web import master
+from tokensvc.web.front import DRAINING, OVERLOADED, ConnectionTerms, Front
+from tokensvc.web.worker import Worker
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -21,25 +25,36 @@ if TYPE_CHECKING:
 LARGE_BYTES = 8 * 1024 * 1024
 
 bind = "127.0.0.1:0"
-workers = 1
-worker_class = "tokensvc.web.worker.Worker"
+workers = int(os.environ.get("WORKERS", "1"))
 asgi_loop = "uvloop"
 wsgi_app = "__config__:app()"
 control_socket_disable = True
-keepalive = 1
-graceful_timeout = 5
+on_starting = master.on_starting
+on_reload = master.on_reload
+pre_fork = master.pre_fork
+keepalive = 2
+graceful_timeout = 20
 limit_request_line = 200
 limit_request_fields = 10
 worker_connections = int(os.environ.get("CONNECTIONS", "200"))
 
 
+class worker_class(Worker):  # noqa: N801 # The name that gunicorn reads.
+    """The worker, with a shorter pause between two attempts to start."""
+
+    boot_retry_seconds = 0.5
+
+
 class Application:
-    """Answers with the size of the body; some paths wait, or answer with much."""
+    """Answers with the size of the body; some paths wait, or answer with something else."""
 
     def start(self) -> None:
-        """Fail if the environment says so."""
-        if "FAIL" in os.environ:
-            raise StateUnavailable("The state can't be read.")
+        """Fail if the test says so."""
+        match _fault():
+            case "state":
+                raise StateUnavailable("The state can't be read.")
+            case "bug":
+                raise ZeroDivisionError
 
     def close(self) -> None:
         """Nothing was started."""
@@ -55,6 +70,10 @@ class Application:
             may_wait()
             time.sleep(float(environ["QUERY_STRING"]))
             body = b"waited"
+        elif environ["PATH_INFO"] == "/block":
+            time.sleep(float(environ["QUERY_STRING"]))
+        elif environ["PATH_INFO"] == "/process":
+            body = f"{os.getpid()} {environ[DRAINING]}".encode()
         else:
             body = str(len(environ["wsgi.input"].read())).encode()
         start_response(status, [("Content-Length", str(len(body)))])
@@ -63,4 +82,11 @@ class Application:
 
 def app() -> Front:
     """The application behind the front, with the terms of the test."""
+    if _fault() == "settings":
+        raise SettingsInvalid("A setting is not valid.")
     return Front(Application(), threads=1, terms=ConnectionTerms(**json.loads(os.environ["TERMS"])))
+
+
+def _fault() -> str:
+    file = Path(os.environ.get("FAULT", "/nonexistent"))
+    return file.read_text() if file.exists() else ""

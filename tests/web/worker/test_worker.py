@@ -2,88 +2,30 @@
 
 from __future__ import annotations
 
-import json
-import os
-import re
-import signal
-import socket
-import subprocess
-import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterator
+from contextlib import ExitStack, suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from tokensvc.web.front import ConnectionTerms
+from tests.web.worker.server import (
+    GOOD,
+    TERMS,
+    Server,
+    code_of,
+    parsed,
+    read_all,
+    read_response,
+    running,
+    seconds,
+)
 
-ROOT = Path(__file__).parents[3]
-CONFIG = Path(__file__).with_name("served.py")
-GOOD = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhi"
 PARTIAL_HEAD = b"POST / HTTP/1.1\r\nHost: a\r\n"
 PARTIAL_BODY = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 20\r\n\r\nhi"
-# Seconds. Long enough for a busy machine, and short enough for a test.
-TERMS = ConnectionTerms(
-    head_seconds=2.0, body_seconds=2.0, write_seconds=2.0, max_seconds=60.0, max_requests=100
-)
 PROMPT_SECONDS = 1.8  # Shorter than every deadline: an answer in this time waited for none.
-
-
-@dataclass(frozen=True)
-class Server:
-    """A running gunicorn."""
-
-    port: int
-    process: subprocess.Popen[bytes]
-    log: Path
-
-    def connect(self, sent: bytes = b"", timeout: float = 10.0) -> socket.socket:
-        """A connection on which these bytes were sent."""
-        connection = socket.create_connection(("127.0.0.1", self.port), timeout)
-        connection.sendall(sent)
-        return connection
-
-    def get(self, path: str = "/") -> tuple[int, bytes]:
-        """The status and the body of a GET on a connection of its own."""
-        with self.connect(
-            f"GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n".encode()
-        ) as c:
-            return parsed(read_all(c))
-
-
-@contextmanager
-def running(tmp_path: Path, terms: ConnectionTerms = TERMS, **environment: str) -> Iterator[Server]:
-    """Run gunicorn with these terms."""
-    log = tmp_path / "log"
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "gunicorn", "--config", str(CONFIG)],
-            cwd=ROOT,
-            env={**os.environ, "TERMS": json.dumps(asdict(terms)), **environment},
-            stdout=output,
-            stderr=subprocess.STDOUT,
-        )
-    try:
-        yield Server(_port(log, process), process, log)
-    finally:
-        process.terminate()
-        try:
-            process.wait(10)
-        finally:
-            process.kill()
-
-
-def _port(log: Path, process: subprocess.Popen[bytes]) -> int:
-    give_up_at = time.monotonic() + 20
-    while (found := re.search(r"Listening at: http://127.0.0.1:(\d+)", log.read_text())) is None:
-        if process.poll() is not None:
-            return 0
-        assert time.monotonic() < give_up_at, log.read_text()
-        time.sleep(0.02)
-    return int(found[1])
 
 
 @pytest.fixture(scope="module")
@@ -93,53 +35,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         yield server
         assert "SIGKILL" not in server.log.read_text()
         assert "Traceback" not in server.log.read_text()
-
-
-def read_all(connection: socket.socket) -> bytes:
-    """Everything up to the end of the connection; a reset is an end."""
-    parts = []
-    try:
-        while part := connection.recv(65_536):
-            parts.append(part)
-    except ConnectionResetError:
-        pass
-    return b"".join(parts)
-
-
-def read_response(connection: socket.socket) -> tuple[bytes, bytes]:
-    """The head and the body of one response."""
-    data = b""
-    while b"\r\n\r\n" not in data:
-        part = connection.recv(65_536)
-        assert part, data
-        data += part
-    head, _, body = data.partition(b"\r\n\r\n")
-    length = int(re.search(rb"(?i)content-length: (\d+)", head)[1])  # type: ignore[index]
-    while len(body) < length:
-        body += connection.recv(65_536)
-    return head, body
-
-
-def parsed(response: bytes) -> tuple[int, bytes]:
-    """The status and the body of a response."""
-    head, _, body = response.partition(b"\r\n\r\n")
-    return int(head.split()[1]), body
-
-
-def code_of(response: bytes) -> tuple[int, str]:
-    """The status and the code of a problem document. Fails for any other response."""
-    status, body = parsed(response)
-    assert b"application/problem+json" in response
-    document = json.loads(body)
-    assert document["status"] == status
-    return status, document["code"]
-
-
-def seconds(action: Callable[[], object]) -> float:
-    """How long the action takes."""
-    began = time.monotonic()
-    action()
-    return time.monotonic() - began
 
 
 @pytest.mark.parametrize(
@@ -304,25 +199,3 @@ def test_more_connections_than_allowed_are_closed_at_once(tmp_path: Path) -> Non
             assert server.get()[0] == 200
         time.sleep(0.3)
         assert server.get()[0] == 200
-
-
-def test_sigterm_closes_idle_connections_and_finishes_requests(tmp_path: Path) -> None:
-    """The process exits as soon as the last request is answered."""
-    with (
-        running(tmp_path) as server,
-        server.connect(GOOD) as idle,
-        server.connect(b"GET /wait?1 HTTP/1.1\r\nHost: a\r\n\r\n") as busy,
-    ):
-        read_response(idle)
-        time.sleep(0.3)
-        server.process.send_signal(signal.SIGTERM)
-        assert read_response(busy)[1] == b"waited"
-        assert seconds(lambda: server.process.wait(10)) < 3
-        assert read_all(idle) == b""
-
-
-def test_a_service_that_cannot_start_ends_gunicorn(tmp_path: Path) -> None:
-    """With the exit status that means so; it does not start the worker again and again."""
-    with running(tmp_path, FAIL="1") as server:
-        assert server.process.wait(20) == 3
-        assert server.log.read_text().count("The state can't be read.") == 1
