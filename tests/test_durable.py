@@ -85,7 +85,17 @@ def test_the_name_of_a_new_folder_is_synced_before_it_is_used(
     monkeypatch.setattr(os, "fsync", recording_fsync)
     durable.make_private_folder(tmp_path / "a" / "b")
     assert set(synced) == {tmp_path, tmp_path / "a"}
-    assert stat.S_IMODE((tmp_path / "a" / "b").stat().st_mode) == 0o700
     synced.clear()
     durable.make_private_folder(tmp_path / "a" / "b")
     assert synced == []
+
+
+def test_no_umask_opens_a_new_folder_to_other_users(tmp_path: Path) -> None:
+    """Nor the parent folders that are created with it."""
+    before = os.umask(0)
+    try:
+        durable.make_private_folder(tmp_path / "a" / "b")
+    finally:
+        os.umask(before)
+    for folder in (tmp_path / "a", tmp_path / "a" / "b"):
+        assert stat.S_IMODE(folder.stat().st_mode) == 0o700

@@ -55,7 +55,7 @@ def locked(folder: Path) -> Iterator[None]:
     Raises:
         OSError: when the folder can't be opened or locked.
     """
-    descriptor = os.open(folder, os.O_RDONLY)
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
@@ -85,13 +85,13 @@ def remove(path: Path) -> None:
 
 
 def make_private_folder(folder: Path) -> None:
-    """Create `folder` with mode 0700 if it does not exist.
+    """Create `folder`, and parent folders that don't exist, with mode 0700; their names are synced.
 
-    The names of parent folders that are created with it are synced to the disk too.
+    The mode does not depend on the umask.
     """
     missing = [path for path in (folder, *folder.parents) if not path.exists()]
-    folder.mkdir(mode=_OWNER_ONLY_FOLDER, parents=True, exist_ok=True)
-    for path in missing:
+    for path in reversed(missing):
+        path.mkdir(mode=_OWNER_ONLY_FOLDER, exist_ok=True)
         sync(path.parent)
 
 

@@ -186,6 +186,14 @@ class CustodyUnavailable(Unavailable):
     title = "Private key custody unavailable"
 
 
+class CustodyDenied(CustodyUnavailable):
+    """Raised when this process may not use a private key that is possibly good.
+
+    So it is with a wrong key-encryption secret, a wrong file mode or a missing permission. The
+    private key may only be given up when it is proven missing or wrong: see `CustodyDamaged`.
+    """
+
+
 class IvsUnavailable(Unavailable):
     """Raised when IVS fails, throttles or can't be reached, and no cached answer may be used."""
 

@@ -235,20 +235,6 @@ def test_a_swapped_file_does_not_sign(custody: FileCustody, folder: Path) -> Non
             custody.signer(key_id, expected)
 
 
-@pytest.mark.parametrize("mode", [0o640, 0o604, 0o660, 0o777])
-def test_a_file_that_is_accessible_to_other_users_does_not_sign_until_its_mode_is_fixed(
-    custody: FileCustody, folder: Path, mode: int
-) -> None:
-    """The error has the path, and the commands to run."""
-    public_key = custody.create("k-1")
-    path = folder / "k-1.pem"
-    path.chmod(mode)
-    with pytest.raises(CustodyDamaged, match=f"{path} .*chmod 600 {path}.*keys revoke k-1"):
-        custody.signer("k-1", public_key)
-    path.chmod(0o600)
-    assert custody.signer("k-1", public_key).public_key == public_key
-
-
 # --- Faults of the machine
 
 

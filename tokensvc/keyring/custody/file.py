@@ -6,17 +6,21 @@ the content of a file.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Collection
 from contextlib import suppress
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from tokensvc import durable
+from tokensvc import durable, protected_files
 from tokensvc.clock import Clock
 from tokensvc.keyring.custody.encryption import is_encrypted_with, wrap
 from tokensvc.keyring.custody.file_signers import FILE_SUFFIX, KEY_ID, FileSigners, mismatch
+from tokensvc.protected_files import Fault
 from tokensvc.token.p384 import PublicKey
+
+_logger = logging.getLogger(__name__)
 
 
 class FileCustody(FileSigners):
@@ -97,9 +101,10 @@ class FileCustody(FileSigners):
         path = self._path(key_id)
         # The lock prevents a rewrap that is in progress from putting the file back.
         with self._os_errors_translated(), durable.locked(self._folder):
-            durable.remove(path)
             # A crash in `create` may have left a draft with the same private key.
             durable.discard_drafts(path)
+            _warn_of_copies(path)
+            durable.remove(path)
         return self._clock.now()
 
     def rewrap(self, key_id: str) -> bool:
@@ -119,8 +124,9 @@ class FileCustody(FileSigners):
                 return False
             # The file is decrypted even if it already names the current secret: after a success the
             # operator may discard the previous secret and old backups, so damage must show now.
-            private_key = self._load(key_id)
-            if is_encrypted_with(self._secret, path.read_bytes()):
+            content = self._read(key_id)
+            private_key = self._decrypted(content, key_id)
+            if is_encrypted_with(self._secret, content):
                 return False
             with durable.replacement(path) as draft:
                 draft.write_bytes(wrap(private_key, self._secret))
@@ -141,3 +147,11 @@ class FileCustody(FileSigners):
             # Needed even if another process wrote the file: its name may not be on the disk yet.
             durable.sync(self._folder)
         return PublicKey.of(self._load(key_id).public_key())
+
+
+def _warn_of_copies(path: Path) -> None:
+    """Log that the content of the file stays on the disk when its name is deleted."""
+    with suppress(FileNotFoundError):
+        for fault in protected_files.examine_file(path, follow_links=False):
+            if fault.fault in {Fault.SYMBOLIC_LINK, Fault.SECOND_NAME}:
+                _logger.warning("The private key is not destroyed on the disk. %s", fault.detail)

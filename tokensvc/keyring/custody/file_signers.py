@@ -6,23 +6,26 @@ private keys, and is imported by commands and scheduled jobs only (rule 11).
 
 from __future__ import annotations
 
+import logging
 import os
 import re
-import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from tokensvc.errors import CustodyDamaged, CustodyUnavailable, SettingsInvalid
+from tokensvc import protected_files
+from tokensvc.errors import CustodyDamaged, CustodyDenied, CustodyUnavailable, SettingsInvalid
 from tokensvc.keyring.custody.encryption import RESTORE_HINT, is_encrypted_with, unwrap
 from tokensvc.keyring.custody.secret import SECRET_BYTES
+from tokensvc.protected_files import Fault, FileFault, FileRefused
 from tokensvc.token.p384 import LocalSigner, PublicKey, Signer
 
 FILE_SUFFIX = ".pem"
 KEY_ID = re.compile(r"[a-z0-9-]{1,64}")
-_MODE_OF_OTHER_USERS = stat.S_IRWXG | stat.S_IRWXO
+
+_logger = logging.getLogger(__name__)
 
 
 class FileSigners:
@@ -51,6 +54,7 @@ class FileSigners:
         self._secret = key_encryption_secret
         self._previous_secret = previous_secret
         self._folder_seen = False
+        self._reported: set[tuple[Path, Fault]] = set()
 
     def signer(self, key_id: str, expected: PublicKey) -> Signer:
         """A signer of that key pair, whose public key was compared with `expected`.
@@ -58,8 +62,8 @@ class FileSigners:
         It keeps the private key in memory, and can still sign if the folder vanishes.
 
         Raises:
-            CustodyDamaged: when the private key is missing, unreadable, of another key pair, or
-                accessible to other users.
+            CustodyDamaged: when the private key is missing, damaged or of another key pair.
+            CustodyDenied: when its file is accessible to other users, or not a regular file.
             CustodyUnavailable: when the folder can't be read now.
         """
         signer = LocalSigner(self._load(key_id))
@@ -68,13 +72,21 @@ class FileSigners:
         return signer
 
     def _load(self, key_id: str) -> ec.EllipticCurvePrivateKey:
+        return self._decrypted(self._read(key_id), key_id)
+
+    def _decrypted(self, content: bytes, key_id: str) -> ec.EllipticCurvePrivateKey:
+        secret = self._secret
+        if self._previous_secret is not None and is_encrypted_with(self._previous_secret, content):
+            secret = self._previous_secret
+        return unwrap(content, secret, name=f"The private key of {key_id}")
+
+    def _read(self, key_id: str) -> bytes:
         path = self._path(key_id)
         with self._os_errors_translated():
             try:
-                with path.open("rb") as file:
-                    mode_of_others = os.fstat(file.fileno()).st_mode & _MODE_OF_OTHER_USERS
-                    content = file.read()
-                self._folder_seen = True
+                read = protected_files.read_protected(path, follow_links=False)
+            except FileRefused as exc:
+                raise _denied(key_id, exc.fault) from exc
             except FileNotFoundError as exc:
                 if not self._folder.exists():
                     raise
@@ -82,16 +94,12 @@ class FileSigners:
                     f"The private key of {key_id} is missing: file {path} does not exist.",
                     hint=RESTORE_HINT,
                 ) from exc
-        if mode_of_others:
-            raise CustodyDamaged(
-                f"Private key file {path} is accessible to other users.",
-                hint=f"Run `chmod 600 {path}`. If another user may have read the file, also run"
-                f" `tokensvc keys revoke {key_id}`.",
-            )
-        secret = self._secret
-        if self._previous_secret is not None and is_encrypted_with(self._previous_secret, content):
-            secret = self._previous_secret
-        return unwrap(content, secret, name=f"The private key of {key_id}")
+            self._folder_seen = True
+        for fault in read.faults:
+            if (path, fault.fault) not in self._reported:
+                self._reported.add((path, fault.fault))
+                _logger.warning("%s %s", fault.detail, fault.hint)
+        return read.content
 
     def _path(self, key_id: str) -> Path:
         if not KEY_ID.fullmatch(key_id):
@@ -106,12 +114,24 @@ class FileSigners:
         try:
             yield
         except OSError as exc:
+            what = exc.filename or f"The private key folder {self._folder}"
             raise CustodyUnavailable(
-                f"The private key folder {self._folder} can't be read or written"
-                f" ({os.strerror(exc.errno or 0)}).",
-                hint="Check that the folder exists and is mounted, that the user of this process"
-                " owns it, and that the disk is not full.",
+                f"{what} can't be read or written ({os.strerror(exc.errno or 0)}).",
+                hint=f"Check that the folder {self._folder} exists and is mounted, that the user of"
+                " this process owns it and its files, and that the disk is not full.",
             ) from exc
+
+
+def _denied(key_id: str, fault: FileFault) -> CustodyDenied:
+    """The error when a file's kind, owner or mode forbids to use its private key."""
+    if fault.fault in {Fault.OPEN_TO_ALL, Fault.OPEN_TO_OTHER_GROUP}:
+        hint = (
+            f"{fault.hint} The file is encrypted. If another user may also know the"
+            f" key-encryption secret, run `tokensvc keys revoke {key_id}`."
+        )
+    else:
+        hint = fault.hint
+    return CustodyDenied(f"The private key of {key_id} is not used. {fault.detail}", hint=hint)
 
 
 def mismatch(key_id: str, found: PublicKey, expected: PublicKey) -> CustodyDamaged:
