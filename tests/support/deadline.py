@@ -1,4 +1,4 @@
-"""End a test that would wait for ever."""
+"""End a test that would wait without end."""
 
 from __future__ import annotations
 
