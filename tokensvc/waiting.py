@@ -3,15 +3,17 @@
 The worker runs an event loop and calls the application inline, because the usual request waits for
 nothing. It does so within `no_waiting()`. Code that may wait (for AWS, the state or another thread)
 calls `may_wait()` first, which raises `MustWait` there; the front catches it and runs the same
-request again in a thread. Everywhere else, such as in a command, under a plain WSGI server or in a
-program with an event loop of its own, nothing is raised and the call waits.
+request again. Everywhere else, such as in a command, under a plain WSGI server or in a program with
+an event loop of its own, nothing is raised and the call waits.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 from contextvars import ContextVar
+from typing import Any
 
 _waiting_is_forbidden: ContextVar[bool] = ContextVar("waiting_is_forbidden", default=False)
 
@@ -20,7 +22,16 @@ class MustWait(BaseException):
     """Raised instead of waiting within `no_waiting()`.
 
     It is not an `Exception`, so that no error handler and no audit takes it for a result.
+
+    Attributes:
+        until: what the request waits for; empty if the waiting itself needs a thread.
+        seconds: how long the request waits for it at most.
     """
+
+    def __init__(self, until: Collection[Future[Any]] = (), seconds: float = 0.0) -> None:
+        super().__init__()
+        self.until = until
+        self.seconds = seconds
 
 
 @contextmanager
@@ -33,13 +44,18 @@ def no_waiting() -> Iterator[None]:
         _waiting_is_forbidden.reset(token)
 
 
-def may_wait() -> None:
+def may_wait(until: Collection[Future[Any]] = (), seconds: float = 0.0) -> None:
     """Return if this code may wait.
 
     Call it before the first side effect of a request, because the request may run again.
+
+    Args:
+        until: what this code is about to wait for, if other threads complete it. A loop can wait
+            for it without a thread.
+        seconds: how long this code is about to wait for it.
 
     Raises:
         MustWait: within `no_waiting()`.
     """
     if _waiting_is_forbidden.get():
-        raise MustWait
+        raise MustWait(until, seconds)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from functools import partial
 
 import pytest
@@ -250,20 +250,27 @@ def test_a_bug_in_a_refresh_is_logged_and_the_known_channel_is_returned(
 def test_on_an_event_loop_a_known_channel_is_returned_and_an_unknown_one_must_wait(
     directory: ChannelDirectory, ivs: StagedIvs, clock: ManualClock
 ) -> None:
-    """Before anything is looked up. A known channel is refreshed although a loop runs."""
+    """Its lookup begins, so that no thread waits for it. A known channel is refreshed."""
     directory.get(STAGE)
     clock.advance(300)
 
-    with no_waiting(), pytest.raises(MustWait):
+    with no_waiting(), pytest.raises(MustWait) as single:
         directory.get(A)
-    with no_waiting(), pytest.raises(MustWait):
-        directory.warm([A, B])
-    assert (ivs.lookups, ivs.calls) == ([STAGE], [])
+    with no_waiting(), pytest.raises(MustWait) as both:
+        directory.warm([B, C])
+    for must_wait, awaited in ((single.value, 1), (both.value, 2)):
+        assert len(must_wait.until) == awaited
+        assert 0 < must_wait.seconds <= 2.0
+        wait(must_wait.until, WAIT_SECONDS)
     with no_waiting():
+        directory.warm([A, B, C])
+        assert [directory.get(arn).arn for arn in (A, B, C)] == [A, B, C]
         assert directory.get(STAGE).name == "answer 1"
     wait_until_idle(directory)
     with no_waiting():
-        assert directory.get(STAGE).name == "answer 2"
+        assert directory.get(STAGE).name.startswith("answer")
+    assert sorted(ivs.lookups) == [A, STAGE, STAGE]
+    assert [set(call) for call in ivs.calls] == [{B, C}]
 
 
 def test_after_close_known_channels_are_returned_and_nothing_is_looked_up(

@@ -28,8 +28,9 @@ from tokensvc.arns import ChannelArn
 from tokensvc.errors import ChannelNotFound, IvsUnavailable, NotFound
 from tokensvc.ivs.directory import ChannelDirectory, DirectoryTerms
 from tokensvc.ivs.model import Channel
+from tokensvc.waiting import no_waiting
 
-A, B, C = (arn_of(name) for name in "abc")
+A, B, C, D, E, F = (arn_of(name) for name in "abcdef")
 HUNDRED = [arn_of(f"c{number:02}") for number in range(100)]
 REFUSED_FOR_ONE = NotFound("The resource does not exist in Amazon IVS.")
 
@@ -58,8 +59,40 @@ def test_a_single_channel_is_looked_up_separately(
     """Also when it is repeated: one channel must not need the permission for batch lookups."""
     directory.warm([A] * 100)
     assert ivs.calls == []
-    directory.get(A)
+    with no_waiting():
+        directory.get(A)
     assert ivs.lookups == [A]
+
+
+def test_channels_that_no_batch_answers_are_looked_up_at_the_same_time(
+    directory: ChannelDirectory, ivs: StagedIvs
+) -> None:
+    """By four threads, and all within the two seconds that the request waits."""
+    ivs.batch_error = DENIED
+    four = threading.Barrier(4)
+
+    def meet() -> None:
+        if ivs.lookups:
+            four.wait(WAIT_SECONDS)
+
+    ivs.on_lookup = meet
+    directory.warm(HUNDRED)
+    assert set(ivs.lookups) == set(HUNDRED)
+
+
+def test_a_batch_gives_up_all_its_channels_after_two_seconds(
+    directory: ChannelDirectory, ivs: StagedIvs
+) -> None:
+    """If IVS hangs, no item of the batch waits again."""
+    blocked = ivs.on_lookup = BlockedLookup()
+    directory.warm(HUNDRED)
+    with no_waiting():
+        for arn in HUNDRED:
+            with pytest.raises(IvsUnavailable):
+                directory.get(arn)
+    blocked.proceed.set()
+    wait_until_idle(directory)
+    assert ivs.lookups == []
 
 
 def test_each_region_has_calls_of_its_own(directory: ChannelDirectory, ivs: StagedIvs) -> None:
@@ -95,6 +128,7 @@ def test_ages_count_from_when_the_call_was_sent(
     """After a call of 8 s, the answers are fresh for 292 s."""
     ivs.on_lookup = lambda: clock.advance(8)
     directory.warm([A, B])
+    wait_until_idle(directory)
     ivs.on_lookup = lambda: None
     clock.advance(291.9)
     assert before_and_after_refresh(directory, A) == ("call 1", "call 1")
@@ -125,8 +159,10 @@ def test_a_channel_without_an_answer_in_the_batch_is_looked_up_separately(
     """For example a channel of another account, which GetChannel denies."""
     ivs.unanswered = {A}
     directory.warm([A, B])
-    assert directory.get(A).name == "answer 1"
-    assert directory.get(B).name == "call 1"
+    assert ivs.lookups == [A]
+    with no_waiting():
+        assert directory.get(A).name == "answer 1"
+        assert directory.get(B).name == "call 1"
 
 
 @pytest.mark.parametrize("error", [UNAVAILABLE, DENIED, REFUSED_FOR_ONE])
@@ -141,19 +177,21 @@ def test_after_a_failed_batch_every_channel_is_looked_up_separately(
     ivs.batch_error = error
     with caplog.at_level(logging.WARNING):
         directory.warm(HUNDRED)
-        assert [directory.get(arn).arn for arn in HUNDRED] == HUNDRED
+        assert set(ivs.lookups) == set(HUNDRED)
+        with no_waiting():
+            assert [directory.get(arn).arn for arn in HUNDRED] == HUNDRED
         directory.warm([A, B])
     (message,) = caplog.messages
     assert str(error) in message
     assert len(ivs.calls) == 1
     ivs.batch_error = None
     clock.advance(9.9)
-    directory.warm([A, B])
+    directory.warm([C, D])
     assert len(ivs.calls) == 1
     clock.advance(0.1)
-    directory.warm([A, B])
-    wait_until_idle(directory)
-    assert directory.get(A).name == "call 2"
+    directory.warm([E, F])
+    assert set(ivs.calls[1]) == {E, F}
+    assert len(ivs.lookups) == 104
 
 
 def test_cached_answers_are_used_while_ivs_fails(
@@ -177,11 +215,12 @@ def test_get_during_a_batch_waits_for_its_answer(
         warming = pool.submit(directory.warm, [A, B])
         assert blocked.started.wait(WAIT_SECONDS)
         waiting = pool.submit(directory.get, A)
+        warming_too = pool.submit(directory.warm, [A, B])
         ivs.on_lookup = lambda: None
-        directory.warm([A, B])
         assert directory.get(C).name == "answer 1"
         blocked.proceed.set()
         warming.result(WAIT_SECONDS)
+        warming_too.result(WAIT_SECONDS)
         assert waiting.result(WAIT_SECONDS).name == "call 1"
     assert len(ivs.calls) == 1
     assert ivs.lookups == [C]
@@ -305,6 +344,7 @@ class AnyOrderOfEvents(RuleBasedStateMachine):
     def channels_are_warmed(self, arns: list[ChannelArn]) -> None:
         """Never raises; the test records the answers of each call."""
         before = len(self.ivs.calls)
+        lookups_before = len(self.ivs.lookups)
         now = self.clock.monotonic()
         self.directory.warm(arns)
         wait_until_idle(self.directory)
@@ -317,6 +357,11 @@ class AnyOrderOfEvents(RuleBasedStateMachine):
                     self.good.pop(arn, None)
                 else:
                     self.good[arn] = now
+        for arn in self.ivs.lookups[lookups_before:]:
+            if self.ivs.error is None:
+                self.good[arn] = now
+            elif isinstance(self.ivs.error, ChannelNotFound):
+                self.good.pop(arn, None)
 
     @rule(arn=st.sampled_from([A, B, C]))
     def a_caller_gets_a_channel(self, arn: ChannelArn) -> None:

@@ -15,8 +15,9 @@ The rules:
 5. A failed lookup is not retried for `negative_seconds`.
 6. Ages count from the time when the lookup was sent, by the monotonic clock.
 7. `warm` looks up several channels in one call. When the call fails, or has no answer for a
-   channel, nothing is cached for it: `get` looks up each such channel separately. After a failure,
-   no call for several channels is made in that region for `negative_seconds`.
+   channel, each such channel is looked up separately, within the same time and at once as far as
+   the threads allow. After a failure, no call for several channels is made in that region for
+   `negative_seconds`.
 8. No lookup waits for the state to be written: a background writer stores the answers. The stored
    answer is read only after IVS has failed, within a bounded time (see `kept_answers`).
 9. A region in which IVS hangs or fails affects no other region. Its lookups use at most a share of
@@ -32,7 +33,7 @@ from __future__ import annotations
 import logging
 import math
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from concurrent.futures import wait as wait_for
 from dataclasses import dataclass, replace
@@ -64,6 +65,9 @@ left out. Raises `NotFound`, `IvsUnavailable` or `IvsRefused` when the whole cal
 LONGEST_WAIT_SECONDS: Final = 2.0
 """How old a lookup is when requests stop waiting for it."""
 
+_NOT_POSSIBLE: Final = "lookups in its region are paused, or too many are waiting"
+_TOO_SLOW: Final = "Amazon IVS has not answered yet"
+
 _log = logging.getLogger(__name__)
 
 
@@ -88,11 +92,11 @@ class _Lookup:
     """A lookup in flight, for one channel.
 
     Attributes:
-        answer: the result is None when there is no answer for the channel.
+        answer: what is cached after the lookup.
         give_up_at: when requests stop waiting for it, in monotonic seconds.
     """
 
-    answer: Future[CacheEntry | None]
+    answer: Future[CacheEntry]
     give_up_at: float
 
 
@@ -144,70 +148,78 @@ class ChannelDirectory:
                 used.
         """
         now = self._clock.monotonic()
-        give_up_at = now + LONGEST_WAIT_SECONDS
-        while True:
-            with self._lock:
-                entry = self._entry(arn)
-                if self._clock.monotonic() < entry.refresh_at:
-                    return entry.answer_at(now)
-                cached = entry.unexpired_channel(now)
-                if cached is None:
-                    may_wait()
-                lookup = self._in_flight.get(arn)
-                if lookup is None:
-                    lookup = self._start(arn.region, [entry], self._look_up(entry)).get(arn)
-            if cached is not None:
-                return cached
+        with self._lock:
+            entry = self._entry(arn)
+            if now < entry.refresh_at:
+                return entry.answer_at(now)
+            lookup = self._in_flight.get(arn)
             if lookup is None:
-                reason = f"lookups in {arn.region} are paused, or too many are waiting"
-                return self._give_up(entry, OPEN_SECONDS, reason).answer_at(now)
-            latest = min(give_up_at, lookup.give_up_at) - self._clock.monotonic()
-            wait_for([lookup.answer], max(0.0, latest))
-            if not lookup.answer.done():
-                reason = "Amazon IVS has not answered yet"
-                return self._give_up(entry, self._terms.negative_seconds, reason).answer_at(now)
-            result = lookup.answer.result()
-            if result is not None:
-                # Expiry is checked at the time of the call: a slow lookup must not expire its own
-                # answer.
-                return result.answer_at(now)
-            # The lookup was part of a batch that had no answer for the channel.
+                lookup = self._start(arn.region, [entry], self._look_up(entry)).get(arn)
+        cached = entry.unexpired_channel(now)
+        if cached is not None:
+            return cached
+        if lookup is None:
+            return self._give_up(entry, OPEN_SECONDS, _NOT_POSSIBLE).answer_at(now)
+        self._wait_for([lookup])
+        if not lookup.answer.done():
+            return self._give_up(entry, self._terms.negative_seconds, _TOO_SLOW).answer_at(now)
+        # Expiry is checked at the time of the call: a slow lookup must not expire its own answer.
+        return lookup.answer.result().answer_at(now)
 
     def warm(self, arns: Iterable[ChannelArn]) -> None:
         """Look up the channels that `get` would have to look up, in as few calls as IVS allows.
 
-        Waits only for channels without a usable answer, and not longer than `get` does. Does not
-        raise when IVS fails: `get` returns the answers and raises the errors.
+        Waits only for channels without a usable answer, and not longer than `get` does, which then
+        has nothing to wait for. Does not raise when IVS fails: `get` raises the errors.
         """
+        now = self._clock.monotonic()
         with self._lock:
-            now = self._clock.monotonic()
-            due = [self._entry(arn) for arn in set(arns) if self._is_due(arn, now)]
-            unknown = {entry.arn for entry in due if entry.unexpired_channel(now) is None}
-            if unknown and len(due) > 1:
-                may_wait()
-            started: dict[ChannelArn, _Lookup] = {}
+            due = [entry for entry in map(self._entry, set(arns)) if now >= entry.refresh_at]
+            unknown = {entry.arn: entry for entry in due if not entry.unexpired_channel(now)}
+            not_in_flight = [entry for entry in due if entry.arn not in self._in_flight]
             # The unknown channels are in the first calls, so that no request waits for the others.
-            due.sort(key=lambda entry: (entry.arn.region, entry.arn not in unknown, entry.arn))
-            for region, of_region in groupby(due, lambda entry: entry.arn.region):
-                started |= self._start_batches(region, list(of_region))
-        awaited = [lookup.answer for arn, lookup in started.items() if arn in unknown]
-        for answer in wait_for(awaited, LONGEST_WAIT_SECONDS).done:
-            answer.result()
+            not_in_flight.sort(
+                key=lambda each: (each.arn.region, each.arn not in unknown, each.arn)
+            )
+            for region, of_region in groupby(not_in_flight, lambda entry: entry.arn.region):
+                self._start_together(region, list(of_region))
+            lookups = {arn: lookup for arn in unknown if (lookup := self._in_flight.get(arn))}
+        self._wait_for(lookups.values())
+        for arn, entry in unknown.items():
+            if arn not in lookups:
+                self._give_up(entry, OPEN_SECONDS, _NOT_POSSIBLE)
+            elif not lookups[arn].answer.done():
+                self._give_up(entry, self._terms.negative_seconds, _TOO_SLOW)
+            else:
+                lookups[arn].answer.result()
 
     def _entry(self, arn: ChannelArn) -> CacheEntry:
         return self._cache.get(arn, CacheEntry(arn))
 
-    def _is_due(self, arn: ChannelArn, now: float) -> bool:
-        return arn not in self._in_flight and now >= self._entry(arn).refresh_at
+    def _wait_for(self, lookups: Collection[_Lookup]) -> None:
+        """Wait until these lookups have ended or are too old. Raises MustWait on an event loop."""
+        running = [lookup for lookup in lookups if not lookup.answer.done()]
+        give_up_at = max((lookup.give_up_at for lookup in running), default=-math.inf)
+        seconds = give_up_at - self._clock.monotonic()
+        if seconds > 0:
+            answers = [lookup.answer for lookup in running]
+            may_wait(answers, seconds)
+            wait_for(answers, seconds)
 
-    def _start_batches(
-        self, region: Region, entries: Sequence[CacheEntry]
-    ) -> Mapping[ChannelArn, _Lookup]:
-        if self._clock.monotonic() < self._no_batch_until.get(region, -math.inf):
-            return {}
+    def _start_together(self, region: Region, entries: Sequence[CacheEntry]) -> None:
+        """Start to look up these channels, in as few calls as possible. The caller holds the lock.
+
+        A single channel that is known is left to `get`.
+        """
+        now = self._clock.monotonic()
         batches = [batch for batch in _batches(entries) if len(batch) > 1]
-        entries = [entry for batch in batches for entry in batch]
-        return self._start(region, entries, self._look_up_batches(region, batches))
+        if now < self._no_batch_until.get(region, -math.inf):
+            batches = []
+        batched = [entry for batch in batches for entry in batch]
+        self._start(region, batched, self._look_up_batches(region, batches))
+        for entry in entries[len(batched) :]:
+            if not entry.unexpired_channel(now):
+                self._start(region, [entry], self._look_up(entry))
 
     def _start(
         self, region: Region, entries: Sequence[CacheEntry], results: Iterator[CacheEntry]
@@ -260,8 +272,18 @@ class ChannelDirectory:
                 lookup.answer.set_exception(exc)
             return
         for arn, lookup in waiting.items():
+            self._look_up_alone(arn, lookup)
+
+    def _look_up_alone(self, arn: ChannelArn, lookup: _Lookup) -> None:
+        """Look up a channel for which a call for several had no answer, if a request waits."""
+        with self._lock:
+            entry = self._entry(arn)
+        now = self._clock.monotonic()
+        is_awaited = not entry.unexpired_channel(now) and now < lookup.give_up_at
+        run = partial(self._run, {arn: lookup}, self._look_up(entry))
+        if not is_awaited or not self._threads.run(arn.region, run, may_queue=True):
             self._finish(arn)
-            lookup.answer.set_result(None)
+            lookup.answer.set_result(entry)
 
     def _finish(self, arn: ChannelArn, entry: CacheEntry | None = None) -> None:
         # In one step, so that no thread finds neither the lookup in flight nor its result.
