@@ -101,12 +101,17 @@ class PlaybackIssuer:
         self._audit.write(decision.granted_event(url))
         return url
 
-    def prefetch_channels(self, caller: Caller, requests: Iterable[PlaybackRequest]) -> None:
-        """Look up the channels of the next requests together, for a batch.
+    def prepare(self, caller: Caller, requests: Iterable[PlaybackRequest]) -> None:
+        """Do what waits for the next requests together, for a batch: look up channels, read rings.
 
-        Only channels that `issue` would look up for this caller. Nothing is refused or audited.
+        Only what `issue` would do for this caller. Nothing is refused or audited.
         """
-        self._directory.warm(self._channels_to_look_up(caller, requests))
+        arns = set(self._channels_to_look_up(caller, requests))
+        self._directory.warm(arns)
+        moment = Moment.of(self._clock)
+        for region in {arn.region for arn in arns}:
+            with contextlib.suppress(TokensvcError):  # `issue` raises it for each request.
+                self._rings[region].active(moment)
 
     def _channels_to_look_up(
         self, caller: Caller, requests: Iterable[PlaybackRequest]

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from flask import Flask, request
+from flask import Flask
 from flask.json.provider import DefaultJSONProvider
 
 from tokensvc.service import Service
 from tokensvc.web import headers, health, jwks, playback_urls, problems
-from tokensvc.web.direct import DirectRoute
-from tokensvc.web.front import OVERLOADED
+from tokensvc.web.direct import DirectRoutes
 
 
 def create_app(service: Service) -> Flask:
-    """The WSGI application that serves `service`, with its direct route ahead of Flask.
+    """The WSGI application that serves `service`, with its direct routes ahead of Flask.
 
     This function does not start the service: each worker starts it after the fork.
     """
     app = create_flask_app(service)
-    app.wsgi_app = DirectRoute(service, app.wsgi_app)  # type: ignore[method-assign]
+    app.wsgi_app = DirectRoutes(service, app.wsgi_app)  # type: ignore[method-assign]
     return app
 
 
@@ -33,14 +32,7 @@ def create_flask_app(service: Service) -> Flask:
     provider.sort_keys = False
     headers.install(app)
     problems.install(app)
-    app.before_request(_refuse_if_overloaded)
     app.register_blueprint(playback_urls.create_blueprint(service))
     app.register_blueprint(jwks.create_blueprint(service))
     app.register_blueprint(health.create_blueprint(service))
     return app
-
-
-def _refuse_if_overloaded() -> None:
-    """Refuse a request that the front can't run (`front.OVERLOADED`)."""
-    if OVERLOADED in request.environ:
-        raise request.environ[OVERLOADED]

@@ -1,7 +1,9 @@
 """The ASGI application in front of Flask: it reads a whole request, then calls Flask inline.
 
 A client that sends slowly costs a buffer and no thread. A request that must wait (`MustWait`) runs
-again in a small pool of threads; if the pool is full, it is refused with `overloaded`.
+again: when what it waits for is complete, or in a small pool of threads. A response whose parts are
+made one by one, such as a batch, lets other requests take turns in between. What can't be served in
+time is refused with `overloaded` (`overload`, `waiting_pool`).
 """
 
 from __future__ import annotations
@@ -9,13 +11,17 @@ from __future__ import annotations
 import asyncio
 import io
 import sys
-from collections.abc import Awaitable, Callable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+import time
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
-from tokensvc.errors import TokensvcError, Unavailable
+from tokensvc.errors import TokensvcError
 from tokensvc.waiting import MustWait, no_waiting
+from tokensvc.web.overload import Refusals, is_late
+from tokensvc.web.waiting_pool import PoolIsFull, WaitingPool
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -24,8 +30,7 @@ Scope = Mapping[str, Any]
 Receive = Callable[[], Awaitable[Mapping[str, Any]]]
 Send = Callable[[Mapping[str, Any]], Awaitable[None]]
 
-OVERLOADED = "tokensvc.overloaded"
-"""The environ key with the error that the application must answer with."""
+T = TypeVar("T")
 
 DRAINING = "tokensvc.draining"
 """The environ key, and the key of the lifespan state, that is true while the service stops."""
@@ -33,7 +38,8 @@ DRAINING = "tokensvc.draining"
 MAX_BODY_BYTES = 1024 * 1024
 """The largest body of any route. A larger one is cut off, and its route refuses it."""
 
-_WAITING_PER_THREAD = 16
+TURN_SECONDS: Final = 0.000_5
+"""For how long the parts of one response are made before other requests get their turn."""
 
 
 class Application(Protocol):
@@ -90,8 +96,8 @@ class Front:
         self.terms = terms or ConnectionTerms()
         self._application = application
         self._threads = threads
-        self._pool: ThreadPoolExecutor | None = None
-        self._in_pool = 0
+        self._pool = WaitingPool(threads)
+        self._refusals = Refusals()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one scope: the lifespan of the worker, or a request."""
@@ -105,28 +111,29 @@ class Front:
 
     async def _live(self, receive: Receive, send: Send) -> None:
         await receive()
-        self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="request")
-        loop = asyncio.get_running_loop()
         try:
-            await loop.run_in_executor(self._pool, self._application.start)
+            await self._pool.run(self._application.start)
         except TokensvcError as exc:
             await send({"type": "lifespan.startup.failed", "message": str(exc)})
             return
         await send({"type": "lifespan.startup.complete"})
         await receive()
-        await loop.run_in_executor(self._pool, self._application.close)
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        await self._pool.run(self._application.close)
+        self._pool.close()
         await send({"type": "lifespan.shutdown.complete"})
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        is_refused = is_late(scope)
         body = await _read_body(receive)
         if body is None:
             return  # The client has left.
-        try:
-            with no_waiting():
-                response = call(self._application, environ_of(scope, body))
-        except MustWait:
-            response = await self._call_in_pool(environ_of(scope, body))
+        response: Response | None
+        if is_refused:
+            response = self._refusal(scope)
+        else:
+            response = await self._answer(scope, body, receive)
+        if response is None:
+            return
         await send(
             {
                 "type": "http.response.start",
@@ -134,31 +141,109 @@ class Front:
                 "headers": response.headers,
             }
         )
-        await send({"type": "http.response.body", "body": response.body})
+        await send({"type": "http.response.body", "body": b"".join(response.parts)})
 
-    async def _call_in_pool(self, environ: WSGIEnvironment) -> Response:
-        if self._in_pool >= self._threads * _WAITING_PER_THREAD:
-            environ[OVERLOADED] = Unavailable("Too many requests are waiting.")
+    async def _answer(self, scope: Scope, body: bytes, receive: Receive) -> Response | None:
+        """The response with all its parts; None if the client has left before that."""
+        environ = environ_of(scope, body)
+
+        def begin() -> Response:
+            environ["wsgi.input"] = io.BytesIO(body)  # A request that had to wait begins again.
             return call(self._application, environ)
-        self._in_pool += 1
+
         try:
-            loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(self._pool, call, self._application, environ)
+            response = await self._run(begin)
+            if isinstance(response.parts, list):
+                return response
+            return await self._whole(response, receive)
+        except PoolIsFull:
+            return self._refusal(scope)
+
+    def _refusal(self, scope: Scope) -> Response:
+        fields, body = self._refusals.next(scope)
+        return Response(HTTPStatus.SERVICE_UNAVAILABLE, fields, [body])
+
+    async def _run(self, step: Callable[[], T]) -> T:
+        """The result of the step, which runs on the loop unless it must wait in a thread.
+
+        Raises:
+            PoolIsFull: it must wait in a thread, and was not run there.
+        """
+        try:
+            with no_waiting():
+                return step()
+        except MustWait as exc:
+            must_wait = exc
+        if must_wait.until:
+            awaited = [asyncio.wrap_future(each) for each in must_wait.until]
+            await asyncio.wait(awaited, timeout=must_wait.seconds)
+            try:
+                with no_waiting():
+                    return step()
+            except MustWait:
+                pass
+        return await self._pool.run(step)
+
+    async def _whole(self, response: Response, receive: Receive) -> Response | None:
+        """The response with all its parts; None if the client leaves before that.
+
+        Then no other part is made. If a part must wait, it is made in a thread: the iterator
+        continues with the part that raised `MustWait`.
+        """
+        parts = iter(response.parts)
+        made: list[bytes] = []
+        left: asyncio.Task[None] | None = None
+        try:
+            while await self._run(partial(_make_parts, parts, made)):
+                left = left or asyncio.create_task(_until_disconnect(receive))
+                await asyncio.sleep(0)
+                if left.done():
+                    return None
         finally:
-            self._in_pool -= 1
+            if left is not None:
+                left.cancel()
+            close = getattr(response.parts, "close", None)
+            if close is not None:
+                close()
+        headers = response.headers
+        if all(name != b"content-length" for name, _ in headers):
+            length = str(sum(map(len, made)))
+            headers = [*headers, (b"content-length", length.encode())]
+        return replace(response, headers=headers, parts=made)
+
+
+def _make_parts(parts: Iterator[bytes], made: list[bytes]) -> bool:
+    """Make parts for one turn. Returns whether there may be more."""
+    end_at = time.monotonic() + TURN_SECONDS
+    for part in parts:
+        made.append(part)
+        if time.monotonic() >= end_at:
+            return True
+    return False
+
+
+async def _until_disconnect(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
 
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """A whole response; the header names are in lower case."""
+    """A response; the header names are in lower case.
+
+    Attributes:
+        status: the HTTP status.
+        headers: the header fields.
+        parts: the body: a list, or an iterator that makes it part by part.
+    """
 
     status: int
     headers: list[tuple[bytes, bytes]]
-    body: bytes
+    parts: Iterable[bytes]
 
 
 def call(application: WSGIApplication, environ: WSGIEnvironment) -> Response:
-    """The whole response of a WSGI application.
+    """The response of a WSGI application, which calls `start_response` before it returns.
 
     Raises:
         MustWait: the application must wait, within `no_waiting()`.
@@ -172,17 +257,11 @@ def call(application: WSGIApplication, environ: WSGIEnvironment) -> Response:
         return _no_write
 
     parts = application(environ, start_response)
-    try:
-        body = b"".join(parts)
-    finally:
-        close = getattr(parts, "close", None)
-        if close is not None:
-            close()
     ((status, headers),) = started
     return Response(
         int(status.split(" ", 1)[0]),
         [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers],
-        body,
+        parts,
     )
 
 

@@ -41,9 +41,13 @@ def request_id() -> str:
 
 
 def request_id_of(environ: WSGIEnvironment) -> str:
-    """The ID in the X-Request-Id header if it is valid, or a new one."""
-    offered = environ.get("HTTP_X_REQUEST_ID", "")
-    return offered if _REQUEST_ID.fullmatch(offered) else uuid.uuid4().hex
+    """The ID in the X-Request-Id header if it is valid, or a new one, which is put there."""
+    offered = str(environ.get("HTTP_X_REQUEST_ID", ""))
+    if _REQUEST_ID.fullmatch(offered):
+        return offered
+    # A request that must wait runs again, with the same ID.
+    environ["HTTP_X_REQUEST_ID"] = made = uuid.uuid4().hex
+    return made
 
 
 def _add_headers(response: Response) -> Response:

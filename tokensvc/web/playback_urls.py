@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Annotated, Final, TypeGuard, TypeVar
+from typing import TYPE_CHECKING, Annotated, Final, TypeVar
 
 from flask import Blueprint, Response, jsonify, request
 from pydantic import ConfigDict, Field, with_config
@@ -24,7 +24,7 @@ LONGEST_BODY_BYTES = 64 * 1024
 LONGEST_BATCH_BODY_BYTES = 1024 * 1024
 MAX_REQUESTS = 100
 LONGEST_BATCH_SECONDS = 10.0
-"""A batch starts no request after this time: each may wait for a lookup in IVS."""
+"""A batch starts no item after this time: each may wait for its line in the audit log."""
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
@@ -64,52 +64,110 @@ class SingleUrl:
         return self._form.read(body)
 
 
+class Batch:
+    """`POST /v1/playback-urls:batch` without a framework."""
+
+    path: Final = "/v1/playback-urls:batch"
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._single_url = SingleUrl(service)
+        self._form = Form(BatchBody)
+
+    def __call__(self, environ: WSGIEnvironment, request_id: str) -> BatchResults:
+        """The results of a request (PEP 3333), which are made when they are taken.
+
+        Everything that usually waits happens now, and nothing is issued or audited yet.
+
+        Raises:
+            TokensvcError, werkzeug.exceptions.HTTPException: the whole batch is refused.
+        """
+        caller = authenticate_request(environ, self._service)
+        document = read_json(environ, longest_bytes=LONGEST_BATCH_BODY_BYTES)
+        body = self._form.read(document)
+        give_up_at = self._service.clock.monotonic() + LONGEST_BATCH_SECONDS
+        items = [
+            _result_or_problem(partial(self._single_url.parse, item), request_id)
+            for item in body.requests
+        ]
+        requests = [item for item in items if isinstance(item, PlaybackRequest)]
+        # If this fails, the error is logged, and each item does it for itself.
+        _result_or_problem(partial(self._service.issuer.prepare, caller, requests), request_id)
+        return BatchResults(self._service, caller, items, request_id, give_up_at)
+
+
+class BatchResults:
+    """Makes the result of each item of a batch, in order: a URL or a problem document.
+
+    An item that raises `MustWait` is made again by the next call; nothing of it was audited.
+    """
+
+    def __init__(
+        self,
+        service: Service,
+        caller: Caller,
+        items: Sequence[PlaybackRequest | dict[str, object]],
+        request_id: str,
+        give_up_at: float,
+    ) -> None:
+        """Results for that caller.
+
+        Args:
+            service: issues the URLs.
+            caller: who sent the batch.
+            items: the requests, and the problem documents of those that are not valid.
+            request_id: the ID of the whole request.
+            give_up_at: when no other URL is issued, in monotonic seconds.
+        """
+        self._service = service
+        self._caller = caller
+        self._items = items
+        self._request_id = request_id
+        self._give_up_at = give_up_at
+        self._next = 0
+
+    def __iter__(self) -> BatchResults:
+        return self
+
+    def __next__(self) -> dict[str, object]:
+        if self._next == len(self._items):
+            raise StopIteration
+        item = self._items[self._next]
+        result = (
+            _result_or_problem(partial(self._issue, item), self._request_id)
+            if isinstance(item, PlaybackRequest)
+            else item
+        )
+        self._next += 1
+        return result
+
+    def _issue(self, request: PlaybackRequest) -> dict[str, object]:
+        if self._service.clock.monotonic() >= self._give_up_at:
+            raise Unavailable(f"The batch took longer than {LONGEST_BATCH_SECONDS:g} s.")
+        return self._service.issuer.issue(self._caller, request, self._request_id).members()
+
+
 def create_blueprint(service: Service) -> Blueprint:
     """The blueprint with both routes."""
     routes = Blueprint("playback_urls", __name__)
     issue_one = SingleUrl(service)
-    batch_form = Form(BatchBody)
+    issue_batch = Batch(service)
 
     @routes.post(SingleUrl.path)
     def single() -> Response:
         return jsonify(issue_one(request.environ, request_id()))
 
-    @routes.post("/v1/playback-urls:batch")
+    @routes.post(Batch.path)
     def batch() -> Response:
-        may_wait()  # A batch may take long, and each of its items is a side effect.
-        caller = authenticate_request(request.environ, service)
-        document = read_json(request.environ, longest_bytes=LONGEST_BATCH_BODY_BYTES)
-        body = batch_form.read(document)
-        deadline = service.clock.monotonic() + LONGEST_BATCH_SECONDS
-        items = [result_or_problem(partial(issue_one.parse, item)) for item in body.requests]
-        # If the prefetch fails, the error is logged and each item looks up its own channel.
-        prefetch = partial(service.issuer.prefetch_channels, caller, filter(_is_request, items))
-        result_or_problem(prefetch)
-        results = [
-            result_or_problem(partial(issue_before, deadline, caller, item))
-            if _is_request(item)
-            else item
-            for item in items
-        ]
-        return jsonify(results=results)
-
-    def issue_before(
-        deadline: float, caller: Caller, playback_request: PlaybackRequest
-    ) -> dict[str, object]:
-        if service.clock.monotonic() >= deadline:
-            raise Unavailable(f"The batch took longer than {LONGEST_BATCH_SECONDS:g} s.")
-        return service.issuer.issue(caller, playback_request, request_id()).members()
-
-    def result_or_problem(action: Callable[[], T]) -> T | dict[str, object]:
-        """The result of the action for one item, or the problem document of its error."""
-        try:
-            return action()
-        except Exception as raised:  # noqa: BLE001 -- `public_error` logs it; the other items continue.
-            error = problems.public_error(raised, request_id())
-            return problems.document(error, request_id())
+        may_wait()  # This view makes all results in one turn, which would be too long for a loop.
+        return jsonify(results=list(issue_batch(request.environ, request_id())))
 
     return routes
 
 
-def _is_request(item: object) -> TypeGuard[PlaybackRequest]:
-    return isinstance(item, PlaybackRequest)
+def _result_or_problem(action: Callable[[], T], request_id: str) -> T | dict[str, object]:
+    """The result of the action for one item, or the problem document of its error."""
+    try:
+        return action()
+    except Exception as raised:  # noqa: BLE001 -- `public_error` logs it; the other items continue.
+        return problems.document(problems.public_error(raised, request_id), request_id)

@@ -78,6 +78,11 @@ def public_error(raised: Exception, request_id: str) -> TokensvcError:
     return error
 
 
+def overloaded() -> TokensvcError:
+    """The error that a client gets whose request waited for too long; it is not logged."""
+    return _convert(Unavailable("Too many requests are waiting."))
+
+
 def public_sentence(error: TokensvcError) -> str:
     """What anyone may read about an error of the service."""
     return PUBLIC_SENTENCES.get(error.code, _INTERNAL_ERROR)

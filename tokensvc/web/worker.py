@@ -13,6 +13,7 @@ import json
 import os
 import select
 import socket
+import time
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
@@ -25,6 +26,7 @@ from tokensvc import errors
 from tokensvc.errors import TokensvcError
 from tokensvc.web import problems
 from tokensvc.web.front import DRAINING
+from tokensvc.web.overload import RECEIVED_AT
 
 if TYPE_CHECKING:
     from tokensvc.web.front import ConnectionTerms
@@ -176,6 +178,7 @@ class _Connection(ASGIProtocol):  # type: ignore[misc] # gunicorn ships no types
         self._terms: ConnectionTerms = worker.asgi.terms
         self._loop: asyncio.AbstractEventLoop = worker.loop
         self._opened_at = self._loop.time()
+        self._received_at = 0.0  # By time.monotonic(): the loop's time stands still in a turn.
         self._deadline: asyncio.TimerHandle | None = None
         self._write_deadline: asyncio.TimerHandle | None = None
         self._is_idle = False
@@ -203,9 +206,13 @@ class _Connection(ASGIProtocol):  # type: ignore[misc] # gunicorn ships no types
         super().data_received(data)
 
     def _on_headers_complete(self) -> Any:
+        self._received_at = time.monotonic()
         self._has_next_head = False
         self._expect("body", self._terms.body_seconds)
         return super()._on_headers_complete()
+
+    def _build_http_scope(self, *args: Any) -> Any:
+        return {**super()._build_http_scope(*args), RECEIVED_AT: self._received_at}
 
     def _on_message_complete(self) -> None:
         self._cancel_deadline()

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from tokensvc.errors import SettingsInvalid, StateUnavailable
 from tokensvc.waiting import may_wait
 from tokensvc.web import master
-from tokensvc.web.front import DRAINING, OVERLOADED, ConnectionTerms, Front
+from tokensvc.web.front import DRAINING, ConnectionTerms, Front
 from tokensvc.web.worker import Worker
 
 if TYPE_CHECKING:
@@ -61,10 +61,8 @@ class Application:
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request."""
-        status, body = "200 OK", b""
-        if OVERLOADED in environ:
-            status = "503 Service Unavailable"
-        elif environ["PATH_INFO"] == "/large":
+        body = b""
+        if environ["PATH_INFO"] == "/large":
             body = b"x" * LARGE_BYTES
         elif environ["PATH_INFO"] == "/wait":
             may_wait()
@@ -76,7 +74,7 @@ class Application:
             body = f"{os.getpid()} {environ[DRAINING]}".encode()
         else:
             body = str(len(environ["wsgi.input"].read())).encode()
-        start_response(status, [("Content-Length", str(len(body)))])
+        start_response("200 OK", [("Content-Length", str(len(body)))])
         return [body]
 
 

@@ -22,6 +22,7 @@ from tests.web.worker.server import (
     running,
     seconds,
 )
+from tokensvc.web.waiting_pool import MAX_QUEUE_AGE_SECONDS
 
 PARTIAL_HEAD = b"POST / HTTP/1.1\r\nHost: a\r\n"
 PARTIAL_BODY = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 20\r\n\r\nhi"
@@ -162,12 +163,27 @@ def test_a_request_that_waits_delays_no_other_request(server: Server) -> None:
 
 
 def test_more_waiting_requests_than_the_pool_takes_are_refused(tmp_path: Path) -> None:
-    """One thread takes one request, and 15 wait for it; the others are refused at once."""
+    """One thread takes one request, and 16 wait for it; the others are refused at once."""
     with running(tmp_path) as server, ExitStack() as stack:
         wait = b"GET /wait?0.1 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
-        connections = [stack.enter_context(server.connect(wait)) for _ in range(20)]
-        statuses = [parsed(read_all(connection))[0] for connection in connections]
-        assert sorted(statuses) == [200] * 16 + [503] * 4
+        connections = [stack.enter_context(server.connect(wait)) for _ in range(21)]
+        answers = [read_all(connection) for connection in connections]
+        statuses = [parsed(answer)[0] for answer in answers]
+        assert sorted(statuses) == [200] * 17 + [503] * 4
+        assert code_of(answers[-1]) == (503, "overloaded")
+        assert server.get("/wait?0")[0] == 200
+
+
+def test_no_request_is_queued_behind_one_that_has_waited_too_long(tmp_path: Path) -> None:
+    """It is refused at once; those before it are answered."""
+    with running(tmp_path) as server, ExitStack() as stack:
+        wait = b"GET /wait?2 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+        first, second = (stack.enter_context(server.connect(wait)) for _ in range(2))
+        time.sleep(MAX_QUEUE_AGE_SECONDS + 0.3)
+        with server.connect(wait) as third:
+            assert seconds(lambda: code_of(read_all(third))) < PROMPT_SECONDS
+        assert server.get()[0] == 200
+        assert [parsed(read_all(connection))[0] for connection in (first, second)] == [200, 200]
         assert server.get("/wait?0")[0] == 200
 
 

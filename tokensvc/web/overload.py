@@ -1,0 +1,85 @@
+"""Refuses requests that have waited too long, so that those that are served are served fast.
+
+A worker that gets more requests than it can serve reads many at once, and each waits for its turn
+on the event loop. A request that has waited for `MAX_AGE_SECONDS` is refused at once, which costs
+little: its client can try again, and the requests behind it are not late too.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Mapping
+from functools import cache
+from typing import Any, Final
+
+from tokensvc.web import headers, problems
+
+RECEIVED_AT: Final = "tokensvc.received_at"
+"""The key of an ASGI scope with the time when the head was received, in monotonic seconds."""
+
+MAX_AGE_SECONDS: Final = 0.075
+"""The longest wait for a turn. A request may wait twice: in the socket while earlier requests have
+their turns, then for its own turn. Both together stay well under 250 ms."""
+
+ALWAYS_ANSWERED: Final = frozenset({"/healthz", "/readyz"})
+"""An orchestrator must not replace a worker because it is busy."""
+
+_LOG_SECONDS: Final = 5.0
+
+_log = logging.getLogger(__name__)
+
+
+def is_late(scope: Mapping[str, Any]) -> bool:
+    """Whether the request has waited for too long and must be refused."""
+    received_at = scope.get(RECEIVED_AT)
+    return (
+        received_at is not None
+        and time.monotonic() - received_at > MAX_AGE_SECONDS
+        and scope["path"] not in ALWAYS_ANSWERED
+    )
+
+
+class Refusals:
+    """Makes the answer `overloaded`, without the application, and logs how many there were."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._logged_at = float("-inf")
+
+    def next(self, scope: Mapping[str, Any]) -> tuple[list[tuple[bytes, bytes]], bytes]:
+        """The header fields and the body of the answer to that request."""
+        self._count += 1
+        now = time.monotonic()
+        if now - self._logged_at >= _LOG_SECONDS:
+            _log.warning("Too many requests: %d were refused so far.", self._count)
+            self._logged_at = now
+        offered = dict(scope["headers"]).get(b"x-request-id", b"").decode("latin-1")
+        request_id = headers.request_id_of({"HTTP_X_REQUEST_ID": offered}).encode()
+        fields, before, after = _prebuilt()
+        body = before + request_id + after
+        return [
+            *fields,
+            (headers.REQUEST_ID_HEADER.lower().encode(), request_id),
+            (b"content-length", str(len(body)).encode()),
+        ], body
+
+
+@cache
+def _prebuilt() -> tuple[list[tuple[bytes, bytes]], bytes, bytes]:
+    """The header fields, and the body before and after the request ID."""
+    error = problems.overloaded()
+    fields = {
+        **headers.DEFAULTS,
+        "Content-Type": problems.MEDIA_TYPE,
+        **problems.headers_of(error),
+    }
+    place = "%"
+    body = json.dumps(problems.document(error, place), separators=(",", ":"))
+    before, _, after = body.rpartition(place)
+    return (
+        [(name.lower().encode(), value.encode()) for name, value in fields.items()],
+        before.encode(),
+        after.encode(),
+    )
