@@ -37,22 +37,24 @@ class ThreadAudit:
     """An audit log in memory that notes the thread of each line.
 
     Attributes:
-        events: the lines.
-        threads: the names of the threads that wrote them.
+        lines: the lines, each with the name of the thread that wrote it.
         waits_at: the numbers of the lines before which the reader is slow.
     """
 
-    events: list[AuditEvent] = field(default_factory=list)
-    threads: list[str] = field(default_factory=list)
+    lines: list[tuple[AuditEvent, str]] = field(default_factory=list)
     waits_at: frozenset[int] = frozenset()
     failure: AuditUnavailable | None = None
 
     def write(self, event: AuditEvent) -> None:
         """Append the line. Waits first where the test says so."""
-        if len(self.events) in self.waits_at:
+        if len(self.lines) in self.waits_at:
             may_wait()
-        self.events.append(event)
-        self.threads.append(threading.current_thread().name.partition("_")[0])
+        self.lines.append((event, threading.current_thread().name.partition("_")[0]))
+
+    @property
+    def events(self) -> list[AuditEvent]:
+        """The lines alone."""
+        return [event for event, _ in self.lines]
 
 
 def front_over(deployment: Deployment, audit: ThreadAudit, threads: int = 4, **parts: Any) -> Front:
@@ -93,8 +95,7 @@ def test_other_requests_take_turns_while_a_batch_is_made(deployment: Deployment)
 
     async def main() -> None:
         await single_of(deployment).send_to(front)
-        audit.events.clear()
-        audit.threads.clear()
+        audit.lines.clear()
         batch = asyncio.create_task(batch_of(deployment, *["demo"] * 100).send_to(front))
         singles = 0
         while not batch.done():
@@ -113,12 +114,8 @@ def test_other_requests_take_turns_while_a_batch_is_made(deployment: Deployment)
         assert singles > (5 if is_direct else 0)
 
     asyncio.run(main())
-    in_batch = [
-        thread
-        for event, thread in zip(audit.events, audit.threads, strict=True)
-        if event.viewer_id is not None
-    ]
-    assert Counter(in_batch) == {"MainThread" if is_direct else "request": 100}
+    in_batch = Counter(thread for event, thread in audit.lines if event.viewer_id is not None)
+    assert in_batch == {"MainThread" if is_direct else "request": 100}
 
 
 @pytest.mark.parametrize("application", [create_app], indirect=True)
@@ -195,7 +192,7 @@ def assert_one_line_for_each(
     deployment: Deployment, request: Request, front: Front, audit: ThreadAudit
 ) -> None:
     """Send the request. Fails unless each result has one line, with the ID of the request."""
-    audit.events.clear()
+    audit.lines.clear()
     answer = run(request.send_to(front))
     results = answer.json().get("results", [answer.json()])
     codes = CODES if len(results) > 1 else [""]
@@ -217,15 +214,15 @@ def test_a_batch_waits_in_a_thread_for_one_item_and_continues_on_the_loop(
 
     async def main() -> None:
         await single_of(deployment).send_to(front)
-        audit.events.clear()
-        audit.threads.clear()
+        audit.lines.clear()
         audit.waits_at = frozenset({50})
         await batch_of(deployment, *["demo"] * 100).send_to(front)
 
     asyncio.run(main())
     assert [event.viewer_id for event in audit.events] == [f"v{n}" for n in range(100)]
-    assert audit.threads[:51] == 50 * ["MainThread"] + ["request"]
-    assert audit.threads[-1] == "MainThread"
+    threads = [thread for _, thread in audit.lines]
+    assert threads[:51] == 50 * ["MainThread"] + ["request"]
+    assert threads[-1] == "MainThread"
 
 
 # --- Waiting for IVS
