@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import boto3
 import botocore.session
@@ -87,15 +87,15 @@ class AwsClients:
                     raise no_answer(exc, "client setup", region) from exc
             return self._ivs[region]
 
-    def endpoint(self, region: Region) -> str:
-        """Return the URL of IVS in that region, also while there are no credentials.
+    def endpoint(self, region: Region, service: Literal["ivs", "sts"] = "ivs") -> str:
+        """Return the URL of IVS or AWS STS in that region, also while there are no credentials.
 
         Raises:
             IvsUnavailable: when the AWS configuration is invalid.
         """
         try:
             client = self._new_session().client(
-                "ivs",
+                service,
                 region_name=region,
                 aws_access_key_id="unused",
                 aws_secret_access_key="unused",  # noqa: S106 # Nothing is sent.
@@ -103,6 +103,22 @@ class AwsClients:
         except NO_ANSWER as exc:
             raise no_answer(exc, "client setup", region) from exc
         return endpoint_of(client)
+
+    def account_id(self, region: Region) -> str:
+        """Return the ID of the account that the credentials belong to, as AWS STS says.
+
+        Raises:
+            CredentialsUnavailable: when there are no usable AWS credentials.
+            IvsUnavailable: when STS does not answer.
+        """
+        may_wait()
+        try:
+            client = self._session_with_credentials().client(
+                "sts", region_name=region, config=self._config()
+            )
+            return str(client.get_caller_identity()["Account"])
+        except (ClientError, *NO_ANSWER) as exc:
+            raise no_credentials(exc, region) from exc
 
     def close(self) -> None:
         """Close the connections of every client; a later call opens new ones."""

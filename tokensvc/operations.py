@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
-from functools import cached_property, partial
+from functools import cache, cached_property, partial
 from typing import Protocol, TypedDict, Unpack
 from urllib.parse import urlsplit
 
@@ -18,6 +18,7 @@ import botocore.session
 from tokensvc.arns import Region
 from tokensvc.aws import AwsClients, AwsTerms, session_of
 from tokensvc.clock import Clock
+from tokensvc.errors import IvsUnavailable
 from tokensvc.ivs.channels import get_channel
 from tokensvc.ivs.clock_offset import clock_offset_seconds
 from tokensvc.ivs.key_pairs import IvsKeyPairs
@@ -39,6 +40,8 @@ from tokensvc.state.base import State
 # For commands, which should wait and retry: IVS allows 3 to 5 calls a second of most operations
 # (IVS: service-quotas).
 COMMAND_TERMS = AwsTerms(read_timeout_seconds=10.0, max_attempts=8)
+# For an emergency, in which a compromised key signs until IVS has answered or has not.
+_HASTY_TERMS = AwsTerms(read_timeout_seconds=2.0, max_attempts=2)
 _NO_RETRIES = AwsTerms(read_timeout_seconds=30.0, max_attempts=1)
 _DAY_SECONDS = 86_400
 
@@ -107,6 +110,13 @@ class Operations:
             closing(AwsClients(COMMAND_TERMS))
         )
 
+    @cached_property
+    def hasty_clients(self) -> AwsClients:
+        """AWS clients that soon give up, for all regions."""
+        return self.overrides.get("clients") or self.resources.enter_context(
+            closing(AwsClients(_HASTY_TERMS))
+        )
+
     def ring(self, region: Region) -> Ring | None:
         """That region's stored ring, read now; None when the region has no ring yet.
 
@@ -127,7 +137,16 @@ class Operations:
         A region that the settings no longer name is decommissioned.
         """
         key_pairs = self.key_pairs(region)
-        effects = Effects(self.custody, key_pairs, self.clock, self.by, self._canary(region))
+        is_real = "key_pairs" not in self.overrides
+        effects = Effects(
+            self.custody,
+            key_pairs,
+            self.clock,
+            self.by,
+            self._canary(region),
+            hasty_key_pairs=IvsKeyPairs(self.hasty_clients, region) if is_real else None,
+            account_id=cache(partial(self._account_id, region)),
+        )
         endpoint = bound_endpoint(key_pairs.endpoint)
         return Rotator(
             RingStore(self.state, region),
@@ -147,6 +166,17 @@ class Operations:
             self.clock,
             self.settings.ivs.regions,
         )
+
+    def _account_id(self, region: Region) -> str:
+        """The account of the AWS credentials. Raises IvsUnavailable when AWS STS does not say it.
+
+        AWS is not asked about credentials that are meant for Local IVS.
+        """
+        clients = self.hasty_clients
+        endpoint, sts = clients.endpoint(region), clients.endpoint(region, "sts")
+        if _is_loopback_url(endpoint) and not _is_loopback_url(sts):
+            raise IvsUnavailable(f"{endpoint} has no AWS STS beside it.")
+        return clients.account_id(region)
 
     def _canary(self, region: Region) -> Canary | None:
         make = self.overrides.get("canary")
@@ -207,10 +237,14 @@ def bound_endpoint(endpoint_url: str) -> str:
 
     Local IVS keeps its key pairs when it is started on another port, so its ring must stay valid.
     """
-    parts = urlsplit(endpoint_url)
-    if parts.hostname and is_loopback(parts.hostname):
-        return f"{parts.scheme}://loopback"
+    if _is_loopback_url(endpoint_url):
+        return f"{urlsplit(endpoint_url).scheme}://loopback"
     return endpoint_url
+
+
+def _is_loopback_url(url: str) -> bool:
+    host = urlsplit(url).hostname
+    return host is not None and is_loopback(host)
 
 
 def _session(environment: Mapping[str, str], core: botocore.session.Session) -> boto3.Session:

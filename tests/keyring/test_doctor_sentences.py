@@ -280,7 +280,7 @@ TABLE: dict[str, tuple[Sequence[Finding], Finding]] = {
             "z",
             f"z is retired, but IVS holds it again as {KEY_ARN}z. Anyone who has a copy of its"
             " private key can sign valid tokens.",
-            f"Delete it from IVS: `{DELETE}z`.",
+            f"Run {RECONCILE} to delete it from IVS again.",
         ),
     ),
     "another key under the standby's ARN": (

@@ -66,12 +66,18 @@ RECORDS: dict[Action, tuple[Ring, Outcome, dict[str, object]]] = {
         Performed(),
         {"state": RETIRING, "delete_intended_at": NOW},
     ),
+    Action.DISCARD: (
+        ring(pair("a", PUBLISHED, activated_at=None)),
+        Performed(),
+        {"state": RETIRING, "delete_intended_at": NOW},
+    ),
     Action.INTEND_DELETE: (
         ring(DRAINED),
         Performed(),
         {"state": RETIRING, "delete_intended_at": NOW},
     ),
     Action.DELETE: (ring(DRAINED), Performed(), {"state": RETIRED, "deleted_at": NOW}),
+    Action.DELETE_AGAIN: (ring(pair("a", RETIRED)), Performed(), {"deleted_at": NOW}),
     Action.RECORD_DELETE: (ring(DRAINED), Performed(), {"state": RETIRED, "deleted_at": NOW}),
     Action.DESTROY: (
         ring(pair("a", RETIRED)),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import contextlib
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from tests.keyring.rings import ACCOUNT_ID, DRAIN_SECONDS, REGION
 from tests.keyring.world import LossyKeyPairs, World, world_in
+from tests.support.faulty_server import Answer, faulty_server
 from tokensvc.aws import AwsClients, AwsTerms
 from tokensvc.errors import IvsUnavailable, RotationRefused
 from tokensvc.ivs.key_pairs import IvsKeyPairs
@@ -37,6 +39,15 @@ def _other_account(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[Iv
     clients.close()
 
 
+def caller_identity(account_id: str) -> bytes:
+    """The answer of AWS STS to GetCallerIdentity."""
+    return (
+        '<GetCallerIdentityResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/">'
+        f"<GetCallerIdentityResult><Account>{account_id}</Account></GetCallerIdentityResult>"
+        "</GetCallerIdentityResponse>"
+    ).encode()
+
+
 def import_into(other_account: IvsKeyPairs) -> None:
     """Import a key pair into the other account."""
     key = PublicKey.of(ec.generate_private_key(ec.SECP384R1()).public_key())
@@ -58,6 +69,69 @@ def test_a_started_delete_is_not_recorded_as_done(world: World, other_account: I
         world.reconcile(world.rotator(key_pairs=other_account))
 
     assert world.ring == before
+    world.reconcile()
+    assert [pair.state for pair in world.ring.pairs] == [RETIRED, ACTIVE, PUBLISHED]
+
+
+def delete_with_lost_answer(world: World, key_ids: Collection[str]) -> None:
+    """Revoke those keys; IVS deletes the first one, but the answer is lost."""
+    world.rotator().revoke(key_ids, "laptop lost")
+    with pytest.raises(IvsUnavailable):
+        world.reconcile(world.rotator(key_pairs=LossyKeyPairs(world.key_pairs, {"delete"})))
+
+
+def test_an_account_without_key_pairs_confirms_no_delete(
+    world: World, other_account: IvsKeyPairs
+) -> None:
+    """Rule 8: IVS also lacks the active key, so it may have answered for another account."""
+    world.create_active_and_standby()
+    standby = world.ring.pairs[1]
+    delete_with_lost_answer(world, [standby.key_id])
+    assert world.ring.pair(standby.key_id).state is RETIRING
+
+    with pytest.raises(RotationRefused, match="aws sts get-caller-identity"):
+        world.reconcile(world.rotator(key_pairs=other_account))
+
+    assert world.ring.pair(standby.key_id).state is RETIRING
+    world.reconcile()
+    assert world.ring.pair(standby.key_id).state is RETIRED
+
+
+def test_an_empty_ivs_confirms_a_delete_if_sts_says_that_it_is_our_account(
+    world: World, other_account: IvsKeyPairs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The region is being removed, and its last key pair was deleted. Only STS can settle it."""
+    world.create_active_and_standby()
+    key_ids = [pair.key_id for pair in world.ring.pairs]
+    world.rotator().revoke(key_ids, "laptop lost")
+    for _ in range(2):
+        lossy = LossyKeyPairs(world.key_pairs, {"delete"})
+        with pytest.raises(IvsUnavailable):
+            world.reconcile(world.rotator(key_pairs=lossy, decommissioning=True))
+    assert world.key_pairs.held() == ()
+
+    for account, reached in ((OTHER_ACCOUNT, RETIRING), (ACCOUNT_ID, RETIRED)):
+        with faulty_server(Answer(200, caller_identity(account))) as sts:
+            monkeypatch.setenv("AWS_ENDPOINT_URL_STS", sts.url)
+            with contextlib.suppress(RotationRefused):
+                world.reconcile(world.rotator(decommissioning=True))
+            assert len(sts.requests) == 1
+        assert world.ring.pair(key_ids[1]).state is reached
+
+
+def test_a_standby_is_not_discarded_because_another_account_lacks_it(
+    world: World, other_account: IvsKeyPairs
+) -> None:
+    """In an emergency it takes over: what the ring and the custody say counts."""
+    world.create_active_and_standby()
+    compromised, standby = world.ring.pairs
+    world.rotator().revoke([compromised.key_id], "laptop lost")
+
+    with pytest.raises(RotationRefused, match="aws sts get-caller-identity"):
+        world.reconcile(world.rotator(key_pairs=other_account))
+
+    assert world.ring.active is not None
+    assert world.ring.active.key_id == standby.key_id
     world.reconcile()
     assert [pair.state for pair in world.ring.pairs] == [RETIRED, ACTIVE, PUBLISHED]
 

@@ -23,6 +23,7 @@ from tokensvc.clock import Moment
 from tokensvc.errors import IvsUnavailable
 from tokensvc.ivs.key_pairs import IvsKeyPairs
 from tokensvc.ivs.model import HeldKeyPair
+from tokensvc.keyring.custody.base import Custody
 from tokensvc.keyring.custody.file import FileCustody
 from tokensvc.keyring.effects import Canary
 from tokensvc.keyring.model import Ring
@@ -70,6 +71,7 @@ class World:
         self,
         *,
         key_pairs: RegionInIvs | None = None,
+        custody: Custody | None = None,
         account_id: str = ACCOUNT_ID,
         terms: Terms = TERMS,
         canary: Canary | None = None,
@@ -89,7 +91,7 @@ class World:
             self.clock,
             by="ann@desk",
             state=self.state,
-            custody=self.custody,
+            custody=custody or self.custody,
             key_pairs=lambda _: key_pairs or self.key_pairs,
             canary=lambda _: canary,
         ).rotator(REGION)

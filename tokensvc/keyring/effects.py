@@ -9,16 +9,25 @@ fingerprint.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
 
 from tokensvc.arns import PlaybackKeyArn
 from tokensvc.clock import Clock
-from tokensvc.errors import NotFound, RotationRefused
+from tokensvc.errors import (
+    CustodyDamaged,
+    InvalidSignature,
+    IvsRefused,
+    IvsUnavailable,
+    NotFound,
+    RotationRefused,
+)
 from tokensvc.ivs.errors import Conflict, QuotaExceeded
 from tokensvc.ivs.model import HeldKeyPair
 from tokensvc.keyring.custody.base import Custody
+from tokensvc.keyring.emergency import has_emergency
 from tokensvc.keyring.model import DEPLOYMENT_TAG, KEY_TAG, Act, KeyPair, Ring
 from tokensvc.keyring.outcomes import (
     Destroyed,
@@ -28,7 +37,7 @@ from tokensvc.keyring.outcomes import (
     Outcome,
     Performed,
 )
-from tokensvc.keyring.ownership import delete_command, slot_listing
+from tokensvc.keyring.ownership import delete_command, is_held, slot_listing
 from tokensvc.keyring.rotation import FREE_A_SLOT_HINT
 from tokensvc.keyring.signers import self_checked_signer
 from tokensvc.keyring.steps import Action, Step
@@ -65,6 +74,13 @@ class Canary(Protocol):
         ...
 
 
+class ProvenUnusable(RotationRefused):
+    """Raised when a key pair is proven to be unable to sign, so that it is to be given up.
+
+    Its private key is missing or wrong, or IVS does not hold the key pair.
+    """
+
+
 def new_key_id() -> str:
     """A random key ID that no other key pair has."""
     return f"k{secrets.token_hex(6)}"
@@ -80,6 +96,10 @@ class Effects:
         clock: the clock.
         by: the operator, for the history.
         canary: checks a key before a switch, if a canary channel is configured.
+        hasty_key_pairs: the same as `key_pairs`, for an emergency: it soon gives up when IVS does
+            not answer.
+        account_id: returns the ID of the AWS account that the credentials belong to; raises
+            IvsUnavailable when that can't be found out.
     """
 
     custody: Custody
@@ -87,6 +107,8 @@ class Effects:
     clock: Clock
     by: str
     canary: Canary | None = None
+    hasty_key_pairs: KeyPairsInIvs | None = None
+    account_id: Callable[[], str] | None = None
 
     def act(self, why: str) -> Act:
         """The operator, the current time and the reason, for the history."""
@@ -96,6 +118,7 @@ class Effects:
         """The outcome of the step's effect. A step that only changes the ring has no effect.
 
         Raises:
+            ProvenUnusable: when the key pair can't sign and is to be given up.
             RotationRefused: when the step would break a rule.
             IvsRefused, IvsUnavailable, CustodyUnavailable, CustodyDamaged: when the effect failed.
         """
@@ -103,7 +126,7 @@ class Effects:
             case Action.NEW_PAIR:
                 return NewKeyId(new_key_id())
             case Action.MAKE:
-                return Generated(self.custody.create(step.key_id))
+                return Generated(self._make(ring, step.key_id))
             case Action.IMPORT:
                 return Imported(self._import(ring, ring.pair(step.key_id)).arn)
             case Action.RECORD_IMPORT:
@@ -113,6 +136,9 @@ class Effects:
                 self._check_before_switch(ring, ring.pair(step.key_id))
             case Action.DELETE:
                 self._delete(ring.pair(step.key_id))
+            case Action.DELETE_AGAIN:
+                public_key = ring.pair(step.key_id).require_public_key()
+                self.key_pairs.delete(self._find_in_ivs(public_key).arn)
             case Action.DESTROY:
                 return Destroyed(self._destroy(ring.pair(step.key_id)))
             case _:
@@ -176,27 +202,71 @@ class Effects:
             hint="It was deleted just now. Run `tokensvc keys reconcile` again.",
         )
 
+    def holds_own_account(self, ring: Ring, held: Sequence[HeldKeyPair]) -> bool:
+        """Whether IVS certainly answers for the ring's account.
+
+        A key pair that it holds shows the account. Without one, STS is asked.
+        """
+        if held or self.account_id is None:
+            return bool(held)
+        try:
+            return self.account_id() == ring.account_id
+        except IvsUnavailable:
+            return False
+
+    def _make(self, ring: Ring, key_id: str) -> PublicKey:
+        try:
+            return self.custody.create(key_id)
+        except CustodyDamaged as exc:
+            if not has_emergency(ring):
+                raise
+            raise ProvenUnusable(exc.detail, hint=exc.hint) from exc
+
     def _check_before_switch(self, ring: Ring, pair: KeyPair) -> None:
         """The checks of rule 2: sign, verify, compare IVS's fingerprint, and ask the canary."""
+        if has_emergency(ring):
+            self._check_in_emergency(ring, pair)
+            return
         signer = self_checked_signer(self.custody, pair)
         if self._held_as_recorded(pair) is None:
-            raise RotationRefused(
-                f"IVS no longer holds {pair.key_id} ({pair.arn}), so IVS would refuse its tokens. "
-                "The active key pair stays active.",
-                hint="Run `tokensvc keys list` to see the key pairs that IVS holds. Run "
-                f"`tokensvc keys revoke {pair.key_id}` to replace the missing one.",
-            )
-        # An urgent switch skips the canary: a compromised key must not stay active because the edge
-        # does not know the new key yet.
-        is_urgent = ring.rotation_request is not None and ring.rotation_request.is_urgent
-        if self.canary is not None and not is_urgent:
+            raise self._missing(ring, pair)
+        if self.canary is not None:
             self.canary(signer)
+
+    def _check_in_emergency(self, ring: Ring, pair: KeyPair) -> None:
+        """The checks of rule 2 as far as they need no one's answer (rule 10).
+
+        A compromised key must not stay active because the edge does not know the new key yet, or
+        because IVS does not answer. So there is no canary, and IVS may be silent.
+        """
+        try:
+            self_checked_signer(self.custody, pair)
+        except (CustodyDamaged, InvalidSignature) as exc:
+            raise ProvenUnusable(exc.detail, hint=exc.hint) from exc
+        key_pairs = self.hasty_key_pairs or self.key_pairs
+        try:
+            held = key_pairs.held()
+        except (IvsRefused, IvsUnavailable):
+            return
+        if not is_held(pair, held) and self.holds_own_account(ring, held):
+            raise ProvenUnusable(f"IVS does not hold {pair.key_id} ({pair.arn}).")
+
+    def _missing(self, ring: Ring, pair: KeyPair) -> RotationRefused:
+        """The error for a key pair that IVS does not hold, as far as that is certain."""
+        reason = f"IVS does not hold {pair.key_id} ({pair.arn}), so IVS would refuse its tokens."
+        if self.holds_own_account(ring, self.key_pairs.held()):
+            return ProvenUnusable(reason, hint="Run `tokensvc keys reconcile` to replace it.")
+        return RotationRefused(
+            f"{reason} These AWS credentials may belong to another account than {ring.account_id}.",
+            hint="Check the credentials with `aws sts get-caller-identity`.",
+        )
 
     def _destroy(self, pair: KeyPair) -> float:
         if pair.public_key is None:
             # It is not recorded whether the private key was generated before a crash. `create`
             # returns the existing one or generates one, so there is always one to destroy.
-            self.custody.create(pair.key_id)
+            with suppress(CustodyDamaged):  # A damaged one exists, too.
+                self.custody.create(pair.key_id)
         return self.custody.destroy(pair.key_id, compromised=pair.is_compromised)
 
     def _delete(self, pair: KeyPair) -> None:

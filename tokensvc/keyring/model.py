@@ -122,7 +122,11 @@ class RotationPause:
 
 @dataclass(frozen=True, slots=True)
 class Transition:
-    """One line of the history: a change of a key's state. A new record has no `from_state`."""
+    """One line of the history: a change of a key's state.
+
+    A new record has no `from_state`, and neither has a retired key pair that was found in IVS
+    again and deleted again.
+    """
 
     at: float
     by: str
@@ -324,6 +328,12 @@ class Ring:
         """The ring after IVS was seen without that key pair."""
         moved = _with_state(self, key_id, KeyState.RETIRING, KeyState.RETIRED, act)
         return _with_changes(moved, key_id, deleted_at=act.at)
+
+    def deleted_again(self, key_id: str, act: Act) -> Ring:
+        """The ring after IVS held a retired key pair again, and deleted it again."""
+        _require(self, key_id, KeyState.RETIRED)
+        line = Transition(act.at, act.by, key_id, None, KeyState.RETIRED, act.why)
+        return _with_transition(_with_changes(self, key_id, deleted_at=act.at), line)
 
     def destroyed(self, key_id: str, on: float) -> Ring:
         """The ring after custody has made the private key unusable; it is permanently gone at `on`.

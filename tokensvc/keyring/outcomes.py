@@ -78,12 +78,14 @@ def recorded(ring: Ring, step: Step, outcome: Outcome, act: Act) -> Ring:  # noq
         case Action.RECORD_SIGNING_END, Performed():
             # The switch was already saved before the time of this act was read (rule 4).
             return ring.signing_ended(key_id, act.at)
-        case Action.WITHDRAW, Performed():
+        case ((Action.WITHDRAW | Action.DISCARD), Performed()):
             return ring.withdrawn(key_id, act)
         case Action.INTEND_DELETE, Performed():
             return ring.delete_intended(key_id, act.at)
         case ((Action.DELETE | Action.RECORD_DELETE), Performed()):
             return ring.retired(key_id, act)
+        case Action.DELETE_AGAIN, Performed():
+            return ring.deleted_again(key_id, act)
         case Action.DESTROY, Destroyed(on):
             return ring.destroyed(key_id, on)
     raise TypeError(f"{outcome} is not an outcome of {step}.")

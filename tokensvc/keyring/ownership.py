@@ -11,7 +11,7 @@ from enum import StrEnum
 
 from tokensvc.clock import rfc3339
 from tokensvc.ivs.model import HeldKeyPair
-from tokensvc.keyring.model import DEPLOYMENT_TAG, KeyPair, KeyState, Ring
+from tokensvc.keyring.model import DEPLOYMENT_TAG, KeyPair, Ring
 
 
 class Owner(StrEnum):
@@ -88,10 +88,7 @@ def delete_command(held: HeldKeyPair) -> str:
 def _slot_line(ring: Ring, held: HeldKeyPair) -> str:
     if (pair := record_of(ring, held)) is not None:
         line = f"{held.arn} is key pair {pair.key_id} of this ring: {pair.state}"
-        if pair.state is not KeyState.RETIRED:
-            return f"{line}, created {rfc3339(pair.created_at)}."
-        # A command that was suspended while the key was retired has imported it again.
-        return f"{line}, but in IVS again. Nothing signs with it. Delete it: {delete_command(held)}"
+        return f"{line}, created {rfc3339(pair.created_at)}."
     owner = _DESCRIPTIONS[owner_of(ring, held)]
     if deployment := held.tags.get(DEPLOYMENT_TAG):
         owner = f"{owner} ({deployment})"

@@ -15,7 +15,8 @@
     Until it is saved, nothing is deleted.
  5. A region never has more than three key pairs. A key pair is ours when this ring records it with
     the same fingerprint; the tag only helps to find it. A foreign key pair is reported and never
-    deleted. When IVS contradicts the ring, the operator must decide. That is so when IVS holds key
+    deleted. A key pair that this ring has retired and that IVS holds again is ours, and is deleted
+    again. When IVS contradicts the ring, the operator must decide. That is so when IVS holds key
     pairs of this deployment without a record, or doesn't hold the active key pair (the state is an
     old copy), and when the ring is empty and IVS holds key pairs of another deployment.
  6. Before each remote effect its intent is saved, and every step can be run again. A crash at any
@@ -30,10 +31,12 @@
     cancels a rotation request and pauses scheduled rotation until an operator rotates. It is
     refused if that key is compromised, is to be deleted, is missing in IVS or fails rule 2's
     checks. An active key has neither `signing_ended_at` nor `delete_intended_at`.
-10. Emergency: a compromised key is removed without a drain. Compromised key pairs that don't sign
-    are removed first. A compromised active key is removed as soon as another key is active: the
-    standby, or a new key pair, without rule 2's delay and canary. When foreign key pairs leave no
-    slot for a new key pair, the compromised key is removed first, and no key signs meanwhile.
+10. Emergency: a compromised key is removed without a drain. A compromised active key is replaced
+    first, at once and without IVS if need be: by the standby; if that is proven missing or wrong,
+    which discards it, by a draining key pair that is not compromised; else by a new key pair,
+    without rule 2's delay and canary. Compromised key pairs that don't sign are removed before a
+    new key pair is imported. When foreign key pairs leave no slot for it, the compromised active
+    key is removed first, and no key signs meanwhile.
 11. Rotation runs as a command or a scheduled job, never inside a web worker.
 
 `next_step` is pure: the same ring, the same key pairs in IVS and the same time give the same step.
@@ -46,41 +49,22 @@ the order of rule 6.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from tokensvc.clock import rfc3339
 from tokensvc.errors import RotationRefused
 from tokensvc.ivs.limits import MAX_KEY_PAIRS
 from tokensvc.ivs.model import HeldKeyPair
-from tokensvc.keyring.checks.contradictions import (
-    Comparison,
-    refusal,
-    undecided_contradictions,
-)
+from tokensvc.keyring.checks.contradictions import refusal, undecided_contradictions
+from tokensvc.keyring.emergency import has_emergency, replacement
 from tokensvc.keyring.model import KeyPair, KeyState, Ring
-from tokensvc.keyring.ownership import held_match, slot_listing
+from tokensvc.keyring.observation import Attempts, Observation
+from tokensvc.keyring.ownership import held_match, is_held, record_of, slot_listing
 from tokensvc.keyring.steps import Action, Done, Step, WaitUntil
 
 FREE_A_SLOT_HINT = (
     "Free a slot with one of the commands above, but only if nothing signs with that key pair. "
     "Then run `tokensvc keys reconcile`."
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Observation:
-    """Everything that the next step depends on: ring, key pairs in IVS, time and settings."""
-
-    ring: Ring
-    held: Sequence[HeldKeyPair]
-    now: float
-    keep_standby: bool = True
-    decommissioning: bool = False
-
-    @property
-    def is_full(self) -> bool:
-        """Whether IVS would refuse another key pair."""
-        return len(self.held) >= MAX_KEY_PAIRS
 
 
 def next_step(
@@ -90,6 +74,8 @@ def next_step(
     *,
     keep_standby: bool = True,
     decommissioning: bool = False,
+    attempts: Attempts | None = None,
+    account_is_certain: bool = True,
 ) -> Step | WaitUntil | Done:
     """The next step for the ring, or the time until which to wait, or `Done`.
 
@@ -99,11 +85,21 @@ def next_step(
         now: Unix seconds.
         keep_standby: whether the next standby is created as soon as a switch is done (rule 9).
         decommissioning: whether the region was removed from the settings.
+        attempts: what has failed in this run.
+        account_is_certain: whether `held_by_ivs` is certainly of the ring's account.
 
     Raises:
         RotationRefused: when the operator must decide before anything else is done.
     """
-    observation = Observation(ring, held_by_ivs, now, keep_standby, decommissioning)
+    observation = Observation(
+        ring,
+        held_by_ivs,
+        now,
+        keep_standby,
+        decommissioning,
+        attempts or Attempts(),
+        account_is_certain,
+    )
     waits = []
     for rule in _RULES:
         match rule(observation):
@@ -116,18 +112,39 @@ def next_step(
     return min(waits, key=lambda wait: wait.at, default=Done())
 
 
-def step_without_ivs(ring: Ring) -> Step | None:
-    """The next step for a compromised key pair that isn't active, if it needs no IVS (rule 8)."""
+def step_without_ivs(
+    ring: Ring, attempts: Attempts | None = None, *, decommissioning: bool = False
+) -> Step | None:
+    """The next step because of a compromised key pair, if it needs no answer of IVS (rule 10).
+
+    The arguments are those of `next_step`.
+    """
+    attempts = attempts or Attempts()
+    active = ring.active
+    if decommissioning and active is not None and active.is_compromised:
+        return Step(Action.WITHDRAW, active.key_id)
+    if not decommissioning and (step := _replace_compromised_key(ring, attempts)):
+        return step
     for pair in ring.pairs:
         if not pair.is_compromised or pair.state in (KeyState.ACTIVE, KeyState.RETIRED):
             continue
         if pair.state is not KeyState.RETIRING:
             return Step(Action.WITHDRAW, pair.key_id)
-        if pair.destroyed_on is None:
+        if pair.destroyed_on is None and pair.key_id not in attempts.undestroyed:
             return Step(Action.DESTROY, pair.key_id)
         if pair.delete_intended_at is None:
             return Step(Action.INTEND_DELETE, pair.key_id)
     return None
+
+
+def _replace_compromised_key(ring: Ring, attempts: Attempts) -> Step | None:
+    if not has_emergency(ring):
+        return None
+    successor = replacement(ring, attempts.unusable)
+    if successor is None:
+        return None
+    is_unusable = successor.key_id in attempts.unusable
+    return Step(Action.DISCARD if is_unusable else Action.SWITCH, successor.key_id)
 
 
 def drain_ends(ring: Ring) -> Sequence[tuple[float, KeyPair]]:
@@ -175,22 +192,47 @@ def rotation_is_due(ring: Ring, max_age_seconds: float, now: float) -> bool:
 # --- compromised and unneeded keys, then what keeps viewers playing, then the next switch.
 
 
-def _withdraw_compromised_keys(observation: Observation) -> Step | None:
-    return step_without_ivs(observation.ring)
+def _remove_compromised_keys(observation: Observation) -> Step | None:
+    return step_without_ivs(
+        observation.ring, observation.attempts, decommissioning=observation.decommissioning
+    )
+
+
+def _discard_unusable_pairs(observation: Observation) -> Step | None:
+    for pair in observation.ring.in_state(KeyState.PENDING, KeyState.PUBLISHED):
+        if pair.key_id in observation.attempts.unusable:
+            return Step(Action.DISCARD, pair.key_id)
+    return None
 
 
 def _destroy_retired_private_keys(observation: Observation) -> Step | None:
     for pair in observation.ring.in_state(KeyState.RETIRED):
-        if pair.destroyed_on is None:
+        is_due = pair.destroyed_on is None
+        if is_due and pair.key_id not in observation.attempts.undestroyed:
             return Step(Action.DESTROY, pair.key_id)
     return None
 
 
 def _finish_deletion(observation: Observation) -> Step | None:
-    for pair in observation.ring.in_state(KeyState.RETIRING):
-        if pair.delete_intended_at is not None:
-            is_deleted = held_match(pair, observation.held) is None
-            return Step(Action.RECORD_DELETE if is_deleted else Action.DELETE, pair.key_id)
+    for pair in _to_delete(observation):
+        if is_held(pair, observation.held):
+            return Step(Action.DELETE, pair.key_id)
+        if observation.shows_deletions:
+            return Step(Action.RECORD_DELETE, pair.key_id)
+    return None
+
+
+def _to_delete(observation: Observation) -> Sequence[KeyPair]:
+    retiring = observation.ring.in_state(KeyState.RETIRING)
+    return [pair for pair in retiring if pair.delete_intended_at is not None]
+
+
+def _delete_retired_pairs_again(observation: Observation) -> Step | None:
+    """A command that was suspended while the key was retired has imported it again (rule 5)."""
+    for held in observation.held:
+        pair = record_of(observation.ring, held)
+        if pair is not None and pair.state is KeyState.RETIRED:
+            return Step(Action.DELETE_AGAIN, pair.key_id)
     return None
 
 
@@ -206,8 +248,7 @@ def _require_consistent_with_ivs(observation: Observation) -> None:
 
     The rules after this one create key pairs, sign with them or delete them.
     """
-    comparison = Comparison(observation.ring, observation.held, observation.decommissioning)
-    if findings := undecided_contradictions(comparison):
+    if findings := undecided_contradictions(observation.comparison):
         raise refusal(findings)
 
 
@@ -238,8 +279,7 @@ def _switch_to_standby(observation: Observation) -> Step | WaitUntil | None:
     if standby is None or standby.published_at is None:
         return None
     ready_at = standby.published_at + ring.terms.publish_delay_seconds
-    is_urgent = ring.rotation_request is not None and ring.rotation_request.is_urgent
-    if observation.now < ready_at and not is_urgent:
+    if observation.now < ready_at and not has_emergency(ring):
         return WaitUntil(
             ready_at,
             f"{standby.key_id} must be published for {ring.terms.publish_delay_seconds} s before "
@@ -267,10 +307,27 @@ def _delete_drained_pair(observation: Observation) -> Step | WaitUntil | None:
     return None
 
 
+def _require_certain_account(observation: Observation) -> None:
+    """Refuse to call a ring done while its deletions can't be confirmed (rule 8)."""
+    ring = observation.ring
+    if not observation.shows_deletions and (pairs := _to_delete(observation)):
+        names = ", ".join(pair.key_id for pair in pairs)
+        raise RotationRefused(
+            f"The deletion of {names} from IVS is not confirmed. IVS holds no key pair in "
+            f"{ring.region}, but these AWS credentials may belong to another account than "
+            f"{ring.account_id}.",
+            hint="Check the credentials with `aws sts get-caller-identity`. Then run "
+            f"`tokensvc keys reconcile --region {ring.region}` with credentials of account "
+            f"{ring.account_id} that may call sts:GetCallerIdentity.",
+        )
+
+
 _RULES: tuple[Callable[[Observation], Step | WaitUntil | None], ...] = (
-    _withdraw_compromised_keys,
+    _remove_compromised_keys,
+    _discard_unusable_pairs,
     _destroy_retired_private_keys,
     _finish_deletion,
+    _delete_retired_pairs_again,
     _record_signing_end,
     _require_consistent_with_ivs,
     _decommission,
@@ -278,6 +335,7 @@ _RULES: tuple[Callable[[Observation], Step | WaitUntil | None], ...] = (
     _switch_to_standby,
     _create_next_pair,
     _delete_drained_pair,
+    _require_certain_account,
 )
 
 

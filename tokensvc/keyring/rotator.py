@@ -15,12 +15,14 @@ from collections.abc import Callable, Collection, Sequence
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from tokensvc.arns import PlaybackKeyArn
-from tokensvc.errors import InvalidKeyMaterial, NotFound, RotationRefused
+from tokensvc.errors import CustodyUnavailable, InvalidKeyMaterial, NotFound, RotationRefused
 from tokensvc.ivs.limits import MAX_KEY_PAIRS
 from tokensvc.ivs.model import HeldKeyPair
 from tokensvc.keyring.binding import Binding, binding_refusal
-from tokensvc.keyring.effects import Effects
+from tokensvc.keyring.effects import Effects, ProvenUnusable
+from tokensvc.keyring.emergency import declared_compromised
 from tokensvc.keyring.model import KeyPair, KeyState, Ring, RotationRequest
+from tokensvc.keyring.observation import Attempts
 from tokensvc.keyring.outcomes import recorded
 from tokensvc.keyring.plan import PlannedStep, plan
 from tokensvc.keyring.ring_document import RingStore, StoredRing, ring_conflict
@@ -34,6 +36,8 @@ from tokensvc.keyring.rotation import (
 from tokensvc.keyring.steps import Action, Done, Step, WaitUntil
 from tokensvc.keyring.terms import Terms
 from tokensvc.token.p384 import PublicKey
+
+_CHANGES_IVS = (Action.IMPORT, Action.DELETE, Action.DELETE_AGAIN)
 
 
 class Rotator:
@@ -232,12 +236,7 @@ class Rotator:
             KeyNotFound: when the ring has no key pair with one of those IDs. Nothing was changed.
         """
         stored = self._load()
-        act = self._effects.act(reason)
-        ring = stored.ring.compromised(key_ids, act)
-        if ring.active is not None and ring.active.is_compromised:
-            ring = ring.with_rotation_request(
-                RotationRequest(act.at, act.by, reason, is_urgent=True)
-            )
+        ring = declared_compromised(stored.ring, key_ids, self._effects.act(reason))
         return self._store.save(ring, replacing=stored.version).ring
 
     def reconcile(self, on_step: Callable[[Step], None]) -> WaitUntil | Done:
@@ -250,27 +249,60 @@ class Rotator:
             StateConflict: when another rotator saved first. Call it again.
             IvsUnavailable, CustodyUnavailable, StateUnavailable: call it again later.
         """
-        stored = self._load()
-        while (step := step_without_ivs(stored.ring)) is not None:
+        stored, attempts = self._load(), Attempts()
+        while (step := self._step_without_ivs(stored.ring, attempts)) is not None:
             on_step(step)
-            stored = self._do(stored, step, _reason(stored.ring))
+            stored, attempts = self._attempt(stored, step, attempts)
         stored, held = self._observe()
         while True:
-            upcoming = next_step(
-                stored.ring,
-                held,
-                self._effects.clock.now(),
-                keep_standby=self._keep_standby,
-                decommissioning=self._decommissioning,
-            )
+            upcoming = self._next_step(stored.ring, held, attempts)
             if not isinstance(upcoming, Step):
+                for error in attempts.undestroyed.values():
+                    raise error
                 return upcoming
             on_step(upcoming)
-            stored = self._do(stored, upcoming, _reason(stored.ring))
-            if upcoming.action in (Action.IMPORT, Action.DELETE):
+            stored, attempts = self._attempt(stored, upcoming, attempts)
+            if upcoming.action in _CHANGES_IVS:
                 stored, held = self._observe()
 
     # --- Shared by all of the above
+
+    def _step_without_ivs(self, ring: Ring, attempts: Attempts) -> Step | None:
+        return step_without_ivs(ring, attempts, decommissioning=self._decommissioning)
+
+    def _next_step(
+        self, ring: Ring, held: Sequence[HeldKeyPair], attempts: Attempts
+    ) -> Step | WaitUntil | Done:
+        return next_step(
+            ring,
+            held,
+            self._effects.clock.now(),
+            keep_standby=self._keep_standby,
+            decommissioning=self._decommissioning,
+            attempts=attempts,
+            account_is_certain=self._account_is_certain(ring, held),
+        )
+
+    def _account_is_certain(self, ring: Ring, held: Sequence[HeldKeyPair]) -> bool:
+        is_relevant = any(
+            pair.delete_intended_at is not None for pair in ring.in_state(KeyState.RETIRING)
+        )
+        return not is_relevant or self._effects.holds_own_account(ring, held)
+
+    def _attempt(
+        self, stored: StoredRing, step: Step, attempts: Attempts
+    ) -> tuple[StoredRing, Attempts]:
+        """The ring after the step, or what has failed if the other steps can go on."""
+        why = attempts.unusable.get(step.key_id) if step.action is Action.DISCARD else None
+        try:
+            return self._do(stored, step, why or _reason(stored.ring)), attempts
+        except ProvenUnusable as exc:
+            return stored, attempts.with_unusable(step.key_id, exc.detail)
+        except CustodyUnavailable as exc:
+            # A private key that can't be destroyed now must not keep a compromised key active.
+            if step.action is not Action.DESTROY:
+                raise
+            return stored, attempts.with_undestroyed(step.key_id, exc)
 
     def _do(self, stored: StoredRing, step: Step, why: str) -> StoredRing:
         return self._store.save(self._after(stored.ring, step, why), replacing=stored.version)

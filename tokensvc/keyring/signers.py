@@ -22,7 +22,8 @@ class SignerLoader(Protocol):
         """A signer of that key pair, whose public key was compared with `expected`.
 
         Raises:
-            CustodyDamaged: when the private key is missing, unreadable, or of another key pair.
+            CustodyDamaged: when the private key is proven missing, damaged or of another key pair.
+            CustodyDenied: when this process may not use it.
             CustodyUnavailable: when the custody can't be reached now.
         """
         ...

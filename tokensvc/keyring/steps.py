@@ -17,8 +17,10 @@ class Action(StrEnum):
     STOP = "stop"
     RECORD_SIGNING_END = "record_signing_end"
     WITHDRAW = "withdraw"
+    DISCARD = "discard"
     INTEND_DELETE = "intend_delete"
     DELETE = "delete"
+    DELETE_AGAIN = "delete_again"
     RECORD_DELETE = "record_delete"
     DESTROY = "destroy"
 
@@ -32,8 +34,10 @@ _SENTENCES = {
     Action.STOP: "stop signing with {key_id}",
     Action.RECORD_SIGNING_END: "record when signing with {key_id} ended",
     Action.WITHDRAW: "withdraw {key_id} without a drain",
+    Action.DISCARD: "discard {key_id}, which can't sign",
     Action.INTEND_DELETE: "record that {key_id} will be deleted from IVS",
     Action.DELETE: "delete {key_id} from IVS",
+    Action.DELETE_AGAIN: "delete {key_id}, which is retired, from IVS again",
     Action.RECORD_DELETE: "record that {key_id} is deleted from IVS",
     Action.DESTROY: "destroy the private key of {key_id}",
 }

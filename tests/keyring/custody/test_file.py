@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from tests.support.clock import ManualClock
 from tests.support.unprivileged import unprivileged_folder
-from tokensvc.errors import CustodyDamaged, CustodyUnavailable, SettingsInvalid
+from tokensvc.errors import CustodyDamaged, CustodyDenied, CustodyUnavailable, SettingsInvalid
 from tokensvc.keyring.custody.encryption import unwrap, wrap
 from tokensvc.keyring.custody.file import FileCustody
 from tokensvc.token.p384 import PublicKey
@@ -119,7 +119,7 @@ def test_a_private_key_can_be_encrypted_again_with_another_secret() -> None:
     old = wrap(private_key, SECRET)
     new = wrap(unwrap(old, SECRET, name="k-9"), OTHER_SECRET)
     assert unwrap(new, OTHER_SECRET, name="k-9").private_numbers() == private_key.private_numbers()
-    with pytest.raises(CustodyDamaged, match=r"^k-9 .*custody\.key_encryption_secret_file"):
+    with pytest.raises(CustodyDenied, match=r"^k-9 .*custody\.key_encryption_secret_file"):
         unwrap(new, SECRET, name="k-9")
 
 
@@ -130,9 +130,9 @@ def test_a_wrong_secret_is_distinguished_from_damage(custody: FileCustody, folde
     """The hint names the setting, for a signer and for a repeated creation."""
     public_key = custody.create("k-1")
     wrong = FileCustody(folder, OTHER_SECRET, ManualClock())
-    with pytest.raises(CustodyDamaged, match=r"custody\.key_encryption_secret_file"):
+    with pytest.raises(CustodyDenied, match=r"custody\.key_encryption_secret_file"):
         wrong.signer("k-1", public_key)
-    with pytest.raises(CustodyDamaged, match=r"custody\.key_encryption_secret_file"):
+    with pytest.raises(CustodyDenied, match=r"custody\.key_encryption_secret_file"):
         wrong.create("k-1")
     assert custody.signer("k-1", public_key).public_key == public_key
 

@@ -13,7 +13,7 @@ import pytest
 
 from tests.keyring.custody.file_process import NEXT_SECRET, SECRET
 from tests.support.clock import ManualClock
-from tokensvc.errors import CustodyDamaged, SettingsInvalid
+from tokensvc.errors import CustodyDamaged, CustodyDenied, SettingsInvalid
 from tokensvc.keyring.custody import file as file_custody
 from tokensvc.keyring.custody.encryption import wrap
 from tokensvc.keyring.custody.file import FileCustody
@@ -57,7 +57,7 @@ def test_a_rewrapped_private_key_can_only_be_read_with_the_next_secret(
     assert during(folder).rewrap("k-1") is True
 
     assert_signs(after(folder), public_key)
-    with pytest.raises(CustodyDamaged, match=r"custody\.key_encryption_secret_file"):
+    with pytest.raises(CustodyDenied, match=r"custody\.key_encryption_secret_file"):
         FileCustody(folder, SECRET, ManualClock()).signer("k-1", public_key)
     (path,) = folder.iterdir()
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
@@ -143,7 +143,7 @@ def test_a_file_that_is_encrypted_with_neither_secret_is_not_changed(folder: Pat
     FileCustody(folder, bytes(32), ManualClock()).create("k-1")
     before = (folder / "k-1.pem").read_bytes()
 
-    with pytest.raises(CustodyDamaged, match="previous_key_encryption_secret_file"):
+    with pytest.raises(CustodyDenied, match="previous_key_encryption_secret_file"):
         during(folder).rewrap("k-1")
 
     assert (folder / "k-1.pem").read_bytes() == before

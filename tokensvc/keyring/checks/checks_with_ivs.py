@@ -18,7 +18,7 @@ from tokensvc.keyring.checks.finding import Finding, FindingCode, Severity
 from tokensvc.keyring.model import KeyState, Ring
 from tokensvc.keyring.ownership import Owner, delete_command, is_held, owner_of, record_of
 from tokensvc.keyring.rotation import next_step
-from tokensvc.keyring.steps import Step
+from tokensvc.keyring.steps import Action, Step
 
 STUCK_AFTER_SECONDS = 900
 """How long a step may be due before it is reported as stuck: scheduled jobs run more often."""
@@ -104,7 +104,7 @@ def _retired_in_ivs(context: Context, held: HeldKeyPair) -> Iterator[Finding]:
             pair.key_id,
             f"{pair.key_id} is retired, but IVS holds it again as {held.arn}. Anyone who has a "
             "copy of its private key can sign valid tokens.",
-            f"Delete it from IVS: `{delete_command(held)}`.",
+            f"Run `{context.reconcile_command}` to delete it from IVS again.",
         )
 
 
@@ -150,6 +150,8 @@ def _stuck_step(context: Context) -> Iterator[Finding]:
     changed_at = _last_changed_at(context.ring)
     if changed_at is None:
         return  # No step has been done yet, so none can be stuck.
+    if due and due.action is Action.DELETE_AGAIN:
+        return  # `_retired_in_ivs` reports it.
     if due and was_due and now - changed_at >= STUCK_AFTER_SECONDS:
         yield context.finding(
             Severity.WARNING,

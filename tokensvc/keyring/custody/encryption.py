@@ -15,7 +15,7 @@ import re
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from tokensvc.errors import CustodyDamaged
+from tokensvc.errors import CustodyDamaged, CustodyDenied
 
 _SECRET_ID_LINE = re.compile(rb"Key-Encryption-Secret: ([0-9a-f]{16})\n")
 RESTORE_HINT = (
@@ -46,11 +46,11 @@ def unwrap(content: bytes, secret: bytes, *, name: str) -> ec.EllipticCurvePriva
         name: the subject of the error message.
 
     Raises:
-        CustodyDamaged: when the content is damaged, not encrypted, or encrypted with another
-            secret.
+        CustodyDenied: when the content is encrypted with another secret.
+        CustodyDamaged: when the content is damaged or not encrypted.
     """
     if _SECRET_ID_LINE.match(content) and not is_encrypted_with(secret, content):
-        raise CustodyDamaged(
+        raise CustodyDenied(
             f"{name} is encrypted with another key-encryption secret than the configured one.",
             hint="Set custody.key_encryption_secret_file to the file of the secret that this key"
             " was encrypted with. While `tokensvc keys rewrap` changes the secret, set"

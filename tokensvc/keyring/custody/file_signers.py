@@ -63,7 +63,8 @@ class FileSigners:
 
         Raises:
             CustodyDamaged: when the private key is missing, damaged or of another key pair.
-            CustodyDenied: when its file is accessible to other users, or not a regular file.
+            CustodyDenied: when it is encrypted with another secret, or when its file is accessible
+                to other users or not a regular file.
             CustodyUnavailable: when the folder can't be read now.
         """
         signer = LocalSigner(self._load(key_id))
