@@ -124,6 +124,11 @@ class Deployment:
         """The IDs of the key pairs that the command marks compromised."""
         return self.arguments.get("key_ids", "").split()
 
+    @property
+    def spoiled_key_id(self) -> str:
+        """The ID of the key pair that can't sign, which the command must discard; or ""."""
+        return self.arguments.get("spoiled", "")
+
     def draft_key_ids(self) -> set[str]:
         """The key IDs for which a killed process left a draft of the private key file."""
         return {path.name.split(".")[1] for path in self.world.folder.glob("keys/.*.draft")}
@@ -160,7 +165,8 @@ class Deployment:
         """Check that every private key is encrypted with the present key-encryption secret."""
         custody = FileCustody(self.world.folder / "keys", SECRET, self.world.clock)
         for pair in self.world.ring.pairs:
-            if pair.state is not KeyState.RETIRED and pair.public_key is not None:
+            is_usable = pair.state is not KeyState.RETIRED and pair.key_id != self.spoiled_key_id
+            if is_usable and pair.public_key is not None:
                 custody.signer(pair.key_id, pair.public_key)
 
     def check_tokens(self) -> None:
@@ -176,14 +182,20 @@ class Deployment:
         in_ivs = [pair["arn"] for pair in self.ivs.list_playback_key_pairs()["keyPairs"]]
         ours = self.world.ring.in_state(KeyState.PUBLISHED, KeyState.ACTIVE, KeyState.RETIRING)
         assert len(in_ivs) <= 3
-        assert sorted(in_ivs) == sorted({*(str(pair.arn) for pair in ours), *self.foreign_arns})
+        expected = {*(str(pair.arn) for pair in ours), *self.foreign_arns}
+        # Until the command discards it, the spoiled one may be missing in IVS or in custody.
+        spoiled = {str(pair.arn) for pair in ours if pair.key_id == self.spoiled_key_id}
+        assert sorted(set(in_ivs) - spoiled) == sorted(expected - spoiled)
 
     def _check_private_keys(self, *, is_adopting: bool) -> None:
         """Custody has exactly the private keys of pairs not retired; at most one pair is active."""
         ring = self.world.ring
         assert len(ring.in_state(KeyState.ACTIVE)) <= 1
-        alive = [pair for pair in ring.pairs if pair.state is not KeyState.RETIRED]
+        in_use = [pair for pair in ring.pairs if pair.state is not KeyState.RETIRED]
+        alive = [pair for pair in in_use if pair.key_id != self.spoiled_key_id]
         files = {path.name for path in (self.world.folder / "keys").iterdir()}
+        if len(alive) < len(in_use):
+            files.discard(f"{self.spoiled_key_id}.pem")
         drafts = {name for name in files if name.endswith(".draft")}
         assert is_adopting or files - drafts == {f"{pair.key_id}.pem" for pair in alive}
         assert is_adopting or self.draft_key_ids() <= {pair.key_id for pair in alive}

@@ -149,3 +149,37 @@ def compromised_after_lost_answer(deployment: Deployment) -> None:
     """The key pair whose import answer was lost is compromised; its ARN was never recorded."""
     import_answer_lost(deployment)
     deployment.arguments = {"key_ids": deployment.world.ring.pairs[1].key_id}
+
+
+def standby_without_private_key(deployment: Deployment) -> None:
+    """The active key is compromised, and the private key file of the standby was deleted."""
+    active_and_standby(deployment)
+    active, standby = deployment.world.ring.pairs
+    deployment.world.custody.destroy(standby.key_id, compromised=False)
+    deployment.arguments = {"key_ids": active.key_id, "spoiled": standby.key_id}
+
+
+def standby_gone_from_ivs(deployment: Deployment) -> None:
+    """The active key is compromised, and the standby was deleted from IVS by hand."""
+    active_and_standby(deployment)
+    active, standby = deployment.world.ring.pairs
+    deployment.ivs.delete_playback_key_pair(arn=str(standby.arn))
+    deployment.arguments = {"key_ids": active.key_id, "spoiled": standby.key_id}
+
+
+def draining_key_takes_over(deployment: Deployment) -> None:
+    """As `standby_without_private_key`, while an earlier key drains."""
+    draining(deployment)
+    _, active, standby = deployment.world.ring.pairs
+    deployment.world.custody.destroy(standby.key_id, compromised=False)
+    deployment.arguments = {"key_ids": active.key_id, "spoiled": standby.key_id}
+
+
+def imported_late(deployment: Deployment) -> None:
+    """A rotator was suspended before its import, and the key pair was revoked meanwhile."""
+    active_and_standby(deployment)
+    world, standby = deployment.world, deployment.world.ring.pairs[1]
+    world.rotator().revoke([standby.key_id], "laptop lost")
+    world.reconcile()
+    assert standby.public_key is not None
+    world.key_pairs.import_pair(standby.public_key, name=standby.name_in_ivs, tags={})
