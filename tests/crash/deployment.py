@@ -280,13 +280,11 @@ class Prepared:
 
 @contextlib.contextmanager
 def sandbox_in(folder: Path) -> Iterator[Sandbox]:
-    """A new sandbox; the environment variables are restored."""
+    """A new sandbox; the environment variables are restored at its end."""
     clock = ManualClock()
     clients = AwsClients(AwsTerms())
-    with LocalIvsServer(folder / "ivs", clock) as ivs:
-        with pytest.MonkeyPatch.context() as monkeypatch:
-            set_aws_endpoint(monkeypatch, folder, ivs.url)
-            clients.ivs(REGION)
+    with LocalIvsServer(folder / "ivs", clock) as ivs, pytest.MonkeyPatch.context() as monkeypatch:
+        set_aws_endpoint(monkeypatch, folder, ivs.url)
         with ForkServer(ivs.url) as fork_server, urllib3.PoolManager(retries=False) as pool:
             yield Sandbox(ivs, clock, IvsKeyPairs(clients, REGION), fork_server, pool)
         clients.close()
