@@ -150,6 +150,10 @@ class Fleet:
         """Request a rotation, as the operator does."""
         self._start_actor(host, lambda: host.rotator().request_rotation("due", force=force), points)
 
+    def rollback(self, host: RotatorHost, points: int = TO_COMPLETION) -> None:
+        """Switch back to the key that the last switch replaced, as the operator does."""
+        self._start_actor(host, lambda: host.rotator().rollback("players fail"), points)
+
     def revoke(self, host: RotatorHost, index: int, points: int = TO_COMPLETION) -> None:
         """Mark one of the keys in use as compromised, as the operator does."""
         ring = self.ring

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from tests.fleet.processes import TERMS, Parts
 from tokensvc.clock import Moment
-from tokensvc.errors import NoSigningKey
-from tokensvc.keyring.model import Ring
+from tokensvc.errors import NoSigningKey, RotationRefused
+from tokensvc.keyring.model import KeyPair, KeyState, Ring
+from tokensvc.keyring.rollback import rolled_back
 from tokensvc.keyring.rotator import Rotator
 from tokensvc.keyring.steps import Action, Step
 from tokensvc.keyring.view import RingView
@@ -37,6 +38,42 @@ class RotatorWithEarlySigningEnd(Rotator):
         return after
 
 
+class RotatorWithFirstSigningEnd(Rotator):
+    """Drains a key that signed twice from the end of its first signing: rule 9 is left out."""
+
+    def _after(self, ring: Ring, step: Step, why: str) -> Ring:
+        """The ring after that step, with the earliest end of signing that the history has."""
+        after = super()._after(ring, step, why)
+        if step.action is not Action.RECORD_SIGNING_END:
+            return after
+        ends = [
+            line.at
+            for line in ring.history
+            if line.key_id == step.key_id and line.to_state is KeyState.RETIRING
+        ]
+        return after.signing_ended(step.key_id, ends[0])
+
+
+class RotatorThatRollsBackADeletion(Rotator):
+    """Rolls back to a key whose deletion was decided: another rule 9 is left out."""
+
+    def rollback(self, reason: str) -> KeyPair:
+        """Switch back to the key that was replaced last, whether or not it is to be deleted."""
+        stored = self._load()
+        retiring = stored.ring.in_state(KeyState.RETIRING)
+        if not retiring:
+            raise RotationRefused("No key is retiring.")
+        pair = max(retiring, key=lambda pair: pair.activated_at or 0)
+        self._effects.check_before_rollback(pair)
+        pairs = tuple(
+            dataclasses.replace(each, delete_intended_at=None) if each == pair else each
+            for each in stored.ring.pairs
+        )
+        ring = dataclasses.replace(stored.ring, pairs=pairs)
+        after = rolled_back(ring, pair.key_id, self._effects.act(reason))
+        return self._store.save(after, replacing=stored.version).ring.require_active()
+
+
 @dataclass(frozen=True, slots=True)
 class Mutant:
     """A fleet with one rule left out, and the first seed of the search for a broken token.
@@ -55,14 +92,20 @@ _SINGLE_SKEW = dataclasses.replace(TERMS, clock_skew_seconds=5)
 
 MUTANTS = {
     "rule 2: an import takes longer than the publish delay, without a canary": Mutant(
-        Parts(slowest_import_seconds=300), 12
+        Parts(slowest_import_seconds=300), 1
     ),
     "rule 3: views have no maximum age": Mutant(Parts(view=ViewWithoutMaxAge), 0),
     "rule 4: the end of signing is read before the switch is saved": Mutant(
-        Parts(rotator=RotatorWithEarlySigningEnd), 10
+        Parts(rotator=RotatorWithEarlySigningEnd), 12
     ),
-    "rule 4: the drain does not include the skew": Mutant(Parts(terms=_NO_SKEW), 9),
+    "rule 4: the drain does not include the skew": Mutant(Parts(terms=_NO_SKEW), 2),
     "rule 4: the drain includes the skew once instead of twice": Mutant(
-        Parts(terms=_SINGLE_SKEW), 15
+        Parts(terms=_SINGLE_SKEW), 3
+    ),
+    "rule 9: a key that signed twice drains from the end of its first signing": Mutant(
+        Parts(rotator=RotatorWithFirstSigningEnd), 0
+    ),
+    "rule 9: a rollback ignores that a deletion was decided": Mutant(
+        Parts(rotator=RotatorThatRollsBackADeletion), 23
     ),
 }

@@ -14,6 +14,7 @@ from typing import TypeVar
 from tests.fleet.fleet import REAL_SKEW_SECONDS, TO_COMPLETION, Fleet, Report
 from tests.fleet.links import Condition, Link
 from tests.fleet.processes import Parts, Process
+from tokensvc.keyring.model import KeyState
 
 T = TypeVar("T", bound=Process)
 
@@ -130,6 +131,26 @@ class Schedule:
         if host.actors:
             self._fleet.resume(host, 0, self._points())
 
+    def rollback(self) -> None:
+        """Roll back as the operator does, then let replicas and the job follow."""
+        host = self._process_with_capacity(self._fleet.rotators, 1)
+        if host is None:
+            return
+        self._fleet.rollback(host, self._points())
+        self.refresh_view()
+        if not host.actors:
+            self._fleet.reconcile(host, self._points())
+
+    def rollback_during_a_deletion(self) -> None:
+        """Roll back to a key while a parked job may be deleting it, then sign."""
+        ring = self._fleet.ring
+        retiring = ring.in_state(KeyState.RETIRING) if ring is not None else ()
+        idle = [host for host in self._fleet.rotators if not host.actors]
+        if idle and any(pair.delete_intended_at is not None for pair in retiring):
+            self._fleet.rollback(idle[0])
+            self.refresh_view()
+            self.sign()
+
     def revoke(self) -> None:
         """Mark a key as compromised, as the operator does."""
         if host := self._process_with_capacity(self._fleet.rotators, 1):
@@ -214,6 +235,8 @@ _WEIGHT_OF = {
     Schedule.refresh_and_reconcile: 20,
     Schedule.reconcile_at_a_deadline: 80,
     Schedule.rotate: 60,
+    Schedule.rollback: 12,
+    Schedule.rollback_during_a_deletion: 40,
     Schedule.restore_links: 25,
     Schedule.degrade_a_link: 15,
     Schedule.set_a_clock: 50,

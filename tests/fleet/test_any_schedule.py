@@ -75,6 +75,10 @@ class _AnyFleet(RuleBasedStateMachine):
     def request_rotation(self, which: int, *, force: bool, points: int) -> None:
         self.fleet.request_rotation(self.fleet.rotators[which], force=force, points=points)
 
+    @rule(which=st.integers(0, 1), points=POINTS)
+    def rollback(self, which: int, points: int) -> None:
+        self.fleet.rollback(self.fleet.rotators[which], points)
+
     @precondition(lambda self: any(process.actors for process in self.fleet.processes))
     @rule(which=WHICH, index=st.integers(0, 9), points=POINTS)
     def resume(self, which: int, index: int, points: int) -> None:

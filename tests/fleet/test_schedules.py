@@ -12,8 +12,13 @@ import pytest
 
 from tests.fleet.fleet import Fleet
 from tests.fleet.links import Condition
-from tests.fleet.mutants import RotatorWithEarlySigningEnd, ViewWithoutMaxAge
-from tests.fleet.processes import TERMS, Parts
+from tests.fleet.mutants import (
+    RotatorThatRollsBackADeletion,
+    RotatorWithEarlySigningEnd,
+    RotatorWithFirstSigningEnd,
+    ViewWithoutMaxAge,
+)
+from tests.fleet.processes import TERMS, Parts, RotatorHost
 
 BROKEN = True
 
@@ -107,6 +112,78 @@ def test_the_publish_delay_covers_an_import_of_all_but_the_skew(
 
         assert bool(fleet.broken) is outcome
         assert fleet.report(0).tokens == 1
+
+
+@pytest.mark.parametrize(
+    ("parts", "outcome"),
+    [(Parts(), not BROKEN), (Parts(rotator=RotatorWithFirstSigningEnd), BROKEN)],
+    ids=["the end is cleared", "the first end stays"],
+)
+def test_a_key_that_signs_again_after_a_rollback_drains_in_full(
+    *, parts: Parts, outcome: bool
+) -> None:
+    """Rule 9: the drain of 440 s counts from the second end of signing."""
+    with Fleet(parts) as fleet:
+        signer, host = fleet.replicas[0], fleet.rotators[0]
+        fleet.create_active_and_standby()
+        first = _active_key_id(fleet)
+        _rotate(fleet, host)
+
+        fleet.rollback(host)
+        fleet.reconcile(host)
+        assert _active_key_id(fleet) == first
+        fleet.advance(TERMS.drain_seconds)
+        fleet.reconcile(host)
+        fleet.refresh_view(signer)
+        fleet.sign(signer, ttl_seconds=300)
+        _rotate(fleet, host)
+        fleet.reconcile_at_deadline(host)
+
+        assert bool(fleet.broken) is outcome
+        assert fleet.report(0).tokens == 1
+
+
+@pytest.mark.parametrize(
+    ("parts", "outcome"),
+    [(Parts(), not BROKEN), (Parts(rotator=RotatorThatRollsBackADeletion), BROKEN)],
+    ids=["refused", "rolled back"],
+)
+def test_a_rollback_does_not_race_with_a_deletion(*, parts: Parts, outcome: bool) -> None:
+    """Rule 9: another host has decided to delete the key, and is parked before the call."""
+    with Fleet(parts) as fleet:
+        signer, (deleting, other) = fleet.replicas[0], fleet.rotators
+        fleet.create_active_and_standby()
+        first = _active_key_id(fleet)
+        _rotate(fleet, other)
+        fleet.advance(TERMS.drain_seconds)
+
+        fleet.reconcile(deleting, points=0)
+        while not _is_to_be_deleted(fleet, first):
+            fleet.resume(deleting, 0, points=1)
+        fleet.rollback(other)
+        fleet.refresh_view(signer)
+        fleet.sign(signer, ttl_seconds=300)
+        fleet.resume(deleting, 0, points=100)
+
+        assert bool(fleet.broken) is outcome
+        assert fleet.report(0).tokens == 1
+        assert (_active_key_id(fleet) == first) is outcome
+
+
+def _rotate(fleet: Fleet, host: RotatorHost) -> None:
+    fleet.request_rotation(host, force=False)
+    fleet.reconcile(host)
+
+
+def _active_key_id(fleet: Fleet) -> str:
+    ring = fleet.ring
+    assert ring is not None
+    return ring.require_active().key_id
+
+
+def _is_to_be_deleted(fleet: Fleet, key_id: str) -> bool:
+    ring = fleet.ring
+    return ring is not None and ring.pair(key_id).delete_intended_at is not None
 
 
 def _is_retiring(fleet: Fleet) -> bool:
