@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -34,6 +34,7 @@ class Request:
         headers: more header fields.
         extra: more members of the scope.
         left: set when the client leaves.
+        around: called before and after the application has the request.
     """
 
     path: str
@@ -41,6 +42,7 @@ class Request:
     headers: Mapping[str, str] = field(default_factory=dict)
     extra: Mapping[str, object] = field(default_factory=dict)
     left: asyncio.Event = field(default_factory=asyncio.Event)
+    around: tuple[Callable[[], object], Callable[[], object]] = (lambda: None, lambda: None)
 
     async def send_to(self, front: Front) -> Answer | None:
         """The answer; None if nothing was answered."""
@@ -74,7 +76,12 @@ class Request:
         async def send(message: Mapping[str, Any]) -> None:
             sent.append(message)
 
-        await front(scope, receive, send)
+        before, after = self.around
+        before()
+        try:
+            await front(scope, receive, send)
+        finally:
+            after()
         if not sent:
             return None
         start, *parts = sent

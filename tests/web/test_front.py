@@ -25,7 +25,7 @@ from tokensvc.token.jws import verify
 from tokensvc.waiting import may_wait
 from tokensvc.web.app import create_app
 from tokensvc.web.front import Application, Front
-from tokensvc.web.overload import MAX_AGE_SECONDS, RECEIVED_AT
+from tokensvc.web.overload import MAX_AGE_SECONDS, MIN_SERVING_SECONDS, RECEIVED_AT
 
 SINGLE = "/v1/playback-urls"
 BATCH = "/v1/playback-urls:batch"
@@ -277,23 +277,27 @@ def test_a_region_that_hangs_takes_no_thread_from_another_one(deployment: Deploy
 # --- Overload
 
 
-def test_a_request_that_waited_too_long_for_its_turn_is_refused(
-    deployment: Deployment,
-) -> None:
+def test_a_request_that_waited_too_long_for_its_turn_is_refused(deployment: Deployment) -> None:
     """With the usual problem document, without a decision. Health checks are always answered."""
     audit = ThreadAudit()
     front = front_over(deployment, audit)
-    late = {RECEIVED_AT: time.monotonic() - MAX_AGE_SECONDS - 1}
+    began_at = time.monotonic()
 
     async def main() -> list[Answer | None]:
-        single = single_of(deployment)
-        single.extra, single.headers = late, {**single.headers, "x-request-id": "abc"}
-        on_time = single_of(deployment)
+        first, late, on_time = (single_of(deployment) for _ in range(3))
+        first.extra = {RECEIVED_AT: began_at}  # Its turn is the first of a round.
+        late.extra = {RECEIVED_AT: began_at - MAX_AGE_SECONDS}
+        late.headers = {**late.headers, "x-request-id": "abc"}
+        health = [Request(path, extra=late.extra) for path in ("/healthz", "/readyz")]
+        answers = [await first.send_to(front)]
+        await asyncio.sleep(MIN_SERVING_SECONDS * 2)
+        answers += [await request.send_to(front) for request in (late, *health)]
         on_time.extra = {RECEIVED_AT: time.monotonic()}
-        health = [Request(path, extra=late) for path in ("/healthz", "/readyz")]
-        return [await request.send_to(front) for request in (single, on_time, *health)]
+        return [*answers, await on_time.send_to(front)]
 
-    refused, *others = asyncio.run(main())
+    first, refused, *others = asyncio.run(main())
+    assert first is not None
+    assert first.status == 200
     assert refused is not None
     assert refused.status == 503
     assert refused.headers["retry-after"] == "5"
@@ -302,4 +306,4 @@ def test_a_request_that_waited_too_long_for_its_turn_is_refused(
     assert refused.json()["request_id"] == "abc"
     assert_problem_document(refused.json(), "overloaded")
     assert [answer.status for answer in others if answer] == [200, 200, 200]
-    assert len(audit.events) == 1
+    assert len(audit.events) == 2

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 from tokensvc.errors import TokensvcError
 from tokensvc.waiting import MustWait, no_waiting
-from tokensvc.web.overload import Refusals, is_late
+from tokensvc.web.overload import Admission, Refusals
 from tokensvc.web.waiting_pool import PoolIsFull, WaitingPool
 
 if TYPE_CHECKING:
@@ -97,6 +97,7 @@ class Front:
         self._application = application
         self._threads = threads
         self._pool = WaitingPool(threads)
+        self._admission = Admission()
         self._refusals = Refusals()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -123,15 +124,15 @@ class Front:
         await send({"type": "lifespan.shutdown.complete"})
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
-        is_refused = is_late(scope)
+        is_admitted = self._admission.admits(scope)
         body = await _read_body(receive)
         if body is None:
             return  # The client has left.
         response: Response | None
-        if is_refused:
-            response = self._refusal(scope)
-        else:
+        if is_admitted:
             response = await self._answer(scope, body, receive)
+        else:
+            response = self._refusal(scope)
         if response is None:
             return
         await send(

@@ -3,14 +3,19 @@
 A worker that gets more requests than it can serve reads many at once, and each waits for its turn
 on the event loop. A request that has waited for `MAX_AGE_SECONDS` is refused at once, which costs
 little: its client can try again, and the requests behind it are not late too.
+
+Reading many requests may take long itself, and a machine may stand still for a moment. So whatever
+their age, requests are served for `MIN_SERVING_SECONDS` of each round: of the turns of those that
+were received before the first of them got its turn.
 """
 
 from __future__ import annotations
 
 import json
 import logging
+import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any, Final
 
@@ -23,6 +28,9 @@ MAX_AGE_SECONDS: Final = 0.075
 """The longest wait for a turn. A request may wait twice: in the socket while earlier requests have
 their turns, then for its own turn. Both together stay well under 250 ms."""
 
+MIN_SERVING_SECONDS: Final = 0.025
+"""For how long requests of any age are served in each round."""
+
 ALWAYS_ANSWERED: Final = frozenset({"/healthz", "/readyz"})
 """An orchestrator must not replace a worker because it is busy."""
 
@@ -31,14 +39,24 @@ _LOG_SECONDS: Final = 5.0
 _log = logging.getLogger(__name__)
 
 
-def is_late(scope: Mapping[str, Any]) -> bool:
-    """Whether the request has waited for too long and must be refused."""
-    received_at = scope.get(RECEIVED_AT)
-    return (
-        received_at is not None
-        and time.monotonic() - received_at > MAX_AGE_SECONDS
-        and scope["path"] not in ALWAYS_ANSWERED
-    )
+class Admission:
+    """Decides which requests a worker serves. Not for several threads."""
+
+    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
+        self._now = now
+        self._round_began_at = -math.inf
+
+    def admits(self, scope: Mapping[str, Any]) -> bool:
+        """Whether to serve the request, whose turn it is. Call it once for each request."""
+        received_at = scope.get(RECEIVED_AT, math.inf)
+        now = self._now()
+        if received_at > self._round_began_at:
+            self._round_began_at = now
+        return (
+            now - received_at <= MAX_AGE_SECONDS
+            or now - self._round_began_at <= MIN_SERVING_SECONDS
+            or scope["path"] in ALWAYS_ANSWERED
+        )
 
 
 class Refusals:
@@ -46,7 +64,7 @@ class Refusals:
 
     def __init__(self) -> None:
         self._count = 0
-        self._logged_at = float("-inf")
+        self._logged_at = -math.inf
 
     def next(self, scope: Mapping[str, Any]) -> tuple[list[tuple[bytes, bytes]], bytes]:
         """The header fields and the body of the answer to that request."""

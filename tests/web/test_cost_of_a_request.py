@@ -1,0 +1,114 @@
+"""What one request for a known channel costs, in counts, which are the same on every machine."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import BuiltinFunctionType, CodeType, FrameType
+from typing import cast
+
+import pytest
+
+import tokensvc
+from tests.support.asgi import Request
+from tests.support.deployment import Deployment
+from tokensvc.audit_output import AuditOutput
+from tokensvc.web.app import create_app
+from tokensvc.web.front import Application, Front
+
+MAX_PYTHON_CALLS = 280
+"""Slightly more than the measured number. Raise it only for something that is worth its time."""
+
+PACKAGE = Path(tokensvc.__file__).parent
+# What reads a file, connects, queries a database, or gives work to a thread, in C and in Python.
+WAITING = {
+    "_io.open",
+    "posix.open",
+    "posix.read",
+    "socket.connect",
+    "Connection.execute",
+    "Cursor.execute",
+    "Thread.start",
+    "ThreadPoolExecutor.submit",
+}
+
+
+@dataclass
+class Calls:
+    """The calls of one request.
+
+    Attributes:
+        python: how often each Python function was called.
+        names: the qualified names of the functions that were called, in Python or in C.
+    """
+
+    python: Counter[CodeType] = field(default_factory=Counter)
+    names: set[str] = field(default_factory=set)
+
+    def note(self, frame: FrameType, event: str, function: object) -> None:
+        """Called by the interpreter for each call."""
+        if event == "call":
+            self.python[frame.f_code] += 1
+            self.names.add(frame.f_code.co_qualname)
+        elif event == "c_call" and isinstance(function, BuiltinFunctionType):
+            self.names.add(".".join(filter(None, (function.__module__, function.__qualname__))))
+
+
+@pytest.fixture
+def pipe() -> Iterator[tuple[int, int]]:
+    """A pipe, as standard output of a service: where it is read, and where it is written."""
+    reading, writing = os.pipe()
+    os.set_blocking(reading, False)
+    yield reading, writing
+    os.close(reading)
+    os.close(writing)
+
+
+@pytest.fixture
+def front(deployment: Deployment, pipe: tuple[int, int]) -> Iterator[Front]:
+    """A front whose application writes its audit to the pipe."""
+    with closing(AuditOutput(pipe[1])) as audit:
+        issuer = deployment.issuer_with(audit=audit)
+        app = deployment.create_app(deployment.service_with(issuer=issuer, audit=audit))
+        yield Front(cast("Application", app), threads=1)
+
+
+def calls_of(deployment: Deployment, front: Front, viewer_id: str) -> Calls:
+    """The calls of a request for the private channel, which must be granted."""
+    calls = Calls()
+    body = {"channel": "demo", "viewer_id": viewer_id, "ttl_seconds": 300}
+    request = Request("/v1/playback-urls", body, {"authorization": f"Bearer {deployment.key}"})
+    request.around = lambda: sys.setprofile(calls.note), lambda: sys.setprofile(None)
+    answer = asyncio.run(request.send_to(front))
+    assert answer is not None
+    assert answer.status == 200
+    return calls
+
+
+@pytest.mark.parametrize("application", [create_app], indirect=True)
+def test_a_request_for_a_known_channel(
+    deployment: Deployment, front: Front, pipe: tuple[int, int]
+) -> None:
+    """One signature and one audit line; no IVS, state, disk or thread; few Python calls."""
+    unknown = calls_of(deployment, front, "viewer-1")
+    assert {"Thread.start", "ThreadPoolExecutor.submit"} & unknown.names  # The guard sees it.
+    os.read(pipe[0], 65_536)
+
+    calls = calls_of(deployment, front, "viewer-2")
+
+    (line,) = os.read(pipe[0], 65_536).splitlines()
+    assert b'"viewer_id":"viewer-2"' in line
+    assert [count for code, count in calls.python.items() if is_signature(code)] == [1]
+    assert calls.names & WAITING == set()
+    assert calls.python.total() <= MAX_PYTHON_CALLS
+
+
+def is_signature(code: CodeType) -> bool:
+    """Whether that is the function of a signer which signs."""
+    return code.co_name == "sign" and Path(code.co_filename) == PACKAGE / "token" / "p384.py"

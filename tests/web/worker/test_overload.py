@@ -1,0 +1,33 @@
+"""More requests than a worker can serve, over real sockets. Each of them blocks the event loop."""
+
+from __future__ import annotations
+
+import time
+from contextlib import ExitStack
+from pathlib import Path
+
+from tests.web.worker.server import code_of, parsed, read_all, running
+
+REQUESTS = 100
+# 20 ms each: two seconds for all of them.
+BUSY = b"GET /block?0.02 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+HEALTH = b"GET /healthz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+
+
+def test_what_waits_too_long_is_refused_and_every_connection_is_answered(tmp_path: Path) -> None:
+    """None is reset. Health checks are answered, and all requests are served again afterwards."""
+    with running(tmp_path) as server, ExitStack() as stack:
+        connections = [stack.enter_context(server.connect()) for _ in range(REQUESTS)]
+        health = stack.enter_context(server.connect())
+        time.sleep(0.3)
+        for connection in connections:
+            connection.sendall(BUSY)
+        health.sendall(HEALTH)
+        answers = [read_all(connection) for connection in connections]
+        refused = [code_of(each) for each in answers if parsed(each)[0] == 503]
+        assert parsed(read_all(health))[0] == 200
+        assert {parsed(each)[0] for each in answers} == {200, 503}
+        assert set(refused) == {(503, "overloaded")}
+        assert len(refused) > REQUESTS / 2
+        assert [server.get("/block?0.02")[0] for _ in range(10)] == 10 * [200]
+        assert server.log.read_text().count("Too many requests") == 1
