@@ -24,8 +24,8 @@ class AuditEvent:
         at: the time of the decision, Unix seconds.
         decision: the outcome.
         code: the stable code of the error, empty when granted.
-        caller_id: the ID of the caller who sent the request.
-        channel: the requested channel, name or ARN, unchecked.
+        caller_id: the ID of the caller who sent the request; None for a refused sign-in.
+        channel: the requested channel, name or ARN, unchecked; None for a refused sign-in.
         channel_arn: the ARN of the channel, once it is known.
         viewer_id: the viewer ID, if the token has one.
         grant: the name of the grant that was applied.
@@ -34,12 +34,14 @@ class AuditEvent:
         ttl_seconds: the granted lifetime.
         token_sha256: the first 16 hex digits of the token's SHA-256, to identify the token.
         request_id: the ID of the request.
+        client_address: the address of the client whose sign-in was refused.
+        omitted: how many refused sign-ins before this one have no line of their own.
     """
 
     at: float
     decision: Literal["granted", "refused"]
-    caller_id: str
-    channel: str
+    caller_id: str | None = None
+    channel: str | None = None
     code: str = ""
     channel_arn: str | None = None
     viewer_id: str | None = None
@@ -49,6 +51,8 @@ class AuditEvent:
     ttl_seconds: int | None = None
     token_sha256: str | None = None
     request_id: str | None = None
+    client_address: str | None = None
+    omitted: int | None = None
 
     def members(self) -> dict[str, str | int | None]:
         """The members of the audit line. Programs rely on their names."""
@@ -66,6 +70,8 @@ class AuditEvent:
             "ttl_seconds": self.ttl_seconds,
             "token_sha256": self.token_sha256,
             "request_id": self.request_id,
+            "client_address": self.client_address,
+            "omitted": self.omitted,
         }
 
 
@@ -110,5 +116,7 @@ class JsonLinesAudit:
             self._stream.flush()
 
 
-def _shorten_channel(channel: str) -> str:
+def _shorten_channel(channel: str | None) -> str | None:
+    if channel is None:
+        return None
     return channel[: LONGEST_ARN if channel.startswith("arn:") else _LONGEST_NAME]

@@ -16,6 +16,7 @@ from typing import TypedDict, Unpack
 
 from tokensvc.access import api_keys
 from tokensvc.access.api_keys import ApiKeys
+from tokensvc.access.refused_sign_ins import RefusedSignIns
 from tokensvc.arns import Region
 from tokensvc.audit import Audit
 from tokensvc.aws import AwsClients, AwsTerms
@@ -28,6 +29,7 @@ from tokensvc.keyring.custody.file_signers import FileSigners
 from tokensvc.keyring.custody.secret import load_key_encryption_secret
 from tokensvc.keyring.signers import SignerLoader
 from tokensvc.keyring.view import RingView
+from tokensvc.net import Network
 from tokensvc.playback.issuance import PlaybackIssuer
 from tokensvc.settings import Settings
 from tokensvc.settings.model import CustodySettings
@@ -47,6 +49,9 @@ class Service:
         api_keys: the API keys, watched for changes.
         rings: the view of each configured region's ring.
         access_max_age_seconds: the maximum age of the API keys that still authenticate a caller.
+        refused_sign_ins: audits the clients that were not authenticated.
+        trusted_proxies: the networks of the proxies whose X-Forwarded headers are used.
+        root_path: the path prefix under which the HTTP API is published, "" for none.
         answer_writer: writes IVS's answers about channels to the state, in the background.
         clock: the clock.
         resources: closes what was opened for this service, and nothing that was passed in.
@@ -57,6 +62,9 @@ class Service:
     api_keys: Watched[ApiKeys]
     rings: Mapping[Region, RingView]
     access_max_age_seconds: float
+    refused_sign_ins: RefusedSignIns
+    trusted_proxies: tuple[Network, ...]
+    root_path: str
     answer_writer: RecordWriter
     clock: Clock
     resources: ExitStack
@@ -150,6 +158,9 @@ def build(
         api_keys=watched_api_keys,
         rings=rings,
         access_max_age_seconds=settings.state.access_max_age_seconds,
+        refused_sign_ins=RefusedSignIns(audit),
+        trusted_proxies=settings.service.trusted_proxies,
+        root_path=settings.service.root_path,
         answer_writer=answer_writer,
         clock=clock,
         resources=resources,

@@ -39,7 +39,8 @@ def test_a_granted_decision_is_one_json_line_with_times_in_utc() -> None:
         '"code":"","channel_arn":"arn:aws:ivs:us-west-2:123456789012:channel/abcdEFGHijkl",'
         '"viewer_id":"viewer-1","grant":"web","key_id":"key-1",'
         '"expires_at":"2027-01-15T08:05:00Z","ttl_seconds":300,'
-        '"token_sha256":"0123456789abcdef","request_id":"r1"}\n'
+        '"token_sha256":"0123456789abcdef","request_id":"r1",'
+        '"client_address":null,"omitted":null}\n'
     )
 
 
@@ -63,6 +64,8 @@ def test_a_refused_decision_has_its_code_and_null_for_unknown_members() -> None:
         "ttl_seconds": None,
         "token_sha256": None,
         "request_id": None,
+        "client_address": None,
+        "omitted": None,
     }
 
 

@@ -26,7 +26,9 @@ from tokensvc.arns import ChannelArn, ChannelPattern, Region, parse_region
 from tokensvc.errors import InvalidArn
 from tokensvc.ivs.directory import DirectoryTerms
 from tokensvc.keyring.terms import Terms
+from tokensvc.net import Network
 from tokensvc.playback.issuance import PlaybackLimits
+from tokensvc.settings.http_values import check_root_path, parse_network
 from tokensvc.token.claims import Resolution
 from tokensvc.token.rules import ALLOWED_ORIGINS, broken_rules
 
@@ -290,6 +292,20 @@ class ServiceSettings(Section):
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info",
         description="Minimum level of the lines that are logged: debug, info, warning or error.",
+    )
+
+    root_path: Annotated[str, AfterValidator(check_root_path)] = Field(
+        default="",
+        description="Path prefix under which a reverse proxy publishes the API, such as /playback."
+        " It does not matter whether the proxy removes the prefix.",
+    )
+    trusted_proxies: Annotated[
+        tuple[Annotated[Network, BeforeValidator(parse_network)], ...],
+        BeforeValidator(_split_list),
+    ] = Field(
+        default=(),
+        description="Networks of the reverse proxies whose X-Forwarded-For and X-Forwarded-Prefix"
+        " are used, such as 10.0.0.0/8. Of any other client, they are ignored.",
     )
 
     @property

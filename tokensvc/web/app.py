@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from flask import Flask
 from flask.json.provider import DefaultJSONProvider
 
 from tokensvc.service import Service
 from tokensvc.web import headers, health, jwks, playback_urls, problems
 from tokensvc.web.direct import DirectRoutes
+from tokensvc.web.proxies import behind_proxies
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication
 
 
 def create_app(service: Service) -> Flask:
@@ -15,13 +21,26 @@ def create_app(service: Service) -> Flask:
 
     This function does not start the service: each worker starts it after the fork.
     """
-    app = create_flask_app(service)
-    app.wsgi_app = DirectRoutes(service, app.wsgi_app)  # type: ignore[method-assign]
+    app = _routes(service)
+    _serve(app, service, DirectRoutes(service, app.wsgi_app))
     return app
 
 
 def create_flask_app(service: Service) -> Flask:
     """The Flask application alone, which serves every route."""
+    app = _routes(service)
+    _serve(app, service, app.wsgi_app)
+    return app
+
+
+def _serve(app: Flask, service: Service, application: WSGIApplication) -> None:
+    """Answer the requests of `app` with the application, behind the proxies of the settings."""
+    app.wsgi_app = behind_proxies(  # type: ignore[method-assign, assignment]
+        application, root_path=service.root_path, trusted=service.trusted_proxies
+    )
+
+
+def _routes(service: Service) -> Flask:
     app = Flask(__name__, static_folder=None, template_folder=None)
     # An OPTIONS request is refused like any other method: the API is for backends and has no CORS.
     app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
