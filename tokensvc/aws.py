@@ -6,8 +6,10 @@ IAM role of the instance, `AWS_ENDPOINT_URL_IVS`. `aws_failures` says why a call
 
 from __future__ import annotations
 
+import functools
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -15,9 +17,11 @@ import boto3
 import botocore.session
 from botocore.config import Config
 from botocore.exceptions import ClientError, NoCredentialsError
+from botocore.loaders import Loader, create_loader
 
 from tokensvc.arns import Region
 from tokensvc.aws_failures import NO_ANSWER, no_answer, no_credentials
+from tokensvc.errors import IvsUnavailable
 from tokensvc.waiting import may_wait
 
 if TYPE_CHECKING:
@@ -37,6 +41,22 @@ class AwsTerms:
     read_timeout_seconds: float = 3.0
     max_attempts: int = 3
     pool_size: int = 10
+
+
+def load_descriptions(region: Region) -> None:
+    """Load AWS's own descriptions of IVS before a fork, so that all workers share them.
+
+    They are 8 MB. The first call reports a mistake in the configuration of AWS.
+    """
+    # A client loads them when it is created, and opens no connection before its first call.
+    with suppress(IvsUnavailable):
+        AwsClients(AwsTerms()).endpoint(region)
+
+
+@functools.cache
+def _descriptions(data_path: str | None) -> Loader:
+    """The loader of AWS's descriptions; it keeps what it has read, and nothing changes that."""
+    return create_loader(data_path)
 
 
 def session_of(core: botocore.session.Session) -> boto3.Session:
@@ -141,6 +161,7 @@ class AwsClients:
 
     def _new_session(self) -> boto3.Session:
         core = botocore.session.get_session()
+        core.register_component("data_loader", _descriptions(core.get_config_variable("data_path")))
         # For the clients that botocore makes itself, to call AWS STS and IAM Identity Center: their
         # own limit would be 60 s for each of five attempts.
         core.set_default_client_config(self._config())

@@ -12,7 +12,6 @@ import json
 from dataclasses import dataclass
 from typing import Protocol, Self
 
-from awscrt.crypto import EC
 from cryptography.exceptions import InvalidSignature as _SignatureMismatch
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
@@ -166,6 +165,9 @@ class LocalSigner:
     """Signs in this process with AWS's libcrypto, which is twice as fast as OpenSSL's P-384."""
 
     def __init__(self, private_key: ec.EllipticCurvePrivateKey) -> None:
+        # Loaded here, because gunicorn's master has no signer: awscrt does not support a fork.
+        from awscrt.crypto import EC
+
         self._public_key = PublicKey.of(private_key.public_key())
         # SEC1 in DER is the only private key format that every release of awscrt reads.
         self._key = EC.new_key_from_der_data(

@@ -5,7 +5,8 @@ gunicorn runs this file again at SIGHUP. It registers it as the module `__config
 Only the master reads the settings, at the start and at SIGHUP: a worker that replaces a lost one
 has the same settings as the other workers, even if the file has changed since. SIGHUP changes
 nothing if a start with the new settings would fail. Each worker creates the application after its
-fork, so that no request is lost and no two workers share a thread, a socket or a database.
+fork, so that no two workers share a thread, a socket or a database. They share the memory of what
+the master has loaded.
 """
 
 from __future__ import annotations
@@ -18,6 +19,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from tokensvc.web import preloading
+
+preloading.import_without_awscrt("tokensvc.web.wsgi", "uvloop", "encodings.idna")
+
+from tokensvc import aws
 from tokensvc.errors import TokensvcError
 from tokensvc.settings import load_settings
 from tokensvc.telemetry.logs import configure_logging
@@ -70,12 +76,14 @@ loglevel = _service.log_level
 
 def app() -> Front:
     """The application for the settings that the master has read; called in each worker."""
-    return Front(wsgi.app(_settings), threads=_service.threads, terms=_terms)
+    preloading.give_awscrt_to_botocore()
+    return Front(wsgi.Application(_settings), threads=_service.threads, terms=_terms)
 
 
 def on_starting(server: Any) -> None:
     """Prepare the master, before it starts workers."""
     master.on_starting(server)
+    aws.load_descriptions(_settings.ivs.regions[0])
     _configure_logging()
 
 
@@ -94,7 +102,10 @@ def _configure_logging() -> None:
         logger.propagate = True
 
 
-pre_fork = master.pre_fork
+def pre_fork(server: Any, worker: Any) -> None:
+    """Prepare a worker, before its fork."""
+    master.pre_fork(server, worker)
+    preloading.freeze()
 
 
 def when_ready(server: Any) -> None:
