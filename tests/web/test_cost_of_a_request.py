@@ -28,7 +28,8 @@ MAX_PYTHON_CALLS = 280
 PACKAGE = Path(tokensvc.__file__).parent
 # What reads a file, connects, queries a database, or gives work to a thread, in C and in Python.
 WAITING = {
-    "_io.open",
+    "_io.open",  # Its name from Python 3.12 on.
+    "io.open",
     "posix.open",
     "posix.read",
     "socket.connect",

@@ -9,8 +9,8 @@ from pathlib import Path
 from tests.web.worker.server import code_of, parsed, read_all, running
 
 REQUESTS = 100
-# 20 ms each: two seconds for all of them.
-BUSY = b"GET /block?0.02 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+# 10 ms each: one second for all of them.
+BUSY = b"GET /block?0.01 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
 HEALTH = b"GET /healthz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
 
 
@@ -29,5 +29,5 @@ def test_what_waits_too_long_is_refused_and_every_connection_is_answered(tmp_pat
         assert {parsed(each)[0] for each in answers} == {200, 503}
         assert set(refused) == {(503, "overloaded")}
         assert len(refused) > REQUESTS / 2
-        assert [server.get("/block?0.02")[0] for _ in range(10)] == 10 * [200]
+        assert [server.get("/block?0.01")[0] for _ in range(10)] == 10 * [200]
         assert server.log.read_text().count("Too many requests") == 1
