@@ -5,10 +5,11 @@ What serves requests never imports this module (rule 11).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from functools import cache, cached_property, partial
+from pathlib import Path
 from typing import Protocol, TypedDict, Unpack
 from urllib.parse import urlsplit
 
@@ -27,7 +28,8 @@ from tokensvc.keyring.checks.doctor import Doctor, RegionToExamine
 from tokensvc.keyring.custody.base import Custody
 from tokensvc.keyring.custody.file import FileCustody
 from tokensvc.keyring.effects import Canary, Effects, KeyPairsInIvs
-from tokensvc.keyring.model import Ring
+from tokensvc.keyring.model import Act, Ring
+from tokensvc.keyring.revocation import declare_compromised
 from tokensvc.keyring.ring_document import RingStore
 from tokensvc.keyring.rotator import Rotator
 from tokensvc.playback.canary import EdgeCanary
@@ -36,6 +38,7 @@ from tokensvc.settings import Settings
 from tokensvc.settings.model import CustodySettings
 from tokensvc.settings.rules import is_loopback
 from tokensvc.state.base import State
+from tokensvc.state.reserve import Reserve
 
 # For commands, which should wait and retry: IVS allows 3 to 5 calls a second of most operations
 # (IVS: service-quotas).
@@ -117,6 +120,29 @@ class Operations:
             closing(AwsClients(_HASTY_TERMS))
         )
 
+    @cached_property
+    def reserve(self) -> Reserve | None:
+        """The disk space that is kept for an emergency; None for a state without a file."""
+        scheme, _, rest = self.settings.state.url.partition(":")
+        return Reserve(Path(rest)) if scheme == "sqlite" else None
+
+    def make_room(self) -> None:
+        """Free the reserve if the disk of the state is full. Call it first in an emergency."""
+        if self.reserve is not None:
+            self.reserve.make_room()
+
+    def declare_compromised(self, region: Region, key_ids: Collection[str], reason: str) -> Ring:
+        """The region's ring with those key pairs marked compromised: they must stop signing.
+
+        This needs the state only: no custody, no IVS and no AWS credentials.
+
+        Raises:
+            KeyNotFound: when the ring has no key pair with one of those IDs. Nothing was changed.
+            StateUnavailable, StateDamaged, StateConflict: when it could not be saved.
+        """
+        act = Act(self.clock.now(), self.by, reason)
+        return declare_compromised(RingStore(self.state, region), key_ids, act)
+
     def ring(self, region: Region) -> Ring | None:
         """That region's stored ring, read now; None when the region has no ring yet.
 
@@ -147,11 +173,12 @@ class Operations:
             hasty_key_pairs=IvsKeyPairs(self.hasty_clients, region) if is_real else None,
             account_id=cache(partial(self._account_id, region)),
         )
-        endpoint = bound_endpoint(key_pairs.endpoint)
+        if self.reserve is not None:
+            self.reserve.make()
         return Rotator(
             RingStore(self.state, region),
             effects,
-            binding=Binding(region, self.settings.ivs.account_id, endpoint),
+            binding=Binding(region, self.settings.ivs.account_id, self._endpoint(region)),
             terms=self.settings.rotation_terms(),
             keep_standby=self.settings.rotation.keep_standby,
             decommissioning=region not in self.settings.ivs.regions,
@@ -162,10 +189,22 @@ class Operations:
         return Doctor(
             tuple(self._region_to_examine(region) for region in regions),
             self.ring,
-            self.custody,
+            lambda: self.custody,
             self.clock,
             self.settings.ivs.regions,
         )
+
+    def _endpoint(self, region: Region) -> str:
+        """The endpoint to which the region's ring is bound."""
+        try:
+            return bound_endpoint(self.key_pairs(region).endpoint)
+        except IvsUnavailable:
+            # No IVS can be called with this AWS configuration, so no other one than the ring's. A
+            # compromised key can be replaced all the same.
+            ring = self.ring(region)
+            if ring is None:
+                raise
+            return ring.endpoint
 
     def _account_id(self, region: Region) -> str:
         """The account of the AWS credentials. Raises IvsUnavailable when AWS STS does not say it.

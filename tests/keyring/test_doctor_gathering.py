@@ -63,7 +63,7 @@ def codes(
             raise StateDamaged("The stored ring is not valid.")
         return world.ring
 
-    doctor = Doctor([region], read_ring, world.custody, world.clock, configured)
+    doctor = Doctor([region], read_ring, lambda: world.custody, world.clock, configured)
     return [(one.region, one.code, one.subject) for one in doctor.examine()]
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -10,21 +11,32 @@ import urllib3
 
 from tests.keyring.rings import REGION, pair, ring
 from tests.keyring.world import World, world_in
+from tests.support.clock import ManualClock
 from tokensvc.arns import Region, parse_region
-from tokensvc.errors import IvsUnavailable, KeyNotFound, StateDamaged, TokensvcError
+from tokensvc.errors import (
+    KeyNotFound,
+    SettingsInvalid,
+    StateDamaged,
+    StateUnavailable,
+    TokensvcError,
+)
 from tokensvc.keyring.lookup import ReadRing
-from tokensvc.keyring.model import KeyState, Ring
+from tokensvc.keyring.model import Act, KeyState, Ring
 from tokensvc.keyring.reconcile_loop import StepBegins
 from tokensvc.keyring.revocation import (
+    Ended,
     KeysToRevoke,
     NotMarked,
     RevocationEvent,
     RevocationPlan,
     RevocationResult,
+    StillSigns,
     consequences,
+    declare_compromised,
     plan_revocation,
     revoke,
 )
+from tokensvc.keyring.ring_document import RingStore, StoredRing
 from tokensvc.keyring.rotator import Rotator
 
 PENDING, PUBLISHED, ACTIVE, RETIRING, RETIRED = KeyState
@@ -144,6 +156,36 @@ def test_the_consequences_have_the_keys_states_and_seconds(
 # --- The revocation
 
 
+@dataclass
+class Actions:
+    """The world's ring, as the ring of every region but those whose rotator raises an error."""
+
+    world: World
+    errors: dict[Region, TokensvcError] = field(default_factory=dict)
+
+    @property
+    def clock(self) -> ManualClock:
+        """The world's clock."""
+        return self.world.clock
+
+    def ring(self, _: Region) -> Ring:
+        """The stored ring."""
+        return self.world.ring
+
+    def declare_compromised(self, region: Region, key_ids: Collection[str], reason: str) -> Ring:
+        """Mark the key pairs, unless the region's state has an error."""
+        if isinstance(error := self.errors.get(region), StateUnavailable):
+            raise error
+        act = Act(self.clock.now(), "ann@desk", reason)
+        return declare_compromised(self.world.store, key_ids, act)
+
+    def rotator(self, region: Region) -> Rotator:
+        """A rotator, unless the region has an error."""
+        if region in self.errors:
+            raise self.errors[region]
+        return self.world.rotator()
+
+
 def test_every_key_is_marked_before_any_step_is_done(world: World) -> None:
     """So a compromised key of the second region stops signing while the first region is slow."""
     # The world has one ring; both regions of the plan use it.
@@ -158,9 +200,7 @@ def test_every_key_is_marked_before_any_step_is_done(world: World) -> None:
         if isinstance(event, StepBegins):
             marked.append([world.ring.pair(key_id).is_compromised for key_id in (active, standby)])
 
-    result = revoke(
-        RevocationPlan(keys, {}), lambda _: world.rotator(), world.clock, "lost", on_event
-    )
+    result = revoke(RevocationPlan(keys, {}), Actions(world), "lost", on_event)
 
     assert result == RevocationResult(all_marked=True, has_failed_steps=False)
     assert result.is_done
@@ -176,18 +216,12 @@ def test_a_region_that_can_not_be_marked_does_not_stop_the_others(world: World) 
     """Its error is reported first, and the result says that not every key is marked."""
     standby = world.ring.pairs[1].key_id
     keys = KeysToRevoke(world.ring, (standby,))
-    error = IvsUnavailable("AWS credentials are missing.", hint="Set them.")
+    error = StateUnavailable("The disk is full.", hint="Free space.")
     events: list[RevocationEvent] = []
-
-    def make_rotator(region: Region) -> Rotator:
-        if region == IRELAND:
-            raise error
-        return world.rotator()
 
     result = revoke(
         RevocationPlan({IRELAND: keys, REGION: keys}, {}),
-        make_rotator,
-        world.clock,
+        Actions(world, {IRELAND: error}),
         "lost",
         events.append,
     )
@@ -212,8 +246,7 @@ def test_keys_stay_marked_if_ivs_refuses_a_step(world: World) -> None:
 
     result = revoke(
         RevocationPlan({REGION: KeysToRevoke(world.ring, (standby.key_id,))}, {}),
-        lambda _: world.rotator(),
-        world.clock,
+        Actions(world),
         "lost",
         events.append,
     )
@@ -224,3 +257,62 @@ def test_keys_stay_marked_if_ivs_refuses_a_step(world: World) -> None:
     assert standby.key_id not in world.custody.key_ids()
     world.reconcile()
     assert world.ring.pair(standby.key_id).state is RETIRED
+
+
+def revoke_active(world: World, actions: Actions) -> tuple[str, RevocationEvent]:
+    """The revoked active key, and the last event."""
+    key_id = world.ring.require_active().key_id
+    events: list[RevocationEvent] = []
+    plan = RevocationPlan({REGION: KeysToRevoke(world.ring, (key_id,))}, {})
+    revoke(plan, actions, "lost", events.append)
+    return key_id, events[-1]
+
+
+def test_the_last_event_says_that_the_key_signs_no_more(world: World) -> None:
+    """And which key signs now."""
+    standby = world.ring.pairs[1].key_id
+
+    key_id, ending = revoke_active(world, Actions(world))
+
+    assert ending == Ended(REGION, (key_id,), standby)
+
+
+def test_the_last_event_says_that_the_key_still_signs(world: World) -> None:
+    """The error was reported before. The declaration is saved, so that `reconcile` can go on."""
+    unusable = SettingsInvalid("The key-encryption secret can't be read.", hint="Restore it.")
+
+    key_id, ending = revoke_active(world, Actions(world, {REGION: unusable}))
+
+    assert ending == StillSigns(REGION, key_id)
+    assert world.ring.pair(key_id).is_compromised
+    world.reconcile()
+    assert world.ring.require_active().key_id != key_id
+
+
+def test_a_declaration_does_not_give_way_to_a_rotator_that_saves_at_the_same_time(
+    world: World,
+) -> None:
+    """A scheduled job must not make an emergency fail."""
+    active, _ = world.ring.pairs
+    store, act = _Contested(world.state, REGION), Act(world.clock.now(), "ann@desk", "lost")
+
+    declared = declare_compromised(store, [active.key_id], act)
+
+    assert declared.pair(active.key_id).is_compromised
+    assert world.ring == declared
+    assert store.conflicts_left == 0
+
+
+class _Contested(RingStore):
+    """A store in which another process saves first, three times."""
+
+    conflicts_left = 3
+
+    def save(self, ring: Ring, *, replacing: int = 0) -> StoredRing:
+        """Let the other process save first."""
+        if self.conflicts_left:
+            self.conflicts_left -= 1
+            stored = self.load()
+            assert stored is not None
+            super().save(stored.ring, replacing=stored.version)
+        return super().save(ring, replacing=replacing)

@@ -6,16 +6,43 @@ agree, then `revoke`. Nothing is printed here: progress is reported as values to
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import contextlib
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from tokensvc.arns import Region
 from tokensvc.clock import Clock
-from tokensvc.errors import KeyNotFound, TokensvcError
+from tokensvc.errors import KeyNotFound, StateConflict, TokensvcError
+from tokensvc.keyring import emergency
 from tokensvc.keyring.lookup import ReadRing
-from tokensvc.keyring.model import KeyState, Ring
-from tokensvc.keyring.reconcile_loop import ReconcileEvent, ReconcileLoop
+from tokensvc.keyring.model import Act, KeyState, Ring
+from tokensvc.keyring.reconcile_loop import ReconcileEvent, ReconcileLoop, RegionFailed
+from tokensvc.keyring.ring_document import RingStore
 from tokensvc.keyring.rotator import Rotator
+
+_MAX_CONFLICTS = 10
+
+
+class RevocationActions(Protocol):
+    """What a revocation does to the key pairs of a region. `operations.Operations` provides it."""
+
+    @property
+    def clock(self) -> Clock:
+        """The time."""
+        ...
+
+    def ring(self, region: Region) -> Ring | None:
+        """The stored ring. Raises TokensvcError when it can't be read."""
+        ...
+
+    def declare_compromised(self, region: Region, key_ids: Collection[str], reason: str) -> Ring:
+        """Mark the key pairs compromised. Raises TokensvcError when that could not be saved."""
+        ...
+
+    def rotator(self, region: Region) -> Rotator:
+        """The rotator. Raises TokensvcError when it can't be made."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +79,30 @@ class NotMarked:
     error: TokensvcError
 
 
-RevocationEvent = NotMarked | ReconcileEvent
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """None of the region's revoked key pairs signs any more.
+
+    Attributes:
+        region: the region.
+        key_ids: the revoked key pairs.
+        successor: the key pair that signs now; None when none does.
+    """
+
+    region: Region
+    key_ids: tuple[str, ...]
+    successor: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class StillSigns:
+    """A revoked key pair still signs, because of the error that was reported before."""
+
+    region: Region
+    key_id: str
+
+
+RevocationEvent = NotMarked | Ended | StillSigns | ReconcileEvent
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,28 +181,69 @@ def consequences(
         )
 
 
+def declare_compromised(store: RingStore, key_ids: Collection[str], act: Act) -> Ring:
+    """The stored ring, after those key pairs were marked compromised in it.
+
+    It doesn't give way to another process that saves at the same time.
+
+    Raises:
+        KeyNotFound: when the ring has no key pair with one of those IDs. Nothing was changed.
+        StateConflict: when other processes saved first again and again.
+    """
+    for _ in range(_MAX_CONFLICTS):
+        with contextlib.suppress(StateConflict):
+            return _declare_once(store, key_ids, act)
+    return _declare_once(store, key_ids, act)
+
+
+def _declare_once(store: RingStore, key_ids: Collection[str], act: Act) -> Ring:
+    stored = store.load()
+    if stored is None:
+        raise KeyNotFound(
+            f"No ring records {', '.join(key_ids)}. Nothing was revoked.",
+            hint="Run `tokensvc keys list` to see the recorded key pairs.",
+        )
+    declared = emergency.declared_compromised(stored.ring, key_ids, act)
+    return store.save(declared, replacing=stored.version).ring
+
+
 def revoke(
     plan: RevocationPlan,
-    make_rotator: Callable[[Region], Rotator],
-    clock: Clock,
+    actions: RevocationActions,
     reason: str,
     on_event: Callable[[RevocationEvent], None],
 ) -> RevocationResult:
     """Mark the key pairs of every region as compromised first, then do every step that is due.
 
-    A region that fails does not stop the others.
+    A region that fails does not stop the others. The last event about a region says whether a
+    revoked key pair still signs.
     """
-    rotators: dict[Region, Rotator] = {}
+    marked: list[Region] = []
     for region, keys in plan.regions.items():
         try:
-            rotator = make_rotator(region)
-            rotator.revoke(keys.key_ids, reason)
+            actions.declare_compromised(region, keys.key_ids, reason)
         except TokensvcError as exc:
             on_event(NotMarked(region, exc))
         else:
-            rotators[region] = rotator
-    loop = ReconcileLoop(tuple(rotators), rotators.__getitem__, clock, on_event)
-    return RevocationResult(len(rotators) == len(plan.regions), loop.run_once().failed)
+            marked.append(region)
+    loop = ReconcileLoop(marked, actions.rotator, actions.clock, on_event)
+    has_failed_steps = loop.run_once().failed
+    for region in marked:
+        on_event(_ending(region, plan.regions[region].key_ids, actions))
+    return RevocationResult(len(marked) == len(plan.regions), has_failed_steps)
+
+
+def _ending(
+    region: Region, key_ids: tuple[str, ...], actions: RevocationActions
+) -> RevocationEvent:
+    try:
+        ring = actions.ring(region)
+    except TokensvcError as exc:
+        return RegionFailed(region, exc)
+    active = ring.active if ring is not None else None
+    if active is not None and active.is_compromised:
+        return StillSigns(region, active.key_id)
+    return Ended(region, key_ids, None if active is None else active.key_id)
 
 
 def _replacement(ring: Ring, key_ids: Sequence[str]) -> str:

@@ -122,7 +122,7 @@ def step_without_ivs(
     attempts = attempts or Attempts()
     active = ring.active
     if decommissioning and active is not None and active.is_compromised:
-        return Step(Action.WITHDRAW, active.key_id)
+        return Step(Action.STOP, active.key_id)
     if not decommissioning and (step := _replace_compromised_key(ring, attempts)):
         return step
     for pair in ring.pairs:

@@ -14,7 +14,13 @@ from tokensvc.cli.keys.session_progress import print_audited, print_session_even
 from tokensvc.cli.output import say, say_error
 from tokensvc.cli.params import EVERY_REGION, reason_option, region_option
 from tokensvc.keyring import revocation
-from tokensvc.keyring.revocation import NotMarked, RevocationEvent, RevocationPlan
+from tokensvc.keyring.revocation import (
+    Ended,
+    NotMarked,
+    RevocationEvent,
+    RevocationPlan,
+    StillSigns,
+)
 from tokensvc.playback.audited_viewers import audited_viewers
 from tokensvc.playback.revocation import has_failures, revoke_sessions_of
 
@@ -44,9 +50,11 @@ def command(
 ) -> None:
     """Emergency: revoke a compromised KEY, and switch signing to another key pair at once.
 
-    The private key is destroyed and the key pair is deleted from IVS. The consequences for viewers
-    are printed first. `tokensvc keys reconcile` retries steps that fail; the key is not retired
-    until IVS in its region confirms the deletion.
+    The standby takes over; if it is missing or wrong, a key that drains, else a new key pair. The
+    private key is destroyed and the key pair is deleted from IVS. The consequences for viewers are
+    printed first. Marking a key as compromised, and switching to a key that exists, need neither
+    IVS nor AWS credentials. `tokensvc keys reconcile` retries steps that fail; the key is not
+    retired until IVS in its region confirms the deletion.
 
     Calls ListPlaybackKeyPairs, GetPlaybackKeyPair, DeletePlaybackKeyPair and, as needed,
     ImportPlaybackKeyPair; with a canary channel GetChannel; with --from-audit
@@ -54,17 +62,18 @@ def command(
     """
     if all_keys == bool(key_ids):
         raise click.UsageError("Name at least one key, or use --all, but not both.")
+    invocation.operations.make_room()
     plan = revocation.plan_revocation(
         invocation.regions(region), invocation.ring, None if all_keys else key_ids
     )
     _print_plan(invocation, plan)
     if plan.regions:
         confirm("Revoke these key pairs?", yes=yes)
-    result = revocation.revoke(plan, invocation.rotator, invocation.clock, reason, _print_event)
+    result = revocation.revoke(plan, invocation.operations, reason, _print_event)
     if result.has_failed_steps:
         say(
-            "The keys stay marked as compromised. Run `tokensvc keys reconcile` until it reports"
-            " that nothing is left to do."
+            "The keys stay marked as compromised. Fix the error above, then run"
+            " `tokensvc keys reconcile` until it reports that nothing is left to do."
         )
     is_done = result.is_done and not plan.skipped
     if audit is not None and plan.regions:
@@ -88,11 +97,26 @@ def _print_plan(invocation: Invocation, plan: RevocationPlan) -> None:
 
 
 def _print_event(event: RevocationEvent) -> None:
-    if isinstance(event, NotMarked):
-        say(f"{event.region}: no key was marked as compromised.")
-        say_error(event.error)
-    else:
-        print_event(event)
+    match event:
+        case NotMarked():
+            say(f"{event.region}: no key was marked as compromised. The active key still signs.")
+            say_error(event.error)
+        case Ended(successor=None):
+            say(f"{event.region}: {_signs_no_more(event)} No key signs (no_signing_key).")
+        case Ended():
+            say(f"{event.region}: {_signs_no_more(event)} {event.successor} signs.")
+        case StillSigns():
+            say(
+                f"{event.region}: {event.key_id} is marked as compromised and still signs, because"
+                " of the error above, and no other key can take over."
+            )
+        case _:
+            print_event(event)
+
+
+def _signs_no_more(event: Ended) -> str:
+    verb = "signs" if len(event.key_ids) == 1 else "sign"
+    return f"{', '.join(event.key_ids)} {verb} no more."
 
 
 def _revoke_sessions(invocation: Invocation, audit: TextIO, key_ids: Collection[str]) -> bool:

@@ -59,14 +59,14 @@ class Doctor:
     Attributes:
         regions: the regions to examine.
         read_ring: returns a region's stored ring, None without one; raises TokensvcError.
-        custody: the custody.
+        open_custody: returns the custody; raises TokensvcError when it can't be opened.
         clock: the time.
         configured: the regions of the settings; their rings may record a key in custody.
     """
 
     regions: Sequence[RegionToExamine]
     read_ring: ReadRing
-    custody: Custody
+    open_custody: Callable[[], Custody]
     clock: Clock
     configured: Sequence[Region]
 
@@ -74,7 +74,7 @@ class Doctor:
         """All findings: of each region the most serious first, then of the whole custody."""
         with_rings = dict.fromkeys((*self.configured, *(one.region for one in self.regions)))
         rings = {region: _value_or_error(partial(self.read_ring, region)) for region in with_rings}
-        custody_key_ids = _value_or_error(self.custody.key_ids)
+        custody_key_ids = _value_or_error(lambda: self.open_custody().key_ids())
         findings: list[Finding] = []
         for one in self.regions:
             findings += examine(self._evidence(one, rings[one.region], custody_key_ids))
@@ -100,7 +100,7 @@ class Doctor:
         offset = _value_or_error(one.read_clock_offset_seconds)
         unusable: Mapping[str, TokensvcError] = {}
         if isinstance(ring, Ring) and not isinstance(custody_key_ids, TokensvcError):
-            unusable = unusable_private_keys(self.custody, ring)
+            unusable = unusable_private_keys(self.open_custody(), ring)
         return Evidence(
             binding=Binding(one.region, one.account_id, endpoint),
             ring=ring,
