@@ -10,6 +10,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Protocol, Self
 
+_END_OF_YEAR_9999 = 253_402_300_799
+"""Unix seconds."""
+
 
 class Clock(Protocol):
     """The wall clock, a monotonic clock, and sleep."""
@@ -47,8 +50,12 @@ class SystemClock:
 
 
 def rfc3339(unix_seconds: float) -> str:
-    """The RFC 3339 UTC form, to the second: `1970-01-01T00:00:00Z` for 0."""
-    return datetime.fromtimestamp(int(unix_seconds), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    """The RFC 3339 UTC form, to the second: `1970-01-01T00:00:00Z` for 0.
+
+    The form has four digits for the year, so a later time is shown as the end of the year 9999.
+    """
+    seconds = int(min(unix_seconds, _END_OF_YEAR_9999))
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 @dataclass(frozen=True, slots=True)

@@ -238,6 +238,7 @@ class Operations:
             ),
             clock_skew_seconds=settings.rotation.clock_skew_seconds,
             key_age_warning_seconds=settings.rotation.key_age_warning_days * _DAY_SECONDS,
+            terms=settings.rotation_terms(),
             keep_standby=settings.rotation.keep_standby,
             has_canary=settings.canary_channel(region) is not None,
             decommissioning=region not in settings.ivs.regions,

@@ -95,6 +95,13 @@ CASES = (
         actions={Action.RECORD_SIGNING_END},
     ),
     Case(
+        "lower the terms during a drain",
+        "lower terms",
+        scenarios.draining,
+        calls=SAVE,
+        actions={Action.RECORD_TERMS_END},
+    ),
+    Case(
         "reconcile deletes the drained key and creates the next standby",
         "reconcile",
         scenarios.drained_with_foreign_pair,

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.keyring.rings import REGION
+from tests.keyring.rings import REGION, TERMS
 from tests.keyring.world import OTHER_REGION
 from tests.support.settings import SECRET, settings_in
 from tokensvc import operations
@@ -17,9 +18,11 @@ from tokensvc.ivs.key_pairs import IvsKeyPairs
 from tokensvc.keyring.custody.file import FileCustody
 from tokensvc.keyring.rotator import Rotator
 from tokensvc.keyring.steps import Step
+from tokensvc.keyring.terms import Terms
 from tokensvc.token.p384 import load_private_key
 
 PREVIOUS_SECRET = bytes(range(32, 64))
+LOWER_TERMS = dataclasses.replace(TERMS, longest_ttl_seconds=300)
 Arguments = Mapping[str, str]
 
 
@@ -42,11 +45,12 @@ class CommandContext:
         """The rotator of a configured region."""
         return self.rotator_with()
 
-    def rotator_with(self, *, decommissioning: bool = False) -> Rotator:
-        """The rotator of the region, which may be decommissioned."""
+    def rotator_with(self, *, decommissioning: bool = False, terms: Terms = TERMS) -> Rotator:
+        """The rotator of the region, which may be decommissioned, with those terms as settings."""
         settings = settings_in(
             self.folder,
             regions=(OTHER_REGION,) if decommissioning else (REGION,),
+            terms=terms,
             custody={"previous_key_encryption_secret": PREVIOUS_SECRET.hex()},
         )
         key_pairs = self.key_pairs
@@ -103,6 +107,11 @@ def rollback(command_context: CommandContext, _: Arguments) -> None:
     command_context.rotator.reconcile(_ignore_step)
 
 
+def lower_terms(command_context: CommandContext, _: Arguments) -> None:
+    """`keys terms --lower`, with settings that allow tokens of five minutes only."""
+    command_context.rotator_with(terms=LOWER_TERMS).lower_terms("shorter tokens")
+
+
 def revoke(command_context: CommandContext, arguments: Arguments) -> None:
     """`keys revoke KEY ...`."""
     command_context.rotator.revoke(arguments["key_ids"].split(), "laptop lost")
@@ -137,6 +146,7 @@ COMMANDS: Mapping[str, Callable[[CommandContext, Arguments], None]] = {
     "rotate": rotate,
     "rotate on schedule": rotate_on_schedule,
     "rollback": rollback,
+    "lower terms": lower_terms,
     "revoke": revoke,
     "rewrap": rewrap,
     "write outside crash points": write_outside_crash_points,

@@ -145,6 +145,7 @@ class Deployment:
             ring.terms,
             ring.rotation_request,
             ring.rotation_pause,
+            ring.former_terms,
             len(self.draft_key_ids()),
             *(replace(pair, key_id="", public_key=None, arn=None) for pair in ring.pairs),
         )

@@ -110,6 +110,7 @@ def test_the_cases_do_every_step_of_a_rotation() -> None:
                 "request_rotation",
                 "request_scheduled_rotation",
                 "rollback",
+                "lower_terms",
                 "revoke",
                 "reconcile",
             },

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.keyring.rings import ACCOUNT_ID, ENDPOINT, REGION, held, pair, ring
+from tests.keyring.rings import ACCOUNT_ID, ENDPOINT, REGION, TERMS, held, pair, ring
 from tests.support.clock import EXAMPLE_NOW
 from tokensvc.ivs.model import HeldKeyPair
 from tokensvc.keyring.binding import Binding
@@ -32,6 +32,7 @@ def evidence(of_ring: Ring | None, *in_ivs: HeldKeyPair, **changes: Any) -> Evid
         "clock_offset_seconds": 0.0,
         "clock_skew_seconds": 10,
         "key_age_warning_seconds": 90 * DAY,
+        "terms": TERMS,
         "keep_standby": True,
         "has_canary": True,
         "decommissioning": False,

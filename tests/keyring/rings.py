@@ -8,7 +8,8 @@ from functools import cache
 from tests.support.clock import EXAMPLE_NOW
 from tokensvc.arns import PlaybackKeyArn, parse_region
 from tokensvc.ivs.model import HeldKeyPair
-from tokensvc.keyring.model import KeyPair, KeyState, Ring, RotationRequest
+from tokensvc.keyring.model import KeyPair, KeyState, Ring
+from tokensvc.keyring.rotation_requests import RotationRequest
 from tokensvc.keyring.terms import Terms
 from tokensvc.token.p384 import LocalSigner, PublicKey
 

@@ -8,7 +8,7 @@ from typing import NoReturn
 
 import pytest
 
-from tests.keyring.rings import ACCOUNT_ID, REGION
+from tests.keyring.rings import ACCOUNT_ID, REGION, TERMS
 from tests.keyring.world import World, world_in
 from tokensvc.arns import Region, parse_region
 from tokensvc.errors import IvsUnavailable, StateDamaged
@@ -47,6 +47,7 @@ def region_of(
         read_clock_offset_seconds=read_clock_offset_seconds,
         clock_skew_seconds=10,
         key_age_warning_seconds=7_776_000,
+        terms=TERMS,
         keep_standby=True,
         has_canary=True,
         decommissioning=False,

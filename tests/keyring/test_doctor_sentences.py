@@ -6,6 +6,7 @@ they are here because the operator reads them here.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 
 import pytest
@@ -26,6 +27,7 @@ from tests.keyring.rings import (
     DEPLOYMENT,
     DRAIN_SECONDS,
     REGION,
+    TERMS,
     arn,
     held,
     pair,
@@ -38,6 +40,8 @@ from tokensvc.keyring.binding import Binding
 from tokensvc.keyring.checks.examination import examine, find_orphans
 from tokensvc.keyring.checks.finding import Finding, FindingCode, Severity
 from tokensvc.keyring.model import KeyState
+from tokensvc.keyring.rotation_requests import RotationPause
+from tokensvc.keyring.terms import FormerTerms
 
 PENDING, PUBLISHED, ACTIVE, RETIRING, RETIRED = KeyState
 SERIOUS, WARNING, NOTE = Severity
@@ -409,6 +413,55 @@ TABLE: dict[str, tuple[Sequence[Finding], Finding]] = {
             "A step is overdue: record that z will be deleted from IVS. The ring was last changed"
             " at 2027-01-15T06:42:40Z.",
             f"Run {RECONCILE}, and schedule it as a job.",
+        ),
+    ),
+    "limits above the settings": (
+        examine(healthy(terms=dataclasses.replace(TERMS, longest_ttl_seconds=300))),
+        in_region(
+            NOTE,
+            "terms_above_settings",
+            "",
+            "longest_ttl_seconds is 3600 in the ring and 300 in these settings. Every process keeps"
+            " to the ring.",
+            "If no host has higher settings, lower the limits: `tokensvc keys terms --lower"
+            " --region us-west-2`.",
+        ),
+    ),
+    "limits that were lowered": (
+        examine(
+            evidence(
+                dataclasses.replace(
+                    HEALTHY_RING, former_terms=(FormerTerms(TERMS, "ann@desk", NOW),)
+                ),
+                *held("a", "b"),
+            )
+        ),
+        in_region(
+            NOTE,
+            "former_terms",
+            "",
+            "The terms were lowered by ann@desk. Until 2027-01-15T09:02:20Z, a drain still allows"
+            " for a ring_max_age_seconds of 120, a longest_ttl_seconds of 3600 and a"
+            " clock_skew_seconds of 10.",
+            "Nothing needs to be done.",
+        ),
+    ),
+    "scheduled rotation is paused": (
+        examine(
+            evidence(
+                dataclasses.replace(
+                    HEALTHY_RING, rotation_pause=RotationPause(NOW, "ann@desk", "players fail")
+                ),
+                *held("a", "b"),
+            )
+        ),
+        in_region(
+            NOTE,
+            "rotation_paused",
+            "",
+            "Scheduled rotation is paused since 2027-01-15T08:00:00Z, when ann@desk rolled back"
+            " (players fail).",
+            "Run `tokensvc keys rotate --region us-west-2` when the next key may sign.",
         ),
     ),
     "evidence that could not be gathered": (

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import replace
 
 import pytest
 
-from tests.keyring.rings import arn, pair, public_key, ring
+from tests.keyring.rings import TERMS, arn, pair, public_key, ring
 from tests.support.clock import EXAMPLE_NOW
-from tokensvc.keyring.model import Act, KeyState, Ring, RotationRequest
+from tokensvc.keyring.model import Act, KeyState, Ring
 from tokensvc.keyring.outcomes import (
     Destroyed,
     Generated,
@@ -18,7 +19,9 @@ from tokensvc.keyring.outcomes import (
     Performed,
     recorded,
 )
+from tokensvc.keyring.rotation_requests import RotationRequest
 from tokensvc.keyring.steps import Action, Step
+from tokensvc.keyring.terms import FormerTerms
 
 PENDING, PUBLISHED, ACTIVE, RETIRING, RETIRED = KeyState
 NOW = EXAMPLE_NOW
@@ -60,6 +63,11 @@ RECORDS: dict[Action, tuple[Ring, Outcome, dict[str, object]]] = {
         ring(pair("a", RETIRING)),
         Performed(),
         {"state": RETIRING, "signing_ended_at": NOW},
+    ),
+    Action.RECORD_TERMS_END: (
+        dataclasses.replace(ring(DRAINED), former_terms=(FormerTerms(TERMS, "ann@desk"),)),
+        Performed(),
+        {"state": RETIRING},
     ),
     Action.WITHDRAW: (
         ring(pair("a", PENDING)),

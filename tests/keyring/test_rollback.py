@@ -18,11 +18,12 @@ from tokensvc.errors import (
     StateConflict,
 )
 from tokensvc.keyring.invariants import broken_invariants
-from tokensvc.keyring.model import Act, KeyState, Ring, RotationPause, RotationRequest
+from tokensvc.keyring.model import Act, KeyState, Ring
 from tokensvc.keyring.reconcile_loop import ReconcileLoop
 from tokensvc.keyring.ring_document import decode_ring, encode_ring
 from tokensvc.keyring.rollback import rollback_target, rolled_back
 from tokensvc.keyring.rotation import next_step
+from tokensvc.keyring.rotation_requests import RotationPause, RotationRequest
 from tokensvc.keyring.steps import Action
 from tokensvc.state.base import Document
 from tokensvc.token.p384 import Signer

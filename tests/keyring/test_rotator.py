@@ -356,7 +356,8 @@ def test_adopting_an_imported_key_makes_it_the_standby(world: World) -> None:
     pair = world.rotator().adopt(private_key, held.arn, "first day", longest_ttl_seconds=86_400)
 
     assert (pair.state, pair.arn, pair.adopted) == (PUBLISHED, held.arn, True)
-    assert world.ring.terms.longest_ttl_seconds == 86_400
+    assert world.ring.terms.longest_ttl_seconds == 3_600
+    assert world.ring.pair(pair.key_id).adopted_ttl_seconds == 86_400
     world.clock.advance(60)
     world.reconcile()
     with world.view() as view:

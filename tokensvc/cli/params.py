@@ -21,6 +21,7 @@ ONE_REGION = "Required if several are configured."
 EVERY_REGION = "Default: all configured regions."
 
 _RESERVED_PREFIX = "aws:"  # Reserved for AWS (AWS: tag naming limits and requirements).
+_LONGEST_DURATION_SECONDS = 3_650 * 86_400
 _SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 
 
@@ -33,7 +34,10 @@ class _Duration(click.ParamType[int]):
         match = re.fullmatch(r"([1-9][0-9]{0,8})([smhd])", value, re.ASCII)
         if match is None:
             self.fail(f"{value!r} is not a duration such as 30d, 12h, 90m or 600s.", param, ctx)
-        return int(match[1]) * _SECONDS[match[2]]
+        seconds = int(match[1]) * _SECONDS[match[2]]
+        if seconds > _LONGEST_DURATION_SECONDS:
+            self.fail(f"{value!r} is more than ten years (3650d).", param, ctx)
+        return seconds
 
 
 class _Region(click.ParamType[Region]):

@@ -17,6 +17,7 @@ from tokensvc.cli.context import Invocation, operator, pass_invocation
 from tokensvc.cli.output import json_option, print_json, say
 from tokensvc.cli.params import CONFIGURED_CHANNEL
 from tokensvc.keyring.model import KeyState
+from tokensvc.keyring.terms import MAX_TERM_SECONDS
 from tokensvc.playback.inspection import Inspection, inspect
 from tokensvc.service import build
 from tokensvc.token.claims import Resolution
@@ -34,7 +35,7 @@ def tokens() -> None:
 @click.argument("channel")
 @click.option(
     "--ttl-seconds",
-    type=click.IntRange(min=1),
+    type=click.IntRange(1, MAX_TERM_SECONDS),
     help="Token lifetime in seconds; the usual caps apply.",
 )
 @click.option("--viewer-id", help="Viewer ID to put into the token.")

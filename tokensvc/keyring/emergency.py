@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from tokensvc.keyring.model import Act, KeyPair, KeyState, Ring, RotationRequest
+from tokensvc.keyring.model import Act, KeyPair, KeyState, Ring
+from tokensvc.keyring.rotation_requests import RotationRequest
 
 
 def declared_compromised(ring: Ring, key_ids: Collection[str], act: Act) -> Ring:

@@ -20,7 +20,8 @@ from typing import Any
 
 from tokensvc.arns import PlaybackKeyArn, Region
 from tokensvc.errors import KeyNotFound, NoSigningKey, RotationRefused
-from tokensvc.keyring.terms import Terms
+from tokensvc.keyring.rotation_requests import RotationPause, RotationRequest
+from tokensvc.keyring.terms import FormerTerms, Terms
 from tokensvc.token.p384 import PublicKey
 
 MAX_RETIRED_PAIRS = 20
@@ -58,6 +59,8 @@ class KeyPair:
         destroyed_on: when the private key is permanently gone, as reported by the custody.
         compromised_at: when it was marked compromised (rule 10). It can then only be removed.
         adopted: whether its private key was generated outside tokensvc.
+        adopted_ttl_seconds: the longest lifetime of the tokens that were signed with it elsewhere.
+            None when it is not adopted, or when an earlier release adopted it.
     """
 
     key_id: str
@@ -73,6 +76,7 @@ class KeyPair:
     destroyed_on: float | None = None
     compromised_at: float | None = None
     adopted: bool = False
+    adopted_ttl_seconds: int | None = None
 
     @property
     def is_compromised(self) -> bool:
@@ -96,28 +100,6 @@ class KeyPair:
                 hint="Run `tokensvc keys reconcile` to generate it.",
             )
         return self.public_key
-
-
-@dataclass(frozen=True, slots=True)
-class RotationRequest:
-    """An operator's request to switch to another key. It stays in the ring until the switch.
-
-    An urgent request skips the publish delay of rule 2, because the active key is compromised.
-    """
-
-    requested_at: float
-    requested_by: str
-    reason: str
-    is_urgent: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class RotationPause:
-    """Scheduled rotation is paused since a rollback, until an operator rotates (rule 9)."""
-
-    since: float
-    by: str
-    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +141,7 @@ class Ring:
         rotation_request: the rotation request that is not yet carried out, if any.
         history: the latest transitions, oldest first.
         rotation_pause: why no scheduled rotation begins, if that is so.
+        former_terms: the limits that were lowered and may still count in a drain, oldest first.
     """
 
     region: Region
@@ -170,6 +153,7 @@ class Ring:
     rotation_request: RotationRequest | None = None
     history: tuple[Transition, ...] = ()
     rotation_pause: RotationPause | None = None
+    former_terms: tuple[FormerTerms, ...] = ()
 
     # --- Queries
 
@@ -245,9 +229,17 @@ class Ring:
         return _with_record(self, KeyPair(key_id, KeyState.PENDING, act.at), act)
 
     def with_adopted_pair(
-        self, key_id: str, public_key: PublicKey, arn: PlaybackKeyArn, act: Act
+        self,
+        key_id: str,
+        public_key: PublicKey,
+        arn: PlaybackKeyArn,
+        longest_ttl_seconds: int,
+        act: Act,
     ) -> Ring:
-        """The ring with a published key pair that was imported into IVS outside tokensvc."""
+        """The ring with a published key pair that was imported into IVS outside tokensvc.
+
+        Its drain allows for tokens of that lifetime, which were signed elsewhere (rule 4).
+        """
         for pair in self.pairs:
             if pair.state is not KeyState.RETIRED and public_key == pair.public_key:
                 raise RotationRefused(
@@ -255,7 +247,14 @@ class Ring:
                     hint=f"Run `tokensvc keys show {pair.key_id}` to see its state.",
                 )
         pair = KeyPair(
-            key_id, KeyState.PUBLISHED, act.at, public_key, arn, published_at=act.at, adopted=True
+            key_id,
+            KeyState.PUBLISHED,
+            act.at,
+            public_key,
+            arn,
+            published_at=act.at,
+            adopted=True,
+            adopted_ttl_seconds=longest_ttl_seconds,
         )
         return _with_record(self, pair, act)
 

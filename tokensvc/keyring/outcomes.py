@@ -10,6 +10,7 @@ import dataclasses
 from dataclasses import dataclass
 
 from tokensvc.arns import PlaybackKeyArn
+from tokensvc.keyring.drains import with_terms_end
 from tokensvc.keyring.model import Act, Ring
 from tokensvc.keyring.steps import Action, Step
 from tokensvc.token.p384 import PublicKey
@@ -78,6 +79,9 @@ def recorded(ring: Ring, step: Step, outcome: Outcome, act: Act) -> Ring:  # noq
         case Action.RECORD_SIGNING_END, Performed():
             # The switch was already saved before the time of this act was read (rule 4).
             return ring.signing_ended(key_id, act.at)
+        case Action.RECORD_TERMS_END, Performed():
+            # So were the lower terms.
+            return with_terms_end(ring, act.at)
         case ((Action.WITHDRAW | Action.DISCARD), Performed()):
             return ring.withdrawn(key_id, act)
         case Action.INTEND_DELETE, Performed():

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from tokensvc.arns import Region
 from tokensvc.clock import Clock
 from tokensvc.errors import TokensvcError
-from tokensvc.keyring.rotation import drain_ends
+from tokensvc.keyring.drains import drain_ends
 from tokensvc.keyring.rotator import Rotator
 from tokensvc.keyring.steps import Step, WaitUntil
 

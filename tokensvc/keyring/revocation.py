@@ -15,6 +15,7 @@ from tokensvc.arns import Region
 from tokensvc.clock import Clock
 from tokensvc.errors import KeyNotFound, StateConflict, TokensvcError
 from tokensvc.keyring import emergency
+from tokensvc.keyring.drains import longest_ttl_seconds
 from tokensvc.keyring.lookup import ReadRing
 from tokensvc.keyring.model import Act, KeyState, Ring
 from tokensvc.keyring.reconcile_loop import ReconcileEvent, ReconcileLoop, RegionFailed
@@ -162,7 +163,7 @@ def consequences(
                 yield (
                     f"{pair.key_id} is {pair.state}. Once IVS has deleted it, playback can't start "
                     "with a token that it signed. This affects at most the tokens of the last "
-                    f"{ring.terms.longest_ttl_seconds} s; older ones have expired."
+                    f"{longest_ttl_seconds(ring, pair)} s; older ones have expired."
                 )
             case _:
                 yield f"{pair.key_id} is {pair.state}: it has not signed any token."

@@ -17,15 +17,9 @@ from tokensvc.errors import (
     StateDamaged,
 )
 from tokensvc.keyring.invariants import broken_invariants
-from tokensvc.keyring.model import (
-    KeyPair,
-    KeyState,
-    Ring,
-    RotationPause,
-    RotationRequest,
-    Transition,
-)
-from tokensvc.keyring.terms import Terms
+from tokensvc.keyring.model import KeyPair, KeyState, Ring, Transition
+from tokensvc.keyring.rotation_requests import RotationPause, RotationRequest
+from tokensvc.keyring.terms import FormerTerms, Terms
 from tokensvc.state.base import NEW, Document, State
 from tokensvc.state.schema import require_schema
 from tokensvc.token.p384 import PublicKey
@@ -151,6 +145,7 @@ class _PairSchema(_Schema):
     destroyed_on: float | None
     compromised_at: float | None
     adopted: bool
+    adopted_ttl_seconds: int | None = None
 
     @classmethod
     def of(cls, pair: KeyPair) -> Self:
@@ -185,6 +180,23 @@ class _TermsSchema(_Schema):
     )
     longest_ttl_seconds: int
     clock_skew_seconds: int
+
+
+class _FormerTermsSchema(_Schema):
+    terms: _TermsSchema
+    lowered_by: str
+    ended_at: float | None
+
+    @classmethod
+    def of(cls, former: FormerTerms) -> Self:
+        return cls(
+            terms=_TermsSchema.model_validate(former.terms, from_attributes=True),
+            lowered_by=former.lowered_by,
+            ended_at=former.ended_at,
+        )
+
+    def former_terms(self) -> FormerTerms:
+        return FormerTerms(Terms(**self.terms.model_dump()), self.lowered_by, self.ended_at)
 
 
 class _RotationRequestSchema(_Schema):
@@ -231,6 +243,7 @@ class _RingSchema(_Schema):
     )
     history: list[_TransitionSchema]
     rotation_pause: _RotationPauseSchema | None = None
+    former_terms: list[_FormerTermsSchema] = []
 
     @classmethod
     def of(cls, ring: Ring) -> Self:
@@ -263,6 +276,7 @@ class _RingSchema(_Schema):
             )
             if ring.rotation_pause
             else None,
+            former_terms=[_FormerTermsSchema.of(former) for former in ring.former_terms],
         )
 
     def ring(self) -> Ring:
@@ -280,4 +294,5 @@ class _RingSchema(_Schema):
             rotation_pause=RotationPause(**self.rotation_pause.model_dump())
             if self.rotation_pause
             else None,
+            former_terms=tuple(former.former_terms() for former in self.former_terms),
         )

@@ -9,7 +9,8 @@ import dataclasses
 
 from tokensvc.clock import rfc3339
 from tokensvc.errors import RotationRefused
-from tokensvc.keyring.model import Act, KeyPair, KeyState, Ring, RotationPause
+from tokensvc.keyring.model import Act, KeyPair, KeyState, Ring
+from tokensvc.keyring.rotation_requests import RotationPause
 
 
 def rollback_target(ring: Ring, now: float) -> KeyPair:

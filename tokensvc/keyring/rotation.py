@@ -12,7 +12,10 @@
  4. A retiring key is deleted from IVS only `drain_seconds` after `signing_ended_at`. The drain is
     the maximum age of a view, plus the longest lifetime of a token, plus twice the clock skew.
     `signing_ended_at` is read after the switch was acknowledged, and is saved in a second write.
-    Until it is saved, nothing is deleted.
+    Until it is saved, nothing is deleted. The limits are in the ring. A setting raises them; only
+    an operator's command lowers them. The earlier limits then count in each drain until the last
+    token that they allowed has expired. An adopted key pair records the lifetime of the tokens that
+    were signed elsewhere, and drains for it too.
  5. A region never has more than three key pairs. A key pair is ours when this ring records it with
     the same fingerprint; the tag only helps to find it. A foreign key pair is reported and never
     deleted. A key pair that this ring has retired and that IVS holds again is ours, and is deleted
@@ -55,6 +58,7 @@ from tokensvc.errors import RotationRefused
 from tokensvc.ivs.limits import MAX_KEY_PAIRS
 from tokensvc.ivs.model import HeldKeyPair
 from tokensvc.keyring.checks.contradictions import refusal, undecided_contradictions
+from tokensvc.keyring.drains import drain_ends
 from tokensvc.keyring.emergency import has_emergency, replacement
 from tokensvc.keyring.model import KeyPair, KeyState, Ring
 from tokensvc.keyring.observation import Attempts, Observation
@@ -147,19 +151,6 @@ def _replace_compromised_key(ring: Ring, attempts: Attempts) -> Step | None:
     return Step(Action.DISCARD if is_unusable else Action.SWITCH, successor.key_id)
 
 
-def drain_ends(ring: Ring) -> Sequence[tuple[float, KeyPair]]:
-    """When (Unix seconds) each retiring key pair may be deleted, soonest first (rule 4)."""
-    drain = ring.terms.drain_seconds
-    return sorted(
-        (
-            (pair.signing_ended_at + drain, pair)
-            for pair in ring.in_state(KeyState.RETIRING)
-            if pair.signing_ended_at is not None
-        ),
-        key=lambda end: end[0],
-    )
-
-
 def rotation_refusal(ring: Ring, now: float) -> str:
     """Why a rotation without `force` is refused now, or "" when it is allowed (rule 9)."""
     for ends_at, pair in drain_ends(ring):
@@ -240,6 +231,12 @@ def _record_signing_end(observation: Observation) -> Step | None:
     for pair in observation.ring.in_state(KeyState.RETIRING):
         if pair.signing_ended_at is None and not pair.is_compromised:
             return Step(Action.RECORD_SIGNING_END, pair.key_id)
+    return None
+
+
+def _record_terms_end(observation: Observation) -> Step | None:
+    if any(former.ended_at is None for former in observation.ring.former_terms):
+        return Step(Action.RECORD_TERMS_END)
     return None
 
 
@@ -329,6 +326,7 @@ _RULES: tuple[Callable[[Observation], Step | WaitUntil | None], ...] = (
     _finish_deletion,
     _delete_retired_pairs_again,
     _record_signing_end,
+    _record_terms_end,
     _require_consistent_with_ivs,
     _decommission,
     _publish_pending_pair,

@@ -7,7 +7,6 @@ Every save is compare-and-set: if two rotators save at once, one wins and the ot
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import secrets
 from collections.abc import Callable, Collection, Sequence
@@ -19,9 +18,10 @@ from tokensvc.errors import CustodyUnavailable, InvalidKeyMaterial, NotFound, Ro
 from tokensvc.ivs.limits import MAX_KEY_PAIRS
 from tokensvc.ivs.model import HeldKeyPair
 from tokensvc.keyring.binding import Binding, binding_refusal
+from tokensvc.keyring.drains import with_lowered_terms
 from tokensvc.keyring.effects import Effects, ProvenUnusable
 from tokensvc.keyring.emergency import declared_compromised
-from tokensvc.keyring.model import KeyPair, KeyState, Ring, RotationRequest
+from tokensvc.keyring.model import KeyPair, KeyState, Ring
 from tokensvc.keyring.observation import Attempts
 from tokensvc.keyring.outcomes import recorded
 from tokensvc.keyring.plan import PlannedStep, plan
@@ -33,6 +33,7 @@ from tokensvc.keyring.rotation import (
     rotation_refusal,
     step_without_ivs,
 )
+from tokensvc.keyring.rotation_requests import RotationRequest
 from tokensvc.keyring.steps import Action, Done, Step, WaitUntil
 from tokensvc.keyring.terms import Terms
 from tokensvc.token.p384 import PublicKey
@@ -124,8 +125,7 @@ class Rotator:
             arn: the key pair in IVS that it belongs to.
             why: the reason, for the history.
             longest_ttl_seconds: the longest lifetime of the tokens that another program signed with
-                it. The ring's limit is raised to it: a rotation then waits for these tokens too
-                (rule 4).
+                it. The drain of this key pair waits for these tokens too (rule 4).
 
         Raises:
             RotationRefused: when IVS holds no such key pair, it belongs to another account or
@@ -151,9 +151,9 @@ class Rotator:
         # The ID is derived from the key, so that a retry after a crash finds the same private key.
         key_id = f"a{hashlib.sha256(public_key.spki_der).hexdigest()[:12]}"
         stored = self._load()
-        ring = stored.ring.with_adopted_pair(key_id, public_key, arn, self._effects.act(why))
-        longest = max(ring.terms.longest_ttl_seconds, longest_ttl_seconds)
-        ring = ring.with_terms(dataclasses.replace(ring.terms, longest_ttl_seconds=longest))
+        ring = stored.ring.with_adopted_pair(
+            key_id, public_key, arn, longest_ttl_seconds, self._effects.act(why)
+        )
         self._effects.custody.adopt(key_id, private_key)
         return self._store.save(ring, replacing=stored.version).ring.pair(key_id)
 
@@ -228,6 +228,19 @@ class Rotator:
         self._effects.check_before_rollback(pair)
         ring = rolled_back(stored.ring, pair.key_id, self._effects.act(reason))
         return self._store.save(ring, replacing=stored.version).ring.require_active()
+
+    def lower_terms(self, reason: str) -> Ring:
+        """The ring with its terms lowered to the settings of this process (rule 4).
+
+        The earlier terms count in each drain until the last token that they allowed has expired.
+        """
+        stored = self._load()
+        if stored.ring.terms == self._terms:
+            return stored.ring
+        now, by = self._effects.clock.now(), self._effects.by
+        lowered = with_lowered_terms(stored.ring, self._terms, by, now)
+        stored = self._store.save(lowered, replacing=stored.version)
+        return self._do(stored, Step(Action.RECORD_TERMS_END), reason).ring
 
     def revoke(self, key_ids: Collection[str], reason: str) -> Ring:
         """The ring with those key pairs marked compromised (rule 10); `reconcile` removes them.

@@ -16,6 +16,7 @@ class Action(StrEnum):
     SWITCH = "switch"
     STOP = "stop"
     RECORD_SIGNING_END = "record_signing_end"
+    RECORD_TERMS_END = "record_terms_end"
     WITHDRAW = "withdraw"
     DISCARD = "discard"
     INTEND_DELETE = "intend_delete"
@@ -33,6 +34,7 @@ _SENTENCES = {
     Action.SWITCH: "check {key_id} and switch signing to it",
     Action.STOP: "stop signing with {key_id}",
     Action.RECORD_SIGNING_END: "record when signing with {key_id} ended",
+    Action.RECORD_TERMS_END: "record when the earlier terms ended",
     Action.WITHDRAW: "withdraw {key_id} without a drain",
     Action.DISCARD: "discard {key_id}, which can't sign",
     Action.INTEND_DELETE: "record that {key_id} will be deleted from IVS",
@@ -45,7 +47,7 @@ _SENTENCES = {
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One thing to do now. `key_id` is empty when the step records a new key pair."""
+    """One thing to do now. `key_id` is empty when the step is not about one key pair."""
 
     action: Action
     key_id: str = ""

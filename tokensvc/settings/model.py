@@ -25,14 +25,12 @@ from tokensvc.access.grants import Grant
 from tokensvc.arns import ChannelArn, ChannelPattern, Region, parse_region
 from tokensvc.errors import InvalidArn
 from tokensvc.ivs.directory import DirectoryTerms
-from tokensvc.keyring.terms import Terms
+from tokensvc.keyring.terms import MAX_TERM_SECONDS, Terms
 from tokensvc.net import Network
 from tokensvc.playback.issuance import PlaybackLimits
 from tokensvc.settings.http_values import check_root_path, parse_network
 from tokensvc.token.claims import Resolution
 from tokensvc.token.rules import ALLOWED_ORIGINS, broken_rules
-
-_WEEK_SECONDS = 7 * 86_400
 
 
 def _parse_channel_arn(value: Any) -> ChannelArn:
@@ -83,8 +81,8 @@ _PatternOrName = Annotated[
     ChannelPattern | str,
     GetPydanticSchema(lambda _, handler: handler(Annotated[str, AfterValidator(_pattern_or_name)])),
 ]
-_Seconds = Annotated[int, Field(ge=0, le=_WEEK_SECONDS)]
-_PositiveSeconds = Annotated[int, Field(ge=1, le=_WEEK_SECONDS)]
+_Seconds = Annotated[int, Field(ge=0, le=MAX_TERM_SECONDS)]
+_PositiveSeconds = Annotated[int, Field(ge=1, le=MAX_TERM_SECONDS)]
 
 
 class Section(BaseModel):

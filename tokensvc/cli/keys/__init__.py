@@ -17,6 +17,7 @@ from tokensvc.cli.keys import (
     rollback,
     rotate,
     show,
+    terms,
 )
 
 
@@ -37,6 +38,7 @@ for _verb in (
     revoke,
     rewrap,
     history,
+    terms,
     doctor,
 ):
     keys.add_command(_verb.command)

@@ -12,6 +12,7 @@ from tokensvc.cli.context import Invocation, pass_invocation
 from tokensvc.cli.output import say
 from tokensvc.cli.params import PLAYBACK_KEY_ARN, reason_option
 from tokensvc.errors import InvalidKeyMaterial
+from tokensvc.keyring.terms import MAX_TERM_SECONDS
 from tokensvc.token.p384 import load_private_key
 
 
@@ -31,7 +32,7 @@ from tokensvc.token.p384 import load_private_key
 )
 @click.option(
     "--longest-ttl-seconds",
-    type=click.IntRange(min=0),
+    type=click.IntRange(0, MAX_TERM_SECONDS),
     default=0,
     help="Longest lifetime of tokens that were signed with it elsewhere. Default: 0.",
 )
@@ -46,8 +47,8 @@ def command(
 ) -> None:
     """Adopt a key pair that was created elsewhere and is already in IVS.
 
-    The file is read and not changed. Tokens that were signed elsewhere stay valid during a rotation
-    for --longest-ttl-seconds. Calls GetPlaybackKeyPair.
+    The file is read and not changed. The drain of this key pair allows for tokens that were signed
+    elsewhere, with --longest-ttl-seconds. Calls GetPlaybackKeyPair.
     """
     private_key = _read_private_key(private_key_file)
     (where,) = invocation.regions(arn.region, option="--arn")

@@ -11,6 +11,7 @@ from tokensvc.cli.keys.progress import print_event, run_one_pass
 from tokensvc.cli.output import json_option, print_json, print_table, say
 from tokensvc.cli.params import ONE_REGION, reason_option, region_option
 from tokensvc.clock import rfc3339
+from tokensvc.keyring.drains import former_terms_in_force
 from tokensvc.keyring.plan import PlannedStep
 from tokensvc.keyring.reconcile_loop import ReconcileLoop, interruptible_pause
 
@@ -53,7 +54,11 @@ def command(
     where = invocation.region(region)
     rotator = invocation.rotator(where)
     if plan:
-        _print_plan(rotator.plan_rotation(force=force), invocation.clock.now(), as_json=as_json)
+        now = invocation.clock.now()
+        _print_plan(rotator.plan_rotation(force=force), now, as_json=as_json)
+        if (ring := invocation.ring(where)) is not None:
+            for former in former_terms_in_force(ring, now):
+                say(former.sentence)
         return
     rotator.request_rotation(reason, force=force)
     loop = ReconcileLoop([where], lambda _: rotator, invocation.clock, print_event)

@@ -8,10 +8,11 @@ from tokensvc.clock import rfc3339
 from tokensvc.errors import TokensvcError
 from tokensvc.ivs.limits import MAX_KEY_PAIRS
 from tokensvc.keyring.binding import binding_refusal
+from tokensvc.keyring.checks.checks_of_terms import CHECKS_OF_TERMS
 from tokensvc.keyring.checks.context import Context
 from tokensvc.keyring.checks.finding import Finding, FindingCode, Severity
+from tokensvc.keyring.drains import drain_ends
 from tokensvc.keyring.model import KeyState
-from tokensvc.keyring.rotation import drain_ends
 
 _DAY_SECONDS = 86_400
 
@@ -137,4 +138,5 @@ CHECKS_OF_RING: tuple[Callable[[Context], Iterable[Finding]], ...] = (
     _canary,
     _unusable_private_keys,
     _restored_private_keys,
+    *CHECKS_OF_TERMS,
 )

@@ -17,6 +17,7 @@ from tokensvc.keyring.checks.finding import Evidence, Finding
 from tokensvc.keyring.custody.base import Custody
 from tokensvc.keyring.lookup import ReadRing
 from tokensvc.keyring.model import Ring
+from tokensvc.keyring.terms import Terms
 
 _Value = TypeVar("_Value")
 
@@ -35,6 +36,7 @@ class RegionToExamine:
         read_clock_offset_seconds: returns how far this clock is ahead of the clock of IVS.
         clock_skew_seconds: the largest allowed difference between any two clocks.
         key_age_warning_seconds: how long a key may sign before it is reported as old.
+        terms: the limits in the settings.
         keep_standby: whether the settings ask for a standby.
         has_canary: whether a canary channel is configured for the region.
         decommissioning: whether the region was removed from the settings.
@@ -47,6 +49,7 @@ class RegionToExamine:
     read_clock_offset_seconds: Callable[[], float]
     clock_skew_seconds: int
     key_age_warning_seconds: int
+    terms: Terms
     keep_standby: bool
     has_canary: bool
     decommissioning: bool
@@ -111,6 +114,7 @@ class Doctor:
             clock_offset_seconds=offset,
             clock_skew_seconds=one.clock_skew_seconds,
             key_age_warning_seconds=one.key_age_warning_seconds,
+            terms=one.terms,
             keep_standby=one.keep_standby,
             has_canary=one.has_canary,
             decommissioning=one.decommissioning,

@@ -11,6 +11,7 @@ from tokensvc.errors import TokensvcError
 from tokensvc.ivs.model import HeldKeyPair
 from tokensvc.keyring.binding import Binding
 from tokensvc.keyring.model import Ring
+from tokensvc.keyring.terms import Terms
 
 
 class Severity(StrEnum):
@@ -35,6 +36,9 @@ class FindingCode(StrEnum):
     NO_STANDBY = "no_standby"
     NO_CANARY = "no_canary"
     KEY_OLD = "key_old"
+    ROTATION_PAUSED = "rotation_paused"
+    TERMS_ABOVE_SETTINGS = "terms_above_settings"
+    FORMER_TERMS = "former_terms"
     COMPROMISED_KEY_IN_IVS = "compromised_key_in_ivs"
     PRIVATE_KEY_UNUSABLE = "private_key_unusable"
     DESTROYED_KEY_RESTORED = "destroyed_key_restored"
@@ -99,6 +103,7 @@ class Evidence:
         clock_offset_seconds: how far this clock is ahead of the clock of IVS; negative when behind.
         clock_skew_seconds: the largest allowed difference between any two clocks.
         key_age_warning_seconds: how long a key may sign before it is reported as old.
+        terms: the limits in the settings.
         keep_standby: whether the settings ask for a standby.
         has_canary: whether a canary channel is configured for the region.
         decommissioning: whether the region was removed from the settings.
@@ -113,6 +118,7 @@ class Evidence:
     clock_offset_seconds: float | TokensvcError
     clock_skew_seconds: int
     key_age_warning_seconds: int
+    terms: Terms
     keep_standby: bool
     has_canary: bool
     decommissioning: bool
