@@ -3,7 +3,8 @@
 # Other commands run in the same image: `docker run … tokensvc keys list`.
 # Use absolute paths in the settings: a relative path would lead to a folder that can't be written.
 #   state.url = "sqlite:/srv/tokensvc/keys/state.sqlite3", custody.url = "file:/srv/tokensvc/keys"
-# User 10001 needs read access to the settings and to the key-encryption secret.
+# User 10001 needs read access to the settings and to the key-encryption secret, which no other user may read:
+#   chown 10001 FILE && chmod 400 FILE
 ARG PYTHON_IMAGE=docker.io/library/python:3.13-slim
 
 FROM ${PYTHON_IMAGE} AS dependencies

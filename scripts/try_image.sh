@@ -48,7 +48,7 @@ echo "== Running commands and the service, as the image's user"
 .venv/bin/local-ivs --data "$work/ivs" --port "$ivs_port" 2>"$work/ivs.log" &
 install -d -m 0755 "$work/etc"
 install -d -m 0700 -o 10001 -g 10001 "$work/data"
-openssl rand -base64 32 >"$work/etc/key-encryption-secret"
+openssl rand -base64 32 | install -m 0400 -o 10001 -g 10001 /dev/stdin "$work/etc/key-encryption-secret"
 cat >"$work/etc/tokensvc.toml" <<TOML
 [ivs]
 account_id = "123456789012"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 
 import botocore.loaders
 
@@ -15,6 +16,9 @@ from hypothesis import settings  # noqa: E402 # After the loader, because it may
 from tests.support.browser import browser, page  # noqa: E402
 
 __all__ = ["browser", "page"]  # One browser per process: a second one can't be started.
+
+# As the documents say for the files of a deployment: one that everyone can read is refused.
+os.umask(0o077)
 
 # On a busy machine an example may be slow, which is not a failure.
 settings.register_profile("tokensvc", deadline=None)

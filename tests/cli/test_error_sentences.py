@@ -71,7 +71,7 @@ def draining_without_standby(desk: Desk) -> None:
 def other_secret(desk: Desk) -> None:
     """The key-encryption secret is not the one of the private keys."""
     standby(desk)
-    (desk.folder / "secret").write_bytes(bytes(32))
+    (desk.folder / "secret").write_bytes(bytes(range(100, 132)))
 
 
 def recorded_request(desk: Desk) -> None:

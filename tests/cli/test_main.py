@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -24,6 +25,17 @@ def test_init_writes_a_file_that_loads_and_prints_the_next_commands(desk: Desk) 
     assert "openssl rand -base64 32" in result.stderr
     assert "tokensvc keys reconcile" in result.stderr
     assert load_settings(desk.settings, {}).ivs.regions == ("us-west-2",)
+
+
+def test_under_no_umask_can_others_change_the_file_of_init(desk: Desk) -> None:
+    """It holds no secret, so that others may read it."""
+    desk.settings.unlink()
+    before = os.umask(0)
+    try:
+        desk.done("init", "--account-id", "123456789012", "--region", "us-west-2")
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(desk.settings.stat().st_mode) == 0o644
 
 
 def test_init_does_not_overwrite_a_file(desk: Desk) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import click
 
 from tokensvc.arns import Region
@@ -31,7 +33,7 @@ def init(invocation: Invocation, account_id: str, regions: tuple[Region, ...]) -
     """
     path = (invocation.config or DEFAULT_FILE).absolute()
     try:
-        with path.open("x", encoding="utf-8") as file:
+        with open(path, "x", encoding="utf-8", opener=_open_for_owner) as file:
             file.write(settings_file(account_id=account_id, regions=regions))
     except FileExistsError as exc:
         raise SettingsInvalid(
@@ -46,3 +48,8 @@ def init(invocation: Invocation, account_id: str, regions: tuple[Region, ...]) -
     say(f"Wrote {path}. Next:")
     say(f"  (umask 077; openssl rand -base64 32 > {secret})   # and store a copy elsewhere")
     say("  tokensvc keys reconcile                           # creates the first key pair")
+
+
+def _open_for_owner(path: str, flags: int) -> int:
+    """Others may read the file, which holds no secret. Under no umask may they change it."""
+    return os.open(path, flags, 0o644)

@@ -6,6 +6,7 @@ does not hide a mistake in another. The rules between sections are then checked 
 
 from __future__ import annotations
 
+import os
 import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -18,9 +19,11 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
 from tokensvc.errors import Problem, SettingsInvalid
+from tokensvc.protected_files import FileRefused, read_regular
 from tokensvc.settings.messages import message_of
 from tokensvc.settings.model import Settings, section_model
 from tokensvc.settings.rules import broken_rules
+from tokensvc.written_text import text_of
 
 CONFIG_VARIABLE = "TOKENSVC_CONFIG"
 DEFAULT_FILE = Path("tokensvc.toml")
@@ -90,7 +93,8 @@ def config_file(config: Path | None, environment: Mapping[str, str]) -> Path | N
     """The absolute path of the settings file, or None if there is no file."""
     if config is None and (named := environment.get(CONFIG_VARIABLE)):
         config = Path(named)
-    if config is None and DEFAULT_FILE.exists():
+    # Also a link to a file that is missing, which is an error and not an absent file.
+    if config is None and os.path.lexists(DEFAULT_FILE):
         config = DEFAULT_FILE
     return None if config is None else config.absolute()
 
@@ -112,7 +116,7 @@ def _read(path: Path | None, environment: Mapping[str, str]) -> _Sources:
     problems = list(_file_problems(tree))
     variables: dict[_KeyPath, str] = {}
     for variable in setting_variables(environment):
-        text = environment[variable]
+        text = environment[variable].strip()  # An env file may end its lines with \r\n.
         key_path = tuple(variable.removeprefix(_PREFIX).lower().split(_NESTING))
         if not _is_setting(key_path):
             problems.append(_unknown_variable(variable))
@@ -126,13 +130,22 @@ def _read(path: Path | None, environment: Mapping[str, str]) -> _Sources:
 
 
 def _read_toml(path: Path) -> dict[str, Any]:
+    name_another = "Name another file with --config, or write one with `tokensvc init`."
     try:
-        with path.open("rb") as file:
-            return tomllib.load(file)
+        return tomllib.loads(text_of(read_regular(path)))
+    except FileRefused as exc:
+        raise SettingsInvalid(
+            f"The settings file is not used. {exc.fault.detail}", hint=name_another
+        ) from exc
     except OSError as exc:
         raise SettingsInvalid(
-            f"The settings file {path} can't be read ({exc.strerror}).",
-            hint="Name another file with --config, or write one with `tokensvc init`.",
+            f"The settings file {path} can't be read ({os.strerror(exc.errno or 0)}).",
+            hint=name_another,
+        ) from exc
+    except UnicodeDecodeError as exc:
+        raise SettingsInvalid(
+            f"The settings file {path} is not UTF-8 text, from byte {exc.start + 1} on.",
+            hint="Save it as UTF-8.",
         ) from exc
     except ValueError as exc:
         raise SettingsInvalid(

@@ -111,7 +111,7 @@ def test_a_laptop_with_production_credentials_reports_the_other_deployment(
     """Its state is empty and IVS holds another deployment's key pairs; nothing is changed."""
     laptop = Desk(tmp_path_factory.mktemp("laptop"), desk_now.clock, desk_now.ivs)
     laptop.settings.write_text(desk_now.settings.read_text())
-    (laptop.folder / "secret").write_bytes(bytes(32))
+    (laptop.folder / "secret").write_bytes(bytes(range(100, 132)))
 
     result = laptop.run("keys", "doctor")
 

@@ -210,7 +210,7 @@ def test_a_wrong_key_encryption_secret_is_reported_and_no_key_is_switched(
 ) -> None:
     """The active key stays active."""
     active = rotating_desk.ring().active
-    (rotating_desk.folder / "secret").write_bytes(bytes(32))
+    (rotating_desk.folder / "secret").write_bytes(bytes(range(100, 132)))
     printed = rotating_desk.refused("keys", "rotate")
     assert "key_encryption_secret" in printed
     assert rotating_desk.ring().active == active
