@@ -95,7 +95,6 @@ class Front:
     ) -> None:
         self.terms = terms or ConnectionTerms()
         self._application = application
-        self._threads = threads
         self._pool = WaitingPool(threads)
         self._admission = Admission()
         self._refusals = Refusals()
@@ -113,13 +112,13 @@ class Front:
     async def _live(self, receive: Receive, send: Send) -> None:
         await receive()
         try:
-            await self._pool.run(self._application.start)
+            await asyncio.to_thread(self._application.start)
         except TokensvcError as exc:
             await send({"type": "lifespan.startup.failed", "message": str(exc)})
             return
         await send({"type": "lifespan.startup.complete"})
         await receive()
-        await self._pool.run(self._application.close)
+        await asyncio.to_thread(self._application.close)
         self._pool.close()
         await send({"type": "lifespan.shutdown.complete"})
 
