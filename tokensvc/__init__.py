@@ -20,7 +20,8 @@ from __future__ import annotations
 from tokensvc.arns import ChannelArn
 from tokensvc.token.claims import PlaybackClaims, PlaybackOptions, Resolution
 from tokensvc.token.jws import sign, verify
-from tokensvc.token.p384 import LocalSigner, PublicKey, Signer, load_private_key
+from tokensvc.token.p384 import LocalSigner, PublicKey, Signer
+from tokensvc.token.private_keys import load_private_key
 
 __all__ = [
     "ChannelArn",

@@ -65,9 +65,9 @@ class Desk:
         assert stored is not None
         return stored.ring
 
-    def run(self, *arguments: str) -> Result:
+    def run(self, *arguments: str, standard_input: bytes | None = None) -> Result:
         """The result of `tokensvc` with those arguments; a Python error fails the test."""
-        return self._invoke(*arguments, standalone_mode=True)
+        return self._invoke(*arguments, standalone_mode=True, standard_input=standard_input)
 
     def done(self, *arguments: str) -> str:
         """The standard output of `tokensvc`, which must end with exit status 0."""
@@ -101,11 +101,14 @@ class Desk:
         assert failed.value.exit_code == 2
         return failed.value
 
-    def _invoke(self, *arguments: str, standalone_mode: bool) -> Result:
+    def _invoke(
+        self, *arguments: str, standalone_mode: bool, standard_input: bytes | None = None
+    ) -> Result:
         """Run the command; without `standalone_mode` click's exceptions reach the caller."""
         return CliRunner().invoke(
             cli,
             ["--config", str(self.settings), *arguments],
+            input=standard_input,
             obj=self.clock,
             catch_exceptions=False,
             prog_name="tokensvc",

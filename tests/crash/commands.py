@@ -19,7 +19,7 @@ from tokensvc.keyring.custody.file import FileCustody
 from tokensvc.keyring.rotator import Rotator
 from tokensvc.keyring.steps import Step
 from tokensvc.keyring.terms import Terms
-from tokensvc.token.p384 import load_private_key
+from tokensvc.token.private_keys import load_private_key
 
 PREVIOUS_SECRET = bytes(range(32, 64))
 LOWER_TERMS = dataclasses.replace(TERMS, longest_ttl_seconds=300)

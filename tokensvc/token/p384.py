@@ -206,42 +206,8 @@ def der_to_raw(der_signature: bytes) -> bytes:
         raise InvalidSignature("The bytes are not a DER signature for the curve P-384.") from exc
 
 
-def load_private_key(pem: bytes) -> ec.EllipticCurvePrivateKey:
-    """The private key in this PEM: SEC1 or PKCS#8, unencrypted.
-
-    An EC PARAMETERS block before the key is ignored.
-
-    Raises:
-        InvalidKeyMaterial: when the PEM contains no such P-384 private key.
-    """
-    # Without -noout, `openssl ecparam -genkey` writes a block with the curve's name before the key.
-    begin = pem.find(b"-----BEGIN EC PARAMETERS-----")
-    end = pem.find(b"-----END EC PARAMETERS-----")
-    if begin != -1 and end > begin:
-        pem = pem[end + len(b"-----END EC PARAMETERS-----") :]
-    try:
-        key = serialization.load_pem_private_key(pem.strip(), password=None)
-    except TypeError as exc:
-        raise InvalidKeyMaterial(
-            "The private key is encrypted.",
-            hint="Decrypt it first: `openssl pkey -in FILE -out PLAIN`.",
-        ) from exc
-    except (ValueError, UnsupportedAlgorithm) as exc:
-        raise InvalidKeyMaterial(
-            "The text is not a PEM private key on the curve P-384.", hint=_PRIVATE_KEY_HINT
-        ) from exc
-    if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP384R1):
-        raise InvalidKeyMaterial(
-            "The private key is not on the curve P-384.", hint=_PRIVATE_KEY_HINT
-        )
-    return key
-
-
 _PUBLIC_KEY_HINT = (
     "Use the public key of a secp384r1 key pair, as `openssl ec -in KEY -pubout` prints it."
-)
-_PRIVATE_KEY_HINT = (
-    "Create a key that IVS accepts with `openssl ecparam -name secp384r1 -genkey -noout`."
 )
 
 

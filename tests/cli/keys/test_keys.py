@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
 
 import click
@@ -9,7 +11,9 @@ import pytest
 
 from tests.cli.conftest import Desk
 from tests.cli.keys.desks import imported, states, with_two_regions
+from tests.support.deadline import deadline
 from tests.token.p384.openssl import private_key_pem
+from tokensvc.arns import PlaybackKeyArn
 from tokensvc.cli.keys.progress import NOTHING_LEFT
 from tokensvc.errors import InvalidKeyMaterial, KeyNotFound, RotationRefused
 from tokensvc.keyring.model import KeyState
@@ -92,6 +96,34 @@ def test_a_file_without_a_private_key_is_refused(desk: Desk, content: bytes | No
     assert str(path) in error.detail
     assert isinstance(error.__cause__, OSError) is (content is None)
     assert desk.ivs.succeeded_operations == set()
+
+
+def test_a_private_key_is_adopted_from_standard_input(desk: Desk) -> None:
+    """From a secret store, so that it is in no file; here as JSON with escaped newlines."""
+    private_key = private_key_pem(desk.folder, "secp384r1")
+    arn = imported(desk, private_key)
+    stored = json.dumps({"private_key": private_key.read_text()}).encode()
+    adopted = desk.run("keys", "adopt", "--private-key", "-", "--arn", arn, standard_input=stored)
+    assert adopted.exit_code == 0
+    assert desk.ring().pair(adopted.stdout.strip()).arn == PlaybackKeyArn.parse(arn)
+
+
+def test_a_pipe_is_named_without_waiting_and_an_open_file_reported(desk: Desk) -> None:
+    """A file that everyone could read is adopted, with the advice to rotate."""
+    private_key = private_key_pem(desk.folder, "secp384r1")
+    arn = imported(desk, private_key)
+    os.mkfifo(desk.folder / "pipe")
+    with deadline(10):
+        error = desk.error(
+            "keys", "adopt", "--private-key", str(desk.folder / "pipe"), "--arn", arn
+        )
+    assert isinstance(error, InvalidKeyMaterial)
+    assert "named pipe" in error.detail
+    private_key.chmod(0o644)
+    adopted = desk.run("keys", "adopt", "--private-key", str(private_key), "--arn", arn)
+    assert adopted.exit_code == 0
+    assert "0644" in adopted.stderr
+    assert "tokensvc keys rotate" in adopted.stderr
 
 
 def test_the_arn_of_a_channel_is_wrong_use(desk: Desk) -> None:

@@ -6,7 +6,8 @@ import pytest
 
 from tests.token.p384.openssl import openssl, private_key_pem, public_key_pem
 from tokensvc.errors import InvalidKeyMaterial
-from tokensvc.token.p384 import LocalSigner, PublicKey, load_private_key
+from tokensvc.token.p384 import LocalSigner, PublicKey
+from tokensvc.token.private_keys import load_private_key
 
 
 def test_every_unencrypted_form_of_a_private_key_is_read_and_signs(tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from pathlib import Path
 
 import click
@@ -13,7 +15,10 @@ from tokensvc.cli.output import say
 from tokensvc.cli.params import PLAYBACK_KEY_ARN, reason_option
 from tokensvc.errors import InvalidKeyMaterial
 from tokensvc.keyring.terms import MAX_TERM_SECONDS
-from tokensvc.token.p384 import load_private_key
+from tokensvc.protected_files import MAX_BYTES, FileRefused, examine_file, read_regular
+from tokensvc.token.private_keys import load_private_key
+
+_STANDARD_INPUT = Path("-")
 
 
 @click.command(name="adopt")
@@ -21,8 +26,8 @@ from tokensvc.token.p384 import load_private_key
     "--private-key",
     "private_key_file",
     required=True,
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="File of the private key: unencrypted PEM (SEC1 or PKCS#8).",
+    type=click.Path(path_type=Path, allow_dash=True),
+    help="File of the unencrypted private key: PEM, DER or JWK. - reads standard input.",
 )
 @click.option(
     "--arn",
@@ -61,12 +66,26 @@ def command(
 
 
 def _read_private_key(file: Path) -> EllipticCurvePrivateKey:
+    if file == _STANDARD_INPUT:
+        return load_private_key(sys.stdin.buffer.read(MAX_BYTES))
     try:
-        return load_private_key(file.read_bytes())
+        private_key = load_private_key(read_regular(file))
+        faults = examine_file(file, follow_links=True)
+    except FileRefused as exc:
+        raise InvalidKeyMaterial(
+            exc.fault.detail, hint="Name a file, or send its content to `--private-key -`."
+        ) from exc
     except OSError as exc:
         raise InvalidKeyMaterial(
-            f"The file {file} can't be read ({exc.strerror}).",
-            hint="Name a PEM file of the private key that this user can read.",
+            f"The file {file} can't be read ({os.strerror(exc.errno or 0)}).",
+            hint="Name a file of the private key that this user can read.",
         ) from exc
     except InvalidKeyMaterial as exc:
         raise InvalidKeyMaterial(f"{file}: {exc.detail}", hint=exc.hint) from exc
+    for fault in faults:
+        if fault.is_refused:
+            say(
+                f"{fault.detail} It is not encrypted. If another user may have read it, run"
+                " `tokensvc keys rotate` soon."
+            )
+    return private_key
