@@ -25,6 +25,10 @@ if TYPE_CHECKING:
 
 MISSING_ARN = "arn:aws:ivs:us-west-2:123456789012:channel/doesNotExist"
 HUGE = 10**400  # Larger than any float.
+ANY_SIGNATURE = (
+    "AWS4-HMAC-SHA256 Credential=any/20270115/us-west-2/ivs/aws4_request,"
+    " SignedHeaders=host, Signature=any"
+)
 LIST_CHANNELS = (
     b"POST /ListChannels HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 0\r\n"
     b"Authorization: AWS4-HMAC-SHA256 Credential=any/20270115/us-west-2/ivs/aws4_request, "
@@ -262,14 +266,30 @@ def test_dns_rebinding_cannot_reach_the_control_api(server: LocalIvsServer, host
         assert "http://127.0.0.1" in response.json()["error"]
 
 
+@pytest.mark.parametrize("host", ["evil.example", "evil.example:8001", "127.0.0.1.evil.example"])
+def test_dns_rebinding_cannot_reach_the_api(server: LocalIvsServer, host: str) -> None:
+    """403 as an error of the API, and nothing is done. A page could sign: any signature is valid."""
+    headers = {"Host": host, "Authorization": ANY_SIGNATURE, "Content-Type": "application/json"}
+    for operation in ("CreateChannel", "ListChannels"):
+        url = f"{server.url}/{operation}"
+        response = urllib3.request("POST", url, json={}, headers=headers)
+        assert response.status == 403
+        assert response.headers["x-amzn-ErrorType"] == "AccessDeniedException"
+        assert "http://127.0.0.1" in response.json()["exceptionMessage"]
+    assert server.client().list_channels()["channels"] == []
+
+
 @pytest.mark.parametrize(
     "host", ["localhost", "localhost:9", "127.0.0.1", "[::1]:8001", "10.0.0.7"]
 )
-def test_the_control_api_is_served_under_any_ip_address_and_as_localhost(
+def test_the_apis_are_served_under_any_ip_address_and_as_localhost(
     server: LocalIvsServer, host: str
 ) -> None:
     """DNS can't point these names elsewhere."""
     response = urllib3.request("GET", f"{server.url}/_local/faults", headers={"Host": host})
+    assert response.status == 200
+    headers = {"Host": host, "Authorization": ANY_SIGNATURE}
+    response = urllib3.request("POST", f"{server.url}/ListChannels", json={}, headers=headers)
     assert response.status == 200
 
 

@@ -11,8 +11,14 @@ from flask import Blueprint, Response, g, request
 from local_ivs import protocol
 from local_ivs.calls import Call
 from local_ivs.credentials import read_caller
-from local_ivs.errors import ApiError, NoResponseError, OperationNotServedError
+from local_ivs.errors import (
+    AccessDeniedError,
+    ApiError,
+    NoResponseError,
+    OperationNotServedError,
+)
 from local_ivs.faults import Faults
+from local_ivs.hosts import USE_INSTEAD, is_local
 from local_ivs.limits import Rates
 from local_ivs.operations import READING, WRITING
 from local_ivs.schema import CONTROL_PLANE
@@ -50,6 +56,11 @@ class ControlPlane:
             NoResponseError: a planned fault requires that the connection is closed instead.
         """
         try:
+            if not is_local(request.host_url):
+                raise AccessDeniedError(
+                    "Local IVS serves the API under an IP address or as localhost only. "
+                    f"{USE_INSTEAD}"
+                )
             operation, path = self._model.route(request.method, request.path)
             g.operation = operation.name
             if operation.name not in READING and operation.name not in WRITING:

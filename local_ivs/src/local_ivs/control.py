@@ -8,17 +8,16 @@ this machine.
 
 from __future__ import annotations
 
-import ipaddress
 import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from flask import Blueprint, Response, jsonify, request
 
 from local_ivs.api import METHODS
 from local_ivs.errors import ControlError
 from local_ivs.faults import ANY_OPERATION, Fault, FaultKind, Faults
+from local_ivs.hosts import USE_INSTEAD, is_local
 from local_ivs.identifiers import stream_id
 from local_ivs.operations import READING, WRITING
 from local_ivs.timestamps import rfc3339
@@ -192,16 +191,12 @@ def set_live(database: Database, channel_arn: str, *, live: bool, health: str, n
 
 
 def _require_local_host() -> None:
-    """Refuse other host names: DNS rebinding makes any web page same-origin with Local IVS."""
-    try:
-        host = urlsplit(request.host_url).hostname or ""
-        ipaddress.ip_address("127.0.0.1" if host == "localhost" else host)
-    except ValueError:
+    """Refuse other host names, which a web page may have."""
+    if not is_local(request.host_url):
         raise ControlError(
-            "Local IVS serves this path under an IP address or as localhost only. Use "
-            "http://127.0.0.1 with the port of Local IVS.",
+            f"Local IVS serves this path under an IP address or as localhost only. {USE_INSTEAD}",
             403,
-        ) from None
+        )
 
 
 def _document(*members: str) -> dict[str, Any]:

@@ -50,7 +50,7 @@ class ApiError(LocalIvsError):
 
 
 class AccessDeniedError(ApiError):
-    """The caller isn't allowed to do this. Local IVS returns it only as a planned fault."""
+    """The caller isn't allowed to do this: a planned fault, or a host name that a page may have."""
 
     error_type = "AccessDeniedException"
     http_status = 403
