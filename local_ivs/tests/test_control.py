@@ -268,7 +268,7 @@ def test_dns_rebinding_cannot_reach_the_control_api(server: LocalIvsServer, host
 
 @pytest.mark.parametrize("host", ["evil.example", "evil.example:8001", "127.0.0.1.evil.example"])
 def test_dns_rebinding_cannot_reach_the_api(server: LocalIvsServer, host: str) -> None:
-    """403 as an error of the API, and nothing is done. A page could sign: any signature is valid."""
+    """403 as an error of the API, and nothing is done, although any signature is valid."""
     headers = {"Host": host, "Authorization": ANY_SIGNATURE, "Content-Type": "application/json"}
     for operation in ("CreateChannel", "ListChannels"):
         url = f"{server.url}/{operation}"

@@ -14,6 +14,7 @@ from tests.support.settings import SECRET
 from tokensvc.clock import Moment, SystemClock
 from tokensvc.errors import CustodyDamaged, NoSigningKey, StateUnavailable
 from tokensvc.keyring.custody.file import FileCustody
+from tokensvc.keyring.model import KeyState
 from tokensvc.keyring.view import RingView
 from tokensvc.state.base import Document
 from tokensvc.state.sqlite import SqliteState
@@ -178,17 +179,19 @@ def test_an_unusable_active_key_is_not_replaced_by_another(world: World) -> None
         view.active(world.moment())
 
 
-def test_the_key_set_has_the_active_and_the_retiring_public_keys(world: World) -> None:
-    """A standby has signed nothing yet, and the tokens of a retired key have expired."""
+def test_the_key_set_has_the_public_keys_that_sign_have_signed_and_sign_next(world: World) -> None:
+    """The active and the retiring ones, and the standby, which a verifier must know in advance."""
     old, standby = world.ring.pairs
     with world.view() as view:
-        assert view.public_keys(world.moment()) == [old.public_key]
+        assert view.public_keys(world.moment()) == [old.public_key, standby.public_key]
 
         world.rotator().request_rotation("monthly")
         world.reconcile()
         view.refresh()
 
-        assert view.public_keys(world.moment()) == [old.public_key, standby.public_key]
+        (next_standby,) = world.ring.in_state(KeyState.PUBLISHED)
+        expected = [old.public_key, standby.public_key, next_standby.public_key]
+        assert view.public_keys(world.moment()) == expected
 
 
 def test_the_key_set_has_no_compromised_public_key(world: World, view: RingView) -> None:
@@ -196,12 +199,13 @@ def test_the_key_set_has_no_compromised_public_key(world: World, view: RingView)
     old, standby = world.ring.pairs
     world.rotator().revoke([old.key_id], "laptop lost")
     view.refresh()
-    assert view.public_keys(world.moment()) == []
+    assert view.public_keys(world.moment()) == [standby.public_key]
 
     world.reconcile()
     view.refresh()
 
-    assert view.public_keys(world.moment()) == [standby.public_key]
+    (next_standby,) = world.ring.in_state(KeyState.PUBLISHED)
+    assert view.public_keys(world.moment()) == [standby.public_key, next_standby.public_key]
 
 
 def test_a_region_without_a_ring_has_no_signing_key(tmp_path: Path) -> None:

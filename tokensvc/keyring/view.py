@@ -110,20 +110,22 @@ class RingView:
         return ActiveKey(pair.key_id, self._signer_of(pair), ring.terms.longest_ttl_seconds)
 
     def public_keys(self, moment: Moment) -> Sequence[PublicKey]:
-        """The public keys whose tokens may still be valid: of the active and retiring key pairs.
+        """The public keys whose tokens may be valid: of the active and retiring key pairs.
 
-        Compromised key pairs are left out: a verifier that uses these keys must refuse an
+        The standby's is one too: a verifier that caches the keys must know the next one before it
+        signs. Compromised key pairs are left out: a verifier that uses these keys must refuse an
         attacker's tokens even while IVS still accepts them.
 
         Raises:
             NoSigningKey: when the region has no ring yet.
             StateUnavailable: when the view is too old and the state can't be read.
         """
-        pairs = self.ring(moment).in_state(KeyState.ACTIVE, KeyState.RETIRING)
+        ring = self.ring(moment)
+        pairs = ring.in_state(KeyState.PUBLISHED, KeyState.ACTIVE, KeyState.RETIRING)
         return [
             pair.require_public_key()
             for pair in pairs
-            if pair.activated_at is not None and not pair.is_compromised
+            if not pair.is_compromised and not _is_withdrawn(pair)
         ]
 
     def warnings(self, moment: Moment) -> Sequence[str]:
@@ -185,6 +187,11 @@ def _may_sign(ring: Ring) -> Sequence[KeyPair]:
         if pair.delete_intended_at is None and not pair.is_compromised
     ]
     return (*ring.in_state(KeyState.ACTIVE, KeyState.PUBLISHED), *retiring)
+
+
+def _is_withdrawn(pair: KeyPair) -> bool:
+    """Whether it was a standby, and will never sign."""
+    return pair.state is KeyState.RETIRING and pair.activated_at is None
 
 
 def _require_ring(ring: Ring | None, region: Region) -> Ring:
