@@ -15,6 +15,7 @@ import select
 import socket
 import time
 from collections.abc import Iterator, Mapping
+from itertools import chain
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from gunicorn.arbiter import Arbiter
@@ -35,6 +36,9 @@ if TYPE_CHECKING:
 HEARTBEAT_SECONDS: Final = 1.0
 IDLE_GRACE_SECONDS: Final = 1.0
 """For how long a stopping worker keeps an idle connection: the client may just send a request."""
+
+_EVICTION_ORDER: Final = ("first head", "idle", "body", "unread")
+"""Which connections a full worker closes for a new one: those that wait for their client."""
 
 _BOOT_FAILED: Final = 1  # The exit status for which gunicorn starts another worker.
 _POLL_SECONDS: Final = 0.05
@@ -72,6 +76,8 @@ class Worker(ASGIWorker):  # type: ignore[misc] # gunicorn ships no types.
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.connections: set[_Connection] = set()
+        # The waiting connections by what they wait for, each in the order in which they began to.
+        self.waiting: dict[str, dict[_Connection, None]] = {what: {} for what in _EVICTION_ORDER}
         self._must_stop = asyncio.Event()
         self._must_stop_at_once = asyncio.Event()
 
@@ -135,6 +141,19 @@ class Worker(ASGIWorker):  # type: ignore[misc] # gunicorn ships no types.
             raise SystemExit(_BOOT_FAILED) from exc
         self.facts.record_start()
 
+    # --- Connections
+
+    def has_room(self) -> bool:
+        """Whether the worker can take a connection, if necessary in place of one that waits."""
+        if len(self.connections) < self.worker_connections:
+            return True
+        longest_first = chain.from_iterable(self.waiting.values())
+        evicted = next((each for each in longest_first if not each.has_unread_bytes()), None)
+        if evicted is None:
+            return False
+        evicted.evict()
+        return True
+
     # --- Stop
 
     async def _stop(self) -> None:
@@ -181,6 +200,7 @@ class _Connection(ASGIProtocol):  # type: ignore[misc] # gunicorn ships no types
         self._received_at = 0.0  # By time.monotonic(): the loop's time stands still in a turn.
         self._deadline: asyncio.TimerHandle | None = None
         self._write_deadline: asyncio.TimerHandle | None = None
+        self._waits_for: str | None = None
         self._is_idle = False
         self._has_begun = False  # The client has sent the first byte of the first request.
         self._has_next_head = False  # Bytes of the next request came before the response was sent.
@@ -189,12 +209,13 @@ class _Connection(ASGIProtocol):  # type: ignore[misc] # gunicorn ships no types
     # --- The phases of a request
 
     def connection_made(self, transport: Any) -> None:
-        if self.worker.nr_conns >= self.worker.worker_connections:
+        if not self.worker.has_room():
             self._is_refused = True
             transport.abort()
             return
         self.worker.connections.add(self)
         super().connection_made(transport)
+        self._wait_for("first head")
         self._expect("head", self._terms.head_seconds)
 
     def data_received(self, data: bytes) -> None:
@@ -208,6 +229,7 @@ class _Connection(ASGIProtocol):  # type: ignore[misc] # gunicorn ships no types
     def _on_headers_complete(self) -> Any:
         self._received_at = time.monotonic()
         self._has_next_head = False
+        self._wait_for("body")
         self._expect("body", self._terms.body_seconds)
         return super()._on_headers_complete()
 
@@ -216,10 +238,12 @@ class _Connection(ASGIProtocol):  # type: ignore[misc] # gunicorn ships no types
 
     def _on_message_complete(self) -> None:
         self._cancel_deadline()
+        self._wait_for(None)
         super()._on_message_complete()
 
     def _arm_keepalive_timer(self) -> None:
         self._is_idle = True
+        self._wait_for("idle")
         super()._arm_keepalive_timer()
         if self._has_next_head:
             self._expect_next_head()
@@ -233,15 +257,38 @@ class _Connection(ASGIProtocol):  # type: ignore[misc] # gunicorn ships no types
         self._cancel_deadline()
         if self._write_deadline is not None:
             self._write_deadline.cancel()
-        self.worker.connections.discard(self)
+        self._forget()
         if not self._is_refused:
             super().connection_lost(exc)
 
     def close_if_idle(self) -> None:
         """Close the connection unless it has a request, or a part of one."""
         is_idle = self._is_idle or not self._has_begun
-        if is_idle and not _has_unread_bytes(self.transport):
+        if is_idle and not self.has_unread_bytes():
             self._keepalive_timeout()
+
+    def has_unread_bytes(self) -> bool:
+        """Whether the kernel has bytes of the client, or its end, that the loop has not read."""
+        poll = select.poll()
+        poll.register(self.transport.get_extra_info("socket").fileno(), select.POLLIN)
+        return bool(poll.poll(0))
+
+    def evict(self) -> None:
+        """Abort the connection, which waits for its client, to make room for another."""
+        self._forget()
+        self.transport.abort()
+
+    def _wait_for(self, what: str | None) -> None:
+        """Record what the connection waits for; None while it answers a request."""
+        if self._waits_for is not None:
+            self.worker.waiting[self._waits_for].pop(self, None)
+        self._waits_for = what
+        if what is not None:
+            self.worker.waiting[what][self] = None
+
+    def _forget(self) -> None:
+        self._wait_for(None)
+        self.worker.connections.discard(self)
 
     # --- Deadlines
 
@@ -274,6 +321,7 @@ class _Connection(ASGIProtocol):  # type: ignore[misc] # gunicorn ships no types
         if self._write_deadline is not None:
             self._write_deadline.cancel()
             self._write_deadline = None
+            self._wait_for(None)
 
     def _close_transport(self) -> None:
         super()._close_transport()
@@ -282,6 +330,7 @@ class _Connection(ASGIProtocol):  # type: ignore[misc] # gunicorn ships no types
 
     def _limit_writing(self) -> None:
         if self._write_deadline is None and not self._conn_lost_handled:
+            self._wait_for("unread")
             self._write_deadline = self._loop.call_later(
                 self._terms.write_seconds, self.transport.abort
             )
@@ -334,10 +383,3 @@ def _accepted(listener: socket.socket) -> Iterator[socket.socket]:
         except OSError:  # None is left, or no descriptor for it.
             return
         yield connection
-
-
-def _has_unread_bytes(transport: Any) -> bool:
-    """Whether the kernel has bytes of the client, or its end, that the loop has not read yet."""
-    poll = select.poll()
-    poll.register(transport.get_extra_info("socket").fileno(), select.POLLIN)
-    return bool(poll.poll(0))

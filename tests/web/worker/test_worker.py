@@ -202,16 +202,32 @@ def test_an_old_connection_is_closed_with_its_next_response(tmp_path: Path) -> N
         assert b"connection: close" in read_response(c)[0].lower()
 
 
-def test_more_connections_than_allowed_are_closed_at_once(tmp_path: Path) -> None:
-    """And accepted again once there is room: descriptors are bounded."""
-    with running(tmp_path, replace(TERMS, head_seconds=8.0), CONNECTIONS="10") as server:
-        with ExitStack() as stack:
-            held = [stack.enter_context(server.connect()) for _ in range(10)]
-            time.sleep(0.3)
-            others = [stack.enter_context(server.connect()) for _ in range(5)]
-            assert seconds(lambda: [read_all(other) for other in others]) < PROMPT_SECONDS
-            held[0].close()
-            time.sleep(0.3)
-            assert server.get()[0] == 200
+def test_a_full_worker_closes_the_connection_that_has_waited_longest(tmp_path: Path) -> None:
+    """Descriptors are bounded, and clients that send nothing keep no other client out."""
+    with (
+        running(tmp_path, replace(TERMS, head_seconds=8.0), CONNECTIONS="10") as server,
+        ExitStack() as stack,
+    ):
+        idle = stack.enter_context(server.connect(GOOD))
+        read_response(idle)
+        silent = [stack.enter_context(server.connect(PARTIAL_HEAD[:n])) for n in range(9)]
         time.sleep(0.3)
+        assert seconds(lambda: [server.get() for _ in range(3)]) < PROMPT_SECONDS
+        assert [read_all(connection) for connection in silent[:1]] == [b""]
+        silent[-1].settimeout(0.2)
+        with pytest.raises(TimeoutError):
+            silent[-1].recv(1)
+        # A kept connection is closed only if no client has yet to send its first request.
+        idle.sendall(GOOD)
+        assert read_response(idle)[1] == b"2"
+
+
+def test_a_full_worker_closes_no_connection_with_a_request(tmp_path: Path) -> None:
+    """It refuses the new one, until it has room again."""
+    with running(tmp_path, CONNECTIONS="5") as server, ExitStack() as stack:
+        wait = b"GET /wait?0.4 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+        busy = [stack.enter_context(server.connect(wait)) for _ in range(5)]
+        time.sleep(0.3)
+        assert read_all(stack.enter_context(server.connect(GOOD))) == b""
+        assert [parsed(read_all(connection)) for connection in busy] == [(200, b"waited")] * 5
         assert server.get()[0] == 200

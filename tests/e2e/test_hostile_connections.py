@@ -1,0 +1,50 @@
+"""The short form of benchmarks/hostile_connections.py: more hostile clients than connections."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+
+from local_ivs.testing import LocalIvsServer
+
+from benchmarks.hostile_connections import KINDS, Attack, good_request
+from tests.e2e.conftest import Site
+from tests.e2e.processes import running
+from tests.e2e.test_serve import address, request_url
+from tests.support.process_memory import children_of
+
+EACH = 30
+CONNECTIONS = 60  # for each of two workers; 180 hostile clients want one
+SECONDS = 4.0
+OTHER_DESCRIPTORS = 60  # files, the state, AWS; and connections that are being closed
+
+
+def test_hostile_clients_keep_no_other_client_out(
+    ivs: LocalIvsServer, site: Site, tmp_path: Path
+) -> None:
+    """Every good request is answered, no worker is killed, and descriptors are bounded.
+
+    On a busy machine the hostile clients may use the CPU that the service needs.
+    """
+    site.configure("[rotation]\npublish_delay_seconds = 0\n[service]\nworkers = 2\n")
+    site.command("keys", "reconcile")
+    key = site.command("api-keys", "create", "site", "--grant", "web")
+    channel = ivs.client().create_channel(authorized=True)["channel"]["arn"]
+    options = f"--bind=127.0.0.1:0 --worker-connections={CONNECTIONS}"
+    with running(
+        tmp_path / "out.txt", "serve", environment=site.environment(GUNICORN_CMD_ARGS=options)
+    ) as server:
+        url = address(server)
+        for _ in range(20):  # Both workers learn about the channel.
+            assert request_url(url, key, channel)[0] == 200
+        workers = children_of(server.process.pid)
+        request = good_request(key, json.dumps({"channel": channel}))
+        attack = Attack(int(url.rpartition(":")[2]), server.process.pid, request)
+        report = asyncio.run(attack.run(EACH, SECONDS))
+
+        assert report.failures == []
+        assert len(report.latencies) > max(20, report.overloaded)
+        assert report.connected > len(KINDS) * EACH
+        assert report.most_descriptors <= CONNECTIONS + OTHER_DESCRIPTORS
+        assert children_of(server.process.pid) == workers
