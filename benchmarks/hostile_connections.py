@@ -48,7 +48,7 @@ async def _wait_for_the_end(reader: asyncio.StreamReader) -> None:
         pass
 
 
-async def half_a_head(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def partial_head(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """Never send the rest of the head."""
     writer.write(_HEAD)
     await _wait_for_the_end(reader)
@@ -92,7 +92,7 @@ async def one_byte_a_second(reader: asyncio.StreamReader, writer: asyncio.Stream
             return
 
 
-KINDS: Final = (half_a_head, silent, never_reading, never_closing, stalled_body, one_byte_a_second)
+KINDS: Final = (partial_head, silent, never_reading, never_closing, stalled_body, one_byte_a_second)
 
 
 @dataclass
