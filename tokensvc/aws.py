@@ -15,12 +15,15 @@ from typing import TYPE_CHECKING, Literal
 
 import boto3
 import botocore.session
+from botocore import UNSIGNED
 from botocore.config import Config
 from botocore.exceptions import ClientError, NoCredentialsError
 from botocore.loaders import Loader, create_loader
 
 from tokensvc.arns import Region
+from tokensvc.aws_dates import AwsDates
 from tokensvc.aws_failures import NO_ANSWER, no_answer, no_credentials
+from tokensvc.clock import Clock, SystemClock
 from tokensvc.errors import IvsUnavailable
 from tokensvc.waiting import may_wait
 
@@ -70,17 +73,24 @@ class AwsClients:
     Args:
         terms: timeouts and retries, also of the calls that obtain credentials.
         make_session: makes the session of all clients.
+        clock: the clock to compare with the dates of answers. Default: the machine's clock.
+
+    Attributes:
+        dates: the dates of the answers that all clients get.
     """
 
     def __init__(
         self,
         terms: AwsTerms,
         make_session: Callable[[botocore.session.Session], boto3.Session] = session_of,
+        clock: Clock | None = None,
     ) -> None:
+        self.dates = AwsDates(clock or SystemClock())
         self._terms = terms
         self._make_session = make_session
         self._session: boto3.Session | None = None
         self._ivs: dict[Region, IVSClient] = {}
+        self._unsigned: dict[Region, IVSClient] = {}
         # Creating a client is not thread-safe in a boto3 session; using a client is.
         self._lock = threading.Lock()
 
@@ -124,6 +134,26 @@ class AwsClients:
             raise no_answer(exc, "client setup", region) from exc
         return endpoint_of(client)
 
+    def ask_unsigned(self, region: Region) -> None:
+        """Send IVS one request without a signature, and return after any answer.
+
+        IVS refuses it, and the refusal has a date. It needs no credentials.
+
+        Raises:
+            IvsUnavailable: when there is no answer.
+        """
+        may_wait()
+        try:
+            with self._lock:
+                if region not in self._unsigned:
+                    self._unsigned[region] = self._create_unsigned(region)
+                client = self._unsigned[region]
+            client.list_playback_key_pairs(maxResults=1)
+        except ClientError:
+            return
+        except NO_ANSWER as exc:
+            raise no_answer(exc, "ListPlaybackKeyPairs", region) from exc
+
     def account_id(self, region: Region) -> str:
         """Return the ID of the account that the credentials belong to, as AWS STS says.
 
@@ -143,9 +173,10 @@ class AwsClients:
     def close(self) -> None:
         """Close the connections of every client; a later call opens new ones."""
         with self._lock:
-            for client in self._ivs.values():
+            for client in (*self._ivs.values(), *self._unsigned.values()):
                 client.close()
             self._ivs.clear()
+            self._unsigned.clear()
 
     def _session_with_credentials(self) -> boto3.Session:
         with self._lock:
@@ -165,7 +196,9 @@ class AwsClients:
         # For the clients that botocore makes itself, to call AWS STS and IAM Identity Center: their
         # own limit would be 60 s for each of five attempts.
         core.set_default_client_config(self._config())
-        return self._make_session(core)
+        session = self._make_session(core)
+        self.dates.read_answers_of(session)
+        return session
 
     def _create_ivs(self, session: boto3.Session, region: Region) -> IVSClient:
         more = Config(
@@ -173,6 +206,22 @@ class AwsClients:
             user_agent_extra="tokensvc",
         )
         return session.client("ivs", region_name=region, config=self._config().merge(more))
+
+    def _create_unsigned(self, region: Region) -> IVSClient:
+        """The client of that region whose requests are not signed, and are sent once."""
+        more = Config(
+            signature_version=UNSIGNED,
+            retries={"total_max_attempts": 1},
+            user_agent_extra="tokensvc",
+        )
+        return self._new_session().client(
+            "ivs",
+            region_name=region,
+            # botocore would look for credentials, and may call a program or STS for them.
+            aws_access_key_id="unused",
+            aws_secret_access_key="unused",  # noqa: S106 # Nothing is signed.
+            config=self._config().merge(more),
+        )
 
     def _config(self) -> Config:
         return Config(

@@ -39,10 +39,11 @@ class SystemClock:
 
     def monotonic(self) -> float:
         """Seconds since boot, where the system has that clock."""
-        # CLOCK_MONOTONIC stops during suspend, but the age of cached data must continue to grow.
+        # On Linux CLOCK_MONOTONIC stops during suspend, but the age of cached data must continue to
+        # grow. On macOS it continues (clock_gettime(3)), and `time.monotonic` stops.
         if hasattr(time, "CLOCK_BOOTTIME"):
             return time.clock_gettime(time.CLOCK_BOOTTIME)
-        return time.monotonic()
+        return time.clock_gettime(time.CLOCK_MONOTONIC)
 
     def sleep(self, seconds: float) -> None:
         """Return after `seconds`."""
@@ -78,3 +79,7 @@ class Moment:
     def seconds_since(self, earlier: Moment) -> float:
         """Seconds since `earlier`, by the clock that shows more: the wall clock may be set."""
         return max(self.now - earlier.now, self.monotonic - earlier.monotonic)
+
+    def wall_step_since(self, earlier: Moment) -> float:
+        """By how many seconds the wall clock was set ahead since `earlier`; negative for back."""
+        return (self.now - earlier.now) - (self.monotonic - earlier.monotonic)

@@ -229,6 +229,13 @@ class Draining(Unavailable):
     title = "Service stopping"
 
 
+class ClockOff(Unavailable):
+    """Raised when this machine's clock differs from AWS's by more than the allowed skew."""
+
+    code = "clock_off"
+    title = "The clock is off"
+
+
 # --- Errors that only an operator can get
 
 

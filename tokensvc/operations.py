@@ -18,10 +18,10 @@ import botocore.session
 
 from tokensvc.arns import Region
 from tokensvc.aws import AwsClients, AwsTerms, session_of
-from tokensvc.clock import Clock
+from tokensvc.aws_dates import require_offset_seconds
+from tokensvc.clock import Clock, Moment
 from tokensvc.errors import IvsUnavailable
 from tokensvc.ivs.channels import get_channel
-from tokensvc.ivs.clock_offset import clock_offset_seconds
 from tokensvc.ivs.key_pairs import IvsKeyPairs
 from tokensvc.keyring.binding import Binding
 from tokensvc.keyring.checks.doctor import Doctor, RegionToExamine
@@ -110,14 +110,14 @@ class Operations:
     def clients(self) -> AwsClients:
         """AWS clients with long timeouts and many retries, for all regions."""
         return self.overrides.get("clients") or self.resources.enter_context(
-            closing(AwsClients(COMMAND_TERMS))
+            closing(AwsClients(COMMAND_TERMS, clock=self.clock))
         )
 
     @cached_property
     def hasty_clients(self) -> AwsClients:
         """AWS clients that soon give up, for all regions."""
         return self.overrides.get("clients") or self.resources.enter_context(
-            closing(AwsClients(_HASTY_TERMS))
+            closing(AwsClients(_HASTY_TERMS, clock=self.clock))
         )
 
     @cached_property
@@ -233,8 +233,9 @@ class Operations:
             account_id=settings.ivs.account_id,
             read_endpoint=lambda: bound_endpoint(key_pairs.endpoint),
             read_held=key_pairs.held,
-            read_clock_offset_seconds=partial(
-                clock_offset_seconds, self.clients, region, self.clock
+            # After `read_held`, whose answers have dates, also if they are refusals.
+            read_clock_offset_seconds=lambda: require_offset_seconds(
+                key_pairs.dated_answer(), Moment.of(self.clock)
             ),
             clock_skew_seconds=settings.rotation.clock_skew_seconds,
             key_age_warning_seconds=settings.rotation.key_age_warning_days * _DAY_SECONDS,

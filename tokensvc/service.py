@@ -23,6 +23,7 @@ from tokensvc.aws import AwsClients, AwsTerms
 from tokensvc.clock import Clock
 from tokensvc.errors import SettingsInvalid
 from tokensvc.ivs.channels import get_channel, get_channels
+from tokensvc.ivs.clock_watch import ClockWatch
 from tokensvc.ivs.directory import ChannelDirectory
 from tokensvc.ivs.kept_answers import KIND, KeptAnswers
 from tokensvc.keyring.custody.file_signers import FileSigners
@@ -53,6 +54,7 @@ class Service:
         trusted_proxies: the networks of the proxies whose X-Forwarded headers are used.
         root_path: the path prefix under which the HTTP API is published, "" for none.
         answer_writer: writes IVS's answers about channels to the state, in the background.
+        clock_watch: notices that the clock is off.
         clock: the clock.
         resources: closes what was opened for this service, and nothing that was passed in.
     """
@@ -66,11 +68,14 @@ class Service:
     trusted_proxies: tuple[Network, ...]
     root_path: str
     answer_writer: RecordWriter
+    clock_watch: ClockWatch
     clock: Clock
     resources: ExitStack
 
     def read(self) -> None:
         """Read the API keys and rings once, for a command that does not watch them.
+
+        The clock is compared with that of IVS, if IVS can be reached.
 
         Raises:
             StateUnavailable, StateDamaged: when the shared state can't be read.
@@ -78,6 +83,7 @@ class Service:
         self.api_keys.refresh()
         for view in self.rings.values():
             view.refresh()
+        self.clock_watch.look()
 
     def start(self) -> None:
         """Read the API keys and rings, and watch them for changes from now on.
@@ -88,9 +94,11 @@ class Service:
         for view in self.rings.values():
             view.start()
         self.answer_writer.start()
+        self.clock_watch.start()
 
     def close(self) -> None:
         """Write the answers that are queued, stop watching, and close the connections."""
+        self.clock_watch.close()
         self.answer_writer.close()
         self.api_keys.close()
         for view in self.rings.values():
@@ -126,7 +134,9 @@ def build(
     state = overrides.get("state") or resources.enter_context(
         closing(build_state(settings.state.url, clock))
     )
-    clients = overrides.get("clients") or resources.enter_context(closing(AwsClients(AwsTerms())))
+    clients = overrides.get("clients") or resources.enter_context(
+        closing(AwsClients(AwsTerms(), clock=clock))
+    )
     answer_writer = RecordWriter(state, KIND)
     kept_answers = KeptAnswers(state, clock, settings.directory.capacity, answer_writer)
     directory = overrides.get("directory") or resources.enter_context(
@@ -136,6 +146,13 @@ def build(
     if rings is None:
         signer_loader = overrides.get("signer_loader") or build_signer_loader(settings.custody)
         rings = _rings(settings, clock, state, signer_loader)
+    clock_watch = ClockWatch(
+        clients.ask_unsigned,
+        settings.ivs.regions,
+        clock,
+        skew_seconds=settings.rotation.clock_skew_seconds,
+    )
+    clients.dates.listen(clock_watch.note)
     issuer = PlaybackIssuer(
         channel_names=settings.channels,
         grants=settings.grants_by_name(),
@@ -144,6 +161,7 @@ def build(
         limits=settings.playback_limits(),
         audit=audit,
         clock=clock,
+        clock_watch=clock_watch,
     )
     watched_api_keys: Watched[ApiKeys] = Watched(
         state,
@@ -162,6 +180,7 @@ def build(
         trusted_proxies=settings.service.trusted_proxies,
         root_path=settings.service.root_path,
         answer_writer=answer_writer,
+        clock_watch=clock_watch,
         clock=clock,
         resources=resources,
     )

@@ -283,7 +283,7 @@ class Prepared:
 def sandbox_in(folder: Path) -> Iterator[Sandbox]:
     """A new sandbox; the environment variables are restored at its end."""
     clock = ManualClock()
-    clients = AwsClients(AwsTerms())
+    clients = AwsClients(AwsTerms(), clock=clock)
     with LocalIvsServer(folder / "ivs", clock) as ivs, pytest.MonkeyPatch.context() as monkeypatch:
         set_aws_endpoint(monkeypatch, folder, ivs.url)
         with ForkServer(ivs.url) as fork_server, urllib3.PoolManager(retries=False) as pool:

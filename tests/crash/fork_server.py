@@ -21,6 +21,7 @@ from tests.crash.points import CrashPoints
 from tests.keyring.rings import ACCOUNT_ID, REGION
 from tests.support.clock import ManualClock
 from tokensvc.aws import AwsClients, AwsTerms
+from tokensvc.clock import Clock
 from tokensvc.ivs.key_pairs import IvsKeyPairs
 
 
@@ -104,24 +105,25 @@ class ForkServer:
 
 def main() -> None:
     """Run each task from standard input, until it is closed."""
-    clients = AwsClients(AwsTerms())
-    clients.ivs(
-        REGION
-    )  # Created before the forks, because it is slow. It connects at its first call.
+    clock = ManualClock()
+    clients = AwsClients(AwsTerms(), clock=clock)
+    # Created before the forks, because it is slow. It connects at its first call.
+    clients.ivs(REGION)
     for line in sys.stdin:
-        outcome = run_in_fork(Task(**json.loads(line)), clients)
+        outcome = run_in_fork(Task(**json.loads(line)), clock, clients)
         sys.stdout.write(json.dumps(dataclasses.asdict(outcome)) + "\n")
         sys.stdout.flush()
 
 
-def run_in_fork(task: Task, clients: AwsClients) -> Outcome:
+def run_in_fork(task: Task, clock: ManualClock, clients: AwsClients) -> Outcome:
     """Fork a child for the task, and wait until it ends."""
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
         os.close(reading)
         # Errors are not caught: they end the child with a traceback and an exit code.
-        run_task(task, clients, writing)
+        clock.jump_wall(task.now - clock.now())
+        run_task(task, clock, clients, writing)
         os._exit(0)
     os.close(writing)
     with os.fdopen(reading) as result_pipe:
@@ -130,10 +132,10 @@ def run_in_fork(task: Task, clients: AwsClients) -> Outcome:
     return Outcome(os.waitstatus_to_exitcode(status), **result)
 
 
-def run_task(task: Task, clients: AwsClients, writing: int) -> None:
+def run_task(task: Task, clock: Clock, clients: AwsClients, writing: int) -> None:
     """Run the task in this process with crash points; write the report to that descriptor."""
     folder = Path(task.folder)
-    command_context = CommandContext(folder, ManualClock(task.now), IvsKeyPairs(clients, REGION))
+    command_context = CommandContext(folder, clock, IvsKeyPairs(clients, REGION))
     write = os.write  # The original, before it is wrapped.
 
     def report(points: CrashPoints) -> None:

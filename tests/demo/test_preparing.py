@@ -71,7 +71,7 @@ def setup(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[DemoSetup
     folder.path.mkdir()
     with LocalIvsServer(tmp_path / "ivs", clock) as ivs:
         set_aws_endpoint(monkeypatch, tmp_path, ivs.url)
-        with closing(AwsClients(COMMAND_TERMS)) as clients:
+        with closing(AwsClients(COMMAND_TERMS, clock=clock)) as clients:
             yield DemoSetup(folder, ivs, clients, clock)
 
 

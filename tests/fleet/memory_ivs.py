@@ -5,14 +5,17 @@ A change takes effect at the edge some time after the call was answered.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from tests.fleet.links import Link
 from tests.fleet.virtual_time import SkewedClock
 from tests.keyring.rings import ACCOUNT_ID, REGION
 from tokensvc.arns import PlaybackKeyArn
+from tokensvc.aws_dates import DatedAnswer
+from tokensvc.clock import Moment
 from tokensvc.errors import IvsUnavailable, NotFound
 from tokensvc.ivs.errors import Conflict, QuotaExceeded
 from tokensvc.ivs.model import HeldKeyPair
@@ -158,32 +161,48 @@ class MemoryIvs:
 
 
 class MemoryKeyPairs:
-    """Implements `KeyPairsInIvs` for one process."""
+    """Implements `KeyPairsInIvs` for one process, which has that clock."""
 
-    def __init__(self, ivs: MemoryIvs, link: Link) -> None:
+    def __init__(self, ivs: MemoryIvs, link: Link, clock: SkewedClock) -> None:
         self._ivs = ivs
         self._link = link
+        self._clock = clock
+        self._dated_answer: DatedAnswer | None = None
 
     def import_pair(
         self, public_key: PublicKey, *, name: str, tags: Mapping[str, str]
     ) -> HeldKeyPair:
         """Import the key, and return the key pair."""
-        with self._link.call(IvsUnavailable):
+        with self._call():
             return self._ivs.add(public_key.fingerprint, name, tags)
 
     def held(self) -> tuple[HeldKeyPair, ...]:
         """Every key pair held by IVS."""
-        with self._link.call(IvsUnavailable):
+        with self._call():
             return tuple(self._ivs.held.values())
 
     def get(self, arn: PlaybackKeyArn) -> HeldKeyPair:
         """The key pair with that ARN."""
-        with self._link.call(IvsUnavailable):
+        with self._call():
             if arn not in self._ivs.held:
                 raise NotFound(f"IVS holds no key pair {arn}.")
             return self._ivs.held[arn]
 
     def delete(self, arn: PlaybackKeyArn) -> None:
         """Delete the key pair; return once IVS no longer holds it."""
-        with self._link.call(IvsUnavailable):
+        with self._call():
             self._ivs.delete(arn)
+
+    def dated_answer(self) -> DatedAnswer | None:
+        """The newest answer."""
+        return self._dated_answer
+
+    @contextlib.contextmanager
+    def _call(self) -> Iterator[None]:
+        """Run the effect in this context, between the request and its dated answer."""
+        sent_monotonic = self._clock.monotonic()
+        with self._link.call(IvsUnavailable):
+            yield
+            aws_at = int(self._ivs.clock.now())
+        received = Moment.of(self._clock)
+        self._dated_answer = DatedAnswer(received, received.monotonic - sent_monotonic, aws_at)

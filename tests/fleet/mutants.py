@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from tests.fleet.processes import TERMS, Parts
 from tokensvc.clock import Moment
-from tokensvc.errors import NoSigningKey, RotationRefused
+from tokensvc.errors import NoSigningKey, RotationRefused, TokensvcError
+from tokensvc.keyring.effects import Effects
 from tokensvc.keyring.model import KeyPair, KeyState, Ring
 from tokensvc.keyring.rollback import rolled_back
 from tokensvc.keyring.rotator import Rotator
@@ -74,6 +75,15 @@ class RotatorThatRollsBackADeletion(Rotator):
         return self._store.save(after, replacing=stored.version).ring.require_active()
 
 
+class EffectsWithClockUnchecked(Effects):
+    """Trusts the clock of the host: it is not compared with the dates of IVS's answers."""
+
+    def clock_refusal(self, ring: Ring) -> TokensvcError | None:
+        """Nothing is refused."""
+        del ring
+        return None
+
+
 @dataclass(frozen=True, slots=True)
 class Mutant:
     """A fleet with one rule left out, and the first seed of the search for a broken token.
@@ -89,6 +99,8 @@ class Mutant:
 # The fleet's clocks still differ by 10 s, so drains with a smaller skew in the terms are too short.
 _NO_SKEW = dataclasses.replace(TERMS, clock_skew_seconds=0)
 _SINGLE_SKEW = dataclasses.replace(TERMS, clock_skew_seconds=5)
+# A comparison of the clocks would refuse what shows the shorter drains.
+_UNCHECKED = EffectsWithClockUnchecked
 
 MUTANTS = {
     "rule 2: an import takes longer than the publish delay, without a canary": Mutant(
@@ -98,14 +110,19 @@ MUTANTS = {
     "rule 4: the end of signing is read before the switch is saved": Mutant(
         Parts(rotator=RotatorWithEarlySigningEnd), 12
     ),
-    "rule 4: the drain does not include the skew": Mutant(Parts(terms=_NO_SKEW), 2),
+    "rule 4: the drain does not include the skew": Mutant(
+        Parts(terms=_NO_SKEW, effects=_UNCHECKED), 2
+    ),
     "rule 4: the drain includes the skew once instead of twice": Mutant(
-        Parts(terms=_SINGLE_SKEW), 3
+        Parts(terms=_SINGLE_SKEW, effects=_UNCHECKED), 3
     ),
     "rule 9: a key that signed twice drains from the end of its first signing": Mutant(
         Parts(rotator=RotatorWithFirstSigningEnd), 0
     ),
     "rule 9: a rollback ignores that a deletion was decided": Mutant(
         Parts(rotator=RotatorThatRollsBackADeletion), 23
+    ),
+    "a rotator's clock is five minutes off, and is not compared with IVS's": Mutant(
+        Parts(wrong_clock_seconds=300, effects=_UNCHECKED), 0
     ),
 }

@@ -47,15 +47,19 @@ class Parts:
         terms: the terms in the operator's settings.
         view: the class of the view that replicas sign from.
         rotator: the class of the rotators.
+        effects: the class of the effects of their steps.
         slowest_import_seconds: the longest time until an import takes effect at the edge.
         has_canary: whether the canary asks the edge before each switch.
+        wrong_clock_seconds: how far a rotator's clock is off at times; 0 keeps it within the skew.
     """
 
     terms: Terms = TERMS
     view: type[RingView] = RingView
     rotator: type[Rotator] = Rotator
+    effects: type[Effects] = Effects
     slowest_import_seconds: float = SLOWEST_IMPORT_SECONDS
     has_canary: bool = False
+    wrong_clock_seconds: float = 0
 
 
 @dataclass(slots=True)
@@ -177,9 +181,9 @@ class RotatorHost(Process):
     def rotator(self) -> Rotator:
         """A new rotator, as each command makes one."""
         parts = self.world.parts
-        effects = Effects(
+        effects = parts.effects(
             self.custody,
-            MemoryKeyPairs(self.world.ivs, self.ivs_link),
+            MemoryKeyPairs(self.world.ivs, self.ivs_link, self.clock),
             self.clock,
             self.name,
             self._canary if parts.has_canary else None,

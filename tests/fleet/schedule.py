@@ -88,11 +88,15 @@ class Schedule:
                 self._fleet.sign(replica, _LONGEST_SECONDS)
 
     def set_a_clock(self) -> None:
-        """Set a clock within the allowed skew; a replica's clock less often."""
+        """Set a clock within the allowed skew, or a rotator's off; a replica's less often."""
         processes = self._choices.choices(
             (self._fleet.rotators, self._fleet.replicas), (_ROTATORS_SHARE, 1 - _ROTATORS_SHARE)
         )[0]
-        self._choices.choice(processes).clock.ahead_seconds = self._ahead_seconds()
+        process = self._choices.choice(processes)
+        process.clock.ahead_seconds = self._ahead_seconds()
+        off_seconds = self._fleet.parts.wrong_clock_seconds
+        if off_seconds and process in self._fleet.rotators and self._choices.random() < 0.5:
+            process.clock.ahead_seconds = self._choices.choice((-off_seconds, off_seconds))
 
     # --- Work
 

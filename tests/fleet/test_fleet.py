@@ -39,6 +39,16 @@ def test_the_canary_delays_every_switch_until_the_edge_accepts_the_key() -> None
     assert report.switches >= 5
 
 
+def test_no_token_breaks_while_the_clocks_of_rotators_are_five_minutes_off() -> None:
+    """Ahead or behind, about every other time that a clock is set. The rotations go on."""
+    report = simulate(8, STEPS, Parts(wrong_clock_seconds=300))
+
+    assert report.broken == (), report
+    assert report.tokens >= 100
+    assert report.switches >= 5
+    assert report.retirements >= 5
+
+
 def test_the_same_seed_gives_the_same_run() -> None:
     """A run that found a broken token can be repeated."""
     assert simulate(7, 300) == simulate(7, 300)

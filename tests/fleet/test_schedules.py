@@ -13,6 +13,7 @@ import pytest
 from tests.fleet.fleet import Fleet
 from tests.fleet.links import Condition
 from tests.fleet.mutants import (
+    EffectsWithClockUnchecked,
     RotatorThatRollsBackADeletion,
     RotatorWithEarlySigningEnd,
     RotatorWithFirstSigningEnd,
@@ -26,8 +27,8 @@ BROKEN = True
 @pytest.mark.parametrize(("skew_seconds", "outcome"), [(10, not BROKEN), (9, BROKEN), (0, BROKEN)])
 def test_the_drain_needs_twice_the_skew_and_no_less(*, skew_seconds: int, outcome: bool) -> None:
     """Rule 4: one skew between a fast replica and a slow IVS, one between two rotators' clocks."""
-    parts = Parts(terms=dataclasses.replace(TERMS, clock_skew_seconds=skew_seconds))
-    with Fleet(parts) as fleet:
+    terms = dataclasses.replace(TERMS, clock_skew_seconds=skew_seconds)
+    with Fleet(Parts(terms=terms, effects=EffectsWithClockUnchecked)) as fleet:
         signer, (slow, fast) = fleet.replicas[0], fleet.rotators
         fleet.ivs.clock.ahead_seconds = slow.clock.ahead_seconds = -5
         signer.clock.ahead_seconds = fast.clock.ahead_seconds = 5
@@ -42,6 +43,67 @@ def test_the_drain_needs_twice_the_skew_and_no_less(*, skew_seconds: int, outcom
 
         assert bool(fleet.broken) is outcome
         assert fleet.report(0).tokens == 1
+        assert fleet.report(0).retirements == 1
+
+
+@pytest.mark.parametrize(
+    ("parts", "outcome"),
+    [(Parts(), not BROKEN), (Parts(effects=EffectsWithClockUnchecked), BROKEN)],
+    ids=["compared", "unchecked"],
+)
+@pytest.mark.parametrize("ahead_seconds", [25, 300])
+def test_a_rotator_whose_clock_is_ahead_deletes_nothing(
+    *, ahead_seconds: float, parts: Parts, outcome: bool
+) -> None:
+    """Without the comparison it deletes the old key that long before its drain ends."""
+    with Fleet(parts) as fleet:
+        signer, (right, ahead) = fleet.replicas[0], fleet.rotators
+        fleet.create_active_and_standby()
+        fleet.request_rotation(right, force=False)
+        fleet.refresh_view(signer)
+        fleet.reconcile(right)
+        fleet.advance(120)
+        fleet.sign(signer, ttl_seconds=300)
+
+        ahead.clock.ahead_seconds = ahead_seconds
+        fleet.advance(TERMS.drain_seconds - 120 - ahead_seconds)
+        fleet.reconcile(ahead)
+
+        assert bool(fleet.broken) is outcome
+        assert fleet.report(0).retirements == (1 if outcome is BROKEN else 0)
+        ahead.clock.ahead_seconds = 0
+        fleet.advance(ahead_seconds)
+        fleet.reconcile(ahead)
+        assert fleet.report(0).retirements == 1
+
+
+@pytest.mark.parametrize(
+    ("parts", "outcome"),
+    [(Parts(), not BROKEN), (Parts(effects=EffectsWithClockUnchecked), BROKEN)],
+    ids=["compared", "unchecked"],
+)
+def test_an_end_of_signing_is_not_recorded_by_a_clock_that_is_behind(
+    *, parts: Parts, outcome: bool
+) -> None:
+    """Another rotator, whose clock is right, records it instead, and the drain is long enough."""
+    with Fleet(parts) as fleet:
+        signer, (right, behind) = fleet.replicas[0], fleet.rotators
+        fleet.create_active_and_standby()
+        fleet.request_rotation(right, force=False)
+        fleet.reconcile(right, points=0)
+        while not _is_retiring(fleet):
+            fleet.refresh_view(signer)
+            fleet.resume(right, 0, points=1)
+        fleet.crash(right)
+
+        behind.clock.ahead_seconds = -300
+        fleet.reconcile(behind)
+        fleet.reconcile(right)
+        fleet.advance(120)
+        fleet.sign(signer, ttl_seconds=300)
+        fleet.reconcile_at_deadline(right)
+
+        assert bool(fleet.broken) is outcome
         assert fleet.report(0).retirements == 1
 
 

@@ -33,7 +33,7 @@ def _world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
 def _other_account(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[IvsKeyPairs]:
     """The same IVS with another account's credentials."""
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", OTHER_ACCOUNT)
-    clients = AwsClients(AwsTerms())
+    clients = AwsClients(AwsTerms(), clock=world.clock)
     assert IvsKeyPairs(clients, REGION).held() == ()
     yield IvsKeyPairs(clients, REGION)
     clients.close()

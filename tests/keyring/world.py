@@ -19,6 +19,7 @@ from tokensvc import operations, service
 from tokensvc.arns import PlaybackKeyArn
 from tokensvc.audit import JsonLinesAudit
 from tokensvc.aws import AwsClients, AwsTerms
+from tokensvc.aws_dates import DatedAnswer
 from tokensvc.clock import Moment
 from tokensvc.errors import IvsUnavailable
 from tokensvc.ivs.key_pairs import IvsKeyPairs
@@ -139,7 +140,7 @@ def world_in(
     clock = ManualClock()
     with LocalIvsServer(folder / "ivs", clock, effect_delay_seconds=effect_delay_seconds) as ivs:
         set_aws_endpoint(monkeypatch, folder, ivs.url)
-        clients = AwsClients(AwsTerms(max_attempts=max_attempts))
+        clients = AwsClients(AwsTerms(max_attempts=max_attempts), clock=clock)
         state = SqliteState(folder / "state.sqlite3", clock)
         yield World(folder, clock, ivs, IvsKeyPairs(clients, REGION), state)
         clients.close()
@@ -180,6 +181,10 @@ class LossyKeyPairs:
         """Delete, and lose the answer once."""
         self.inner.delete(arn)
         self._lose("delete")
+
+    def dated_answer(self) -> DatedAnswer | None:
+        """The newest answer of IVS that was not lost."""
+        return self.inner.dated_answer()
 
     def _lose(self, what: str) -> None:
         if what in self.lost:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
+from tests.support.aws import set_aws_endpoint
 from tests.support.clock import ManualClock
 from tokensvc.audit import AuditEvent
 from tokensvc.errors import SettingsInvalid, StateUnavailable
@@ -40,8 +41,9 @@ class NoAudit:
 
 
 @pytest.fixture
-def settings(tmp_path: Path) -> Settings:
-    """Settings of two regions, in a folder that otherwise has only the secret."""
+def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """Settings of two regions, in a folder that otherwise has only the secret, without an IVS."""
+    set_aws_endpoint(monkeypatch, tmp_path, "http://127.0.0.1:9")
     (tmp_path / "secret").write_bytes(bytes(range(32)))
     path = tmp_path / "tokensvc.toml"
     path.write_text(SETTINGS)
@@ -69,14 +71,14 @@ def test_nothing_is_running_or_open_before_the_start(settings: Settings) -> None
 def test_a_started_service_watches_api_keys_and_rings_until_it_is_closed(
     settings: Settings,
 ) -> None:
-    """One thread for the API keys, one for each ring, and one that stores channel answers.
+    """One thread for the API keys, each ring, the answers about channels, and the clock.
 
     None is left after closing.
     """
     threads = threading.active_count()
     service = build(settings, ManualClock(), NoAudit())
     service.start()
-    assert threading.active_count() == threads + 4
+    assert threading.active_count() == threads + 5
     assert service.api_keys.latest().value.keys == ()
     assert set(service.rings) == {"us-west-2", "eu-west-1"}
     service.close()

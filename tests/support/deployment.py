@@ -171,6 +171,7 @@ def deployment_in(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Dep
         settings = settings_in(folder, channels={"demo": channel, "lobby": lobby}, grants=GRANTS)
         with contextlib.closing(build(settings, world.clock, audit, state=world.state)) as service:
             service.start()
+            service.clock_watch.look()  # The first one, so that none happens later by chance.
             arn, lobby_arn = ChannelArn.parse(channel), ChannelArn.parse(lobby)
             yield Deployment(world, arn, lobby_arn, audit, settings, service, key)
 

@@ -20,11 +20,15 @@ _MAX_WAIT_SECONDS = 30.0
 
 @dataclass(frozen=True)
 class Answer:
-    """An HTTP response. `error_type` is the header `x-amzn-ErrorType`. A dict is sent as JSON."""
+    """An HTTP response. A dict is sent as JSON. Its Date is the machine's time.
+
+    `error_type` is the header `x-amzn-ErrorType`, `request_id` is `x-amzn-RequestId`.
+    """
 
     status: int
     body: object = field(default_factory=dict)
     error_type: str = ""
+    request_id: str = ""
 
     @property
     def content(self) -> bytes:
@@ -50,7 +54,7 @@ class Request:
 
 def refusal(status: int, error_type: str, text: str = "No.") -> Answer:
     """An error in IVS's format: the type in a header, the message in `exceptionMessage`."""
-    return Answer(status, {"exceptionMessage": text}, error_type)
+    return Answer(status, {"exceptionMessage": text}, error_type, request_id="request-1")
 
 
 class FaultyServer:
@@ -108,6 +112,8 @@ class FaultyServer:
                     self.send_header("Content-Length", str(len(item.content)))
                     if item.error_type:
                         self.send_header("x-amzn-ErrorType", item.error_type)
+                    if item.request_id:
+                        self.send_header("x-amzn-RequestId", item.request_id)
                     self.end_headers()
                     self.wfile.write(item.content)
                     return

@@ -16,6 +16,7 @@ from tests.support.deployment import Deployment
 from tests.web.problem_shape import assert_problem, assert_problem_document
 from tokensvc.arns import ChannelArn
 from tokensvc.errors import IvsUnavailable, TokensvcError
+from tokensvc.ivs.clock_watch import ASK_AFTER_SECONDS
 from tokensvc.ivs.model import Channel
 from tokensvc.web.front import DRAINING
 
@@ -181,6 +182,18 @@ def with_unreadable_private_key(use: Callable[[Deployment, FlaskClient], Documen
         path.mkdir(mode=0o700)
 
     return lambda deployment: _with_changed_private_key(deployment, make_unreadable, use)
+
+
+def with_clock_off(use: Callable[[Deployment, FlaskClient], Document]) -> Provoke:
+    """`use` of a service whose clock is an hour ahead of IVS's, as two answers show."""
+
+    def provoke(deployment: Deployment) -> Document:
+        deployment.world.ivs.set_clock_offset(-3_600)
+        deployment.world.clock.advance(ASK_AFTER_SECONDS)
+        deployment.service.clock_watch.look()
+        return use(deployment, deployment.client())
+
+    return provoke
 
 
 def post_demo(deployment: Deployment, client: FlaskClient) -> Document:

@@ -29,6 +29,7 @@ def test_a_service_that_can_sign_is_ready(deployment: Deployment) -> None:
             {"name": "api-keys", "ready": True, "code": "", "notes": []},
             {"name": "ring us-west-2", "ready": True, "code": "", "notes": []},
             {"name": "audit", "ready": True, "code": "", "notes": []},
+            {"name": "clock", "ready": True, "code": "", "notes": []},
         ],
     }
 
@@ -47,11 +48,29 @@ def test_a_service_without_its_state_is_not_ready(
         ("api-keys", False, "state_unavailable"),
         ("ring us-west-2", False, "state_unavailable"),
         ("audit", True, ""),
+        ("clock", True, ""),
     ]
     assert [error["field"] for error in document["errors"]] == ["api-keys", "ring us-west-2"]
     assert str(tmp_path) not in str(document)
     moved.rename(state_file)
     own_deployment.read_state_again()
+    assert client.get("/readyz").status_code == 200
+
+
+def test_a_service_whose_clock_is_off_is_not_ready(own_deployment: Deployment) -> None:
+    """Not for balancers either: the clock is that of this replica. It recovers with the clock."""
+    client, world = own_deployment.client(), own_deployment.world
+    world.ivs.set_clock_offset(3_600)
+    world.clock.advance(60)
+    own_deployment.service.clock_watch.look()
+    for path in ("/readyz", "/readyz?scope=replica"):
+        document = assert_problem(client.get(path), "clock_off")
+        assert [error["field"] for error in document["errors"]] == ["clock"]
+
+    world.ivs.set_clock_offset(0)
+    world.clock.advance(10)
+    own_deployment.service.clock_watch.look()
+
     assert client.get("/readyz").status_code == 200
 
 
@@ -106,6 +125,7 @@ def test_a_service_with_a_damaged_private_key_is_not_ready(
         ("api-keys", ""),
         ("ring us-west-2", "custody_damaged"),
         ("audit", ""),
+        ("clock", ""),
     ]
     assert str(tmp_path) not in str(document)
 

@@ -30,6 +30,7 @@ NO_CUSTODY = "The service can't use its private key right now."
 NO_STATE = "The service can't read its shared state right now."
 OLDER_RELEASE = "This process of the service is older than its shared state."
 NEWER_DOCUMENT = '{"schema_version": 99}'
+CLOCK_OFF = "The clock of the service is off, so it can't sign right now."
 RING = "ring us-west-2"
 VIEWER_ID_MESSAGE = (
     "The viewer ID looks like an e-mail address, and IVS asks for viewer IDs without personal data."
@@ -275,6 +276,11 @@ ERRORS_OF_THE_SERVICE: list[tuple[Provoke, Text]] = [
     (
         provoking.with_api_keys_document(NEWER_DOCUMENT, provoking.post_demo),
         unavailable("schema_unsupported", OLDER_RELEASE),
+    ),
+    (provoking.with_clock_off(provoking.post_demo), unavailable("clock_off", CLOCK_OFF)),
+    (
+        provoking.with_clock_off(provoking.get_readyz),
+        not_ready("clock_off", ("clock", "clock_off", CLOCK_OFF)),
     ),
     (
         provoking.post_when_lookup_raises(AuditUnavailable("The disk is full.")),

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from tokensvc.arns import PlaybackKeyArn, Region
 from tokensvc.aws import AwsClients
+from tokensvc.aws_dates import DatedAnswer
 from tokensvc.errors import NotFound
 from tokensvc.ivs.limits import KEY_PAIRS_PER_PAGE
 from tokensvc.ivs.model import HeldKeyPair
@@ -92,6 +93,10 @@ class IvsKeyPairs:
         client = self._clients.ivs(self._region)
         with contextlib.suppress(NotFound), translate_errors("DeletePlaybackKeyPair", self._region):
             client.delete_playback_key_pair(arn=str(arn))
+
+    def dated_answer(self) -> DatedAnswer | None:
+        """Return the newest answer of AWS, which dates it; None before the first."""
+        return self._clients.dates.latest
 
     def _listed(self) -> tuple[PlaybackKeyArn, ...]:
         client = self._clients.ivs(self._region)

@@ -15,14 +15,17 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from tokensvc.arns import PlaybackKeyArn
-from tokensvc.clock import Clock
+from tokensvc.aws_dates import DatedAnswer, clock_off, require_offset_seconds
+from tokensvc.clock import Clock, Moment
 from tokensvc.errors import (
+    ClockOff,
     CustodyDamaged,
     InvalidSignature,
     IvsRefused,
     IvsUnavailable,
     NotFound,
     RotationRefused,
+    TokensvcError,
 )
 from tokensvc.ivs.errors import Conflict, QuotaExceeded
 from tokensvc.ivs.model import HeldKeyPair
@@ -63,6 +66,10 @@ class KeyPairsInIvs(Protocol):
 
     def delete(self, arn: PlaybackKeyArn) -> None:
         """Delete the key pair, if IVS holds it. Raises IvsRefused or IvsUnavailable."""
+        ...
+
+    def dated_answer(self) -> DatedAnswer | None:
+        """The newest answer of AWS, also if it was a refusal; None when there is none."""
         ...
 
 
@@ -113,6 +120,45 @@ class Effects:
     def act(self, why: str) -> Act:
         """The operator, the current time and the reason, for the history."""
         return Act(self.clock.now(), self.by, why)
+
+    def held(self, ring: Ring) -> Sequence[HeldKeyPair]:
+        """Every key pair that IVS holds.
+
+        Raises:
+            ClockOff: when IVS refused the request and its answer shows that the clock is off.
+            IvsRefused, IvsUnavailable: when IVS did not list them for another reason.
+        """
+        earlier = self.key_pairs.dated_answer()
+        try:
+            return self.key_pairs.held()
+        except IvsUnavailable as exc:
+            # AWS refuses the signature of a clock that is minutes off, and dates its refusal.
+            refusal = self.clock_refusal(ring)
+            if self.key_pairs.dated_answer() is not earlier and isinstance(refusal, ClockOff):
+                raise refusal from exc
+            raise
+
+    def clock_refusal(self, ring: Ring) -> TokensvcError | None:
+        """Why no step may rest on this machine's clock; None when it agrees with IVS's clock.
+
+        It is certainly off by more than the skew of the ring's terms (`ClockOff`), or no answer of
+        IVS has shown IVS's clock (`IvsUnavailable`).
+        """
+        moment = Moment.of(self.clock)
+        try:
+            offset_seconds = require_offset_seconds(self.key_pairs.dated_answer(), moment)
+        except IvsUnavailable as exc:
+            return exc
+        return clock_off(offset_seconds, ring.terms.clock_skew_seconds)
+
+    def require_right_clock(self, ring: Ring) -> None:
+        """Return if this machine's clock agrees with IVS's clock.
+
+        Raises:
+            ClockOff, IvsUnavailable: the `clock_refusal`.
+        """
+        if (refusal := self.clock_refusal(ring)) is not None:
+            raise refusal
 
     def perform(self, ring: Ring, step: Step) -> Outcome:
         """The outcome of the step's effect. A step that only changes the ring has no effect.

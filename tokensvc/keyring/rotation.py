@@ -42,6 +42,9 @@
     key is removed first, and no key signs meanwhile.
 11. Rotation runs as a command or a scheduled job, never inside a web worker.
 
+Times are by this machine's clock. While it differs from IVS's by more than the clock skew, no step
+is done that could cost tokens then (`rests_on_clock`). The removal of a compromised key goes on.
+
 `next_step` is pure: the same ring, the same key pairs in IVS and the same time give the same step.
 A region that was removed from the settings (`decommissioning`) gets no new key: its active key
 drains. `view` implements rules 3 and 11, `ring_document` rule 7, `effects` the checks of rule 2,
@@ -54,7 +57,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from tokensvc.clock import rfc3339
-from tokensvc.errors import RotationRefused
+from tokensvc.errors import RotationRefused, TokensvcError
 from tokensvc.ivs.limits import MAX_KEY_PAIRS
 from tokensvc.ivs.model import HeldKeyPair
 from tokensvc.keyring.checks.contradictions import refusal, undecided_contradictions
@@ -71,7 +74,7 @@ FREE_A_SLOT_HINT = (
 )
 
 
-def next_step(
+def next_step(  # noqa: PLR0913 # Each is a part of what is observed.
     ring: Ring,
     held_by_ivs: Sequence[HeldKeyPair],
     now: float,
@@ -80,6 +83,7 @@ def next_step(
     decommissioning: bool = False,
     attempts: Attempts | None = None,
     account_is_certain: bool = True,
+    clock_refusal: TokensvcError | None = None,
 ) -> Step | WaitUntil | Done:
     """The next step for the ring, or the time until which to wait, or `Done`.
 
@@ -91,9 +95,12 @@ def next_step(
         decommissioning: whether the region was removed from the settings.
         attempts: what has failed in this run.
         account_is_certain: whether `held_by_ivs` is certainly of the ring's account.
+        clock_refusal: why no step may rest on this machine's clock; None when it agrees with IVS's.
+            All other steps are still done, so that an emergency ends.
 
     Raises:
         RotationRefused: when the operator must decide before anything else is done.
+        TokensvcError: `clock_refusal`, when only steps that rest on the clock are left to do.
     """
     observation = Observation(
         ring,
@@ -105,15 +112,35 @@ def next_step(
         account_is_certain,
     )
     waits = []
+    refused: TokensvcError | None = None
     for rule in _RULES:
         match rule(observation):
+            case Step() as step if clock_refusal is not None and rests_on_clock(ring, step):
+                refused = clock_refusal
             case Step() as step:
                 return step
             case WaitUntil() as wait:
                 waits.append(wait)
             case None:
                 pass
+    if refused is not None:
+        raise refused
     return min(waits, key=lambda wait: wait.at, default=Done())
+
+
+def rests_on_clock(ring: Ring, step: Step) -> bool:
+    """Whether a wrong clock could make the step cost tokens (rules 2, 4 and 8).
+
+    It can't be undone, or records a time on which a later one rests. The removal and replacement
+    of a compromised key rest on no time (rule 10).
+    """
+    match step.action:
+        case Action.IMPORT | Action.RECORD_IMPORT | Action.SWITCH:
+            return not has_emergency(ring)
+        case Action.RECORD_SIGNING_END | Action.INTEND_DELETE | Action.DELETE | Action.DESTROY:
+            return not ring.pair(step.key_id).is_compromised
+        case _:
+            return False
 
 
 def step_without_ivs(

@@ -14,7 +14,12 @@ from collections.abc import Callable, Collection, Sequence
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from tokensvc.arns import PlaybackKeyArn
-from tokensvc.errors import CustodyUnavailable, InvalidKeyMaterial, NotFound, RotationRefused
+from tokensvc.errors import (
+    CustodyUnavailable,
+    InvalidKeyMaterial,
+    NotFound,
+    RotationRefused,
+)
 from tokensvc.ivs.limits import MAX_KEY_PAIRS
 from tokensvc.ivs.model import HeldKeyPair
 from tokensvc.keyring.binding import Binding, binding_refusal
@@ -29,6 +34,7 @@ from tokensvc.keyring.ring_document import RingStore, StoredRing, ring_conflict
 from tokensvc.keyring.rollback import rollback_target, rolled_back
 from tokensvc.keyring.rotation import (
     next_step,
+    rests_on_clock,
     rotation_is_due,
     rotation_refusal,
     step_without_ivs,
@@ -39,6 +45,8 @@ from tokensvc.keyring.terms import Terms
 from tokensvc.token.p384 import PublicKey
 
 _CHANGES_IVS = (Action.IMPORT, Action.DELETE, Action.DELETE_AGAIN)
+_RECORDING_A_TIME = frozenset({Action.IMPORT, Action.RECORD_IMPORT, Action.RECORD_SIGNING_END})
+"""The steps that record a time on which a later step rests: `published_at`, `signing_ended_at`."""
 
 
 class Rotator:
@@ -151,6 +159,7 @@ class Rotator:
         # The ID is derived from the key, so that a retry after a crash finds the same private key.
         key_id = f"a{hashlib.sha256(public_key.spki_der).hexdigest()[:12]}"
         stored = self._load()
+        self._effects.require_right_clock(stored.ring)
         ring = stored.ring.with_adopted_pair(
             key_id, public_key, arn, longest_ttl_seconds, self._effects.act(why)
         )
@@ -192,7 +201,7 @@ class Rotator:
         stored = self._store.load()
         ring = self._with_settings(self._new_ring() if stored is None else stored.ring)
         requested = self._with_rotation_request(ring, "plan", force=force)
-        held, now = self._list_held(), self._effects.clock.now()
+        held, now = self._list_held(ring), self._effects.clock.now()
         return tuple(plan(requested, held, now, keep_standby=self._keep_standby))
 
     def _with_rotation_request(self, ring: Ring, reason: str, *, force: bool) -> Ring:
@@ -226,6 +235,7 @@ class Rotator:
         stored = self._load()
         pair = rollback_target(stored.ring, self._effects.clock.now())
         self._effects.check_before_rollback(pair)
+        self._effects.require_right_clock(stored.ring)
         ring = rolled_back(stored.ring, pair.key_id, self._effects.act(reason))
         return self._store.save(ring, replacing=stored.version).ring.require_active()
 
@@ -261,6 +271,7 @@ class Rotator:
             RotationRefused: when the operator must decide before anything else is done.
             StateConflict: when another rotator saved first. Call it again.
             IvsUnavailable, CustodyUnavailable, StateUnavailable: call it again later.
+            ClockOff: when nothing is left to do but what a wrong clock could make cost tokens.
         """
         stored, attempts = self._load(), Attempts()
         while (step := self._step_without_ivs(stored.ring, attempts)) is not None:
@@ -294,6 +305,7 @@ class Rotator:
             decommissioning=self._decommissioning,
             attempts=attempts,
             account_is_certain=self._account_is_certain(ring, held),
+            clock_refusal=self._effects.clock_refusal(ring),
         )
 
     def _account_is_certain(self, ring: Ring, held: Sequence[HeldKeyPair]) -> bool:
@@ -323,7 +335,11 @@ class Rotator:
     def _after(self, ring: Ring, step: Step, why: str) -> Ring:
         """The ring after the step's effect, with the time at which the effect had succeeded."""
         outcome = self._effects.perform(ring, step)
-        return recorded(ring, step, outcome, self._effects.act(why))
+        act = self._effects.act(why)
+        if step.action in _RECORDING_A_TIME and rests_on_clock(ring, step):
+            # An import that is not recorded now is found in IVS, and recorded later.
+            self._effects.require_right_clock(ring)
+        return recorded(ring, step, outcome, act)
 
     def _observe(self) -> tuple[StoredRing, Sequence[HeldKeyPair]]:
         """The ring and the key pairs in IVS, read while the ring didn't change.
@@ -332,14 +348,14 @@ class Rotator:
             StateConflict: when another rotator saved meanwhile, so that the two may not match.
         """
         stored = self._load()
-        held = self._list_held()
+        held = self._list_held(stored.ring)
         if self._load().version != stored.version:
             raise ring_conflict(self._binding.region)
         return stored, held
 
-    def _list_held(self) -> Sequence[HeldKeyPair]:
+    def _list_held(self, ring: Ring) -> Sequence[HeldKeyPair]:
         """Every key pair that IVS holds; refused when the credentials are another account's."""
-        held = self._effects.key_pairs.held()
+        held = self._effects.held(ring)
         for one in held:
             self._require_own_account_and_region(one.arn)
         return held

@@ -27,6 +27,7 @@ from tokensvc.errors import (
     Problem,
     TokensvcError,
 )
+from tokensvc.ivs.clock_watch import ClockWatch
 from tokensvc.ivs.directory import ChannelDirectory
 from tokensvc.ivs.model import Channel
 from tokensvc.keyring.view import RingView
@@ -53,7 +54,7 @@ class PlaybackLimits(Limits):
 class PlaybackIssuer:
     """Decides requests for playback URLs and signs; shared by all threads of a process."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 # One for each part of the decision.
         self,
         *,
         channel_names: Mapping[str, ChannelArn],
@@ -63,6 +64,7 @@ class PlaybackIssuer:
         limits: PlaybackLimits,
         audit: Audit,
         clock: Clock,
+        clock_watch: ClockWatch,
     ) -> None:
         self._channel_names = channel_names
         self._grants = grants
@@ -71,6 +73,7 @@ class PlaybackIssuer:
         self._limits = limits
         self._audit = audit
         self._clock = clock
+        self._clock_watch = clock_watch
 
     def issue(
         self, caller: Caller, request: PlaybackRequest, request_id: str | None = None
@@ -85,6 +88,7 @@ class PlaybackIssuer:
                 does not allow an origin.
             ChannelNotFound: when the channel does not exist, or its region is not configured.
             ChannelNotPrivate: when the channel is public and plain URLs are not allowed.
+            ClockOff: when the clock of this machine is off.
             IvsUnavailable: when the channel can't be looked up.
             NoSigningKey: when the region has no active key pair.
             StateUnavailable: when the view of the ring is too old to sign from (rule 3).
@@ -128,6 +132,7 @@ class PlaybackIssuer:
         arn = decision.channel_arn = self._channel_arn(decision.caller, request.channel)
         grant = decision.grant = scope(self._grants, decision.caller, arn)
         ring = self._ring(arn)
+        self._clock_watch.require_right(moment)
         channel = self._directory.get(arn)
         granted = decide(grant, request, self._limits)
         if not channel.is_private:

@@ -21,6 +21,7 @@ from flask import Blueprint, Response, jsonify, request
 from tokensvc.clock import Moment
 from tokensvc.errors import (
     AuditUnavailable,
+    ClockOff,
     CustodyDamaged,
     CustodyUnavailable,
     Draining,
@@ -42,6 +43,7 @@ T = TypeVar("T")
 
 OF_REPLICA = (
     AuditUnavailable,
+    ClockOff,
     CustodyDamaged,
     CustodyUnavailable,
     Draining,
@@ -121,6 +123,7 @@ def _checks(service: Service, *, is_draining: bool) -> list[Check]:
         _api_keys_check(service, moment),
         *(_ring_check(f"ring {region}", ring, moment) for region, ring in rings),
         Check("audit", service.audit.failure),
+        Check("clock", service.clock_watch.failure(moment)),
     ]
 
 

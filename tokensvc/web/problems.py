@@ -42,6 +42,7 @@ PUBLIC_SENTENCES: Final[Mapping[str, str]] = {
     errors.IvsUnavailable.code: "The service can't get the channel from Amazon IVS right now.",
     errors.StateUnavailable.code: "The service can't read its shared state right now.",
     errors.SchemaUnsupported.code: "This process of the service is older than its shared state.",
+    errors.ClockOff.code: "The clock of the service is off, so it can't sign right now.",
     errors.AuditUnavailable.code: "The service can't write its audit log right now.",
     errors.Draining.code: "The service is stopping.",
     errors.StateDamaged.code: "The shared state of the service is damaged.",

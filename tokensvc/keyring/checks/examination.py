@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 
+from tokensvc.aws_dates import clock_off
 from tokensvc.errors import TokensvcError
 from tokensvc.keyring.binding import Binding
 from tokensvc.keyring.checks.checks_of_ring import CHECKS_OF_RING
@@ -69,7 +70,8 @@ def find_orphans(
 def examine(evidence: Evidence) -> tuple[Finding, ...]:
     """All findings about one region, the most serious first."""
     wrong_account = tuple(_wrong_account(evidence))
-    findings = [*_missing_evidence(evidence), *_clock_off(evidence), *wrong_account]
+    # A clock that is off comes first, because IVS may refuse calls for it.
+    findings = [*_clock_off(evidence), *_missing_evidence(evidence), *wrong_account]
     if not isinstance(evidence.ring, TokensvcError):
         held = () if isinstance(evidence.held, TokensvcError) else evidence.held
         # The key pairs of another account say nothing about this ring.
@@ -117,19 +119,12 @@ def _wrong_account(evidence: Evidence) -> Iterator[Finding]:
 
 
 def _clock_off(evidence: Evidence) -> Iterator[Finding]:
-    offset, skew = evidence.clock_offset_seconds, evidence.clock_skew_seconds
-    if isinstance(offset, TokensvcError) or abs(offset) <= skew:
+    if isinstance(evidence.clock_offset_seconds, TokensvcError):
         return
-    yield Finding(
-        Severity.SERIOUS,
-        FindingCode.CLOCK_OFF,
-        evidence.binding.region,
-        "",
-        f"The clock of this machine is {abs(offset):.0f} s {'ahead of' if offset > 0 else 'behind'}"
-        f" the clock of IVS. The allowed difference is {skew} s (rotation.clock_skew_seconds).",
-        "Synchronize the clock of this machine by NTP, for example with the Amazon Time Sync "
-        "Service.",
-    )
+    error = clock_off(evidence.clock_offset_seconds, evidence.clock_skew_seconds)
+    if error is not None:
+        region = evidence.binding.region
+        yield Finding(Severity.SERIOUS, FindingCode.CLOCK_OFF, region, "", error.detail, error.hint)
 
 
 def _empty_ring(binding: Binding) -> Ring:
