@@ -75,7 +75,8 @@ class Service:
     def read(self) -> None:
         """Read the API keys and rings once, for a command that does not watch them.
 
-        The clock is compared with that of IVS, if IVS can be reached.
+        The clock is compared with that of IVS, if IVS can be reached. What IVS answers about
+        channels is stored.
 
         Raises:
             StateUnavailable, StateDamaged: when the shared state can't be read.
@@ -83,6 +84,7 @@ class Service:
         self.api_keys.refresh()
         for view in self.rings.values():
             view.refresh()
+        self.answer_writer.start()
         self.clock_watch.look()
 
     def start(self) -> None:
