@@ -264,6 +264,36 @@ CASES: dict[str, tuple[Evidence, list[tuple[Severity, str, str]]]] = {
         healthy(clock_offset_seconds=-11.0),
         [(SERIOUS, "clock_off", "")],
     ),
+    "times within the skew, by another host's clock": (
+        evidence(
+            ring(pair("a", ACTIVE, activated_at=NOW + 10), pair("b", PUBLISHED)), *held("a", "b")
+        ),
+        [],
+    ),
+    "times in the future on which a step rests": (
+        evidence(
+            ring(
+                pair("z", RETIRING, signing_ended_at=NOW + 11),
+                pair("a", ACTIVE, activated_at=NOW + 11),
+                pair("b", PUBLISHED, published_at=NOW + 11),
+            ),
+            *held("z", "a", "b"),
+            custody_key_ids=("z", "a", "b"),
+        ),
+        [
+            (WARNING, "time_in_future", "z"),
+            (WARNING, "time_in_future", "a"),
+            (WARNING, "time_in_future", "b"),
+        ],
+    ),
+    "a clock that is behind makes right times look like the future": (
+        evidence(
+            ring(pair("a", ACTIVE, activated_at=NOW + 600), pair("b", PUBLISHED)),
+            *held("a", "b"),
+            clock_offset_seconds=-3_600.0,
+        ),
+        [(SERIOUS, "clock_off", "")],
+    ),
     "a ring of another account": (
         healthy(binding=Binding(REGION, OTHER_ACCOUNT_ID, ENDPOINT)),
         [(SERIOUS, "wrong_account", ""), (SERIOUS, "binding_mismatch", "")],

@@ -232,6 +232,54 @@ TABLE: dict[str, tuple[Sequence[Finding], Finding]] = {
             CLOCK_HINT,
         ),
     ),
+    "a standby that was imported in the future": (
+        examine(
+            evidence(
+                ring(ACTIVE_A, pair("b", PUBLISHED, published_at=NOW + 3_600)), *held("a", "b")
+            )
+        ),
+        in_region(
+            WARNING,
+            "time_in_future",
+            "b",
+            "The ring records that b was imported at 2027-01-15T09:00:00Z, which is 3600 s from"
+            " now: the clock of the host that recorded it was ahead.",
+            "No rotation switches to it before that time. To replace it now, run"
+            " `tokensvc keys revoke b`: it has signed no token.",
+        ),
+    ),
+    "an active key that began to sign in the future": (
+        examine(
+            evidence(ring(pair("a", ACTIVE, activated_at=NOW + 60), STANDBY_B), *held("a", "b"))
+        ),
+        in_region(
+            WARNING,
+            "time_in_future",
+            "a",
+            "The ring records that a began to sign at 2027-01-15T08:01:00Z, which is 60 s from"
+            " now: the clock of the host that recorded it was ahead.",
+            "Scheduled rotations count its age from that time. Run `tokensvc keys rotate` if it"
+            " should be replaced earlier.",
+        ),
+    ),
+    "a retiring key that ceased to sign in the future": (
+        examine(
+            evidence(
+                ring(pair("z", RETIRING, signing_ended_at=NOW + 60), ACTIVE_A, STANDBY_B),
+                *held("z", "a", "b"),
+                custody_key_ids=("z", "a", "b"),
+            )
+        ),
+        in_region(
+            WARNING,
+            "time_in_future",
+            "z",
+            "The ring records that z ceased to sign at 2027-01-15T08:01:00Z, which is 60 s from"
+            " now: the clock of the host that recorded it was ahead.",
+            "Its drain begins at that time, and until its end it occupies a slot in IVS. To delete"
+            " it now, run `tokensvc keys revoke z`: IVS then refuses the tokens that it signed.",
+        ),
+    ),
     "the active key pair is missing in IVS": (
         examine(evidence(HEALTHY_RING, *held("b"))),
         in_region(

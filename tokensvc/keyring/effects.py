@@ -41,10 +41,13 @@ from tokensvc.keyring.outcomes import (
     Performed,
 )
 from tokensvc.keyring.ownership import delete_command, is_held, slot_listing
-from tokensvc.keyring.rotation import FREE_A_SLOT_HINT
+from tokensvc.keyring.rotation import FREE_A_SLOT_HINT, rests_on_clock
 from tokensvc.keyring.signers import self_checked_signer
 from tokensvc.keyring.steps import Action, Step
 from tokensvc.token.p384 import PublicKey, Signer
+
+_RECORDING_A_TIME = (Action.IMPORT, Action.RECORD_IMPORT, Action.RECORD_SIGNING_END)
+"""The steps that record a time on which a later step rests: `published_at`, `signing_ended_at`."""
 
 
 class KeyPairsInIvs(Protocol):
@@ -120,6 +123,18 @@ class Effects:
     def act(self, why: str) -> Act:
         """The operator, the current time and the reason, for the history."""
         return Act(self.clock.now(), self.by, why)
+
+    def act_of(self, ring: Ring, step: Step, why: str) -> Act:
+        """The act that records that step, with the current time.
+
+        Raises:
+            ClockOff, IvsUnavailable: when a later step would rest on a time by a wrong clock. An
+                import that is not recorded now is found in IVS, and recorded later.
+        """
+        act = self.act(why)
+        if step.action in _RECORDING_A_TIME and rests_on_clock(ring, step):
+            self.require_right_clock(ring)
+        return act
 
     def held(self, ring: Ring) -> Sequence[HeldKeyPair]:
         """Every key pair that IVS holds.

@@ -34,7 +34,6 @@ from tokensvc.keyring.ring_document import RingStore, StoredRing, ring_conflict
 from tokensvc.keyring.rollback import rollback_target, rolled_back
 from tokensvc.keyring.rotation import (
     next_step,
-    rests_on_clock,
     rotation_is_due,
     rotation_refusal,
     step_without_ivs,
@@ -45,8 +44,6 @@ from tokensvc.keyring.terms import Terms
 from tokensvc.token.p384 import PublicKey
 
 _CHANGES_IVS = (Action.IMPORT, Action.DELETE, Action.DELETE_AGAIN)
-_RECORDING_A_TIME = frozenset({Action.IMPORT, Action.RECORD_IMPORT, Action.RECORD_SIGNING_END})
-"""The steps that record a time on which a later step rests: `published_at`, `signing_ended_at`."""
 
 
 class Rotator:
@@ -335,11 +332,7 @@ class Rotator:
     def _after(self, ring: Ring, step: Step, why: str) -> Ring:
         """The ring after the step's effect, with the time at which the effect had succeeded."""
         outcome = self._effects.perform(ring, step)
-        act = self._effects.act(why)
-        if step.action in _RECORDING_A_TIME and rests_on_clock(ring, step):
-            # An import that is not recorded now is found in IVS, and recorded later.
-            self._effects.require_right_clock(ring)
-        return recorded(ring, step, outcome, act)
+        return recorded(ring, step, outcome, self._effects.act_of(ring, step, why))
 
     def _observe(self) -> tuple[StoredRing, Sequence[HeldKeyPair]]:
         """The ring and the key pairs in IVS, read while the ring didn't change.

@@ -11,6 +11,7 @@ from tokensvc.keyring.binding import binding_refusal
 from tokensvc.keyring.checks.checks_of_terms import CHECKS_OF_TERMS
 from tokensvc.keyring.checks.context import Context
 from tokensvc.keyring.checks.finding import Finding, FindingCode, Severity
+from tokensvc.keyring.checks.future_times import times_in_the_future
 from tokensvc.keyring.drains import drain_ends
 from tokensvc.keyring.model import KeyState
 
@@ -135,6 +136,7 @@ CHECKS_OF_RING: tuple[Callable[[Context], Iterable[Finding]], ...] = (
     _active_and_standby,
     _compromised_keys,
     _key_age,
+    times_in_the_future,
     _canary,
     _unusable_private_keys,
     _restored_private_keys,

@@ -46,6 +46,7 @@ class FindingCode(StrEnum):
     BINDING_MISMATCH = "binding_mismatch"
     WRONG_ACCOUNT = "wrong_account"
     CLOCK_OFF = "clock_off"
+    TIME_IN_FUTURE = "time_in_future"
     MISSING_IN_IVS = "missing_in_ivs"
     RETIRED_IN_IVS = "retired_in_ivs"
     FINGERPRINT_MISMATCH = "fingerprint_mismatch"
