@@ -131,9 +131,19 @@ class Effects:
             ClockOff, IvsUnavailable: when a later step would rest on a time by a wrong clock. An
                 import that is not recorded now is found in IVS, and recorded later.
         """
-        act = self.act(why)
         if step.action in _RECORDING_A_TIME and rests_on_clock(ring, step):
-            self.require_right_clock(ring)
+            return self.timed_act(ring, why)
+        return self.act(why)
+
+    def timed_act(self, ring: Ring, why: str) -> Act:
+        """The act with the current time, by a clock that agrees with IVS's clock.
+
+        Raises:
+            ClockOff, IvsUnavailable: the `clock_refusal`.
+        """
+        act = self.act(why)
+        if (refusal := self.clock_refusal(ring)) is not None:
+            raise refusal
         return act
 
     def held(self, ring: Ring) -> Sequence[HeldKeyPair]:
@@ -165,15 +175,6 @@ class Effects:
         except IvsUnavailable as exc:
             return exc
         return clock_off(offset_seconds, ring.terms.clock_skew_seconds)
-
-    def require_right_clock(self, ring: Ring) -> None:
-        """Return if this machine's clock agrees with IVS's clock.
-
-        Raises:
-            ClockOff, IvsUnavailable: the `clock_refusal`.
-        """
-        if (refusal := self.clock_refusal(ring)) is not None:
-            raise refusal
 
     def perform(self, ring: Ring, step: Step) -> Outcome:
         """The outcome of the step's effect. A step that only changes the ring has no effect.

@@ -156,10 +156,8 @@ class Rotator:
         # The ID is derived from the key, so that a retry after a crash finds the same private key.
         key_id = f"a{hashlib.sha256(public_key.spki_der).hexdigest()[:12]}"
         stored = self._load()
-        self._effects.require_right_clock(stored.ring)
-        ring = stored.ring.with_adopted_pair(
-            key_id, public_key, arn, longest_ttl_seconds, self._effects.act(why)
-        )
+        act = self._effects.timed_act(stored.ring, why)
+        ring = stored.ring.with_adopted_pair(key_id, public_key, arn, longest_ttl_seconds, act)
         self._effects.custody.adopt(key_id, private_key)
         return self._store.save(ring, replacing=stored.version).ring.pair(key_id)
 
@@ -232,8 +230,7 @@ class Rotator:
         stored = self._load()
         pair = rollback_target(stored.ring, self._effects.clock.now())
         self._effects.check_before_rollback(pair)
-        self._effects.require_right_clock(stored.ring)
-        ring = rolled_back(stored.ring, pair.key_id, self._effects.act(reason))
+        ring = rolled_back(stored.ring, pair.key_id, self._effects.timed_act(stored.ring, reason))
         return self._store.save(ring, replacing=stored.version).ring.require_active()
 
     def lower_terms(self, reason: str) -> Ring:
@@ -267,8 +264,7 @@ class Rotator:
         Raises:
             RotationRefused: when the operator must decide before anything else is done.
             StateConflict: when another rotator saved first. Call it again.
-            IvsUnavailable, CustodyUnavailable, StateUnavailable: call it again later.
-            ClockOff: when nothing is left to do but what a wrong clock could make cost tokens.
+            IvsUnavailable, CustodyUnavailable, StateUnavailable, ClockOff: call it again later.
         """
         stored, attempts = self._load(), Attempts()
         while (step := self._step_without_ivs(stored.ring, attempts)) is not None:
