@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import socket
 
 import pytest
 import urllib3
@@ -27,7 +28,7 @@ def failed(desk: Desk) -> dict[str, str]:
 
 
 def test_each_check_that_passes_has_a_line(rotating_desk: Desk) -> None:
-    """Settings, state, custody, and each region's key pair and AWS; exit status 0."""
+    """Settings, address, state, custody, each region's key pair and AWS; exit status 0."""
     desk = rotating_desk
     desk.done("api-keys", "create", "site", "--grant", "web")
     active = desk.ring().active
@@ -35,13 +36,15 @@ def test_each_check_that_passes_has_a_line(rotating_desk: Desk) -> None:
     printed = lines(desk.done("serve", "--check"))
     assert list(printed) == [
         "ok settings",
+        "ok address",
         "ok state",
         "ok custody",
         "ok key pair of us-west-2",
         "ok AWS in us-west-2",
     ]
-    settings, state, custody, key_pair, aws = printed.values()
+    settings, address, state, custody, key_pair, aws = printed.values()
     assert settings == str(desk.settings)
+    assert address.split()[0] == "127.0.0.1:8000"
     assert state.split(",")[0] == f"sqlite:{desk.folder}/keys/state.sqlite3"
     assert re.findall(r" (\d+) ", state) == ["1"]
     assert custody.split(",")[0] == f"file:{desk.folder}/keys"
@@ -64,6 +67,34 @@ def test_wrong_settings_are_reported_as_at_the_start(desk: Desk) -> None:
     error = desk.error("serve", "--check")
     assert isinstance(error, SettingsInvalid)
     assert "ivs.account_id" in [problem.field for problem in error.problems]
+
+
+@pytest.mark.parametrize(
+    "host", ["nonsense.invalid", "203.0.113.9", "2001:db8::9", "two words", "unix:/tmp/x", 70 * "x"]
+)
+def test_an_address_that_is_not_of_this_machine_fails(rotating_desk: Desk, host: str) -> None:
+    """The server would try it for seconds, and then stop."""
+    with rotating_desk.settings.open("a") as settings:
+        settings.write(f'[service]\nhost = "{host}"\n')
+    failures = failed(rotating_desk)
+    assert list(failures) == ["address"]
+    assert "service.host" in failures["address"]
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1", "0.0.0.0"])  # noqa: S104
+def test_an_address_that_is_in_use_passes(rotating_desk: Desk, host: str) -> None:
+    """A running service uses it, and SIGHUP runs the check."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with (
+        socket.create_server((host, 0), family=family) as server,
+        rotating_desk.settings.open("a") as settings,
+    ):
+        port = server.getsockname()[1]
+        settings.write(f'[service]\nhost = "{host}"\nport = {port}\n')
+        settings.flush()
+        printed = lines(rotating_desk.done("serve", "--check"))
+    assert str(port) in printed["ok address"]
+    assert "in use" in printed["ok address"]
 
 
 def test_a_region_without_a_key_pair_fails_with_a_hint(rotating_desk: Desk) -> None:

@@ -34,8 +34,9 @@ def serve(invocation: Invocation, *, only_check: bool) -> None:
     SIGHUP reloads the settings. If they pass --check, new workers take over. Otherwise the service
     continues with the old settings and logs the reason. SIGTERM stops the service gracefully.
 
-    --check tests the settings, the state, the custody and, for each region, the active key pair and
-    the AWS credentials. It makes no call to AWS. The exit status is 1 if a check fails.
+    --check tests the settings, the address, the state, the custody and, for each region, the
+    active key pair and the AWS credentials. It makes no call to AWS. The exit status is 1 if a
+    check fails.
     """
     # Loaded before gunicorn starts, so that a mistake is reported once, without a traceback.
     _ = invocation.settings

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import socket
 from collections.abc import Callable, Iterator
 from functools import partial
 
@@ -12,10 +14,11 @@ from tokensvc.access.api_keys import ApiKeys
 from tokensvc.arns import Region
 from tokensvc.aws import endpoint_of
 from tokensvc.cli.context import Invocation
-from tokensvc.errors import TokensvcError
+from tokensvc.errors import SettingsInvalid, TokensvcError
 from tokensvc.keyring.checks.examination import unusable_private_keys
 from tokensvc.keyring.ring_document import ring_missing
 from tokensvc.settings import config_file
+from tokensvc.settings.model import ServiceSettings
 
 Check = Callable[[], str]
 """Returns a description of what it checked; raises TokensvcError when the check fails."""
@@ -49,6 +52,7 @@ def _run_check(name: str, check: Check) -> bool:
 def _checks(invocation: Invocation) -> Iterator[tuple[str, Check]]:
     settings = invocation.settings
     yield "settings", partial(_settings, invocation)
+    yield "address", partial(_address, settings.service)
     yield "state", partial(_state, invocation)
     yield "custody", partial(_custody, invocation)
     for region in settings.ivs.regions:
@@ -59,6 +63,25 @@ def _checks(invocation: Invocation) -> Iterator[tuple[str, Check]]:
 def _settings(invocation: Invocation) -> str:
     path = config_file(invocation.config, invocation.environment)
     return "environment variables only" if path is None else str(path)
+
+
+def _address(service: ServiceSettings) -> str:
+    """Bind to the address as gunicorn does, without listening: that disturbs no running service."""
+    family = socket.AF_INET6 if ":" in service.host else socket.AF_INET
+    try:
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((service.host, service.port))
+    except (OSError, ValueError) as exc:  # ValueError: not even the form of a host name.
+        if isinstance(exc, OSError) and exc.errno == errno.EADDRINUSE:
+            return f"{service.address} is in use, by this service if it runs"
+        raise SettingsInvalid(
+            f"The service can't listen on {service.address}"
+            f" ({getattr(exc, 'strerror', None) or 'not a host name'}).",
+            hint="Set service.host to an address of this machine, such as 127.0.0.1 or 0.0.0.0, and"
+            " service.port to a port that this user may use.",
+        ) from exc
+    return f"{service.address} is free"
 
 
 def _state(invocation: Invocation) -> str:

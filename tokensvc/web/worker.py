@@ -241,6 +241,18 @@ class _Connection(ASGIProtocol):  # type: ignore[misc] # gunicorn ships no types
         self._wait_for(None)
         super()._on_message_complete()
 
+    def _feed_callback_parser(self, data: bytes) -> bool:
+        try:
+            return bool(super()._feed_callback_parser(data))
+        except ValueError:  # A Content-Length with more digits than Python converts.
+            self._refuse(400)
+            return False
+
+    def eof_received(self) -> None:
+        """Refuse a request whose end is missing; the connection is closed in any case."""
+        if self._has_begun and self._deadline is not None:
+            self._refuse(400)
+
     def _arm_keepalive_timer(self) -> None:
         self._is_idle = True
         self._wait_for("idle")
@@ -302,9 +314,13 @@ class _Connection(ASGIProtocol):  # type: ignore[misc] # gunicorn ships no types
             self._deadline = None
 
     def _give_up(self, part: str) -> None:
-        self._deadline = None
         self.log.debug("A client did not send the whole %s in time", part)
-        self._send_error_response(408, "")
+        self._refuse(408)
+
+    def _refuse(self, status: int) -> None:
+        """Answer with an error instead of the application, and close the connection."""
+        self._cancel_deadline()
+        self._send_error_response(status, "")
         self._close_transport()
         # gunicorn's handler waits for a head, or for the body.
         if self._request_ready is not None:

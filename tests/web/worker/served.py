@@ -64,6 +64,8 @@ class Application:
         body = b""
         if environ["PATH_INFO"] == "/large":
             body = b"x" * LARGE_BYTES
+        elif environ["PATH_INFO"] == "/script-name":
+            body = json.dumps(environ["SCRIPT_NAME"]).encode()
         elif environ["PATH_INFO"] == "/wait":
             may_wait()
             time.sleep(float(environ["QUERY_STRING"]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -129,6 +130,55 @@ def test_what_is_not_valid_http_is_refused_with_a_problem_document(
     """The application does not see it, and the connection is closed."""
     with server.connect(request_bytes) as connection:
         assert code_of(read_all(connection)) == answer
+
+
+CHUNKED = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"zz\r\nhi\r\n0\r\n\r\n",
+        b"-2\r\nhi\r\n0\r\n\r\n",
+        b"0x2\r\nhi\r\n0\r\n\r\n",
+        b" 2\r\nhi\r\n0\r\n\r\n",
+        b"\r\nhi\r\n0\r\n\r\n",
+        b"2\nhi\n0\n\n",
+        b"2;a=\rb\r\nhi\r\n0\r\n\r\n",
+        b"2\r\nhi, there\r\n0\r\n\r\n",
+        b"2\r\nhi\r\nzz\r\n",
+    ],
+)
+def test_malformed_chunks_are_refused(server: Server, body: bytes) -> None:
+    """In the first chunk and later. Nothing is logged as an error."""
+    with server.connect(CHUNKED + body) as connection:
+        assert code_of(read_all(connection)) == (400, "invalid_request")
+    assert "Traceback" not in server.log.read_text()
+
+
+@pytest.mark.parametrize("length", [b"-2", b"+2", b"2, 3", b"2\r\nContent-Length: 3", b"9" * 5_000])
+def test_a_malformed_content_length_is_refused(server: Server, length: bytes) -> None:
+    """Among them one with more digits than Python converts to a number."""
+    head = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: " + length + b"\r\n\r\n"
+    with server.connect(head + b"hi") as connection:
+        assert code_of(read_all(connection)) == (400, "invalid_request")
+    assert "Traceback" not in server.log.read_text()
+
+
+@pytest.mark.parametrize("cut_off", [PARTIAL_HEAD, PARTIAL_BODY, CHUNKED + b"5\r\nhi"])
+def test_a_request_that_is_cut_off_is_refused(server: Server, cut_off: bytes) -> None:
+    """The client ends the connection before the head, or a body as long as it said."""
+    with server.connect(cut_off) as connection:
+        connection.shutdown(socket.SHUT_WR)
+        assert code_of(read_all(connection)) == (400, "invalid_request")
+
+
+def test_a_client_can_not_set_the_prefix_of_the_path(server: Server) -> None:
+    """SCRIPT_NAME, which some servers read from a header, is empty."""
+    for name in ("SCRIPT_NAME", "Script-Name"):
+        head = f"GET /script-name HTTP/1.1\r\nHost: a\r\nConnection: close\r\n{name}: /x\r\n\r\n"
+        with server.connect(head.encode()) as connection:
+            assert parsed(read_all(connection)) == (200, b'""')
 
 
 def test_an_upgrade_to_another_protocol_is_not_taken(server: Server) -> None:
