@@ -4,29 +4,51 @@
 # Run it as root on Debian, after `apt install buildah debootstrap curl openssl python3`. It needs
 # the .venv that `make run` or `make test` creates. It takes two minutes. At the end it prints the
 # HTTP status with which the edge responds to a token.
+#
+# The images are in a temporary folder, which it removes, and it ends only the processes that it has
+# started. Nothing else of this machine is changed but buildah's cache of the blobs that it has seen.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-export STORAGE_DRIVER=vfs BUILDAH_ISOLATION=chroot
+export BUILDAH_ISOLATION=chroot
 base=$(sed -n 's/^ARG PYTHON_IMAGE=//p' Dockerfile)
 work=$(mktemp -d)
-ivs_port=8078 service_port=8079 container=
 
-# buildah does not forward signals, so every process that this script has started is stopped.
-stop() {
+# An image store of its own: the image with the name of the real base image is seen by nobody else,
+# and an image that this machine has under one of the names is not replaced.
+buildah() {
+    command buildah --storage-driver vfs --root "$work/images" --runroot "$work/run" "$@"
+}
+
+# buildah does not forward signals, so each process below the script's jobs is stopped by its ID.
+tree_of() {
     local child
-    for child in $(pgrep -P "$1"); do stop "$child"; done
-    kill "$1" 2>/dev/null || true
+    for child in $(pgrep -P "$1"); do tree_of "$child"; done
+    echo "$1"
+}
+stop_jobs() {
+    local job processes=()
+    for job in $(jobs -p); do mapfile -t -O "${#processes[@]}" processes < <(tree_of "$job"); done
+    [ "${#processes[@]}" -gt 0 ] || return 0
+    kill "${processes[@]}" 2>/dev/null || true
+    for _ in $(seq 100); do
+        kill -0 "${processes[@]}" 2>/dev/null || return 0
+        sleep 0.2
+    done
+    kill -KILL "${processes[@]}" 2>/dev/null || true
 }
 clean_up() {
-    local job
-    for job in $(jobs -p); do stop "$job"; done
-    # Leave no image with the name of the real base image behind.
-    [ -z "$container" ] || buildah rm "$container" >/dev/null 2>&1 || true
-    buildah rmi --force tokensvc "$base" >/dev/null 2>&1 || true
-    rm -rf "$work"
+    stop_jobs
+    # Never across a mount that a killed container may have left.
+    rm -rf --one-file-system "$work"
 }
 trap clean_up EXIT
+
+free_port() {
+    .venv/bin/python -c 'import socket
+with socket.create_server(("127.0.0.1", 0)) as server: print(server.getsockname()[1])'
+}
+ivs_port=$(free_port) service_port=$(free_port)
 
 echo "== Building a base image with the name $base"
 debootstrap --variant=minbase --include=python3,python3-venv,ca-certificates \
@@ -37,8 +59,6 @@ cp /etc/ssl/certs/ca-certificates.crt "$work/root/etc/ssl/certs/"
 container=$(buildah from scratch)
 buildah copy --quiet "$container" "$work/root" / >"$work/copied"
 buildah commit --quiet "$container" "$base" >"$work/committed"
-buildah rm "$container" >"$work/removed"
-container=
 
 echo "== Building the image"
 # Docker's image format supports HEALTHCHECK. buildah's default format does not.
