@@ -14,7 +14,7 @@ export BUILDAH_ISOLATION=chroot
 base=$(sed -n 's/^ARG PYTHON_IMAGE=//p' Dockerfile)
 work=$(mktemp -d)
 
-# An image store of its own: the image with the name of the real base image is seen by nobody else,
+# An image store of its own: the image with the name of the real base image is seen here only,
 # and an image that this machine has under one of the names is not replaced.
 buildah() {
     command buildah --storage-driver vfs --root "$work/images" --runroot "$work/run" "$@"
