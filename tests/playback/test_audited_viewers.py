@@ -35,7 +35,14 @@ def line(**changes: Any) -> str:
 
 
 def test_each_viewer_is_listed_once_for_each_channel() -> None:
-    """Viewers of other keys and refused requests are left out."""
+    """Viewers of other keys, refused requests and refused sign-ins are left out."""
+    sign_in = line(
+        decision="refused",
+        code="unauthenticated",
+        client_address="198.51.100.7",
+        omitted=0,
+        **dict.fromkeys(("caller_id", "channel", "channel_arn", "viewer_id", "key_id")),
+    )
     lines = [
         line(),
         line(),
@@ -43,6 +50,7 @@ def test_each_viewer_is_listed_once_for_each_channel() -> None:
         line(viewer_id="bob", key_id="k2"),
         line(viewer_id="carol", key_id="k3"),
         line(viewer_id="mallory", decision="refused", code="not_entitled", key_id=None),
+        sign_in,
     ]
 
     assert audited_viewers(lines, {"k1", "k2"}) == AuditedViewers(

@@ -53,4 +53,5 @@ def test_health_checks_and_other_servers_are_not_affected(turns: Turns) -> None:
     assert not all(turns.admits(1.0, 2.0) for _ in range(40))
     assert turns.admits(1.0, 2.0, "/healthz")
     assert turns.admits(1.0, 2.0, "/readyz")
+    assert turns.admits(1.0, 2.0, "/api/video/readyz")  # Under the prefix of a proxy.
     assert turns.admits(None, 2.0)

@@ -31,8 +31,8 @@ their turns, then for its own turn. Both together stay well under 250 ms."""
 MIN_SERVED: Final = 32
 """The number of requests of any age that are served in each round: about 10 ms of work."""
 
-ALWAYS_ANSWERED: Final = frozenset({"/healthz", "/readyz"})
-"""An orchestrator must not replace a worker because it is busy."""
+ALWAYS_ANSWERED: Final = ("/healthz", "/readyz")
+"""An orchestrator must not replace a worker because it is busy. Under any prefix of the path."""
 
 _LOG_SECONDS: Final = 5.0
 
@@ -57,7 +57,7 @@ class Admission:
         is_served = (
             now - received_at <= MAX_AGE_SECONDS
             or self._served_in_round < MIN_SERVED
-            or scope["path"] in ALWAYS_ANSWERED
+            or scope["path"].endswith(ALWAYS_ANSWERED)
         )
         self._served_in_round += is_served
         return is_served
