@@ -25,6 +25,7 @@ from tokensvc.ivs.channels import get_channel
 from tokensvc.ivs.key_pairs import IvsKeyPairs
 from tokensvc.keyring.binding import Binding
 from tokensvc.keyring.checks.doctor import Doctor, RegionToExamine
+from tokensvc.keyring.checks.files import DeploymentFiles
 from tokensvc.keyring.custody.base import Custody
 from tokensvc.keyring.custody.file import FileCustody
 from tokensvc.keyring.effects import Canary, Effects, KeyPairsInIvs
@@ -192,6 +193,7 @@ class Operations:
             lambda: self.custody,
             self.clock,
             self.settings.ivs.regions,
+            _files_of(self.settings),
         )
 
     def _endpoint(self, region: Region) -> str:
@@ -271,6 +273,21 @@ def build_custody(settings: CustodySettings, clock: Clock) -> Custody:
     folder = custody_folder(settings)
     secret, previous_secret = key_encryption_secrets(settings, folder)
     return FileCustody(folder, secret, clock, previous_secret=previous_secret)
+
+
+def _files_of(settings: Settings) -> DeploymentFiles:
+    custody = settings.custody
+    secrets = (custody.key_encryption_secret_file, custody.previous_key_encryption_secret_file)
+    return DeploymentFiles(
+        keys_folder=_path_in(custody.url, "file"),
+        secret_files=[file for file in secrets if file is not None],
+        state_file=_path_in(settings.state.url, "sqlite"),
+    )
+
+
+def _path_in(url: str, scheme: str) -> Path | None:
+    found, _, path = url.partition(":")
+    return Path(path) if found == scheme else None
 
 
 def bound_endpoint(endpoint_url: str) -> str:

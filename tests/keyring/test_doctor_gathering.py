@@ -14,9 +14,11 @@ from tokensvc.arns import Region, parse_region
 from tokensvc.errors import IvsUnavailable, StateDamaged
 from tokensvc.ivs.model import HeldKeyPair
 from tokensvc.keyring.checks.doctor import Doctor, RegionToExamine
+from tokensvc.keyring.checks.files import DeploymentFiles
 from tokensvc.keyring.model import Ring
 
 IRELAND = parse_region("eu-west-1")
+NO_FILES = DeploymentFiles(None, (), None)
 
 
 @pytest.fixture(name="world")
@@ -64,7 +66,7 @@ def codes(
             raise StateDamaged("The stored ring is not valid.")
         return world.ring
 
-    doctor = Doctor([region], read_ring, lambda: world.custody, world.clock, configured)
+    doctor = Doctor([region], read_ring, lambda: world.custody, world.clock, configured, NO_FILES)
     return [(one.region, one.code, one.subject) for one in doctor.examine()]
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 
@@ -34,14 +35,16 @@ from tests.keyring.rings import (
     public_key,
     ring,
 )
-from tokensvc.errors import CustodyDamaged, IvsUnavailable
+from tokensvc.errors import CustodyDamaged, CustodyDenied, IvsUnavailable
 from tokensvc.ivs.model import HeldKeyPair
 from tokensvc.keyring.binding import Binding
 from tokensvc.keyring.checks.examination import examine, find_orphans
+from tokensvc.keyring.checks.files import find_open_files
 from tokensvc.keyring.checks.finding import Finding, FindingCode, Severity
 from tokensvc.keyring.model import KeyState
 from tokensvc.keyring.rotation_requests import RotationPause
 from tokensvc.keyring.terms import FormerTerms
+from tokensvc.protected_files import Fault, FileFault
 
 PENDING, PUBLISHED, ACTIVE, RETIRING, RETIRED = KeyState
 SERIOUS, WARNING, NOTE = Severity
@@ -511,6 +514,17 @@ TABLE: dict[str, tuple[Sequence[Finding], Finding]] = {
             " (players fail).",
             "Run `tokensvc keys rotate --region us-west-2` when the next key may sign.",
         ),
+    ),
+    "a folder that others can change": (
+        find_open_files(
+            [FileFault(Path("/keys"), Fault.FOLDER_OPEN, "Others can.", "Run `chmod go-w /keys`.")],
+            (),
+        ),
+        Finding(WARNING, "file_access", None, "/keys", "Others can.", "Run `chmod go-w /keys`."),
+    ),
+    "an unusable private key of the standby, which is only denied": (
+        examine(healthy(unusable={"b": CustodyDenied("b.pem is open.", hint="Run chmod.")})),
+        in_region(WARNING, "private_key_unusable", "b", "b.pem is open.", "Run chmod."),
     ),
     "evidence that could not be gathered": (
         examine(healthy(held=IvsUnavailable("IVS throttles.", hint="Try again."))),

@@ -133,7 +133,7 @@ class CustodySettings(Section):
     key_encryption_secret_file: Path | None = Field(
         default=None,
         description="File outside that folder with the key-encryption secret: 32 random bytes from"
-        " `openssl rand -base64 32`.",
+        " `openssl rand -base64 32`. It is refused while every user can access it.",
         examples=["key-encryption-secret"],
     )
     key_encryption_secret: SecretStr | None = Field(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 
 import pytest
 
@@ -123,6 +124,41 @@ def test_a_laptop_with_production_credentials_reports_the_other_deployment(
     assert "tokensvc keys generate --region us-west-2" in result.stdout
     assert laptop.state.load("ring:us-west-2") is None
     assert codes(desk_now, 0) == []
+
+
+def test_files_that_others_can_access_are_found(desk_now: Desk) -> None:
+    """The folder and the state by their paths; a key that can't sign by its own finding alone."""
+    keys = desk_now.folder / "keys"
+    active, standby = (pair.key_id for pair in desk_now.ring().pairs)
+    keys.chmod(0o777)
+    (keys / "state.sqlite3").chmod(0o666)
+    (keys / f"{standby}.pem").chmod(0o644)
+    os.link(keys / f"{active}.pem", desk_now.folder / "copy.pem")
+
+    found = desk_now.run("keys", "doctor", "--json")
+
+    assert found.exit_code == 1
+    assert {(one["severity"], one["code"], one["subject"]) for one in json.loads(found.stdout)} == {
+        ("warning", "private_key_unusable", standby),
+        ("warning", "file_access", str(keys)),
+        ("warning", "file_access", str(keys / f"{active}.pem")),
+        ("serious", "file_access", str(keys / "state.sqlite3")),
+    }
+
+
+def test_what_fs_group_does_to_the_files_is_a_warning_and_signs(desk_now: Desk) -> None:
+    """Kubernetes gives the group of the pod access to every file of the volume on each mount."""
+    channel = desk_now.ivs.client().create_channel(authorized=True)["channel"]["arn"]
+    for path in (*(desk_now.folder / "keys").iterdir(), desk_now.folder / "secret"):
+        os.chown(path, -1, os.getegid())
+        path.chmod(0o660)
+
+    findings = desk_now.json("keys", "doctor")
+
+    assert {(one["severity"], one["code"]) for one in findings} == {("warning", "file_access")}
+    active = desk_now.ring().active
+    assert active is not None
+    assert desk_now.json("tokens", "sign", channel)["key_id"] == active.key_id
 
 
 def test_findings_are_json_for_programs(desk_now: Desk) -> None:

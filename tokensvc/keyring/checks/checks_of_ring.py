@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 
 from tokensvc.clock import rfc3339
-from tokensvc.errors import TokensvcError
+from tokensvc.errors import CustodyUnavailable, TokensvcError
 from tokensvc.ivs.limits import MAX_KEY_PAIRS
 from tokensvc.keyring.binding import binding_refusal
 from tokensvc.keyring.checks.checks_of_terms import CHECKS_OF_TERMS
@@ -107,12 +107,14 @@ def _unusable_private_keys(context: Context) -> Iterator[Finding]:
     for key_id, error in context.evidence.unusable.items():
         is_active = context.ring.pair(key_id).state is KeyState.ACTIVE
         revoke = f"Run `tokensvc keys revoke {key_id}`: tokensvc has signed no token with this key."
+        # A key that is only denied, such as by the mode of its file, is good again in a moment.
+        keeps_key = is_active or isinstance(error, CustodyUnavailable)
         yield context.finding(
             Severity.SERIOUS if is_active else Severity.WARNING,
             FindingCode.PRIVATE_KEY_UNUSABLE,
             key_id,
             error.detail,
-            error.hint if is_active else f"{revoke}\nOr: {error.hint}",
+            error.hint if keeps_key else f"{revoke}\nOr: {error.hint}",
         )
 
 

@@ -13,6 +13,7 @@ from tokensvc.errors import TokensvcError
 from tokensvc.ivs.model import HeldKeyPair
 from tokensvc.keyring.binding import Binding
 from tokensvc.keyring.checks.examination import examine, find_orphans, unusable_private_keys
+from tokensvc.keyring.checks.files import DeploymentFiles, find_open_files
 from tokensvc.keyring.checks.finding import Evidence, Finding
 from tokensvc.keyring.custody.base import Custody
 from tokensvc.keyring.lookup import ReadRing
@@ -65,6 +66,7 @@ class Doctor:
         open_custody: returns the custody; raises TokensvcError when it can't be opened.
         clock: the time.
         configured: the regions of the settings; their rings may record a key in custody.
+        files: the files of the deployment on this host.
     """
 
     regions: Sequence[RegionToExamine]
@@ -72,9 +74,10 @@ class Doctor:
     open_custody: Callable[[], Custody]
     clock: Clock
     configured: Sequence[Region]
+    files: DeploymentFiles
 
     def examine(self) -> tuple[Finding, ...]:
-        """All findings: of each region the most serious first, then of the whole custody."""
+        """All findings: of each region the most serious first, then of custody and files."""
         with_rings = dict.fromkeys((*self.configured, *(one.region for one in self.regions)))
         rings = {region: _value_or_error(partial(self.read_ring, region)) for region in with_rings}
         custody_key_ids = _value_or_error(lambda: self.open_custody().key_ids())
@@ -87,6 +90,7 @@ class Doctor:
             findings += find_orphans(
                 custody_key_ids, [ring for ring in readable if ring is not None], findings
             )
+        findings += find_open_files(self.files.faults(), findings)
         return tuple(findings)
 
     def _evidence(

@@ -43,6 +43,7 @@ class FindingCode(StrEnum):
     PRIVATE_KEY_UNUSABLE = "private_key_unusable"
     DESTROYED_KEY_RESTORED = "destroyed_key_restored"
     ORPHAN = "orphan"
+    FILE_ACCESS = "file_access"
     BINDING_MISMATCH = "binding_mismatch"
     WRONG_ACCOUNT = "wrong_account"
     CLOCK_OFF = "clock_off"
