@@ -19,10 +19,11 @@ KIB = 1_024
 
 
 def post(deployment: Deployment, path: str, body: object, key: str | None = None) -> TestResponse:
-    """The response to this body, which is sent without spaces."""
+    """The response to this body: JSON without spaces, or a text as it is."""
+    text = body if isinstance(body, str) else json.dumps(body, separators=(",", ":"))
     return deployment.client().post(
         path,
-        data=json.dumps(body, separators=(",", ":")),
+        data=text,
         content_type="application/json",
         headers={"Authorization": f"Bearer {key or deployment.key}"},
     )
@@ -58,6 +59,23 @@ def test_a_small_body_gets_a_small_problem_document(
     document = assert_problem(response, "invalid_request")
     assert [(error["field"], error["rule"]) for error in document["errors"]] == errors
     assert len(response.data) < KIB
+
+
+@pytest.mark.parametrize("value", ["[]", "{}", '"["', '{"a":[1]}'])
+def test_a_batch_of_many_small_values_is_not_parsed(deployment: Deployment, value: str) -> None:
+    """1 MB of them took the parser 0.3 s, in which no other request had its turn."""
+    body = '{"requests":[' + ",".join(20_000 * [value]) + "]}"
+    response = post(deployment, BATCH, body)
+    document = assert_problem(response, "invalid_request")
+    assert [error["rule"] for error in document["errors"]] == ["too_many_values"]
+
+
+def test_the_largest_batch_has_fewer_brackets_than_are_allowed(own_deployment: Deployment) -> None:
+    """100 requests with 50 IPv6 origins each: 5,202 brackets. A token has no room for 100."""
+    origins = [f"https://[2001:db8::{number:x}]" for number in range(50)]
+    requests = [{"channel": "demo", "allowed_origins": origins} for _ in range(100)]
+    results = post(own_deployment, BATCH, {"requests": requests}).get_json()["results"]
+    assert all(result["token"] for result in results)
 
 
 def test_the_first_twenty_errors_are_listed_and_the_others_are_counted(

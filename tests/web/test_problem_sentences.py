@@ -45,6 +45,14 @@ BODIES: list[tuple[Provoke, Text]] = [
         invalid("", "json", "The body is not valid JSON in UTF-8, or a member name is repeated."),
     ),
     (
+        post_text(20_001 * "["),
+        invalid("", "too_many_values", "The body has more than 20000 opening brackets."),
+    ),
+    (
+        post({f"member{number}": None for number in range(41)}),
+        invalid("", "too_many_members", "The body has 41 members. No request has so many."),
+    ),
+    (
         post_text('{"channel":' + 250 * "[" + 250 * "]" + "}"),
         invalid("channel", "string_type", "channel must be a string."),
     ),

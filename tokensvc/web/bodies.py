@@ -26,6 +26,8 @@ T = TypeVar("T", bound="DataclassInstance")
 
 MAX_MEMBERS: Final = 40
 """No form has as many. An object with more is refused before any of them is checked."""
+MAX_OPENING_BRACKETS: Final = 20_000
+"""More than a whole batch has, with IPv6 origins. A parser needs long for many small values."""
 _SHOWN_MESSAGES: Final = 3
 _SHOWN_CHARACTERS: Final = 80
 
@@ -64,7 +66,7 @@ def read_json(environ: WSGIEnvironment, *, longest_bytes: int) -> object:
     Raises:
         UnsupportedMediaType: when the Content-Type is not application/json.
         BodyTooLarge: when the body has more than `longest_bytes`; the rest is not read.
-        InvalidRequest: when the body is not strict JSON.
+        InvalidRequest: when the body is not strict JSON, or has too many values.
     """
     media_type, _, _ = environ.get("CONTENT_TYPE", "").partition(";")
     if media_type.strip().lower() != "application/json":
@@ -83,6 +85,9 @@ def read_json(environ: WSGIEnvironment, *, longest_bytes: int) -> object:
         raise too_large from exc
     if len(body) > longest_bytes:
         raise too_large
+    if body.count(b"[") + body.count(b"{") > MAX_OPENING_BRACKETS:
+        message = f"The body has more than {MAX_OPENING_BRACKETS} opening brackets."
+        raise InvalidRequest(message, problems=(Problem("", "too_many_values", message),))
     try:
         return strict_json.loads(body)
     except ValueError as exc:
