@@ -26,7 +26,7 @@ def behind_proxies(
     Args:
         application: the application.
         root_path: the prefix under which the API is published, "" for none.
-        trusted: the proxies whose X-Forwarded-Prefix takes its place.
+        trusted: the proxies that may name another prefix, which they have removed.
     """
     if not root_path and not trusted:
         return application  # The usual case, which costs nothing.
@@ -34,9 +34,11 @@ def behind_proxies(
 
 
 class _Mounted:
-    """Moves the prefix from `PATH_INFO` to `SCRIPT_NAME`, unless the proxy has removed it.
+    """Moves `root_path` from `PATH_INFO` to `SCRIPT_NAME`, unless the proxy has removed it.
 
-    A path without the prefix is served too: probes reach the service directly.
+    A path without the prefix is served too: probes reach the service directly. A prefix in
+    X-Forwarded-Prefix is never removed from a path: a proxy may pass on what a client sends, and
+    the client could then reach paths that the proxy does not let through.
     """
 
     def __init__(
@@ -48,15 +50,14 @@ class _Mounted:
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer a request (PEP 3333)."""
-        prefix = self._prefix_of(environ)
-        # A request that must wait comes again with the same environ.
-        if prefix and environ.get("SCRIPT_NAME", "") != prefix:
-            environ["SCRIPT_NAME"] = prefix
-            if environ["PATH_INFO"].startswith(f"{prefix}/"):
-                environ["PATH_INFO"] = environ["PATH_INFO"][len(prefix) :]
+        # It is set if a request that must wait comes again, or if the server has set it.
+        if not environ.get("SCRIPT_NAME"):
+            environ["SCRIPT_NAME"] = self._forwarded_prefix(environ) or self._root_path
+            if self._root_path and environ["PATH_INFO"].startswith(f"{self._root_path}/"):
+                environ["PATH_INFO"] = environ["PATH_INFO"][len(self._root_path) :]
         return self._application(environ, start_response)
 
-    def _prefix_of(self, environ: WSGIEnvironment) -> str:
-        forwarded = str(environ.get("HTTP_X_FORWARDED_PREFIX", "")).rstrip("/")
-        is_used = net.is_path_prefix(forwarded) and net.is_in(environ["REMOTE_ADDR"], self._trusted)
-        return forwarded if is_used else self._root_path
+    def _forwarded_prefix(self, environ: WSGIEnvironment) -> str:
+        prefix = str(environ.get("HTTP_X_FORWARDED_PREFIX", "")).rstrip("/")
+        is_used = net.is_path_prefix(prefix) and net.is_in(environ["REMOTE_ADDR"], self._trusted)
+        return prefix if is_used else ""
