@@ -1,0 +1,87 @@
+"""Writes log lines to a descriptor and never waits for its reader.
+
+Lines that the reader has no room for are kept, up to a limit. Further lines are dropped and
+counted, and a line with their number is written when the reader reads again.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections import deque
+from typing import Final
+
+from tokensvc.clock import rfc3339
+from tokensvc.line_targets import MAX_LINE_BYTES, LineTarget
+
+MAX_KEPT_BYTES: Final = 1024 * 1024
+
+
+class LogOutput:
+    """Log lines on their way to a target, from all threads of a process.
+
+    Attributes:
+        dropped: the number of lines that were dropped and not yet reported.
+    """
+
+    def __init__(self, target: LineTarget, *, max_kept_bytes: int = MAX_KEPT_BYTES) -> None:
+        self._target = target
+        self._max_kept_bytes = max_kept_bytes
+        self._kept: deque[bytes] = deque()
+        self._kept_bytes = 0
+        self._lock = threading.Lock()
+        self.dropped = 0
+
+    def write(self, line: bytes) -> None:
+        """Write the line, which ends with a line break, or keep or drop it."""
+        with self._lock:
+            if self._kept_bytes + len(line) > self._max_kept_bytes:
+                self.dropped += 1
+            elif self._kept or not self._is_written(line):
+                self._keep(line)
+            if self._kept or self.dropped:
+                self._write_kept()
+
+    def flush(self) -> None:
+        """Write the kept lines that the reader has room for now."""
+        with self._lock:
+            self._write_kept()
+
+    def _keep(self, line: bytes) -> None:
+        # A longer line, such as a traceback, is written in parts.
+        self._kept.extend(
+            line[start : start + MAX_LINE_BYTES] for start in range(0, len(line), MAX_LINE_BYTES)
+        )
+        self._kept_bytes += len(line)
+
+    def _write_kept(self) -> None:
+        while self._kept:
+            if not self._is_written(self._kept[0]):
+                return
+            self._kept_bytes -= len(self._kept.popleft())
+        if self.dropped and self._is_written(_dropped_line(self.dropped)):
+            self.dropped = 0
+
+    def _is_written(self, line: bytes) -> bool:
+        """Whether the target took the line, or can't take any line at all."""
+        if len(line) > MAX_LINE_BYTES:
+            return False
+        try:
+            self._target.write(line)
+        except BlockingIOError:
+            return False
+        except OSError:
+            self.dropped += 1  # The disk is full, or the reader has gone.
+        return True
+
+
+def _dropped_line(count: int) -> bytes:
+    members = {
+        "at": rfc3339(time.time()),
+        "level": "warning",
+        "logger": __name__,
+        "message": "Log lines were dropped because they could not be written.",
+        "dropped": count,
+    }
+    return f"{json.dumps(members)}\n".encode()
