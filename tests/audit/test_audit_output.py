@@ -19,8 +19,9 @@ from pathlib import Path
 import pytest
 
 from tests.audit.test_audit import GRANTED
-from tokensvc.audit_output import MAX_LINE_BYTES, MAX_WAIT_SECONDS, AuditOutput
+from tokensvc.audit_output import MAX_WAIT_SECONDS, AuditOutput
 from tokensvc.errors import AuditUnavailable
+from tokensvc.line_targets import MAX_LINE_BYTES
 from tokensvc.waiting import MustWait, no_waiting
 
 ROOT = Path(__file__).parents[2]
