@@ -93,7 +93,7 @@ def test_the_service_applies_a_rotation_and_reloads_settings(
         lines = [json.loads(line) for line in server.printed.splitlines() if line.startswith("{")]
         granted = [line for line in lines if line.get("decision") == "granted"]
         assert {line["key_id"] for line in granted} == {first["key_id"], rotated}
-        assert any(line.get("logger") == "gunicorn.access" for line in lines)
+        assert any(line.get("logger") == "tokensvc.access" for line in lines)
         assert str(first["token"]) not in server.printed
         assert key not in server.printed
         assert "Traceback" not in server.printed

@@ -36,17 +36,22 @@ class LogOutput:
     def write(self, line: bytes) -> None:
         """Write the line, which ends with a line break, or keep or drop it."""
         with self._lock:
+            if self._kept:
+                self._write_kept()
             if self._kept_bytes + len(line) > self._max_kept_bytes:
                 self.dropped += 1
-            elif self._kept or not self._is_written(line):
+            else:
                 self._keep(line)
-            if self._kept or self.dropped:
                 self._write_kept()
 
     def flush(self) -> None:
         """Write the kept lines that the reader has room for now."""
         with self._lock:
             self._write_kept()
+
+    def close(self) -> None:
+        """Close what was opened. Kept lines are lost."""
+        self._target.close()
 
     def _keep(self, line: bytes) -> None:
         # A longer line, such as a traceback, is written in parts.
@@ -56,24 +61,19 @@ class LogOutput:
         self._kept_bytes += len(line)
 
     def _write_kept(self) -> None:
-        while self._kept:
-            if not self._is_written(self._kept[0]):
-                return
-            self._kept_bytes -= len(self._kept.popleft())
-        if self.dropped and self._is_written(_dropped_line(self.dropped)):
-            self.dropped = 0
-
-    def _is_written(self, line: bytes) -> bool:
-        """Whether the target took the line, or can't take any line at all."""
-        if len(line) > MAX_LINE_BYTES:
-            return False
         try:
-            self._target.write(line)
+            while self._kept:
+                self._target.write(self._kept[0])
+                self._kept_bytes -= len(self._kept.popleft())
+            if self.dropped:
+                self._target.write(_dropped_line(self.dropped))
+                self.dropped = 0
         except BlockingIOError:
-            return False
-        except OSError:
-            self.dropped += 1  # The disk is full, or the reader has gone.
-        return True
+            return
+        except OSError:  # The disk is full, or the reader has gone.
+            self.dropped += len(self._kept)
+            self._kept.clear()
+            self._kept_bytes = 0
 
 
 def _dropped_line(count: int) -> bytes:

@@ -12,6 +12,8 @@ import re
 from datetime import UTC, datetime
 from typing import TextIO
 
+from tokensvc.telemetry.log_output import LogOutput
+
 _SECRETS: tuple[tuple[str, re.Pattern[str], str], ...] = (
     # The first text, in lower case, is in every match: it is found faster than the pattern.
     # Every JWS header begins with `{"`, which is `eyJ` in base64url (RFC 7515 §7.1).
@@ -45,23 +47,24 @@ _STANDARD_ATTRIBUTES = frozenset(vars(logging.makeLogRecord({}))) | {
 _LOGS_CREDENTIALS_AT_DEBUG = ("botocore", "boto3", "urllib3")
 
 
-def configure_logging(level: str, stream: TextIO, *, json: bool) -> None:
-    """Write the records of every logger to `stream`. A second call replaces the first.
+def configure_logging(level: str, output: TextIO | LogOutput, *, json: bool) -> None:
+    """Write the records of every logger to `output`. A second call replaces the first.
 
     Args:
         level: `DEBUG`, `INFO`, `WARNING`, `ERROR` or `CRITICAL`.
-        stream: the output.
+        output: a stream, or an output that never waits for its reader.
         json: whether to write JSON objects, or plain lines for a person.
 
     Raises:
         ValueError: when the level does not exist.
     """
-    handler = _Handler(stream)
+    handler = _OutputHandler(output) if isinstance(output, LogOutput) else _StreamHandler(output)
     handler.setFormatter(_JsonLines() if json else _PlainLines())
     root = logging.getLogger()
     root.setLevel(level)
-    for earlier in [h for h in root.handlers if isinstance(h, _Handler)]:
+    for earlier in [h for h in root.handlers if isinstance(h, _OutputHandler | _StreamHandler)]:
         root.removeHandler(earlier)
+        earlier.close()
     root.addHandler(handler)
     for name in _LOGS_CREDENTIALS_AT_DEBUG:
         # At DEBUG, these log signed requests, including credentials.
@@ -87,8 +90,26 @@ def _without_traceback(record: logging.LogRecord) -> bool:
     return True
 
 
-class _Handler(logging.StreamHandler[TextIO]):
+class _StreamHandler(logging.StreamHandler[TextIO]):
     """A separate type, so that a second call finds the handler of the first, and no other."""
+
+
+class _OutputHandler(logging.Handler):
+    """Writes each record as a line to an output that never waits."""
+
+    def __init__(self, output: LogOutput) -> None:
+        super().__init__()
+        self._output = output
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._output.write(f"{self.format(record)}\n".encode(errors="backslashreplace"))
+
+    def flush(self) -> None:
+        self._output.flush()
+
+    def close(self) -> None:
+        self._output.close()
+        super().close()
 
 
 class _PlainLines(logging.Formatter):

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Collection
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
 from pydantic_core import to_json
 
 from tokensvc.clock import rfc3339
+from tokensvc.net import Network
 from tokensvc.telemetry.log_output import LogOutput
 from tokensvc.telemetry.logs import redact
+from tokensvc.web.proxies import client_address_of
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
@@ -18,7 +21,6 @@ if TYPE_CHECKING:
 PROBES: Final = frozenset({"/healthz", "/readyz"})
 _LOGGER_NAME: Final = "tokensvc.access"
 _LONGEST_PATH: Final = 256
-_OK: Final = 200
 
 
 class AccessLog:
@@ -31,27 +33,30 @@ class AccessLog:
     def __init__(
         self,
         output: LogOutput,
-        client_address_of: Callable[[WSGIEnvironment], str],
+        trusted_proxies: Collection[Network],
         *,
         with_probes: bool,
     ) -> None:
         self._output = output
-        self._client_address_of = client_address_of
+        self._trusted_proxies = trusted_proxies
         self._with_probes = with_probes
 
     def write(
         self,
         environ: WSGIEnvironment,
         status: int,
+        *,
         size_bytes: int,
         request_id: str | None,
         duration_seconds: float,
     ) -> None:
         """Write the line of a request that was answered."""
         path = environ["PATH_INFO"]
-        if path in PROBES and status == _OK and not self._with_probes:
+        if path in PROBES and status == HTTPStatus.OK and not self._with_probes:
             return
-        shown = redact(path[:_LONGEST_PATH])
+        # PEP 3333: the bytes of the path as Latin-1 characters.
+        text = path if path.isascii() else path.encode("latin-1").decode(errors="replace")
+        shown = redact(text)[:_LONGEST_PATH]
         method = environ["REQUEST_METHOD"]
         members = {
             "at": rfc3339(time.time()),
@@ -63,7 +68,7 @@ class AccessLog:
             "status": status,
             "bytes": size_bytes,
             "duration_ms": round(duration_seconds * 1_000, 1),
-            "client_address": self._client_address_of(environ),
+            "client_address": client_address_of(environ, self._trusted_proxies),
             "request_id": request_id,
         }
         self._output.write(to_json(members) + b"\n")

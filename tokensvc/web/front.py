@@ -20,6 +20,8 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 from tokensvc.errors import TokensvcError
 from tokensvc.waiting import MustWait, no_waiting
+from tokensvc.web.access_log import AccessLog
+from tokensvc.web.headers import REQUEST_ID_HEADER
 from tokensvc.web.overload import Admission, Refusals
 from tokensvc.web.waiting_pool import PoolIsFull, WaitingPool
 
@@ -37,6 +39,8 @@ DRAINING = "tokensvc.draining"
 
 MAX_BODY_BYTES = 1024 * 1024
 """The largest body of any route. A larger one is cut off, and its route refuses it."""
+
+_REQUEST_ID: Final = REQUEST_ID_HEADER.lower().encode()
 
 TURN_SECONDS: Final = 0.000_5
 """For how long the parts of one response are made before other requests get their turn."""
@@ -91,10 +95,16 @@ class Front:
     """An ASGI 3 application that serves a WSGI application."""
 
     def __init__(
-        self, application: Application, *, threads: int, terms: ConnectionTerms | None = None
+        self,
+        application: Application,
+        *,
+        threads: int,
+        terms: ConnectionTerms | None = None,
+        access_log: AccessLog | None = None,
     ) -> None:
         self.terms = terms or ConnectionTerms()
         self._application = application
+        self._access_log = access_log
         self._pool = WaitingPool(threads)
         self._admission = Admission()
         self._refusals = Refusals()
@@ -151,13 +161,22 @@ class Front:
             environ["wsgi.input"] = io.BytesIO(body)  # A request that had to wait begins again.
             return call(self._application, environ)
 
+        begun_at = time.monotonic()
         try:
-            response = await self._run(begin)
-            if isinstance(response.parts, list):
-                return response
-            return await self._whole(response, receive)
+            begun = await self._run(begin)
+            is_whole = isinstance(begun.parts, list)
+            response = begun if is_whole else await self._whole(begun, receive)
         except PoolIsFull:
-            return self._refusal(scope)
+            response = self._refusal(scope)
+        if response is not None and self._access_log is not None:
+            self._access_log.write(
+                environ,
+                response.status,
+                size_bytes=sum(map(len, response.parts)),
+                request_id=_request_id_of(response),
+                duration_seconds=time.monotonic() - begun_at,
+            )
+        return response
 
     def _refusal(self, scope: Scope) -> Response:
         fields, body = self._refusals.next(scope)
@@ -240,6 +259,13 @@ class Response:
     status: int
     headers: list[tuple[bytes, bytes]]
     parts: Iterable[bytes]
+
+
+def _request_id_of(response: Response) -> str | None:
+    for name, value in response.headers:
+        if name == _REQUEST_ID:
+            return value.decode("latin-1")
+    return None
 
 
 def call(application: WSGIApplication, environ: WSGIEnvironment) -> Response:

@@ -25,14 +25,18 @@ preloading.import_without_awscrt("tokensvc.web.wsgi", "uvloop", "encodings.idna"
 
 from tokensvc import aws
 from tokensvc.errors import TokensvcError
+from tokensvc.line_targets import line_target
 from tokensvc.settings import load_settings
+from tokensvc.telemetry.log_output import LogOutput
 from tokensvc.telemetry.logs import configure_logging
 from tokensvc.web import master, wsgi
+from tokensvc.web.access_log import AccessLog
 from tokensvc.web.front import ConnectionTerms, Front
 
 CHECK = (sys.executable, "-m", "tokensvc", "serve", "--check")
 LONGEST_CHECK_SECONDS = 60.0
 STOP_MARGIN_SECONDS = 5.0  # What a worker needs to end after its last request.
+STANDARD_ERROR = 2
 MEMORY_FOLDER = Path("/dev/shm")  # noqa: S108 # gunicorn creates a private file there.
 
 try:
@@ -68,16 +72,24 @@ limit_request_field_size = 8_190
 # The service is not administered through a socket.
 control_socket_disable = True
 
-# Paths only: a query string, a referrer or a header may contain a token.
-accesslog = "-" if _service.log_level in {"debug", "info"} else None
-access_log_format = "%(m)s %(U)s %(s)s %(B)s bytes %(M)s ms"
 loglevel = _service.log_level
+accesslog = None  # `access_log` writes it.
+_access_log_levels = {"debug", "info"}
 
 
 def app() -> Front:
     """The application for the settings that the master has read; called in each worker."""
     preloading.give_awscrt_to_botocore()
-    return Front(wsgi.Application(_settings), threads=_service.threads, terms=_terms)
+    output = _configure_logging()
+    access_log = AccessLog(
+        output, _service.trusted_proxies, with_probes=_service.log_level == "debug"
+    )
+    return Front(
+        wsgi.Application(_settings),
+        threads=_service.threads,
+        terms=_terms,
+        access_log=access_log if _service.log_level in _access_log_levels else None,
+    )
 
 
 def on_starting(server: Any) -> None:
@@ -93,13 +105,17 @@ def on_reload(server: Any) -> None:
     _configure_logging()
 
 
-def _configure_logging() -> None:
-    """Log gunicorn's lines like all others: as redacted JSON on standard error."""
-    configure_logging(_service.log_level.upper(), sys.stderr, json=True)
-    for name in ("gunicorn.error", "gunicorn.access"):
-        logger = logging.getLogger(name)
-        logger.handlers.clear()
-        logger.propagate = True
+def _configure_logging() -> LogOutput:
+    """Log gunicorn's lines like all others: as redacted JSON on standard error.
+
+    The output belongs to this process: a worker must not write what its master has kept.
+    """
+    output = LogOutput(line_target(STANDARD_ERROR))
+    configure_logging(_service.log_level.upper(), output, json=True)
+    logger = logging.getLogger("gunicorn.error")
+    logger.handlers.clear()
+    logger.propagate = True
+    return output
 
 
 def pre_fork(server: Any, worker: Any) -> None:

@@ -72,6 +72,11 @@ class Application:
             body = b"waited"
         elif environ["PATH_INFO"] == "/block":
             time.sleep(float(environ["QUERY_STRING"]))
+        elif environ["PATH_INFO"] == "/bug":
+            raise ZeroDivisionError
+        elif environ["PATH_INFO"] == "/split":
+            start_response("200 OK", [("X-Name", "a\r\nSet-Cookie: b=c"), ("Content-Length", "0")])
+            return [b""]
         elif environ["PATH_INFO"] == "/process":
             body = f"{os.getpid()} {environ[DRAINING]}".encode()
         else:

@@ -99,6 +99,31 @@ def test_a_connection_is_kept_for_the_next_request(server: Server) -> None:
         assert read_all(connection).count(b"HTTP/1.1 200") == 2
 
 
+def test_a_response_to_head_has_a_length_and_no_body(server: Server) -> None:
+    """The next response follows directly."""
+    head = GOOD.replace(b"POST", b"HEAD")
+    with server.connect(head + GOOD) as connection:
+        first, second, body = read_all(connection).split(b"\r\n\r\n")
+    assert b"content-length: 1" in first.lower()
+    assert second.startswith(b"HTTP/1.1 200")
+    assert body == b"2"
+
+
+@pytest.mark.parametrize("path", ["/bug", "/split"])
+def test_a_failure_of_the_application_is_a_problem_and_closes_the_connection(
+    tmp_path: Path, path: str
+) -> None:
+    """Also a header field with a line break, which would add a field or a response."""
+    with (
+        running(tmp_path) as server,
+        server.connect(GOOD.replace(b" / ", f" {path} ".encode())) as c,
+    ):
+        response = read_all(c)
+        assert code_of(response) == (500, "internal_error")
+        assert b"Set-Cookie" not in response
+        assert server.get("/")[0] == 200
+
+
 def test_the_head_of_a_later_request_has_the_same_deadline(server: Server) -> None:
     """It begins with the first byte, so an idle connection is no slow one."""
     with server.connect(GOOD) as connection:

@@ -1,0 +1,135 @@
+"""The output of the log never waits for its reader, and counts what it drops."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from tokensvc.line_targets import MAX_LINE_BYTES, line_target
+from tokensvc.telemetry.log_output import LogOutput
+
+LINE = b"x" * 99 + b"\n"
+
+
+@pytest.fixture
+def pipe() -> Iterator[tuple[int, LogOutput]]:
+    """The reading end of a pipe, and an output at its other end that keeps 1,000 bytes."""
+    reading, writing = os.pipe()
+    with closing(LogOutput(line_target(writing), max_kept_bytes=1_000)) as output:
+        yield reading, output
+    os.close(reading)
+    os.close(writing)
+
+
+def fill(output: LogOutput) -> int:
+    """Write lines until one is dropped, and return the number of the others."""
+    lines = 0
+    while not output.dropped:
+        output.write(LINE)
+        lines += 1
+    return lines - 1
+
+
+def read_all(descriptor: int) -> bytes:
+    """What the pipe contains now."""
+    os.set_blocking(descriptor, False)
+    data = b""
+    try:
+        while part := os.read(descriptor, 65_536):
+            data += part
+    except BlockingIOError:
+        pass
+    return data
+
+
+def test_a_reader_that_stands_still_costs_lines_and_no_time(pipe: tuple[int, LogOutput]) -> None:
+    """The kept lines follow in order when it reads again, then the number of the dropped ones."""
+    reading, output = pipe
+    written = fill(output)
+    for _ in range(4):
+        output.write(LINE)
+    assert output.dropped == 5
+
+    in_pipe = read_all(reading)
+    output.write(b"later\n")
+    after = read_all(reading)
+
+    *kept, report, last = after.splitlines(keepends=True)
+    assert in_pipe + b"".join(kept) == LINE * written
+    assert last == b"later\n"
+    assert json.loads(report)["dropped"] == 5
+    assert output.dropped == 0
+
+
+def test_kept_lines_are_written_when_the_process_flushes_its_logs(
+    pipe: tuple[int, LogOutput],
+) -> None:
+    """No other line has to follow."""
+    reading, output = pipe
+    written = fill(output)
+    in_pipe = read_all(reading)
+    output.flush()
+    after = read_all(reading)
+    assert (in_pipe + after).startswith(LINE * written)
+
+
+def test_a_traceback_longer_than_a_pipe_takes_at_once_is_written_in_parts(
+    pipe: tuple[int, LogOutput],
+) -> None:
+    """The parts stay together in the output of one process."""
+    reading, output = pipe
+    long_line = b"t" * (MAX_LINE_BYTES + 904) + b"\n"
+    unlimited = LogOutput(output._target)  # The same pipe, with the usual limit.
+    unlimited.write(long_line)
+    unlimited.write(LINE)
+    assert read_all(reading) == long_line + LINE
+
+
+@dataclass
+class FullDisk:
+    """A target whose disk is full until `is_full` is false."""
+
+    is_full: bool = True
+    lines: list[bytes] = field(default_factory=list)
+
+    def write(self, line: bytes) -> None:
+        """Append the line, or fail as the disk does."""
+        if self.is_full:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        self.lines.append(line)
+
+    def wait(self, seconds: float) -> None:
+        """Return at once."""
+
+    def close(self) -> None:
+        """Do nothing."""
+
+
+def test_a_full_disk_fails_nothing_and_the_lost_lines_are_counted() -> None:
+    """The service goes on, and the log says later what it lacks."""
+    disk = FullDisk()
+    output = LogOutput(disk)
+    output.write(LINE)
+    output.write(LINE)
+    disk.is_full = False
+    output.write(LINE)
+    assert disk.lines[0] == LINE
+    assert json.loads(disk.lines[1])["dropped"] == 2
+
+
+def test_a_file_gets_the_lines_in_order(tmp_path: Path) -> None:
+    """Also long ones."""
+    with (tmp_path / "log").open("wb") as file:
+        output = LogOutput(line_target(file.fileno()))
+        output.write(LINE)
+        output.write(b"y" * 9_000 + b"\n")
+        output.write(LINE)
+        output.close()
+    assert (tmp_path / "log").read_bytes() == LINE + b"y" * 9_000 + b"\n" + LINE
