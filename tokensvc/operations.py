@@ -65,6 +65,7 @@ class Overrides(TypedDict, total=False):
     state: State
     custody: Custody
     clients: AwsClients
+    hasty_clients: AwsClients
     key_pairs: Callable[[Region], RegionInIvs]
     canary: Callable[[Region], Canary | None]
 
@@ -95,6 +96,19 @@ class Operations:
         """Close what was opened here."""
         self.resources.close()
 
+    def with_settings(self, settings: Settings) -> Operations:
+        """The same state and AWS clients, with other settings and the custody that they describe.
+
+        The part that opened the state and the clients closes them.
+        """
+        overrides: Overrides = {
+            **self.overrides,
+            "state": self.state,
+            "clients": self.clients,
+            "hasty_clients": self.hasty_clients,
+        }
+        return Operations(settings, self.clock, self.by, overrides)
+
     @cached_property
     def state(self) -> State:
         """The shared state."""
@@ -117,7 +131,7 @@ class Operations:
     @cached_property
     def hasty_clients(self) -> AwsClients:
         """AWS clients that soon give up, for all regions."""
-        return self.overrides.get("clients") or self.resources.enter_context(
+        return self.overrides.get("hasty_clients") or self.resources.enter_context(
             closing(AwsClients(_HASTY_TERMS, clock=self.clock))
         )
 

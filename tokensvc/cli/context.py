@@ -96,6 +96,15 @@ class Invocation:
         """The rotator of that region's ring, acting in the operator's name."""
         return self.operations.rotator(region)
 
+    def rotator_by_settings_of_now(self, region: Region) -> Rotator:
+        """The same, by the settings and the key-encryption secret as they are now.
+
+        A process that runs for long must see that `keys rewrap` has changed the secret. With the
+        previous one it would make key pairs that no worker can use.
+        """
+        settings = load_settings(self.config, self.environment)
+        return self.operations.with_settings(settings).rotator(region)
+
     def regions(self, requested: str | None, *, option: str = "--region") -> tuple[Region, ...]:
         """The requested region, or all configured regions.
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
+from contextlib import ExitStack
 
 from tests.cli.conftest import Desk
+from tests.keyring.rings import REGION
+from tokensvc.cli.context import Invocation
 
 CHANGED = """
 key_encryption_secret_file = "next-secret"
@@ -51,6 +55,22 @@ def test_the_secret_is_changed_while_the_keys_stay_usable(rotating_desk: Desk) -
     without_previous_secret(rotating_desk)
     rotating_desk.done("tokens", "sign", channel)
     rotating_desk.done("keys", "rotate")
+
+
+def test_a_watch_makes_its_next_key_pair_with_the_new_secret(rotating_desk: Desk) -> None:
+    """It was started before the change, and must not encrypt with a secret that no worker has."""
+    desk = rotating_desk
+    with ExitStack() as resources:
+        watch = Invocation(desk.settings, os.environ, desk.clock, resources)
+        watch.rotator_by_settings_of_now(REGION).reconcile(lambda _: None)
+        with_next_secret(desk)
+        desk.done("keys", "rewrap")
+        without_previous_secret(desk)
+
+        made = watch.rotator_by_settings_of_now(REGION).generate("the next pass")
+
+    assert made.key_id in {pair.key_id for pair in desk.ring().pairs}
+    assert rewrapped(desk.done("keys", "rewrap")) == ["0", "3"]
 
 
 def test_rewrapping_again_changes_nothing(rotating_desk: Desk) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import functools
-
 import click
 
 from tokensvc.cli.context import Invocation, pass_invocation
@@ -37,8 +35,7 @@ def command(
     """
     loop = ReconcileLoop(
         invocation.regions(region),
-        # Created once for each region; after an error it is created again at the next pass.
-        functools.cache(invocation.rotator),
+        invocation.rotator_by_settings_of_now,
         invocation.clock,
         print_event,
         rotate_after_seconds=rotate_after,
