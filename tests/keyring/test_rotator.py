@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from tests.keyring.rings import ACCOUNT_ID, DRAIN_SECONDS, REGION, TERMS
 from tests.keyring.world import LossyKeyPairs, World, world_in
 from tokensvc.arns import PlaybackKeyArn
+from tokensvc.clock import rfc3339
 from tokensvc.errors import (
     CustodyDamaged,
     InvalidKeyMaterial,
@@ -379,6 +380,53 @@ def test_adopting_again_after_a_crash_stores_one_private_key(world: World) -> No
 
     assert second.key_id == first.key_id
     assert list(world.custody.key_ids()) == [first.key_id]
+
+
+def test_adopting_again_after_success_changes_nothing(world: World) -> None:
+    """A script may be run again, and the key pair may sign meanwhile. A longer lifetime counts."""
+    private_key = ec.generate_private_key(ec.SECP384R1())
+    public_key = PublicKey.of(private_key.public_key())
+    held = world.key_pairs.import_pair(public_key, name="by-hand", tags={})
+    first = world.rotator().adopt(private_key, held.arn, "first day", longest_ttl_seconds=600)
+    world.clock.advance(TERMS.publish_delay_seconds)
+    world.reconcile()
+    before = world.store.load()
+
+    again = world.rotator().adopt(private_key, held.arn, "second day")
+
+    assert (again.key_id, again.state) == (first.key_id, ACTIVE)
+    assert world.store.load() == before
+    world.rotator().adopt(private_key, held.arn, "third day", longest_ttl_seconds=900)
+    assert world.ring.pair(first.key_id).adopted_ttl_seconds == 900
+    world.rotator().revoke([first.key_id], "laptop lost")
+    with pytest.raises(RotationRefused, match=f"{first.key_id}.*compromised"):
+        world.rotator().adopt(private_key, held.arn, "fourth day")
+
+
+def test_a_failed_rotation_says_who_requested_it_and_why_it_failed(world: World) -> None:
+    """The reason stays in the ring until the request is carried out."""
+    world.create_active_and_standby()
+    standby = world.ring.pairs[1]
+    file = world.folder / "keys" / f"{standby.key_id}.pem"
+    content = file.read_bytes()
+    file.write_bytes(b"damaged")
+    world.rotator().request_rotation("monthly")
+    requested_at = rfc3339(world.clock.now())
+    world.clock.advance(30)
+    with pytest.raises(CustodyDamaged) as failure:
+        world.reconcile()
+
+    with pytest.raises(RotationRefused) as refusal:
+        world.rotator().request_rotation("again", force=True)
+
+    request = world.ring.rotation_request
+    assert request is not None
+    assert (request.failed_at, request.failure) == (world.clock.now(), failure.value.detail)
+    for part in ("ann@desk", requested_at, "monthly", rfc3339(world.clock.now()), standby.key_id):
+        assert part in refusal.value.detail
+    file.write_bytes(content)
+    world.reconcile()
+    assert world.ring.rotation_request is None
 
 
 def test_adopting_with_the_wrong_private_key_is_refused_with_both_fingerprints(

@@ -211,12 +211,19 @@ class Ring:
         """
         if self.rotation_request is not None and not rotation_request.is_urgent:
             raise RotationRefused(
-                f"A rotation of {self.region} is already in progress, requested by "
-                f"{self.rotation_request.requested_by}.",
+                f"A rotation of {self.region} is already in progress. "
+                f"{self.rotation_request.sentence}",
                 hint="Run `tokensvc keys reconcile` to continue it.",
             )
         pause = self.rotation_pause if rotation_request.is_urgent else None
         return dataclasses.replace(self, rotation_request=rotation_request, rotation_pause=pause)
+
+    def with_failed_request(self, at: float, failure: str) -> Ring:
+        """The ring after its rotation request could not be carried out, if it has one."""
+        if self.rotation_request is None:
+            return self
+        failed = dataclasses.replace(self.rotation_request, failed_at=at, failure=failure)
+        return dataclasses.replace(self, rotation_request=failed)
 
     def with_terms(self, terms: Terms) -> Ring:
         """The ring with each limit raised to at least that of `terms`."""

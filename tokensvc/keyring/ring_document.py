@@ -204,6 +204,8 @@ class _RotationRequestSchema(_Schema):
     requested_by: str
     reason: str
     is_urgent: bool
+    failed_at: float | None = None
+    failure: str = ""
 
 
 class _RotationPauseSchema(_Schema):

@@ -4,18 +4,41 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from tokensvc.clock import rfc3339
+
 
 @dataclass(frozen=True, slots=True)
 class RotationRequest:
     """An operator's request to switch to another key. It stays in the ring until the switch.
 
     An urgent request skips the publish delay of rule 2, because the active key is compromised.
+
+    Attributes:
+        requested_at: when it was made, Unix seconds.
+        requested_by: who made it.
+        reason: why.
+        is_urgent: whether a compromised key is to be replaced.
+        failed_at: when carrying it out failed last, Unix seconds.
+        failure: why that failed; "" while it has not.
     """
 
     requested_at: float
     requested_by: str
     reason: str
     is_urgent: bool = False
+    failed_at: float | None = None
+    failure: str = ""
+
+    @property
+    def sentence(self) -> str:
+        """Who requested it when and why, and why it failed last, for people."""
+        made = (
+            f"{self.requested_by} requested it at {rfc3339(self.requested_at)}, with the reason: "
+            f"{self.reason}."
+        )
+        if self.failed_at is None:
+            return made
+        return f"{made} It failed last at {rfc3339(self.failed_at)}: {self.failure}"
 
 
 @dataclass(frozen=True, slots=True)

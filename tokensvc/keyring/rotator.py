@@ -7,21 +7,23 @@ Every save is compare-and-set: if two rotators save at once, one wins and the ot
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from tokensvc.arns import PlaybackKeyArn
 from tokensvc.errors import (
     CustodyUnavailable,
-    InvalidKeyMaterial,
-    NotFound,
     RotationRefused,
+    StateConflict,
+    StateUnavailable,
+    TokensvcError,
 )
 from tokensvc.ivs.limits import MAX_KEY_PAIRS
 from tokensvc.ivs.model import HeldKeyPair
+from tokensvc.keyring.adoption import adopted, adopted_key_id, require_held
 from tokensvc.keyring.binding import Binding, binding_refusal
 from tokensvc.keyring.drains import with_lowered_terms
 from tokensvc.keyring.effects import Effects, ProvenUnusable
@@ -125,6 +127,8 @@ class Rotator:
     ) -> KeyPair:
         """A published key pair from an existing private key whose public key IVS already holds.
 
+        Adopting it again changes nothing.
+
         Args:
             private_key: the private key.
             arn: the key pair in IVS that it belongs to.
@@ -134,31 +138,20 @@ class Rotator:
 
         Raises:
             RotationRefused: when IVS holds no such key pair, it belongs to another account or
-                region, or the ring already has it.
+                region, or the ring has it under another ID, as compromised or as retired.
             InvalidKeyMaterial: when IVS has another fingerprint for it.
         """
         public_key = PublicKey.of(private_key.public_key())
         self._require_configured()
         self._require_own_account_and_region(arn)
-        try:
-            held = self._effects.key_pairs.get(arn)
-        except NotFound as exc:
-            raise RotationRefused(
-                f"IVS holds no key pair {arn}.",
-                hint="Run `tokensvc keys list` to see the key pairs that IVS holds.",
-            ) from exc
-        if held.fingerprint != public_key.fingerprint:
-            raise InvalidKeyMaterial(
-                f"The private key does not belong to {arn}: its public key has the fingerprint "
-                f"{public_key.fingerprint}, and IVS has {held.fingerprint}.",
-                hint="Pass the private key whose public key was imported as this key pair.",
-            )
-        # The ID is derived from the key, so that a retry after a crash finds the same private key.
-        key_id = f"a{hashlib.sha256(public_key.spki_der).hexdigest()[:12]}"
+        require_held(self._effects.key_pairs, public_key, arn)
         stored = self._load()
         act = self._effects.timed_act(stored.ring, why)
-        ring = stored.ring.with_adopted_pair(key_id, public_key, arn, longest_ttl_seconds, act)
+        ring = adopted(stored.ring, public_key, arn, longest_ttl_seconds, act)
+        key_id = adopted_key_id(public_key)
         self._effects.custody.adopt(key_id, private_key)
+        if ring == stored.ring:
+            return ring.pair(key_id)
         return self._store.save(ring, replacing=stored.version).ring.pair(key_id)
 
     def request_rotation(self, reason: str, *, force: bool = False) -> Ring:
@@ -266,6 +259,27 @@ class Rotator:
             StateConflict: when another rotator saved first. Call it again.
             IvsUnavailable, CustodyUnavailable, StateUnavailable, ClockOff: call it again later.
         """
+        try:
+            return self._reconcile(on_step)
+        except (StateConflict, StateUnavailable):
+            raise
+        except TokensvcError as exc:
+            self._record_failure(exc)
+            raise
+
+    # --- Shared by all of the above
+
+    def _record_failure(self, error: TokensvcError) -> None:
+        """Record in the rotation request, if there is one, why it could not be carried out."""
+        # The error itself is more important than its record.
+        with suppress(TokensvcError):
+            stored = self._load()
+            request = stored.ring.rotation_request
+            if request is not None and request.failure != error.detail:
+                failed = stored.ring.with_failed_request(self._effects.clock.now(), error.detail)
+                self._store.save(failed, replacing=stored.version)
+
+    def _reconcile(self, on_step: Callable[[Step], None]) -> WaitUntil | Done:
         stored, attempts = self._load(), Attempts()
         while (step := self._step_without_ivs(stored.ring, attempts)) is not None:
             on_step(step)
@@ -281,8 +295,6 @@ class Rotator:
             stored, attempts = self._attempt(stored, upcoming, attempts)
             if upcoming.action in _CHANGES_IVS:
                 stored, held = self._observe()
-
-    # --- Shared by all of the above
 
     def _step_without_ivs(self, ring: Ring, attempts: Attempts) -> Step | None:
         return step_without_ivs(ring, attempts, decommissioning=self._decommissioning)

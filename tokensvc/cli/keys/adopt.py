@@ -14,6 +14,7 @@ from tokensvc.cli.context import Invocation, pass_invocation
 from tokensvc.cli.output import say
 from tokensvc.cli.params import PLAYBACK_KEY_ARN, reason_option
 from tokensvc.errors import InvalidKeyMaterial
+from tokensvc.keyring.model import KeyState
 from tokensvc.keyring.terms import MAX_TERM_SECONDS
 from tokensvc.protected_files import MAX_BYTES, FileRefused, examine_file, read_regular
 from tokensvc.token.private_keys import load_private_key
@@ -52,7 +53,7 @@ def command(
 ) -> None:
     """Adopt a key pair that was created elsewhere and is already in IVS.
 
-    The file is read and not changed. The drain of this key pair allows for tokens that were signed
+    The file is read and not changed. Adopting again changes nothing. The drain of this key pair allows for tokens that were signed
     elsewhere, with --longest-ttl-seconds. Calls GetPlaybackKeyPair.
     """
     private_key = _read_private_key(private_key_file)
@@ -61,6 +62,9 @@ def command(
         private_key, arn, reason, longest_ttl_seconds=longest_ttl_seconds
     )
     click.echo(pair.key_id)
+    if pair.state is not KeyState.PUBLISHED:
+        say(f"It was adopted before, and is {pair.state} now.")
+        return
     say("Adopted. If no key pair is active yet, `tokensvc keys reconcile` makes it active;")
     say("otherwise `tokensvc keys rotate` does. Delete the file once playback works.")
 
