@@ -12,8 +12,9 @@ from tokensvc.errors import RotationRefused
 from tokensvc.ivs.model import HeldKeyPair
 from tokensvc.keyring.checks.contradictions import Comparison, contradictions
 from tokensvc.keyring.model import KeyState, Ring
-from tokensvc.keyring.rotation import next_step, rotation_is_due, rotation_refusal, step_without_ivs
+from tokensvc.keyring.rotation import next_step, step_without_ivs
 from tokensvc.keyring.rotation_requests import RotationRequest
+from tokensvc.keyring.scheduling import rotation_is_due, rotation_refusal
 from tokensvc.keyring.steps import Action, Done, Step, WaitUntil
 
 PENDING, PUBLISHED, ACTIVE, RETIRING, RETIRED = KeyState

@@ -59,7 +59,7 @@ def adopted(
             f"This key is recorded as {key_id}, and it is {state}: it never signs again.",
             hint="Run `tokensvc keys generate` to create a new one.",
         )
-    longer = max(longest_ttl_seconds, earlier.adopted_ttl_seconds)
+    longer = max(longest_ttl_seconds, earlier.adopted_ttl_seconds or 0)
     kept = dataclasses.replace(earlier, adopted_ttl_seconds=longer)
     pairs = tuple(kept if pair is earlier else pair for pair in ring.pairs)
     return dataclasses.replace(ring, pairs=pairs)

@@ -40,9 +40,10 @@ from tokensvc.keyring.outcomes import (
     Outcome,
     Performed,
 )
-from tokensvc.keyring.ownership import delete_command, is_held, slot_listing
-from tokensvc.keyring.rotation import FREE_A_SLOT_HINT, rests_on_clock
+from tokensvc.keyring.ownership import delete_command, is_held
+from tokensvc.keyring.rotation import rests_on_clock
 from tokensvc.keyring.signers import self_checked_signer
+from tokensvc.keyring.slots import no_free_slot
 from tokensvc.keyring.steps import Action, Step
 from tokensvc.token.p384 import PublicKey, Signer
 
@@ -230,11 +231,7 @@ class Effects:
         try:
             held = self.key_pairs.import_pair(public_key, name=pair.name_in_ivs, tags=tags)
         except QuotaExceeded as exc:
-            raise RotationRefused(
-                f"All key pair slots of IVS in {ring.region} are occupied:\n"
-                + slot_listing(ring, self.key_pairs.held()),
-                hint=FREE_A_SLOT_HINT,
-            ) from exc
+            raise no_free_slot(ring, self.key_pairs.held()) from exc
         except Conflict:
             # IVS already holds this public key: an earlier answer was lost, or another rotator
             # imported it first.

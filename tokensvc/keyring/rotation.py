@@ -56,22 +56,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from tokensvc.clock import rfc3339
 from tokensvc.errors import RotationRefused, TokensvcError
-from tokensvc.ivs.limits import MAX_KEY_PAIRS
 from tokensvc.ivs.model import HeldKeyPair
 from tokensvc.keyring.checks.contradictions import refusal, undecided_contradictions
 from tokensvc.keyring.drains import drain_ends
 from tokensvc.keyring.emergency import has_emergency, replacement
 from tokensvc.keyring.model import KeyPair, KeyState, Ring
 from tokensvc.keyring.observation import Attempts, Observation
-from tokensvc.keyring.ownership import held_match, is_held, record_of, slot_listing
+from tokensvc.keyring.ownership import held_match, is_held, record_of
+from tokensvc.keyring.slots import no_free_slot
 from tokensvc.keyring.steps import Action, Done, Step, WaitUntil
-
-FREE_A_SLOT_HINT = (
-    "Free a slot with one of the commands above, but only if nothing signs with that key pair. "
-    "Then run `tokensvc keys reconcile`."
-)
 
 
 def next_step(  # noqa: PLR0913 # Each is a part of what is observed.
@@ -176,34 +170,6 @@ def _replace_compromised_key(ring: Ring, attempts: Attempts) -> Step | None:
         return None
     is_unusable = successor.key_id in attempts.unusable
     return Step(Action.DISCARD if is_unusable else Action.SWITCH, successor.key_id)
-
-
-def rotation_refusal(ring: Ring, now: float) -> str:
-    """Why a rotation without `force` is refused now, or "" when it is allowed (rule 9)."""
-    for ends_at, pair in drain_ends(ring):
-        if ends_at <= now:
-            return f"{pair.key_id} has drained: `tokensvc keys reconcile` deletes it from IVS."
-        return (
-            f"Tokens signed by {pair.key_id} may be valid until {rfc3339(ends_at)}, "
-            f"{max(0, round(ends_at - now))} s from now."
-        )
-    if draining := ring.in_state(KeyState.RETIRING):
-        return f"The switch away from {draining[0].key_id} is not finished."
-    return ""
-
-
-def rotation_is_due(ring: Ring, max_age_seconds: float, now: float) -> bool:
-    """Whether a scheduled rotation is due: the active key has signed for `max_age_seconds`.
-
-    None is due while scheduled rotation is paused (rule 9).
-    """
-    active = ring.active
-    if active is None or active.activated_at is None or active.is_compromised:
-        return False
-    if ring.rotation_pause is not None:
-        return False
-    is_free = ring.rotation_request is None and not rotation_refusal(ring, now)
-    return is_free and now - active.activated_at >= max_age_seconds
 
 
 # --- The rules as functions, in the order in which they are applied: first the removal of
@@ -373,8 +339,4 @@ def _when_a_slot_is_free(observation: Observation, step: Step) -> Step | WaitUnt
     if drain_ends(observation.ring):
         # `_delete_drained_pair` frees the slot later, and returns the time until which to wait.
         return None
-    raise RotationRefused(
-        f"All {MAX_KEY_PAIRS} key pair slots of IVS in {observation.ring.region} are occupied:\n"
-        + slot_listing(observation.ring, observation.held),
-        hint=FREE_A_SLOT_HINT,
-    )
+    raise no_free_slot(observation.ring, observation.held)

@@ -34,13 +34,9 @@ from tokensvc.keyring.outcomes import recorded
 from tokensvc.keyring.plan import PlannedStep, plan
 from tokensvc.keyring.ring_document import RingStore, StoredRing, ring_conflict
 from tokensvc.keyring.rollback import rollback_target, rolled_back
-from tokensvc.keyring.rotation import (
-    next_step,
-    rotation_is_due,
-    rotation_refusal,
-    step_without_ivs,
-)
+from tokensvc.keyring.rotation import next_step, step_without_ivs
 from tokensvc.keyring.rotation_requests import RotationRequest
+from tokensvc.keyring.scheduling import requested_rotation, rotation_is_due
 from tokensvc.keyring.steps import Action, Done, Step, WaitUntil
 from tokensvc.keyring.terms import Terms
 from tokensvc.token.p384 import PublicKey
@@ -163,7 +159,7 @@ class Rotator:
             RotationRefused: when a key is still draining, or a rotation is already in progress.
         """
         stored = self._load()
-        requested = self._with_rotation_request(stored.ring, reason, force=force)
+        requested = self._requested(stored.ring, reason, force=force)
         return self._store.save(requested, replacing=stored.version).ring
 
     def request_scheduled_rotation(self, max_age_seconds: int) -> bool:
@@ -176,7 +172,7 @@ class Rotator:
         if not rotation_is_due(stored.ring, max_age_seconds, self._effects.clock.now()):
             return False
         reason = f"scheduled: the key has signed for {max_age_seconds} s or longer"
-        requested = self._with_rotation_request(stored.ring, reason, force=False)
+        requested = self._requested(stored.ring, reason, force=False)
         self._store.save(requested, replacing=stored.version)
         return True
 
@@ -188,27 +184,14 @@ class Rotator:
         """
         stored = self._store.load()
         ring = self._with_settings(self._new_ring() if stored is None else stored.ring)
-        requested = self._with_rotation_request(ring, "plan", force=force)
+        requested = self._requested(ring, "plan", force=force)
         held, now = self._list_held(ring), self._effects.clock.now()
         return tuple(plan(requested, held, now, keep_standby=self._keep_standby))
 
-    def _with_rotation_request(self, ring: Ring, reason: str, *, force: bool) -> Ring:
+    def _requested(self, ring: Ring, reason: str, *, force: bool) -> Ring:
         self._require_configured()
-        now = self._effects.clock.now()
-        refusal = rotation_refusal(ring, now)
-        if refusal and not force:
-            raise RotationRefused(
-                f"The last rotation of {self._binding.region} is not finished. {refusal}",
-                hint="Run `tokensvc keys rotate` again after that. `tokensvc keys rotate --force` "
-                "rotates now and uses the standby.",
-            )
-        if refusal and ring.standby is None:
-            raise RotationRefused(
-                f"{self._binding.region} has no standby to rotate to. {refusal}",
-                hint="Run `tokensvc keys rotate` again after that. A slot is then free for the "
-                "next key pair.",
-            )
-        return ring.with_rotation_request(RotationRequest(now, self._effects.by, reason))
+        request = RotationRequest(self._effects.clock.now(), self._effects.by, reason)
+        return requested_rotation(ring, request, force=force)
 
     def rollback(self, reason: str) -> KeyPair:
         """The key pair that the last switch replaced, which signs again (rule 9). One save.

@@ -53,8 +53,9 @@ def command(
 ) -> None:
     """Adopt a key pair that was created elsewhere and is already in IVS.
 
-    The file is read and not changed. Adopting again changes nothing. The drain of this key pair allows for tokens that were signed
-    elsewhere, with --longest-ttl-seconds. Calls GetPlaybackKeyPair.
+    The file is read and not changed. Adopting again changes nothing. The drain of this key pair
+    allows for tokens that were signed elsewhere, with --longest-ttl-seconds. Calls
+    GetPlaybackKeyPair.
     """
     private_key = _read_private_key(private_key_file)
     (where,) = invocation.regions(arn.region, option="--arn")
