@@ -444,7 +444,7 @@ TABLE: dict[str, tuple[Sequence[Finding], Finding]] = {
             "",
             "All 3 key pair slots of IVS in us-west-2 are occupied:\n" + FOREIGN_SLOTS,
             "Free a slot with one of the commands above, but only if nothing signs with that key"
-            " pair. Then run `tokensvc keys reconcile`.",
+            " pair. Then run `tokensvc keys reconcile --region us-west-2`.",
         ),
     ),
     "a step that is overdue": (
