@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from tokensvc.arns import PlaybackKeyArn
 from tokensvc.errors import (
+    ClockOff,
     CustodyUnavailable,
     RotationRefused,
     StateConflict,
@@ -244,7 +245,7 @@ class Rotator:
         """
         try:
             return self._reconcile(on_step)
-        except (StateConflict, StateUnavailable):
+        except (ClockOff, StateConflict, StateUnavailable):
             raise
         except TokensvcError as exc:
             self._record_failure(exc)
