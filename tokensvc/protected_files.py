@@ -151,11 +151,12 @@ def examine_folder(path: Path, *, identity: Identity | None = None) -> Sequence[
     """The fault of a folder in which others may replace files, if it is one.
 
     Raises:
-        OSError: when there is no such folder.
+        OSError: when there is nothing of that name.
     """
     status, reader = path.stat(), identity or Identity.of_process()
     by_group = status.st_mode & stat.S_IWGRP and not reader.is_in(status.st_gid)
-    if not by_group and not status.st_mode & stat.S_IWOTH:
+    is_open = by_group or status.st_mode & stat.S_IWOTH
+    if not is_open or not stat.S_ISDIR(status.st_mode):
         return ()
     return (
         FileFault(

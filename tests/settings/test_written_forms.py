@@ -88,3 +88,17 @@ def test_blanks_around_a_variable_are_no_part_of_its_value(tmp_path: Path) -> No
     with pytest.raises(SettingsInvalid) as caught:
         load_settings(path, {"TOKENSVC_PLAYBACK__TTL_SECONDS": "\r"})
     assert [problem.rule for problem in caught.value.problems] == ["empty"]
+
+
+def test_a_working_folder_that_was_deleted_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only where a path begins there."""
+    (tmp_path / "tokensvc.toml").write_text(TEXT)
+    (tmp_path / "deleted").mkdir()
+    monkeypatch.chdir(tmp_path / "deleted")
+    (tmp_path / "deleted").rmdir()
+    for config in (None, Path("tokensvc.toml")):
+        with pytest.raises(SettingsInvalid, match="working folder"):
+            load_settings(config, {})
+    assert load_settings(tmp_path / "tokensvc.toml", {}).ivs.regions == ("us-west-2",)

@@ -31,8 +31,9 @@ def init(invocation: Invocation, account_id: str, regions: tuple[Region, ...]) -
 
     An existing file is never overwritten.
     """
-    path = (invocation.config or DEFAULT_FILE).absolute()
+    path = invocation.config or DEFAULT_FILE
     try:
+        path = path.absolute()
         with open(path, "x", encoding="utf-8", opener=_open_for_owner) as file:
             file.write(settings_file(account_id=account_id, regions=regions))
     except FileExistsError as exc:

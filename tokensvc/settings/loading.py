@@ -96,7 +96,17 @@ def config_file(config: Path | None, environment: Mapping[str, str]) -> Path | N
     # Also a link to a file that is missing, which is an error and not an absent file.
     if config is None and os.path.lexists(DEFAULT_FILE):
         config = DEFAULT_FILE
-    return None if config is None else config.absolute()
+    return config if config is None or config.is_absolute() else _working_folder() / config
+
+
+def _working_folder() -> Path:
+    try:
+        return Path.cwd()
+    except OSError as exc:
+        raise SettingsInvalid(
+            "The working folder of this process no longer exists, or can't be entered.",
+            hint="Change to another folder, and name the settings file with --config.",
+        ) from exc
 
 
 def setting_variables(environment: Mapping[str, str]) -> Sequence[str]:
@@ -125,7 +135,7 @@ def _read(path: Path | None, environment: Mapping[str, str]) -> _Sources:
             problems.append(Problem(variable, "empty", message))
         elif _insert(tree, key_path, text):
             variables[key_path] = variable
-    folder = Path.cwd() if path is None else path.parent
+    folder = _working_folder() if path is None else path.parent
     return _Sources(folder, tree, variables, tuple(problems))
 
 
