@@ -62,7 +62,7 @@ async def silent(reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) ->
 async def never_reading(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """Send requests, and read no response."""
     writer.transport.pause_reading()  # type: ignore[attr-defined] # It is a transport that reads.
-    for _ in range(50):
+    for _ in range(20):
         writer.write(_HEALTH)
     while True:  # Until the connection is reset.
         await asyncio.sleep(1.0)
@@ -228,7 +228,7 @@ def main() -> int:
         attack = Attack(port, server.process.pid, good)
         report = asyncio.run(attack.run(options.each, options.seconds))
         replaced = before - children_of(server.process.pid)
-    print(summary(report, options.seconds))
+    print(summary(report, options.seconds), flush=True)
     print(
         f"workers replaced: {len(replaced)}; load {os.getloadavg()[0]:.1f}, {os.cpu_count()} cores"
     )

@@ -31,6 +31,13 @@ def unique_mebibytes(pid: int) -> float:
     return sum(map(int, sizes)) / _KIB_PER_MIB
 
 
+def resident_mebibytes(pid: int) -> float:
+    """All memory that it uses (RSS), in MiB. It does not grow when a shared page is copied."""
+    rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
+    (size,) = re.findall(r"^Rss: +(\d+) kB", rollup, re.MULTILINE)
+    return int(size) / _KIB_PER_MIB
+
+
 def has_loaded(pid: int, library: str) -> bool:
     """Whether a file whose name contains this text is in its memory."""
     return library in Path(f"/proc/{pid}/maps").read_text()
