@@ -224,7 +224,8 @@ class RotationSettings(Section):
     )
     clock_skew_seconds: _Seconds = Field(
         default=10,
-        description="Maximum difference in seconds between any two clocks, including those of IVS.",
+        description="Maximum difference in seconds between any two clocks, including those of IVS."
+        " A process whose clock differs more from IVS's signs nothing and deletes no key pair.",
     )
     state_refresh_seconds: _PositiveSeconds = Field(
         default=5,
