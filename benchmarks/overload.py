@@ -192,6 +192,7 @@ async def measure(
     clients.is_closed_loop = False
     await asyncio.sleep(0.5)
     await clients.connect(connections - _CALIBRATION_CONNECTIONS)
+    await asyncio.sleep(0.5)
     clients.results = overload = Results()
     health: list[float] = []
     watching = asyncio.create_task(_check_health(address, health))

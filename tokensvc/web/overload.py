@@ -24,9 +24,10 @@ from tokensvc.web import headers, problems
 RECEIVED_AT: Final = "tokensvc.received_at"
 """The key of an ASGI scope with the time when the head was received, in monotonic seconds."""
 
-MAX_AGE_SECONDS: Final = 0.075
-"""The longest wait for a turn. A request may wait twice: in the socket while earlier requests have
-their turns, then for its own turn. Both together stay well under 250 ms."""
+MAX_AGE_SECONDS: Final = 0.03
+"""The longest wait for a turn. Before that, a request has waited in its socket while the requests
+of the round before had their turns or were refused. With twice the requests that a worker can
+serve, and a refusal at a third of the cost, a round takes about twice as long as this."""
 
 MIN_SERVED: Final = 32
 """The number of requests of any age that are served in each round: about 10 ms of work."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from collections.abc import Iterator
 from itertools import chain
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
@@ -17,6 +16,7 @@ from gunicorn.arbiter import Arbiter
 from gunicorn.asgi.lifespan import LifespanManager
 from gunicorn.workers.gasgi import ASGIWorker
 
+from tokensvc.web.accepting import accept_until, accepted, serve
 from tokensvc.web.connection import Connection
 from tokensvc.web.front import DRAINING
 
@@ -55,6 +55,7 @@ class Worker(ASGIWorker):  # type: ignore[misc] # gunicorn ships no types.
         self.connections: set[Connection] = set()
         # The waiting connections by what they wait for, each in the order in which they began to.
         self.waiting: dict[str, dict[Connection, None]] = {what: {} for what in _EVICTION_ORDER}
+        self._listeners_closed = asyncio.Event()
         self._must_stop = asyncio.Event()
         self._must_stop_at_once = asyncio.Event()
 
@@ -88,11 +89,16 @@ class Worker(ASGIWorker):  # type: ignore[misc] # gunicorn ships no types.
                 lambda: Connection(self), sock=listener.sock, backlog=self.cfg.backlog
             )
             self.servers.append(server)
+        listeners = [listener.sock for listener in self.sockets]
+        accepting = self.loop.create_task(
+            accept_until(self._listeners_closed, listeners, lambda: Connection(self))
+        )
         while self.alive and self.ppid == os.getppid():
             if await _is_set_within(HEARTBEAT_SECONDS, self._must_stop):
                 break
         self._must_stop.set()
         await self._stop()
+        accepting.cancel()
         heartbeat.cancel()
 
     async def _send_heartbeats(self) -> None:
@@ -148,12 +154,12 @@ class Worker(ASGIWorker):  # type: ignore[misc] # gunicorn ships no types.
 
         The kernel resets these if no other process has the listener.
         """
+        self._listeners_closed.set()
         waiting: list[socket.socket] = []
         for listener, server in zip(self.sockets, self.servers, strict=True):
-            waiting.extend(_accepted(listener.sock))
+            waiting.extend(accepted(listener.sock))
             server.close()
-        for connection in waiting:
-            await self.loop.connect_accepted_socket(lambda: Connection(self), connection)
+        await serve(waiting, lambda: Connection(self))
 
     async def _finish_connections(self, *, close_idle_at: float) -> None:
         """Wait until the last request is answered, at most as long as a request may take."""
@@ -173,13 +179,3 @@ async def _is_set_within(seconds: float, event: asyncio.Event) -> bool:
     except TimeoutError:
         return False
     return True
-
-
-def _accepted(listener: socket.socket) -> Iterator[socket.socket]:
-    """The connections that wait to be accepted."""
-    while True:
-        try:
-            connection, _ = listener.accept()
-        except OSError:  # None is left, or no descriptor for it.
-            return
-        yield connection

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import socket
+import threading
 import time
 from contextlib import ExitStack
 from pathlib import Path
 
-from tests.web.worker.server import code_of, parsed, read_all, running
+from tests.web.worker.server import code_of, parsed, read_all, read_response, running
 
 REQUESTS = 100
 # 10 ms each: one second for all of them.
@@ -20,6 +22,9 @@ def test_what_waits_too_long_is_refused_and_every_connection_is_answered(tmp_pat
         connections = [stack.enter_context(server.connect()) for _ in range(REQUESTS)]
         health = stack.enter_context(server.connect())
         time.sleep(0.3)
+        # All others wait in their sockets meanwhile, and are read together.
+        stack.enter_context(server.connect(b"GET /block?1 HTTP/1.1\r\nHost: a\r\n\r\n"))
+        time.sleep(0.1)
         for connection in connections:
             connection.sendall(BUSY)
         health.sendall(HEALTH)
@@ -31,3 +36,26 @@ def test_what_waits_too_long_is_refused_and_every_connection_is_answered(tmp_pat
         assert len(refused) > REQUESTS / 2
         assert [server.get("/block?0.01")[0] for _ in range(10)] == 10 * [200]
         assert server.log.read_text().count("Too many requests") == 1
+
+
+def test_many_new_connections_are_accepted_while_the_worker_is_busy(tmp_path: Path) -> None:
+    """A client that always has a request of 0.1 s gets few answers meanwhile."""
+    busy = b"GET /block?0.1 HTTP/1.1\r\nHost: a\r\n\r\n"
+    answers = 0
+    with running(tmp_path) as server, ExitStack() as stack:
+        client = stack.enter_context(server.connect(busy))
+        others: list[socket.socket] = []
+
+        def open_others() -> None:
+            others.extend(stack.enter_context(server.connect(HEALTH)) for _ in range(150))
+            for each in others:
+                read_all(each)
+
+        thread = threading.Thread(target=open_others)
+        thread.start()
+        while thread.is_alive():
+            read_response(client)
+            client.sendall(busy)
+            answers += 1
+    assert len(others) == 150
+    assert answers < 25
