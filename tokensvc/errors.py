@@ -208,6 +208,10 @@ class StateUnavailable(Unavailable):
     title = "Shared state unavailable"
 
 
+class StateMissing(StateUnavailable):
+    """Raised when the shared state does not exist where the settings say."""
+
+
 class SchemaUnsupported(StateUnavailable):
     """Raised when a newer release of tokensvc wrote what this process reads from the state."""
 

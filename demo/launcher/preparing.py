@@ -55,6 +55,7 @@ def prepare(
         folder.write(folder.key_encryption_secret, f"{secret}\n")
     settings = load_settings(folder.settings, {})
     with closing(operations.build(settings, clock, by=_OPERATOR, clients=clients)) as opened:
+        opened.state.create()
         opened.rotator(region).reconcile(lambda _step: None)
         return _ensure_api_key(folder, opened.state, clock)
 

@@ -227,6 +227,6 @@ def test_any_text_is_read_or_refused_as_damaged(body: str) -> None:
 def test_a_document_of_a_newer_release_is_refused_with_a_hint() -> None:
     """The error names both schema versions; the other members are not read."""
     with pytest.raises(SchemaUnsupported) as refusal:
-        ApiKeys.decode(document({"schema_version": 2, "keys": "in another form"}))
-    assert sorted(re.findall(r"\d+", refusal.value.detail)) == ["1", "2"]
+        ApiKeys.decode(document({"schema_version": 3, "keys": "in another form"}))
+    assert sorted(re.findall(r"\d+", refusal.value.detail)) == ["1", "2", "3"]
     assert refusal.value.hint

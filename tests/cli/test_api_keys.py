@@ -53,6 +53,7 @@ def test_list_shows_keys_without_secrets(desk: Desk) -> None:
 
 def test_a_key_for_an_unknown_grant_is_not_created(desk: Desk) -> None:
     """The error names the unknown grant and the configured ones."""
+    desk.state.create()
     error = desk.usage_error("api-keys", "create", "website", "--grant", "wep")
     assert isinstance(error, click.BadParameter)
     assert error.param_hint == "--grant"
@@ -108,6 +109,7 @@ def test_a_key_is_not_revoked_without_confirmation(desk: Desk) -> None:
 
 def test_revoking_an_unknown_key_is_an_error(desk: Desk) -> None:
     """A typo must not look like a success; the hint names the command that lists the keys."""
+    desk.state.create()
     error = desk.error("api-keys", "revoke", "websight", "--yes")
     assert isinstance(error, NotFound)
     assert "`tokensvc api-keys list`" in error.hint

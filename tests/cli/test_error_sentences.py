@@ -24,8 +24,13 @@ TABLE = Path(__file__).with_name("error_sentences.txt")
 # --- What precedes the command
 
 
-def no_key_pair(_desk: Desk) -> None:
+def no_state(_desk: Desk) -> None:
     """Settings, and nothing else."""
+
+
+def no_key_pair(desk: Desk) -> None:
+    """An empty state."""
+    desk.state.create()
 
 
 def no_settings(desk: Desk) -> None:
@@ -122,6 +127,7 @@ def active_key_deleted(desk: Desk) -> None:
 
 def damaged_ring(desk: Desk) -> None:
     """The ring's document is damaged."""
+    desk.state.create()
     desk.state.save("ring:us-west-2", "damaged", replacing=0)
 
 
@@ -143,6 +149,7 @@ def api_key(desk: Desk) -> None:
 
 def private_channel(desk: Desk, *, private: bool = True) -> None:
     """The channel `show` of the settings is private and not live; there is no key pair."""
+    desk.state.create()
     arn = new_channel(desk, "show", private=private)
     desk.settings.write_text(f'{desk.settings.read_text()}[channels]\nshow = "{arn}"\n')
 

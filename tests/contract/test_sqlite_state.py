@@ -10,8 +10,8 @@ import pytest
 from tests.contract.state_contract import OpenState, StateContract
 from tests.support.clock import ManualClock
 from tests.support.sqlite_faults import LosesAcknowledgement
+from tests.support.sqlite_files import created_state
 from tokensvc.state.base import State
-from tokensvc.state.sqlite import SqliteState
 
 
 class TestSqliteState(StateContract):
@@ -26,10 +26,10 @@ class TestSqliteState(StateContract):
     def open_state(self, path: Path) -> Iterator[OpenState]:
         """Each object on the same file stands for a process."""
         with ExitStack() as opened:
-            yield lambda: opened.enter_context(closing(SqliteState(path, ManualClock())))
+            yield lambda: opened.enter_context(closing(created_state(path, ManualClock())))
 
     @pytest.fixture
     def state_losing_acknowledgment(self, path: Path) -> State:
         """Its first commit is stored, but then reported as failed."""
         faulty: type[sqlite3.Connection] = LosesAcknowledgement.once()
-        return SqliteState(path, ManualClock(), connection_class=faulty)
+        return created_state(path, ManualClock(), connection_class=faulty)

@@ -234,6 +234,7 @@ class Sandbox:
             world, arn, channel["playbackUrl"], ivs, self.pool, self.fork_server
         )
         folder.mkdir()
+        world.state.create()
         scenario(deployment)
         world.state.close()
         with contextlib.closing(sqlite3.connect(":memory:")) as ivs_snapshot:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from tests.fleet.links import Link
 from tokensvc.errors import StateConflict, StateUnavailable
+from tokensvc.state import schema
 from tokensvc.state.base import NEW, Document, Record
 
 
@@ -21,7 +22,11 @@ class _Saved:
 class MemoryStore:
     """The stored documents and records that all processes share."""
 
-    documents: dict[str, _Saved] = field(default_factory=dict)
+    documents: dict[str, _Saved] = field(
+        default_factory=lambda: {
+            schema.DOCUMENT_NAME: _Saved(Document(schema.schema_document(schema.CURRENT), 1), None)
+        }
+    )
     kinds: dict[str, dict[str, Record]] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -63,6 +68,15 @@ class MemoryState:
         self._store = store
         self._link = link or Link()
         self._is_closed = False
+
+    def create(self) -> None:
+        """Do nothing: the store exists."""
+
+    def names(self) -> Sequence[str]:
+        """The names of all documents."""
+        self._require_open()
+        with self._link.call(StateUnavailable):
+            return sorted(self._store.documents)
 
     def version(self, name: str) -> int:
         """The document's version, `NEW` when it was never saved."""

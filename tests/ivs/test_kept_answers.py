@@ -19,7 +19,12 @@ from tests.ivs.staged_ivs import (
     seeded_random,
 )
 from tests.support.clock import EXAMPLE_NOW, ManualClock
-from tests.support.sqlite_files import stored_records, whole_file_locked, write_lock_held
+from tests.support.sqlite_files import (
+    created_state,
+    stored_records,
+    whole_file_locked,
+    write_lock_held,
+)
 from tokensvc.errors import ChannelNotFound, IvsUnavailable
 from tokensvc.ivs.directory import ChannelDirectory, DirectoryTerms
 from tokensvc.ivs.kept_answers import KIND, KeptAnswers
@@ -45,7 +50,7 @@ def path(tmp_path: Path) -> Path:
 @pytest.fixture
 def state(path: Path, clock: ManualClock) -> Iterator[SqliteState]:
     """The state that all processes share."""
-    with closing(SqliteState(path, clock)) as opened:
+    with closing(created_state(path, clock)) as opened:
         yield opened
 
 

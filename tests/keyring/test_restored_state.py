@@ -36,6 +36,7 @@ def _laptop(world: World, tmp_path: Path) -> Iterator[Rotator]:
             key_pairs=lambda _: key_pairs,
         )
     ) as laptop:
+        laptop.state.create()
         yield laptop.rotator(REGION)
 
 

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from typing import Any
 
+import pytest
+
 from tests.keyring.rings import ACCOUNT_ID, DEPLOYMENT, ENDPOINT, REGION
+from tokensvc.errors import RotationRefused
 from tokensvc.keyring.model import Ring
 from tokensvc.keyring.ring_document import decode_ring, encode_ring
+from tokensvc.keyring.rotation_requests import RotationPause
 from tokensvc.keyring.terms import Terms
 from tokensvc.state.base import Document
+from tokensvc.state.schema import PREVIOUS
 
 FIRST_RELEASE: dict[str, Any] = {
     "schema_version": 1,
@@ -27,6 +33,28 @@ FIRST_RELEASE: dict[str, Any] = {
     "rotation_request": None,
     "history": [],
 }
+MEMBERS_OF_VERSION_1 = {
+    "ring": set(FIRST_RELEASE),
+    "terms": set(FIRST_RELEASE["terms"]),
+    "pairs": {
+        "key_id",
+        "state",
+        "created_at",
+        "public_key",
+        "arn",
+        "published_at",
+        "activated_at",
+        "signing_ended_at",
+        "delete_intended_at",
+        "deleted_at",
+        "destroyed_on",
+        "compromised_at",
+        "adopted",
+    },
+    "history": {"at", "by", "key_id", "from_state", "to_state", "why"},
+}
+"""The first release refuses a document with any other member."""
+
 RING = Ring(
     region=REGION,
     account_id=ACCOUNT_ID,
@@ -46,6 +74,22 @@ def test_a_document_of_the_first_release_is_read() -> None:
     assert decode_ring(Document(json.dumps(FIRST_RELEASE), 1)) == RING
 
 
+def test_a_document_in_the_current_schema_has_the_current_names() -> None:
+    """`tokensvc state upgrade` and new deployments write it."""
+    document = json.loads(encode_ring(RING))
+    assert document["schema_version"] == 2
+    assert document["terms"]["ring_max_age_seconds"] == 120
+    assert decode_ring(Document(json.dumps(document), 1)) == RING
+
+
+def test_what_version_1_can_not_store_is_refused_there() -> None:
+    """The previous release would take the document for damaged."""
+    paused = dataclasses.replace(RING, rotation_pause=RotationPause(1.0, "ann@desk", "bad key"))
+    with pytest.raises(RotationRefused, match="rotation_pause"):
+        encode_ring(paused, PREVIOUS)
+    assert decode_ring(Document(encode_ring(paused), 1)) == paused
+
+
 def test_a_document_is_written_as_the_first_release_reads_it() -> None:
     """That release refuses any other member."""
-    assert json.loads(encode_ring(RING)) == FIRST_RELEASE
+    assert json.loads(encode_ring(RING, PREVIOUS)) == FIRST_RELEASE

@@ -212,6 +212,7 @@ def test_a_region_without_a_ring_has_no_signing_key(tmp_path: Path) -> None:
     """The error names the command that creates the first key pair."""
     clock = ManualClock()
     state = SqliteState(tmp_path / "empty.sqlite3", clock)
+    state.create()
     custody = FileCustody(tmp_path / "keys", SECRET, clock)
     view = RingView(REGION, state, custody, clock, refresh_seconds=3_600)
     view.start()

@@ -142,6 +142,7 @@ def world_in(
         set_aws_endpoint(monkeypatch, folder, ivs.url)
         clients = AwsClients(AwsTerms(max_attempts=max_attempts), clock=clock)
         state = SqliteState(folder / "state.sqlite3", clock)
+        state.create()
         yield World(folder, clock, ivs, IvsKeyPairs(clients, REGION), state)
         clients.close()
         state.close()

@@ -12,12 +12,12 @@ from tests.keyring.rings import REGION
 from tests.keyring.world import LossyKeyPairs
 from tests.support.clock import ManualClock
 from tests.support.settings import settings_in
+from tests.support.sqlite_files import created_state
 from tokensvc import operations
 from tokensvc.errors import SettingsInvalid, StateUnavailable
 from tokensvc.keyring.custody.file import FileCustody
 from tokensvc.keyring.model import KeyState
 from tokensvc.operations import RegionInIvs
-from tokensvc.state.sqlite import SqliteState
 
 
 class NoKeyPairs:
@@ -35,6 +35,7 @@ def test_nothing_is_opened_before_it_is_used(tmp_path: Path) -> None:
     """A command that needs no private key needs no key-encryption secret."""
     settings = settings_in(tmp_path, custody={"key_encryption_secret": None})
     with contextlib.closing(operations.build(settings, ManualClock(), by="ann@desk")) as opened:
+        opened.state.create()
         assert opened.ring(REGION) is None
         with pytest.raises(SettingsInvalid):
             _ = opened.custody
@@ -55,7 +56,7 @@ def test_close_closes_what_was_opened_here_and_nothing_that_was_passed_in(tmp_pa
     """Whoever opened a part closes it."""
     clock = ManualClock()
     settings = settings_in(tmp_path)
-    mine = SqliteState(tmp_path / "state.sqlite3", clock)
+    mine = created_state(tmp_path / "state.sqlite3", clock)
     with contextlib.closing(mine):
         operations.build(settings, clock, by="ann@desk", state=mine).close()
         assert mine.load("ring") is None
@@ -70,7 +71,7 @@ def test_overrides_are_used_instead_of_the_settings(tmp_path: Path) -> None:
     """The key pair is generated in the custody and the state that were passed in."""
     clock = ManualClock()
     custody = FileCustody(tmp_path / "elsewhere", bytes(32), clock)
-    with contextlib.closing(SqliteState(tmp_path / "other.sqlite3", clock)) as state:
+    with contextlib.closing(created_state(tmp_path / "other.sqlite3", clock)) as state:
         opened = operations.build(
             settings_in(tmp_path / "unused"),
             clock,

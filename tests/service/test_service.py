@@ -11,6 +11,7 @@ from pydantic import SecretStr
 
 from tests.support.aws import set_aws_endpoint
 from tests.support.clock import ManualClock
+from tests.support.sqlite_files import created_state
 from tokensvc.audit import AuditEvent
 from tokensvc.errors import SettingsInvalid, StateUnavailable
 from tokensvc.keyring.custody.file import FileCustody
@@ -76,6 +77,7 @@ def test_a_started_service_watches_api_keys_and_rings_until_it_is_closed(
     None is left after closing.
     """
     threads = threading.active_count()
+    created_state(Path(settings.state.url.removeprefix("sqlite:")))
     service = build(settings, ManualClock(), NoAudit())
     service.start()
     assert threading.active_count() == threads + 5
@@ -90,7 +92,7 @@ def test_close_closes_the_state_that_was_opened_here_and_none_that_was_passed_in
 ) -> None:
     """A command passes in its own state, and still uses it afterwards."""
     clock = ManualClock()
-    with closing(SqliteState(tmp_path / "state.sqlite3", clock)) as mine:
+    with closing(created_state(tmp_path / "state.sqlite3", clock)) as mine:
         build(settings, clock, NoAudit(), state=mine).close()
         assert mine.load("ring") is None
     service = build(settings, clock, NoAudit())

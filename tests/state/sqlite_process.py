@@ -54,8 +54,9 @@ def fork(state: SqliteState) -> None:
 
 
 def read_and_write(state: SqliteState) -> None:
-    """As an unprivileged user, read, then write, and print the code of each error."""
+    """As an unprivileged user, create, read and write, and print the code of each error."""
     become_unprivileged()
+    attempt("create", state.create)
     attempt("read", lambda: state.version("ring"))
     attempt("write", lambda: state.put_many("ban", [Record("a", "x", 4e9)]))
 
@@ -101,6 +102,8 @@ def report(*words: object) -> None:
 if __name__ == "__main__":
     program, path, *arguments = sys.argv[1:]
     state = SqliteState(Path(path), ManualClock())
+    if program != "read_and_write":
+        state.create()
     match program:
         case "race":
             race(state, *arguments)

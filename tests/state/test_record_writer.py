@@ -20,10 +20,9 @@ from tests.fleet.links import Condition, Link
 from tests.fleet.memory_state import MemoryState, MemoryStore
 from tests.state.test_sqlite import start
 from tests.support.clock import ManualClock
-from tests.support.sqlite_files import stored_records, write_lock_held
+from tests.support.sqlite_files import created_state, stored_records, write_lock_held
 from tokensvc.state.base import Record
 from tokensvc.state.record_writer import RecordWriter
-from tokensvc.state.sqlite import SqliteState
 
 KIND = "channel"
 WAIT_SECONDS = 30.0
@@ -430,7 +429,7 @@ def test_a_killed_process_loses_only_records_that_were_not_written_yet(tmp_path:
     assert last >= 300
     seen = [each for each in range(last + 1) if f"stored {each}\n" in lines]
     assert [stored[str(each)].body for each in seen] == [f"body of {each}" for each in seen]
-    state = SqliteState(path, ManualClock())
+    state = created_state(path, ManualClock())
     state.put_many(KIND, [record("next")])
     assert state.record(KIND, "next") == record("next")
 
@@ -438,7 +437,7 @@ def test_a_killed_process_loses_only_records_that_were_not_written_yet(tmp_path:
 def test_records_are_written_when_another_process_releases_the_write_lock(tmp_path: Path) -> None:
     """Until then they are queued, and queueing takes no time."""
     path = tmp_path / "state.sqlite3"
-    state = SqliteState(path, ManualClock())
+    state = created_state(path, ManualClock())
     state.put_many(KIND, [record("before")])
     with closing(RecordWriter(state, KIND, retry_seconds=0.01)) as writer:
         writer.start()

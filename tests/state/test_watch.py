@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.clock import ManualClock
+from tests.support.sqlite_files import created_state
 from tokensvc.clock import Moment
 from tokensvc.errors import StateDamaged, StateUnavailable
 from tokensvc.state.base import NEW, Document
@@ -31,13 +32,13 @@ def clock() -> ManualClock:
 @pytest.fixture
 def state(tmp_path: Path, clock: ManualClock) -> SqliteState:
     """The state with the watched document."""
-    return SqliteState(tmp_path / "state.sqlite3", clock)
+    return created_state(tmp_path / "state.sqlite3", clock)
 
 
 @pytest.fixture
 def writer(tmp_path: Path, clock: ManualClock) -> SqliteState:
     """The same state, as used by another process."""
-    return SqliteState(tmp_path / "state.sqlite3", clock)
+    return created_state(tmp_path / "state.sqlite3", clock)
 
 
 def decode(document: Document | None) -> str:
@@ -119,6 +120,7 @@ def test_the_age_runs_from_when_the_read_was_sent(tmp_path: Path, clock: ManualC
             return super().load(name)
 
     slow = Slow(tmp_path / "state.sqlite3", clock)
+    slow.create()
     with closing(Watched(slow, "ring", decode, clock=clock, refresh_seconds=NEVER)) as watched:
         watched.refresh()
         assert latest(watched, clock)[2] == 3.0
@@ -371,6 +373,7 @@ def test_threads_that_refresh_during_a_read_share_the_next(
     """Nine threads cause two reads, so the time-outs of an unavailable state don't add up."""
     clock = CountingClock()
     state = GatedState(tmp_path / "state.sqlite3", clock, failing=failing)
+    state.create()
     watched = Watched(state, "ring", decode, clock=clock, refresh_seconds=NEVER)
     results: list[str] = []
 

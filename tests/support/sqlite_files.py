@@ -10,7 +10,10 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
+from tests.support.clock import ManualClock
+from tokensvc.clock import Clock
 from tokensvc.state.base import Record
+from tokensvc.state.sqlite import SqliteState
 
 _LOCK = """
 import sqlite3, sys
@@ -20,6 +23,18 @@ connection.execute("BEGIN IMMEDIATE")
 print("locked", flush=True)
 sys.stdin.read()
 """
+
+
+def created_state(
+    path: Path,
+    clock: Clock | None = None,
+    *,
+    connection_class: type[sqlite3.Connection] = sqlite3.Connection,
+) -> SqliteState:
+    """The state in that file, which is created unless it exists."""
+    state = SqliteState(path, clock or ManualClock(), connection_class=connection_class)
+    state.create()
+    return state
 
 
 def stored_records(path: Path, kind: str) -> list[Record]:

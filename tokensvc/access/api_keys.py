@@ -22,10 +22,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, with_config
 from tokensvc.access.callers import Caller
 from tokensvc.errors import InvalidRequest, NotFound, Problem, StateDamaged, Unauthenticated
 from tokensvc.state.base import Document
-from tokensvc.state.schema import require_schema
+from tokensvc.state.schema import CURRENT, schema_of
 
 DOCUMENT_NAME = "api-keys"
-SCHEMA_VERSION = 1
 LONGEST_NAME = 64  # characters
 AUTHENTICATION_HINT = (
     "Send `Authorization: Bearer tsk_…` with a key that an operator made with"
@@ -71,21 +70,22 @@ class ApiKeys:
         """The keys by their IDs."""
         return {key.key_id: key for key in self.keys}
 
-    def encode(self) -> str:
-        """The body of the document: JSON with its schema version."""
-        return _KeysText(schema_version=SCHEMA_VERSION, keys=self.keys).model_dump_json()
+    def encode(self, schema_version: int = CURRENT) -> str:
+        """The body of the document in that schema version: JSON."""
+        return _KeysText(schema_version=schema_version, keys=self.keys).model_dump_json()
 
     @classmethod
     def decode(cls, document: Document | None) -> Self:
         """The keys in that document; none when `document` is None, because it was never saved.
 
         Raises:
-            StateDamaged: when this release can't read the document.
+            StateDamaged: when the document is not valid.
+            SchemaUnsupported: when a newer release wrote it.
         """
         if document is None:
             return cls()
+        schema_of(document, what="The document `api-keys`")
         try:
-            require_schema(document, SCHEMA_VERSION, what="The API keys")
             keys = _KeysText.model_validate_json(document.body).keys
         except ValidationError as exc:
             raise _damaged() from exc

@@ -11,6 +11,7 @@ from tokensvc.cli.context import Invocation, pass_invocation
 from tokensvc.cli.output import json_option, print_json, print_table, say
 from tokensvc.clock import rfc3339
 from tokensvc.state.base import NEW
+from tokensvc.state.schema import written_schema
 
 
 @click.group(name="api-keys")
@@ -32,6 +33,7 @@ def api_keys() -> None:
 def create(invocation: Invocation, name: str, grants: tuple[str, ...]) -> None:
     """Create the API key NAME and print it. It can't be shown again."""
     invocation.require_grants(grants)
+    invocation.state.create()
     stored, version = _load(invocation)
     updated, text = access.create(stored, name=name, grants=grants, now=invocation.clock.now())
     _save(invocation, updated, replacing=version)
@@ -93,4 +95,5 @@ def _load(invocation: Invocation) -> tuple[ApiKeys, int]:
 
 
 def _save(invocation: Invocation, keys: ApiKeys, *, replacing: int) -> None:
-    invocation.state.save(access.DOCUMENT_NAME, keys.encode(), replacing=replacing)
+    body = keys.encode(written_schema(invocation.state))
+    invocation.state.save(access.DOCUMENT_NAME, body, replacing=replacing)

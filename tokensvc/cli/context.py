@@ -18,7 +18,7 @@ from tokensvc import operations
 from tokensvc.arns import Region, parse_region
 from tokensvc.aws import AwsClients
 from tokensvc.clock import Clock
-from tokensvc.errors import InvalidArn
+from tokensvc.errors import InvalidArn, StateMissing
 from tokensvc.ivs.model import HeldKeyPair
 from tokensvc.keyring.checks.doctor import Doctor
 from tokensvc.keyring.custody.base import Custody
@@ -119,7 +119,7 @@ class Invocation:
             return configured
         if requested in configured:
             return (Region(requested),)
-        with contextlib.suppress(InvalidArn):
+        with contextlib.suppress(InvalidArn, StateMissing):
             region = parse_region(requested)
             if self.ring(region) is not None:
                 return (region,)

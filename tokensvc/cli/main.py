@@ -23,6 +23,7 @@ from tokensvc.cli.ivs.tags import tags
 from tokensvc.cli.keys import keys
 from tokensvc.cli.output import CommandFailed
 from tokensvc.cli.serve import serve
+from tokensvc.cli.state import state
 from tokensvc.cli.tokens import tokens
 from tokensvc.clock import SystemClock
 from tokensvc.errors import TokensvcError
@@ -65,6 +66,7 @@ for _command in (
     keys,
     api_keys,
     tokens,
+    state,
     channels,
     stream_keys,
     streams,

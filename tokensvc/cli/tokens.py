@@ -97,6 +97,7 @@ def sign(  # noqa: PLR0913 # One parameter for each option.
     audit = JsonLinesAudit(sys.stderr)
     with closing(build(settings, invocation.clock, audit, state=invocation.state)) as service:
         service.read()
+        service.answer_writer.start()
         url = service.issuer.issue(caller, request)
     if as_json:
         print_json(url.members())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Self
 
@@ -13,6 +14,7 @@ from tokensvc.errors import (
     InvalidKeyMaterial,
     InvariantBroken,
     NoSigningKey,
+    RotationRefused,
     StateConflict,
     StateDamaged,
 )
@@ -21,10 +23,10 @@ from tokensvc.keyring.model import KeyPair, KeyState, Ring, Transition
 from tokensvc.keyring.rotation_requests import RotationPause, RotationRequest
 from tokensvc.keyring.terms import FormerTerms, Terms
 from tokensvc.state.base import NEW, Document, State
-from tokensvc.state.schema import require_schema
+from tokensvc.state.schema import CURRENT, PREVIOUS, schema_of, written_schema
 from tokensvc.token.p384 import PublicKey
 
-SCHEMA_VERSION = 1
+_NAME_PREFIX = "ring:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,8 @@ class RingStore:
             StateConflict: when another rotator saved first. Nothing was written.
             StateUnavailable: when the state can't be written now.
             InvariantBroken: when the ring breaks an invariant: a bug. Nothing was written.
+            RotationRefused: when the previous release could not read it, before `tokensvc state
+                upgrade`. Nothing was written.
         """
         if broken := broken_invariants(ring):
             raise InvariantBroken(
@@ -69,8 +73,9 @@ class RingStore:
                 hint="This is a bug in tokensvc. Please report it with the output of "
                 f"`tokensvc keys history --region {ring.region}`.",
             )
+        body = encode_ring(ring, written_schema(self._state))
         try:
-            version = self._state.save(self._name, encode_ring(ring), replacing=replacing)
+            version = self._state.save(self._name, body, replacing=replacing)
         except StateConflict as exc:
             raise ring_conflict(ring.region) from exc
         return StoredRing(ring, version)
@@ -78,7 +83,12 @@ class RingStore:
 
 def document_name(region: Region) -> str:
     """The name of that region's document in the state."""
-    return f"ring:{region}"
+    return f"{_NAME_PREFIX}{region}"
+
+
+def is_ring(name: str) -> bool:
+    """Whether the document of that name is a ring."""
+    return name.startswith(_NAME_PREFIX)
 
 
 def ring_conflict(region: Region) -> StateConflict:
@@ -97,22 +107,32 @@ def ring_missing(region: Region) -> NoSigningKey:
     )
 
 
-def encode_ring(ring: Ring) -> str:
-    """The JSON text of the ring's document, including its schema version."""
-    # A member with a default is left out while it has it, so that an earlier release, which
-    # does not know that member, can read the document.
-    return _RingSchema.of(ring).model_dump_json(by_alias=True, exclude_defaults=True)
+def encode_ring(ring: Ring, schema_version: int = CURRENT) -> str:
+    """The JSON text of the ring's document in that schema version.
+
+    Raises:
+        RotationRefused: when the ring has what version 1 can't store.
+    """
+    document = _RingSchema.of(ring, schema_version)
+    if schema_version == PREVIOUS and (names := sorted(set(_members_since_version_2(document)))):
+        raise RotationRefused(
+            f"The ring of {ring.region} can't be saved with {', '.join(names)} while processes of"
+            " the previous release may read it. Nothing was written.",
+            hint="Upgrade every process, then run `tokensvc state upgrade`.",
+        )
+    # Aliases are the names in version 1.
+    return document.model_dump_json(by_alias=schema_version == PREVIOUS, exclude_defaults=True)
 
 
 def decode_ring(document: Document) -> Ring:
     """The ring in a stored document.
 
     Raises:
-        StateDamaged: when the document is not a ring, breaks an invariant, or was written by a
-            newer release.
+        StateDamaged: when the document is not a ring, or breaks an invariant.
+        SchemaUnsupported: when a newer release wrote it.
     """
+    schema_of(document, what="The ring")
     try:
-        require_schema(document, SCHEMA_VERSION, what="The ring")
         ring = _RingSchema.model_validate_json(document.body).ring()
     except (ValueError, InvalidArn, InvalidKeyMaterial) as exc:
         raise StateDamaged("The stored ring is not valid.", hint=_RESTORE_HINT) from exc
@@ -124,10 +144,23 @@ def decode_ring(document: Document) -> Ring:
     return ring
 
 
+def _members_since_version_2(schema: BaseModel) -> Iterator[str]:
+    """The names of the members that version 1 does not have, where they have a value."""
+    for name, field in type(schema).model_fields.items():
+        value = getattr(schema, name)
+        if not field.is_required() and value != field.default:
+            yield name
+        for part in value if isinstance(value, list) else [value]:
+            if isinstance(part, BaseModel):
+                yield from _members_since_version_2(part)
+
+
 _RESTORE_HINT = "Restore the state from a backup, then run `tokensvc keys reconcile`."
 
 
 class _Schema(BaseModel):
+    """A part of the document. A member with a default is new in schema version 2."""
+
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
@@ -173,7 +206,6 @@ class _PairSchema(_Schema):
 
 class _TermsSchema(_Schema):
     publish_delay_seconds: int
-    # The name in documents of this schema version is `view_max_age_seconds`.
     ring_max_age_seconds: int = Field(
         validation_alias=AliasChoices("ring_max_age_seconds", "view_max_age_seconds"),
         serialization_alias="view_max_age_seconds",
@@ -248,9 +280,9 @@ class _RingSchema(_Schema):
     former_terms: list[_FormerTermsSchema] = []
 
     @classmethod
-    def of(cls, ring: Ring) -> Self:
+    def of(cls, ring: Ring, schema_version: int) -> Self:
         return cls(
-            schema_version=SCHEMA_VERSION,
+            schema_version=schema_version,
             region=ring.region,
             account_id=ring.account_id,
             endpoint=ring.endpoint,

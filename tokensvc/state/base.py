@@ -36,6 +36,25 @@ class Record:
 class State(Protocol):
     """Shared documents and records. A read sees every write that was acknowledged before it."""
 
+    def create(self) -> None:
+        """Create the state, unless it exists: for commands that may begin a new deployment.
+
+        Everything else raises StateMissing where there is no state, so that data which is lost, or
+        not mounted, is never taken for a new deployment.
+
+        Raises:
+            StateUnavailable: when the state can't be written now.
+        """
+        ...
+
+    def names(self) -> Sequence[str]:
+        """The names of all documents, sorted.
+
+        Raises:
+            StateUnavailable: when the state can't be read now.
+        """
+        ...
+
     def version(self, name: str) -> int:
         """The document's version, `NEW` when it was never saved. Cheap enough for polling.
 

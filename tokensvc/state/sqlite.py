@@ -3,28 +3,27 @@
 SQLite provides atomicity and durability with a write-ahead log and `synchronous=FULL`: a commit is
 on the disk before it is acknowledged. Each operation opens its own connection, which costs a
 fraction of a millisecond. So no handle is shared between threads, inherited across a fork, or open
-on a file that has been moved away.
+on a file that has been moved away. Reads go on where nothing can be written: `sqlite_reading`.
 """
 
 from __future__ import annotations
 
 import secrets
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
+from typing import Any, TypeVar
 
 from tokensvc import durable
 from tokensvc.clock import Clock
-from tokensvc.errors import (
-    SchemaUnsupported,
-    StateConflict,
-    StateDamaged,
-    StateUnavailable,
-    TokensvcError,
-)
+from tokensvc.errors import SchemaUnsupported, StateConflict, StateDamaged, StateUnavailable
+from tokensvc.state import schema, sqlite_reading
 from tokensvc.state.base import NEW, Document, Record
+from tokensvc.state.sqlite_errors import damaged, translated
 from tokensvc.waiting import may_wait
+
+T = TypeVar("T")
 
 # Stored in the file header, so that an SQLite file of another program is recognized.
 APPLICATION_ID = 0x746B7376  # "tksv"
@@ -76,8 +75,8 @@ PRAGMA journal_mode = WAL;
 class SqliteState:
     """Implements `State` in the file at `path`.
 
-    The file is created at the first use (mode 0600, its folder 0700). If it disappears later, it is
-    not created again: an empty state would hide that the data is lost.
+    Only `create` makes the file. Where it is absent, everything else raises StateMissing: an empty
+    state would hide that the data is lost, or not mounted.
 
     Args:
         path: the state file; SQLite has two more files beside it, with the suffixes -wal and -shm.
@@ -98,6 +97,16 @@ class SqliteState:
         self._inspected = False
         self._closed = False
 
+    def create(self) -> None:
+        """Create the file (mode 0600) and its folder (0700), unless the file exists.
+
+        Raises:
+            StateUnavailable: when it can't be written now.
+        """
+        with self._errors_translated(_BUSY_TIMEOUT_SECONDS):
+            if not self._path.exists():
+                self._create()
+
     def version(self, name: str) -> int:
         """The document's version, `NEW` when it was never saved.
 
@@ -105,8 +114,7 @@ class SqliteState:
             StateUnavailable: when the file can't be read now.
             StateDamaged: when the file is damaged or is not a tokensvc state file.
         """
-        with self._connection() as connection:
-            return _version(connection, name)
+        return self._read(lambda connection: _version(connection, name))
 
     def load(self, name: str) -> Document | None:
         """The document, or None when it was never saved.
@@ -115,11 +123,21 @@ class SqliteState:
             StateUnavailable: when the file can't be read now.
             StateDamaged: when the file is damaged or is not a tokensvc state file.
         """
-        with self._connection() as connection:
-            row = connection.execute(
-                "SELECT body, version FROM documents WHERE name = ?", (name,)
-            ).fetchone()
+        row = self._read_row("SELECT body, version FROM documents WHERE name = ?", (name,))
         return None if row is None else Document(body=row[0], version=row[1])
+
+    def names(self) -> Sequence[str]:
+        """The names of all documents, sorted.
+
+        Raises:
+            StateUnavailable: when the file can't be read now.
+            StateDamaged: when the file is damaged or is not a tokensvc state file.
+        """
+        return self._read(
+            lambda connection: tuple(
+                name for (name,) in connection.execute("SELECT name FROM documents ORDER BY name")
+            )
+        )
 
     def save(self, name: str, body: str, *, replacing: int) -> int:
         """Durably replace version `replacing` with `body`, and return the new version.
@@ -184,11 +202,11 @@ class SqliteState:
             StateUnavailable: when the file can't be read now.
             StateDamaged: when the file is damaged or is not a tokensvc state file.
         """
-        with self._connection(RECORD_READ_TIMEOUT_SECONDS) as connection:
-            row = connection.execute(
-                "SELECT body, expires_at FROM records WHERE kind = ? AND record_id = ?",
-                (kind, record_id),
-            ).fetchone()
+        row = self._read_row(
+            "SELECT body, expires_at FROM records WHERE kind = ? AND record_id = ?",
+            (kind, record_id),
+            timeout_seconds=RECORD_READ_TIMEOUT_SECONDS,
+        )
         return None if row is None else Record(record_id, body=row[0], expires_at=row[1])
 
     def close(self) -> None:
@@ -211,16 +229,47 @@ class SqliteState:
             )
 
     def _is_writer(self, name: str, writer: str) -> bool:
-        with self._connection() as connection:
-            row = connection.execute(
-                "SELECT writer FROM documents WHERE name = ?", (name,)
-            ).fetchone()
+        row = self._read_row("SELECT writer FROM documents WHERE name = ?", (name,))
         return row is not None and bool(row[0] == writer)
+
+    def _read_row(
+        self,
+        sql: str,
+        parameters: Sequence[str],
+        *,
+        timeout_seconds: float | None = None,
+    ) -> tuple[Any, ...] | None:
+        def query(connection: sqlite3.Connection) -> tuple[Any, ...] | None:
+            row: tuple[Any, ...] | None = connection.execute(sql, parameters).fetchone()
+            return row
+
+        return self._read(query, timeout_seconds)
+
+    def _read(
+        self, query: Callable[[sqlite3.Connection], T], timeout_seconds: float | None = None
+    ) -> T:
+        seconds = _BUSY_TIMEOUT_SECONDS if timeout_seconds is None else timeout_seconds
+
+        def inspect_and_query(connection: sqlite3.Connection) -> T:
+            self._inspect(connection)
+            return query(connection)
+
+        with self._errors_translated(seconds):
+            return sqlite_reading.read(
+                self._path,
+                lambda parameters: self._connect(self._path, seconds, parameters),
+                inspect_and_query,
+            )
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
         """A connection in a transaction, which is rolled back when the block raises."""
-        with self._connection() as connection:
+        with (
+            self._errors_translated(_BUSY_TIMEOUT_SECONDS),
+            closing(self._connect(self._path, _BUSY_TIMEOUT_SECONDS)) as connection,
+        ):
+            connection.execute("PRAGMA synchronous = FULL")
+            self._inspect(connection)
             # Takes the write lock before the first read, so that no other process writes in
             # between. Closing the connection rolls back what was not committed.
             connection.execute("BEGIN IMMEDIATE")
@@ -228,27 +277,23 @@ class SqliteState:
             connection.execute("COMMIT")
 
     @contextmanager
-    def _connection(self, wait_seconds: float | None = None) -> Iterator[sqlite3.Connection]:
-        timeout_seconds = _BUSY_TIMEOUT_SECONDS if wait_seconds is None else wait_seconds
+    def _errors_translated(self, timeout_seconds: float) -> Iterator[None]:
         may_wait()
         if self._closed:
             raise StateUnavailable("The state was closed by this process.")
         try:
-            if not self._inspected and not self._path.exists():
-                self._create()
-            with closing(self._connect(self._path, timeout_seconds)) as connection:
-                connection.execute("PRAGMA synchronous = FULL")
-                if not self._inspected:
-                    self._inspect(connection)
-                yield connection
+            yield
         except sqlite3.ProgrammingError:
             raise  # A bug in this module, which an operator can't fix.
         except (sqlite3.Error, OSError) as exc:
-            raise self._translate(exc, timeout_seconds) from exc
+            raise translated(exc, self._path, timeout_seconds=timeout_seconds) from exc
 
-    def _connect(self, path: Path, timeout_seconds: float) -> sqlite3.Connection:
+    def _connect(
+        self, path: Path, timeout_seconds: float, parameters: str = "mode=rw"
+    ) -> sqlite3.Connection:
         return sqlite3.connect(
-            f"{path.absolute().as_uri()}?mode=rw",  # Never creates a file; `_create` does that.
+            # No mode that is used creates a file; `_create` does that.
+            f"{path.absolute().as_uri()}?{parameters}",
             uri=True,
             timeout=timeout_seconds,
             isolation_level=None,  # `_transaction` begins and ends transactions itself.
@@ -265,9 +310,15 @@ class SqliteState:
             closing(self._connect(draft, _BUSY_TIMEOUT_SECONDS)) as connection,
         ):
             connection.executescript(_SCHEMA)
+            connection.execute(
+                "INSERT INTO documents (name, body, version, writer) VALUES (?, ?, ?, ?)",
+                (schema.DOCUMENT_NAME, schema.schema_document(schema.CURRENT), NEW + 1, ""),
+            )
 
     def _inspect(self, connection: sqlite3.Connection) -> None:
-        """Check that the file is an undamaged tokensvc state file. Done once per object."""
+        """Check once for this object that the file is an undamaged tokensvc state file."""
+        if self._inspected:
+            return
         (application_id,) = connection.execute("PRAGMA application_id").fetchone()
         (schema_version,) = connection.execute("PRAGMA user_version").fetchone()
         if application_id != APPLICATION_ID:
@@ -284,47 +335,8 @@ class SqliteState:
             )
         (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
         if verdict != "ok":
-            raise self._damaged()
+            raise damaged(self._path)
         self._inspected = True
-
-    def _translate(self, error: sqlite3.Error | OSError, timeout_seconds: float) -> TokensvcError:
-        # Extended codes such as SQLITE_IOERR_FSYNC are too detailed: only the word after SQLITE_
-        # is used.
-        name = getattr(error, "sqlite_errorname", "OS_")
-        match name.split("_")[1]:
-            case "NOTADB" | "CORRUPT":
-                return self._damaged()
-            case "ERROR":
-                return StateDamaged(
-                    f"The state file {self._path} is damaged: tables are missing.",
-                    hint=self._restore_hint(),
-                )
-            case "FULL":
-                return StateUnavailable(
-                    f"The state file {self._path} can't be written: its disk is full.",
-                    hint="Free space on the disk.",
-                )
-            case "BUSY" | "LOCKED":
-                return StateUnavailable(
-                    f"Another process has locked the state file {self._path} for more than"
-                    f" {timeout_seconds:g} seconds.",
-                    hint=f"Find the process that has it open with `fuser -v {self._path}`.",
-                )
-            case _:
-                return StateUnavailable(
-                    f"The state file {self._path} can't be opened, read or written.",
-                    hint="Check that the file exists, that this user can read and write it and"
-                    " its folder, and that the disk has no errors.",
-                )
-
-    def _damaged(self) -> StateDamaged:
-        return StateDamaged(f"The state file {self._path} is damaged.", hint=self._restore_hint())
-
-    def _restore_hint(self) -> str:
-        return (
-            "Stop every process that uses the state file. Move it away, together with"
-            f" {self._path}-wal and {self._path}-shm, and restore a backup in its place."
-        )
 
 
 def _version(connection: sqlite3.Connection, name: str) -> int:

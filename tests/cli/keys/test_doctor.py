@@ -113,6 +113,7 @@ def test_a_laptop_with_production_credentials_reports_the_other_deployment(
     laptop = Desk(tmp_path_factory.mktemp("laptop"), desk_now.clock, desk_now.ivs)
     laptop.settings.write_text(desk_now.settings.read_text())
     (laptop.folder / "secret").write_bytes(bytes(range(100, 132)))
+    laptop.state.create()
 
     result = laptop.run("keys", "doctor")
 

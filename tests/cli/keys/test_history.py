@@ -51,6 +51,7 @@ def test_history_for_people_is_a_table(rotating_desk: Desk) -> None:
 
 def test_a_region_without_a_ring_has_no_history(desk: Desk) -> None:
     """An empty list, and no ring is created."""
+    desk.state.create()
     assert desk.json("keys", "history") == []
     assert desk.state.load("ring:us-west-2") is None
 

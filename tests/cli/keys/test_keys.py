@@ -53,6 +53,7 @@ def test_generate_and_import_work_step_by_step(desk: Desk) -> None:
 
 def test_import_without_a_pending_pair_is_an_error(desk: Desk) -> None:
     """The hint names the command that creates a key pair."""
+    desk.state.create()
     error = desk.error("keys", "import")
     assert isinstance(error, KeyNotFound)
     assert "`tokensvc keys generate --region us-west-2`" in error.hint
@@ -221,6 +222,7 @@ def test_a_region_that_is_not_configured_is_wrong_use(desk: Desk) -> None:
 
 def test_a_region_that_fails_does_not_stop_reconcile_in_the_others(desk: Desk) -> None:
     """The exit status is 1, and the error follows the name of its region."""
+    desk.state.create()
     with_two_regions(desk).state.save("ring:us-west-2", "damaged", replacing=0)
     result = desk.run("keys", "reconcile")
     assert result.exit_code == 1

@@ -127,6 +127,7 @@ def test_show_prints_everything_about_a_pair_except_its_private_key(rotating_des
 
 def test_an_unknown_key_id_is_an_error(desk: Desk) -> None:
     """The hint names the command that lists the key pairs."""
+    desk.state.create()
     error = desk.error("keys", "show", "nope")
     assert isinstance(error, KeyNotFound)
     assert "`tokensvc keys list`" in error.hint

@@ -83,6 +83,7 @@ def test_no_key_or_both_keys_and_all_is_wrong_use(
 
 def test_a_region_without_keys_has_nothing_to_revoke(desk: Desk) -> None:
     """One message is printed, and the exit status is 0."""
+    desk.state.create()
     result = desk.run("keys", "revoke", "--all", "--yes")
 
     assert (result.exit_code, result.stdout) == (0, "")

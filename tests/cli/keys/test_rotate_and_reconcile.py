@@ -198,6 +198,7 @@ def test_a_watch_reconciles_until_a_signal(desk: Desk, number: signal.Signals) -
     """The first key pair becomes active without another command; the exit status is 0."""
     text = QUICK.replace("publish_delay_seconds = 0", "publish_delay_seconds = 1")
     desk.settings.write_text(desk.settings.read_text() + text)
+    desk.state.create()
     with started(desk, "keys", "reconcile", "--watch") as process:
         until_line(process, NOTHING_LEFT)
 

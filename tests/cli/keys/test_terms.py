@@ -65,6 +65,7 @@ def test_lowering_says_which_limits_still_count_and_until_when(rotating_desk: De
 
 def test_a_region_without_a_ring_has_no_terms(desk: Desk) -> None:
     """The refusal names the command that makes the first key pair."""
+    desk.state.create()
     assert isinstance(desk.error("keys", "terms"), NoSigningKey)
 
 
@@ -119,6 +120,7 @@ def test_a_duration_beyond_ten_years_or_without_a_unit_is_refused(desk: Desk) ->
         error = desk.usage_error("keys", "reconcile", "--rotate-after", duration)
         assert "--rotate-after" in error.format_message()
 
+    desk.state.create()
     desk.done("keys", "reconcile", "--rotate-after", "3650d")
 
 

@@ -59,6 +59,7 @@ def command(
     """
     private_key = _read_private_key(private_key_file)
     (where,) = invocation.regions(arn.region, option="--arn")
+    invocation.state.create()
     pair = invocation.rotator(where).adopt(
         private_key, arn, reason, longest_ttl_seconds=longest_ttl_seconds
     )

@@ -20,6 +20,7 @@ def command(invocation: Invocation, region: str | None, reason: str) -> None:
     switches by itself. Calls no operation of IVS.
     """
     where = invocation.region(region)
+    invocation.state.create()
     pair = invocation.rotator(where).generate(reason)
     click.echo(pair.key_id)
     say(f"Created. Next, import it: tokensvc keys import {pair.key_id} --region {where}")

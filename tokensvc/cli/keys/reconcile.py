@@ -33,8 +33,12 @@ def command(
     Calls ListPlaybackKeyPairs, GetPlaybackKeyPair and, as needed, ImportPlaybackKeyPair and
     DeletePlaybackKeyPair; with a canary channel GetChannel.
     """
+    regions = invocation.regions(region)
+    # A scheduled job that runs while the state is away must not begin another deployment.
+    if not watch and rotate_after is None:
+        invocation.state.create()
     loop = ReconcileLoop(
-        invocation.regions(region),
+        regions,
         invocation.rotator_by_settings_of_now,
         invocation.clock,
         print_event,
