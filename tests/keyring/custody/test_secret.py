@@ -158,3 +158,14 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     """A missing file is reported with its path and the setting."""
     with pytest.raises(SettingsInvalid, match=r"absent .*custody\.key_encryption_secret_file"):
         load_key_encryption_secret(tmp_path / "absent")
+
+
+@given(st.text(max_size=100))
+@example("\udcff\udc80" * 16)
+def test_no_text_ends_in_another_error(text: str) -> None:
+    """Also one with characters that an environment variable can't be decoded from."""
+    try:
+        secret = load_key_encryption_secret(text)
+    except SettingsInvalid:
+        return
+    assert len(secret) == 32

@@ -11,6 +11,8 @@ import jwt.algorithms
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.token.p384.openssl import openssl
 from tokensvc.errors import InvalidKeyMaterial
@@ -139,3 +141,14 @@ def test_a_jwk_of_another_curve_is_refused() -> None:
     for content in (p256.encode(), openssl("genrsa", "2048")):
         with pytest.raises(InvalidKeyMaterial, match="not on the curve P-384"):
             load_private_key(content)
+
+
+@given(st.binary(max_size=400) | st.text(max_size=400).map(str.encode), st.integers(0, 700))
+def test_no_content_ends_in_another_error(content: bytes, place: int) -> None:
+    """Whatever is in the file, and wherever a good one is damaged."""
+    for damaged in (content, PKCS8[:place] + content + PKCS8[place:], PKCS8_DER[:place] + content):
+        try:
+            key = load_private_key(damaged)
+        except InvalidKeyMaterial:
+            continue
+        assert key.curve.name == "secp384r1"
