@@ -64,7 +64,7 @@ async def never_reading(_reader: asyncio.StreamReader, writer: asyncio.StreamWri
     writer.transport.pause_reading()  # type: ignore[attr-defined] # It is a transport that reads.
     for _ in range(20):
         writer.write(_HEALTH)
-    while True:  # Until the connection is reset.
+    while not writer.transport.is_closing():  # Until the connection is reset.
         await asyncio.sleep(1.0)
         writer.write(b"\r\n")
         await writer.drain()
