@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from dataclasses import dataclass
-from typing import Literal, Protocol, TextIO
+from typing import Final, Literal, Protocol, TextIO
 
 from tokensvc.clock import rfc3339
 from tokensvc.errors import AuditUnavailable
@@ -14,6 +14,9 @@ from tokensvc.ivs.limits import LONGEST_ARN
 # The requested channel is cut to the length of the longest ARN or name. Untrusted input must not
 # fill the log, and no usable part of a token or an API key sent by mistake may end up in it.
 _LONGEST_NAME = 64
+
+ONE_LINE: Final = json.JSONEncoder(separators=(",", ":"), check_circular=False)
+"""Its ASCII escapes keep each decision on one line, whatever an untrusted name contains."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,8 +110,7 @@ class JsonLinesAudit:
         Raises:
             OSError: when the stream can't be written.
         """
-        # ASCII escapes keep each decision on one line, whatever an untrusted channel name contains.
-        line = json.dumps(event.members(), ensure_ascii=True, separators=(",", ":"))
+        line = ONE_LINE.encode(event.members())
         # One write call for the whole line, because other threads, and other processes that have
         # the same file open, write to it too.
         with self._lock:

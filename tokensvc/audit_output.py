@@ -6,11 +6,10 @@ Every token that is handed out has its whole line. If the disk is full or the re
 
 from __future__ import annotations
 
-import json
 import threading
 from typing import Final
 
-from tokensvc.audit import AuditEvent
+from tokensvc.audit import ONE_LINE, AuditEvent
 from tokensvc.errors import AuditUnavailable
 from tokensvc.line_targets import MAX_LINE_BYTES, line_target
 from tokensvc.waiting import may_wait
@@ -46,8 +45,7 @@ class AuditOutput:
             AuditUnavailable: nothing was written. The token must not be returned.
             MustWait: nothing was written, because an event loop may not wait for the reader.
         """
-        # ASCII escapes keep each decision on one line, whatever an untrusted channel name contains.
-        text = json.dumps(event.members(), ensure_ascii=True, separators=(",", ":"))
+        text = ONE_LINE.encode(event.members())
         line = f"{text}\n".encode("ascii")
         if len(line) > MAX_LINE_BYTES:
             raise AuditUnavailable(f"An audit line has {len(line)} bytes.")

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Protocol, Self
 
 _END_OF_YEAR_9999 = 253_402_300_799
@@ -56,7 +55,7 @@ def rfc3339(unix_seconds: float) -> str:
     The form has four digits for the year, so a later time is shown as the end of the year 9999.
     """
     seconds = int(min(unix_seconds, _END_OF_YEAR_9999))
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T", bound="DataclassInstance")
 
+WHOLE_BODY: Final = "tokensvc.body"
+"""The environ key with the body, if it has been read already."""
+
 MAX_MEMBERS: Final = 40
 """No form has as many. An object with more is refused before any of them is checked."""
 MAX_OPENING_BRACKETS: Final = 20_000
@@ -74,17 +77,7 @@ def read_json(environ: WSGIEnvironment, *, longest_bytes: int) -> object:
             "The Content-Type of the request is not application/json.",
             hint="Send `Content-Type: application/json`.",
         )
-    too_large = BodyTooLarge(
-        f"The body has more than {longest_bytes} bytes, the limit of this route.",
-        hint="Send a smaller body: split a large batch into several.",
-    )
-    try:
-        # A chunked body has no Content-Length, and is cut off at the limit without an error.
-        body = get_input_stream(environ, max_content_length=longest_bytes + 1).read()
-    except RequestEntityTooLarge as exc:
-        raise too_large from exc
-    if len(body) > longest_bytes:
-        raise too_large
+    body = _read_body(environ, longest_bytes)
     if body.count(b"[") + body.count(b"{") > MAX_OPENING_BRACKETS:
         message = f"The body has more than {MAX_OPENING_BRACKETS} opening brackets."
         raise InvalidRequest(message, problems=(Problem("", "too_many_values", message),))
@@ -93,6 +86,22 @@ def read_json(environ: WSGIEnvironment, *, longest_bytes: int) -> object:
     except ValueError as exc:
         message = "The body is not valid JSON in UTF-8, or a member name is repeated."
         raise InvalidRequest(message, problems=(Problem("", "json", message),)) from exc
+
+
+def _read_body(environ: WSGIEnvironment, longest_bytes: int) -> bytes:
+    body: bytes | None = environ.get(WHOLE_BODY)
+    try:
+        if body is None:
+            # A chunked body has no Content-Length, and is cut off at the limit without an error.
+            body = get_input_stream(environ, max_content_length=longest_bytes + 1).read()
+        if len(body) <= longest_bytes:
+            return body
+    except RequestEntityTooLarge:
+        pass
+    raise BodyTooLarge(
+        f"The body has more than {longest_bytes} bytes, the limit of this route.",
+        hint="Send a smaller body: split a large batch into several.",
+    )
 
 
 class Form(Generic[T]):

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 from tokensvc.errors import TokensvcError
 from tokensvc.waiting import MustWait, no_waiting
 from tokensvc.web.access_log import AccessLog
+from tokensvc.web.bodies import WHOLE_BODY
 from tokensvc.web.headers import REQUEST_ID_HEADER
 from tokensvc.web.overload import Admission, Refusals
 from tokensvc.web.waiting_pool import PoolIsFull, WaitingPool
@@ -312,6 +313,7 @@ def environ_of(scope: Scope, body: bytes) -> WSGIEnvironment:
         "wsgi.url_scheme": scope["scheme"],
         "wsgi.input": io.BytesIO(body),
         "wsgi.input_terminated": True,
+        WHOLE_BODY: body,
         "wsgi.errors": sys.stderr,
         "wsgi.multithread": True,
         "wsgi.multiprocess": True,
