@@ -30,6 +30,7 @@ from tokensvc.keyring.custody.base import Custody
 from tokensvc.keyring.custody.file import FileCustody
 from tokensvc.keyring.effects import Canary, Effects, KeyPairsInIvs
 from tokensvc.keyring.model import Act, Ring
+from tokensvc.keyring.probes import FailedProbe, failed_probes
 from tokensvc.keyring.revocation import declare_compromised
 from tokensvc.keyring.ring_document import RingStore
 from tokensvc.keyring.rotator import Rotator
@@ -187,6 +188,7 @@ class Operations:
             self._canary(region),
             hasty_key_pairs=IvsKeyPairs(self.hasty_clients, region) if is_real else None,
             account_id=cache(partial(self._account_id, region)),
+            failed_probes=partial(self._failed_probes, region),
         )
         if self.reserve is not None:
             self.reserve.make()
@@ -233,6 +235,9 @@ class Operations:
             raise IvsUnavailable(f"{endpoint} has no AWS STS beside it.")
         return clients.account_id(region)
 
+    def _failed_probes(self, region: Region) -> Sequence[FailedProbe]:
+        return failed_probes(self.state, region, self.clock.now())
+
     def _canary(self, region: Region) -> Canary | None:
         make = self.overrides.get("canary")
         if make is not None:
@@ -258,6 +263,7 @@ class Operations:
             terms=settings.rotation_terms(),
             keep_standby=settings.rotation.keep_standby,
             has_canary=settings.canary_channel(region) is not None,
+            read_failed_probes=partial(self._failed_probes, region),
             decommissioning=region not in settings.ivs.regions,
         )
 

@@ -26,8 +26,10 @@ from tokensvc.ivs.channels import get_channel, get_channels
 from tokensvc.ivs.clock_watch import ClockWatch
 from tokensvc.ivs.directory import ChannelDirectory
 from tokensvc.ivs.kept_answers import KIND, KeptAnswers
+from tokensvc.keyring import probes
 from tokensvc.keyring.custody.file_signers import FileSigners
 from tokensvc.keyring.custody.secret import load_key_encryption_secret
+from tokensvc.keyring.probes import ProbeRecorder
 from tokensvc.keyring.signers import SignerLoader
 from tokensvc.keyring.view import RingView
 from tokensvc.net import Network
@@ -55,6 +57,7 @@ class Service:
         root_path: the path prefix under which the HTTP API is published, "" for none.
         answer_writer: writes IVS's answers about channels to the state, in the background.
         clock_watch: notices that the clock is off.
+        probe_writer: writes whether this process can sign with each key pair, in the background.
         clock: the clock.
         resources: closes what was opened for this service, and nothing that was passed in.
     """
@@ -69,6 +72,7 @@ class Service:
     root_path: str
     answer_writer: RecordWriter
     clock_watch: ClockWatch
+    probe_writer: RecordWriter
     clock: Clock
     resources: ExitStack
 
@@ -97,11 +101,13 @@ class Service:
             view.start()
         self.answer_writer.start()
         self.clock_watch.start()
+        self.probe_writer.start()
 
     def close(self) -> None:
         """Write the answers that are queued, stop watching, and close the connections."""
         self.clock_watch.close()
         self.answer_writer.close()
+        self.probe_writer.close()
         self.api_keys.close()
         for view in self.rings.values():
             view.close()
@@ -144,10 +150,11 @@ def build(
     directory = overrides.get("directory") or resources.enter_context(
         closing(_directory(settings, clock, clients, kept_answers))
     )
+    probe_writer = RecordWriter(state, probes.KIND)
     rings = overrides.get("rings")
     if rings is None:
         signer_loader = overrides.get("signer_loader") or build_signer_loader(settings.custody)
-        rings = _rings(settings, clock, state, signer_loader)
+        rings = _rings(settings, clock, state, signer_loader, probe_writer)
     clock_watch = ClockWatch(
         clients.ask_unsigned,
         settings.ivs.regions,
@@ -183,6 +190,7 @@ def build(
         root_path=settings.service.root_path,
         answer_writer=answer_writer,
         clock_watch=clock_watch,
+        probe_writer=probe_writer,
         clock=clock,
         resources=resources,
     )
@@ -202,11 +210,22 @@ def _directory(
 
 
 def _rings(
-    settings: Settings, clock: Clock, state: State, signer_loader: SignerLoader
+    settings: Settings,
+    clock: Clock,
+    state: State,
+    signer_loader: SignerLoader,
+    probe_writer: RecordWriter,
 ) -> Mapping[Region, RingView]:
     refresh_seconds = settings.rotation.state_refresh_seconds
     return {
-        region: RingView(region, state, signer_loader, clock, refresh_seconds=refresh_seconds)
+        region: RingView(
+            region,
+            state,
+            signer_loader,
+            clock,
+            refresh_seconds=refresh_seconds,
+            record_probe=ProbeRecorder(region, probe_writer, clock).record,
+        )
         for region in settings.ivs.regions
     }
 

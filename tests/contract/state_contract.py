@@ -206,6 +206,18 @@ class StateContract:
         assert state.record("ban", "new") == Record("new", "3", LATER)
         assert state.record("ban", "expired") in (None, expired)
 
+    def test_all_records_of_a_kind_are_listed_by_id(
+        self, state: State, open_state: OpenState
+    ) -> None:
+        """Another process sees them, without the records of other kinds."""
+        assert list(state.records("probe")) == []
+        two, one = Record("two", "2", LATER), Record("one", "1", LATER)
+        state.put_many("probe", [two, one])
+        state.put_many("ban", [Record("three", "3", LATER)])
+        assert list(open_state().records("probe")) == [one, two]
+        state.remove_many("probe", ["one"])
+        assert list(open_state().records("probe")) == [two]
+
     def test_readers_see_all_records_of_a_put_or_none(self, open_state: OpenState) -> None:
         """One call is one transaction, for a reader in another process too."""
         ids = [f"{number:02}" for number in range(40)]

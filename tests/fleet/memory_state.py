@@ -117,6 +117,12 @@ class MemoryState:
         with self._link.call(StateUnavailable):
             return self._store.kinds.get(kind, {}).get(record_id)
 
+    def records(self, kind: str) -> Sequence[Record]:
+        """Every record of that kind, by ID."""
+        self._require_open()
+        with self._link.call(StateUnavailable):
+            return [record for _, record in sorted(self._store.kinds.get(kind, {}).items())]
+
     def close(self) -> None:
         """Refuse all later calls."""
         self._is_closed = True

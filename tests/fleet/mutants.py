@@ -58,14 +58,14 @@ class RotatorWithFirstSigningEnd(Rotator):
 class RotatorThatRollsBackADeletion(Rotator):
     """Rolls back to a key whose deletion was decided: another rule 9 is left out."""
 
-    def rollback(self, reason: str) -> KeyPair:
+    def rollback(self, reason: str, *, force: bool = False) -> KeyPair:
         """Switch back to the key that was replaced last, whether or not it is to be deleted."""
         stored = self._load()
         retiring = stored.ring.in_state(KeyState.RETIRING)
         if not retiring:
             raise RotationRefused("No key is retiring.")
         pair = max(retiring, key=lambda pair: pair.activated_at or 0)
-        self._effects.check_before_rollback(pair)
+        self._effects.check_before_rollback(pair, force=force)
         pairs = tuple(
             dataclasses.replace(each, delete_intended_at=None) if each == pair else each
             for each in stored.ring.pairs

@@ -28,6 +28,7 @@ def evidence(of_ring: Ring | None, *in_ivs: HeldKeyPair, **changes: Any) -> Evid
         "held": in_ivs,
         "custody_key_ids": ("a", "b"),
         "unusable": {},
+        "failed_probes": (),
         "now": NOW,
         "clock_offset_seconds": 0.0,
         "clock_skew_seconds": 10,

@@ -47,6 +47,7 @@ def region_of(
         read_endpoint=read_endpoint or (lambda: "http://loopback"),
         read_held=read_held or world.key_pairs.held,
         read_clock_offset_seconds=read_clock_offset_seconds,
+        read_failed_probes=lambda: (),
         clock_skew_seconds=10,
         key_age_warning_seconds=7_776_000,
         terms=TERMS,

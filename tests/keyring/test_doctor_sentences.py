@@ -42,6 +42,7 @@ from tokensvc.keyring.checks.examination import examine, find_orphans
 from tokensvc.keyring.checks.files import find_open_files
 from tokensvc.keyring.checks.finding import Finding, FindingCode, Severity
 from tokensvc.keyring.model import KeyState
+from tokensvc.keyring.probes import FailedProbe
 from tokensvc.keyring.rotation_requests import RotationPause
 from tokensvc.keyring.terms import FormerTerms
 from tokensvc.protected_files import Fault, FileFault
@@ -464,6 +465,20 @@ TABLE: dict[str, tuple[Sequence[Finding], Finding]] = {
             "A step is overdue: record that z will be deleted from IVS. The ring was last changed"
             " at 2027-01-15T06:42:40Z.",
             f"Run {RECONCILE}, and schedule it as a job.",
+        ),
+    ),
+    "a worker that can't sign": (
+        examine(
+            healthy(failed_probes=[FailedProbe("b", "web-1 process 12", "custody_damaged", NOW)])
+        ),
+        in_region(
+            WARNING,
+            "probe_failed",
+            "b",
+            "These workers can't sign with b: web-1 process 12 (custody_damaged,"
+            " 2027-01-15T08:00:00Z).",
+            "Make the private key usable there: the custody, its access and its secret must be the"
+            " same for every worker.",
         ),
     ),
     "limits above the settings": (

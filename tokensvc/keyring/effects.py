@@ -41,6 +41,7 @@ from tokensvc.keyring.outcomes import (
     Performed,
 )
 from tokensvc.keyring.ownership import delete_command, is_held
+from tokensvc.keyring.probes import FailedProbe, require_usable
 from tokensvc.keyring.rotation import rests_on_clock
 from tokensvc.keyring.signers import self_checked_signer
 from tokensvc.keyring.slots import no_free_slot
@@ -111,6 +112,8 @@ class Effects:
             not answer.
         account_id: returns the ID of the AWS account that the credentials belong to; raises
             IvsUnavailable when that can't be found out.
+        failed_probes: returns the workers that can't sign with a key pair of the region; raises
+            StateUnavailable.
     """
 
     custody: Custody
@@ -120,6 +123,7 @@ class Effects:
     canary: Canary | None = None
     hasty_key_pairs: KeyPairsInIvs | None = None
     account_id: Callable[[], str] | None = None
+    failed_probes: Callable[[], Sequence[FailedProbe]] | None = None
 
     def act(self, why: str) -> Act:
         """The operator, the current time and the reason, for the history."""
@@ -208,14 +212,17 @@ class Effects:
                 pass
         return Performed()
 
-    def check_before_rollback(self, pair: KeyPair) -> None:
-        """The checks of rule 2 for a key pair that is to sign again.
+    def check_before_rollback(self, pair: KeyPair, *, force: bool = False) -> None:
+        """The checks of rule 2 for a key pair that is to sign again; `force` skips the workers'.
 
         Raises:
-            RotationRefused: when IVS does not hold it, or the canary was refused.
+            RotationRefused: when a worker can't sign with it, IVS does not hold it, or the canary
+                was refused.
             IvsRefused, IvsUnavailable, CustodyUnavailable, CustodyDamaged: when a check failed.
         """
         signer = self_checked_signer(self.custody, pair)
+        if not force:
+            self._require_usable_by_workers(pair, "tokensvc keys rollback --force")
         if self._held_as_recorded(pair) is None:
             raise RotationRefused(
                 f"IVS no longer holds {pair.key_id} ({pair.arn}), so IVS would refuse its tokens. "
@@ -287,10 +294,18 @@ class Effects:
             self._check_in_emergency(ring, pair)
             return
         signer = self_checked_signer(self.custody, pair)
+        is_forced = ring.rotation_request is not None and ring.rotation_request.is_forced
+        # While no key is active, every worker refuses: a switch can only help.
+        if ring.active is not None and not is_forced:
+            self._require_usable_by_workers(pair, "tokensvc keys rotate --force")
         if self._held_as_recorded(pair) is None:
             raise self._missing(ring, pair)
         if self.canary is not None:
             self.canary(signer)
+
+    def _require_usable_by_workers(self, pair: KeyPair, command: str) -> None:
+        if self.failed_probes is not None:
+            require_usable(pair.key_id, self.failed_probes(), command=command)
 
     def _check_in_emergency(self, ring: Ring, pair: KeyPair) -> None:
         """The checks of rule 2 as far as they need no one's answer (rule 10).

@@ -202,17 +202,17 @@ class Ring:
     # --- Rotation request and terms
 
     def with_rotation_request(self, rotation_request: RotationRequest) -> Ring:
-        """The ring with that rotation request; an urgent request replaces an earlier one.
+        """The ring with that rotation request, in place of a weaker one.
 
         A request that is not urgent ends a pause of scheduled rotation.
 
         Raises:
-            RotationRefused: when an earlier request is not finished and this one is not urgent.
+            RotationRefused: when an earlier request is not finished and not weaker.
         """
-        if self.rotation_request is not None and not rotation_request.is_urgent:
+        earlier = self.rotation_request
+        if earlier is not None and not rotation_request.may_replace(earlier):
             raise RotationRefused(
-                f"A rotation of {self.region} is already in progress. "
-                f"{self.rotation_request.sentence}",
+                f"A rotation of {self.region} is already in progress. {earlier.sentence}",
                 hint="Run `tokensvc keys reconcile` to continue it.",
             )
         pause = self.rotation_pause if rotation_request.is_urgent else None

@@ -236,6 +236,7 @@ class _RotationRequestSchema(_Schema):
     requested_by: str
     reason: str
     is_urgent: bool
+    is_forced: bool = False
     failed_at: float | None = None
     failure: str = ""
 

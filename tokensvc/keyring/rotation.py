@@ -3,9 +3,11 @@
  1. At most one key of a ring is active. Only the active key signs.
  2. A key becomes active only when it has been published for `publish_delay_seconds`, has passed a
     self-check (sign, verify, IVS's fingerprint equals ours) and, where a canary is configured, the
-    canary was answered with anything but 403. Workers load and probe a published key when they
-    first see it. The clocks of two rotators may measure the delay, so the delay must exceed the
-    slowest import by the clock skew.
+    canary was answered with anything but 403. Workers load and probe each key that may become
+    active when they first see it, and record the result. A switch from one key to another is
+    refused while a live worker's newest probe failed, unless it is forced or urgent. The clocks of
+    two rotators may measure the delay, so the delay must exceed the slowest import by the clock
+    skew.
  3. A process signs only from a view of the ring that is at most `ring_max_age_seconds` old. The age
     is counted from when the read was sent. One reading of the clock is used for this check, `exp`
     and the session version.

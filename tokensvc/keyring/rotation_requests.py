@@ -18,6 +18,7 @@ class RotationRequest:
         requested_by: who made it.
         reason: why.
         is_urgent: whether a compromised key is to be replaced.
+        is_forced: whether to switch although a worker can't sign with the next key.
         failed_at: when carrying it out failed last, Unix seconds.
         failure: why that failed; "" while it has not.
     """
@@ -26,8 +27,15 @@ class RotationRequest:
     requested_by: str
     reason: str
     is_urgent: bool = False
+    is_forced: bool = False
     failed_at: float | None = None
     failure: str = ""
+
+    def may_replace(self, earlier: RotationRequest) -> bool:
+        """Whether it may take the place of a request that is not finished."""
+        if self.is_urgent:
+            return True
+        return self.is_forced and not (earlier.is_forced or earlier.is_urgent)
 
     @property
     def sentence(self) -> str:

@@ -191,13 +191,15 @@ class Rotator:
 
     def _requested(self, ring: Ring, reason: str, *, force: bool) -> Ring:
         self._require_configured()
-        request = RotationRequest(self._effects.clock.now(), self._effects.by, reason)
+        now, by = self._effects.clock.now(), self._effects.by
+        request = RotationRequest(now, by, reason, is_forced=force)
         return requested_rotation(ring, request, force=force)
 
-    def rollback(self, reason: str) -> KeyPair:
+    def rollback(self, reason: str, *, force: bool = False) -> KeyPair:
         """The key pair that the last switch replaced, which signs again (rule 9). One save.
 
-        `reconcile` does the later steps: the key pair that signed until now drains.
+        `reconcile` does the later steps: the key pair that signed until now drains. `force`
+        switches although a worker can't sign with it (rule 2).
 
         Raises:
             RotationRefused: when that key pair may not sign again. Nothing was changed.
@@ -206,7 +208,7 @@ class Rotator:
         self._require_configured()
         stored = self._load()
         pair = rollback_target(stored.ring, self._effects.clock.now())
-        self._effects.check_before_rollback(pair)
+        self._effects.check_before_rollback(pair, force=force)
         ring = rolled_back(stored.ring, pair.key_id, self._effects.timed_act(stored.ring, reason))
         return self._store.save(ring, replacing=stored.version).ring.require_active()
 

@@ -7,7 +7,7 @@ rotation without a restart.
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from tokensvc.arns import Region
@@ -21,6 +21,16 @@ from tokensvc.state.watch import Watched
 from tokensvc.token.p384 import PublicKey, Signer
 
 _logger = logging.getLogger(__name__)
+
+PROBE_AGAIN_SECONDS = 30.0
+"""The pause between two probes of a key pair that this process can't sign with."""
+
+RecordProbe = Callable[[str, TokensvcError | None], None]
+"""Records that this process can sign with the key pair of that ID, or the error."""
+
+
+def _no_record(_key_id: str, _error: TokensvcError | None) -> None:
+    """Record no probe: this process serves no requests."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +59,25 @@ class RingView:
         clock: Clock,
         *,
         refresh_seconds: float,
+        record_probe: RecordProbe = _no_record,
     ) -> None:
+        """A view that reads nothing before it is started.
+
+        Args:
+            region: the region of the ring.
+            state: the state with the ring.
+            signer_loader: loads the signers.
+            clock: measures the age of the ring.
+            refresh_seconds: the interval between two reads.
+            record_probe: records whether this process can sign with a key pair (rule 2).
+        """
         self.region = region
         self._signer_loader = signer_loader
         self._signers: dict[str, Signer] = {}
+        self._clock = clock
+        self._record_probe = record_probe
+        self._failing: tuple[KeyPair, ...] = ()
+        self._probed_monotonic = float("-inf")
         self._watched: Watched[Ring | None] = Watched(
             state,
             document_name(region),
@@ -60,6 +85,7 @@ class RingView:
             clock=clock,
             refresh_seconds=refresh_seconds,
             on_change=self._load_signers,
+            on_pass=self._probe_again,
         )
 
     def start(self) -> None:
@@ -150,14 +176,36 @@ class RingView:
 
     def _load_signers(self, ring: Ring | None) -> None:
         """Load and test each key that signs or may become active, so that faults show before."""
-        signers: dict[str, Signer] = {}
-        for pair in _may_sign(ring) if ring is not None else ():
-            try:
-                signers[pair.key_id] = self._signer_of(pair)
-            except TokensvcError:
-                _logger.exception("This process can't use the private key of %s", pair.key_id)
+        pairs = _may_sign(ring) if ring is not None else ()
+        usable = {*self._signers} - {pair.key_id for pair in self._failing}
+        failing = []
+        for pair in pairs:
+            if pair.key_id not in usable and (error := self._probe(pair)) is not None:
+                failing.append(pair)
+                message = "This process can't use the private key of %s"
+                _logger.error(message, pair.key_id, exc_info=error)
+        self._failing = tuple(failing)
+        self._probed_monotonic = self._clock.monotonic()
         # The dict is replaced as a whole, because requests read it from other threads.
-        self._signers = signers
+        loaded, needed = self._signers, {pair.key_id for pair in pairs}
+        self._signers = {key_id: loaded[key_id] for key_id in loaded if key_id in needed}
+
+    def _probe_again(self) -> None:
+        """Probe again what failed, so that the record shows a fault that goes on or is fixed."""
+        now = self._clock.monotonic()
+        if self._failing and now >= self._probed_monotonic + PROBE_AGAIN_SECONDS:
+            self._probed_monotonic = now
+            self._failing = tuple(pair for pair in self._failing if self._probe(pair) is not None)
+
+    def _probe(self, pair: KeyPair) -> TokensvcError | None:
+        """Load and test the key, and record the result. Returns the error, None if it can sign."""
+        error = None
+        try:
+            self._signer_of(pair)
+        except TokensvcError as exc:
+            error = exc
+        self._record_probe(pair.key_id, error)
+        return error
 
     def _signer_of(self, pair: KeyPair) -> Signer:
         """The loaded signer, or one loaded now: the failure at the last refresh may be fixed."""

@@ -114,6 +114,14 @@ class State(Protocol):
         """
         ...
 
+    def records(self, kind: str) -> Sequence[Record]:
+        """Every record of that kind, by ID. Some may have expired. For kinds with few records.
+
+        Raises:
+            StateUnavailable: when the state can't be read now.
+        """
+        ...
+
     def close(self) -> None:
         """Close what the state has open. It can't be used afterwards."""
         ...

@@ -209,6 +209,20 @@ class SqliteState:
         )
         return None if row is None else Record(record_id, body=row[0], expires_at=row[1])
 
+    def records(self, kind: str) -> Sequence[Record]:
+        """Every record of that kind, by ID. Some may have expired.
+
+        Raises:
+            StateUnavailable: when the file can't be read now.
+            StateDamaged: when the file is damaged or is not a tokensvc state file.
+        """
+        with self._connection() as connection:
+            rows = connection.execute(
+                "SELECT record_id, body, expires_at FROM records WHERE kind = ? ORDER BY record_id",
+                (kind,),
+            ).fetchall()
+        return [Record(record_id, body, expires_at) for record_id, body, expires_at in rows]
+
     def close(self) -> None:
         """Refuse every later operation. Nothing is open between two operations."""
         self._closed = True

@@ -21,6 +21,10 @@ T = TypeVar("T")
 _logger = logging.getLogger(__name__)
 
 
+def _nothing() -> None:
+    """Do nothing after a read."""
+
+
 @dataclass(frozen=True, slots=True)
 class Reading(Generic[T]):
     """The result of a read: the decoded value, the document's version, and when it was sent."""
@@ -54,6 +58,7 @@ class Watched(Generic[T]):
         clock: the clock that measures ages.
         refresh_seconds: the interval between two reads of the version.
         on_change: called with every new value, including the first, in the thread that read it.
+        on_pass: called in the watching thread after each read, whether or not it succeeded.
     """
 
     def __init__(
@@ -65,6 +70,7 @@ class Watched(Generic[T]):
         clock: Clock,
         refresh_seconds: float,
         on_change: Callable[[T], None] | None = None,
+        on_pass: Callable[[], None] = _nothing,
     ) -> None:
         self._state = state
         self._name = name
@@ -72,6 +78,7 @@ class Watched(Generic[T]):
         self._clock = clock
         self._refresh_seconds = refresh_seconds
         self._on_change = on_change
+        self._on_pass = on_pass
         self._latest: Reading[T] | None = None
         self._refresh_lock = threading.Lock()
         self._last_attempt = _Attempt(sent_monotonic=float("-inf"), error=None)
@@ -173,6 +180,7 @@ class Watched(Generic[T]):
     def _watch(self) -> None:
         while not self._stop.wait(self._refresh_seconds):
             self._try_to_refresh()
+            self._on_pass()
 
     def _try_to_refresh(self) -> None:
         try:

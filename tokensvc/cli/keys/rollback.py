@@ -14,8 +14,9 @@ from tokensvc.keyring.reconcile_loop import ReconcileLoop
 @click.command(name="rollback")
 @region_option(ONE_REGION)
 @reason_option
+@click.option("--force", is_flag=True, help="Switch although a worker can't sign with that key.")
 @pass_invocation
-def command(invocation: Invocation, region: str | None, reason: str) -> None:
+def command(invocation: Invocation, *, region: str | None, reason: str, force: bool) -> None:
     """Switch signing back to the key that the last switch replaced.
 
     Possible until the drain of that key has ended. The key that signs now drains instead, and the
@@ -26,7 +27,7 @@ def command(invocation: Invocation, region: str | None, reason: str) -> None:
     """
     where = invocation.region(region)
     rotator = invocation.rotator(where)
-    pair = rotator.rollback(reason)
+    pair = rotator.rollback(reason, force=force)
     say(f"{where}: {pair.key_id} signs again. Scheduled rotation is paused: run")
     say("`tokensvc keys rotate` when the next key may sign.")
     loop = ReconcileLoop([where], lambda _: rotator, invocation.clock, print_event)

@@ -22,7 +22,11 @@ from tokensvc.keyring.reconcile_loop import ReconcileLoop, interruptible_pause
 @click.option(
     "--plan", is_flag=True, help="Print the steps with times and slots, and change nothing."
 )
-@click.option("--force", is_flag=True, help="Rotate even during a drain. This uses the standby.")
+@click.option(
+    "--force",
+    is_flag=True,
+    help="Rotate even during a drain, or although a worker can't sign with the standby.",
+)
 @click.option(
     "--wait",
     is_flag=True,

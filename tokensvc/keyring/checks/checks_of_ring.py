@@ -14,6 +14,7 @@ from tokensvc.keyring.checks.finding import Finding, FindingCode, Severity
 from tokensvc.keyring.checks.future_times import times_in_the_future
 from tokensvc.keyring.drains import drain_ends
 from tokensvc.keyring.model import KeyState
+from tokensvc.keyring.probes import workers_that_fail
 
 _DAY_SECONDS = 86_400
 
@@ -118,6 +119,21 @@ def _unusable_private_keys(context: Context) -> Iterator[Finding]:
         )
 
 
+def _failed_probes(context: Context) -> Iterator[Finding]:
+    for pair in context.ring.pairs:
+        failed = [one for one in context.evidence.failed_probes if one.key_id == pair.key_id]
+        if failed and pair.state is not KeyState.RETIRED:
+            is_active = pair.state is KeyState.ACTIVE
+            yield context.finding(
+                Severity.SERIOUS if is_active else Severity.WARNING,
+                FindingCode.PROBE_FAILED,
+                pair.key_id,
+                workers_that_fail(failed),
+                "Make the private key usable there: the custody, its access and its secret must be "
+                "the same for every worker.",
+            )
+
+
 def _restored_private_keys(context: Context) -> Iterator[Finding]:
     if isinstance(context.evidence.custody_key_ids, TokensvcError):
         return
@@ -141,6 +157,7 @@ CHECKS_OF_RING: tuple[Callable[[Context], Iterable[Finding]], ...] = (
     times_in_the_future,
     _canary,
     _unusable_private_keys,
+    _failed_probes,
     _restored_private_keys,
     *CHECKS_OF_TERMS,
 )

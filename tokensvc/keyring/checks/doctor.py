@@ -18,6 +18,7 @@ from tokensvc.keyring.checks.finding import Evidence, Finding
 from tokensvc.keyring.custody.base import Custody
 from tokensvc.keyring.lookup import ReadRing
 from tokensvc.keyring.model import Ring
+from tokensvc.keyring.probes import FailedProbe
 from tokensvc.keyring.terms import Terms
 
 _Value = TypeVar("_Value")
@@ -35,6 +36,7 @@ class RegionToExamine:
         read_endpoint: returns the endpoint of IVS to which a ring is bound.
         read_held: returns the key pairs held by IVS.
         read_clock_offset_seconds: returns how far this clock is ahead of the clock of IVS.
+        read_failed_probes: returns the workers that can't sign with a key pair.
         clock_skew_seconds: the largest allowed difference between any two clocks.
         key_age_warning_seconds: how long a key may sign before it is reported as old.
         terms: the limits in the settings.
@@ -48,6 +50,7 @@ class RegionToExamine:
     read_endpoint: Callable[[], str]
     read_held: Callable[[], Sequence[HeldKeyPair]]
     read_clock_offset_seconds: Callable[[], float]
+    read_failed_probes: Callable[[], Sequence[FailedProbe]]
     clock_skew_seconds: int
     key_age_warning_seconds: int
     terms: Terms
@@ -105,6 +108,7 @@ class Doctor:
             endpoint = ring.endpoint if isinstance(ring, Ring) else ""
         held = _value_or_error(one.read_held)
         offset = _value_or_error(one.read_clock_offset_seconds)
+        failed_probes = _value_or_error(one.read_failed_probes)
         unusable: Mapping[str, TokensvcError] = {}
         if isinstance(ring, Ring) and not isinstance(custody_key_ids, TokensvcError):
             unusable = unusable_private_keys(self.open_custody(), ring)
@@ -114,6 +118,8 @@ class Doctor:
             held=held,
             custody_key_ids=custody_key_ids,
             unusable=unusable,
+            # The state that can't be read now is reported once, for the ring.
+            failed_probes=() if isinstance(failed_probes, TokensvcError) else failed_probes,
             now=self.clock.now(),
             clock_offset_seconds=offset,
             clock_skew_seconds=one.clock_skew_seconds,

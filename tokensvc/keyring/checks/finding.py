@@ -11,6 +11,7 @@ from tokensvc.errors import TokensvcError
 from tokensvc.ivs.model import HeldKeyPair
 from tokensvc.keyring.binding import Binding
 from tokensvc.keyring.model import Ring
+from tokensvc.keyring.probes import FailedProbe
 from tokensvc.keyring.terms import Terms
 
 
@@ -41,6 +42,7 @@ class FindingCode(StrEnum):
     FORMER_TERMS = "former_terms"
     COMPROMISED_KEY_IN_IVS = "compromised_key_in_ivs"
     PRIVATE_KEY_UNUSABLE = "private_key_unusable"
+    PROBE_FAILED = "probe_failed"
     DESTROYED_KEY_RESTORED = "destroyed_key_restored"
     ORPHAN = "orphan"
     FILE_ACCESS = "file_access"
@@ -101,6 +103,7 @@ class Evidence:
         held: the key pairs held by IVS in the region.
         custody_key_ids: the IDs of all private keys in custody, of every region.
         unusable: the self-check errors of this ring's private keys, by key ID.
+        failed_probes: the workers that can't sign with one of its key pairs.
         now: Unix seconds.
         clock_offset_seconds: how far this clock is ahead of the clock of IVS; negative when behind.
         clock_skew_seconds: the largest allowed difference between any two clocks.
@@ -116,6 +119,7 @@ class Evidence:
     held: Sequence[HeldKeyPair] | TokensvcError
     custody_key_ids: Collection[str] | TokensvcError
     unusable: Mapping[str, TokensvcError]
+    failed_probes: Sequence[FailedProbe]
     now: float
     clock_offset_seconds: float | TokensvcError
     clock_skew_seconds: int
