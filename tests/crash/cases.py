@@ -98,7 +98,7 @@ CASES = (
         "lower the terms during a drain",
         "lower terms",
         scenarios.draining,
-        calls=SAVE,
+        calls=SAVE | ASK_IVS,
         actions={Action.RECORD_TERMS_END},
     ),
     Case(

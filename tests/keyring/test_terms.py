@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from tests.keyring.rings import DRAIN_SECONDS, TERMS, held, pair, ring
 from tests.keyring.world import World, world_in
 from tests.support.clock import EXAMPLE_NOW
+from tokensvc.errors import ClockOff
 from tokensvc.keyring.drains import (
     drain_ends,
     former_terms_in_force,
@@ -192,6 +193,18 @@ def test_reconcile_records_the_end_that_a_crash_left_out(world: World) -> None:
     world.reconcile(world.rotator(terms=LOW))
 
     assert [former.ended_at for former in world.ring.former_terms] == [world.clock.now()]
+
+
+def test_terms_are_not_lowered_by_a_wrong_clock(world: World) -> None:
+    """Drains rest on the time of the lowering; 12 s ahead is beyond the 10 s that are allowed."""
+    world.create_active_and_standby()
+    before = world.ring
+    world.ivs.set_clock_offset(-12)
+
+    with pytest.raises(ClockOff):
+        world.rotator(terms=LOW).lower_terms("shorter tokens")
+
+    assert world.ring == before
 
 
 def test_former_terms_are_stored_and_a_ring_without_them_is_stored_as_before() -> None:

@@ -48,8 +48,13 @@ from tokensvc.keyring.slots import no_free_slot
 from tokensvc.keyring.steps import Action, Step
 from tokensvc.token.p384 import PublicKey, Signer
 
-_RECORDING_A_TIME = (Action.IMPORT, Action.RECORD_IMPORT, Action.RECORD_SIGNING_END)
-"""The steps that record a time on which a later step rests: `published_at`, `signing_ended_at`."""
+_RECORDING_A_TIME = (
+    Action.IMPORT,
+    Action.RECORD_IMPORT,
+    Action.RECORD_SIGNING_END,
+    Action.RECORD_TERMS_END,
+)
+"""The steps that record a time on which a later step rests, such as `signing_ended_at`."""
 
 
 class KeyPairsInIvs(Protocol):

@@ -164,10 +164,10 @@ class Rotator:
         return self._store.save(requested, replacing=stored.version).ring
 
     def request_scheduled_rotation(self, max_age_seconds: int) -> bool:
-        """Request a rotation if the active key has signed for that long, and no pause forbids it.
+        """Request a rotation if one is due. Returns whether it was requested.
 
-        Returns whether a rotation was requested. The ring that is judged is the one that the
-        request replaces, so that no request follows a rollback of another host.
+        The ring that is judged is the one that the request replaces, so that no request follows a
+        rollback by another host.
         """
         stored = self._load()
         if not rotation_is_due(stored.ring, max_age_seconds, self._effects.clock.now()):
@@ -217,11 +217,11 @@ class Rotator:
 
         The earlier terms count in each drain until the last token that they allowed has expired.
         """
-        stored = self._load()
+        stored, _ = self._observe()
         if stored.ring.terms == self._terms:
             return stored.ring
-        now, by = self._effects.clock.now(), self._effects.by
-        lowered = with_lowered_terms(stored.ring, self._terms, by, now)
+        act = self._effects.timed_act(stored.ring, reason)
+        lowered = with_lowered_terms(stored.ring, self._terms, act.by, act.at)
         stored = self._store.save(lowered, replacing=stored.version)
         return self._do(stored, Step(Action.RECORD_TERMS_END), reason).ring
 

@@ -33,6 +33,8 @@ def command(
     higher than in these settings, for everything that is signed from then on. Each drain still
     allows for what was signed before, until that has expired. Lower the settings of every host
     first: a host with higher ones raises the limits again.
+
+    Calls ListPlaybackKeyPairs and GetPlaybackKeyPair with --lower, to compare the clocks.
     """
     settings = invocation.settings.rotation_terms()
     rings = [
