@@ -193,7 +193,7 @@ class Rotator:
         self._require_configured()
         now, by = self._effects.clock.now(), self._effects.by
         request = RotationRequest(now, by, reason, is_forced=force)
-        return requested_rotation(ring, request, force=force)
+        return requested_rotation(ring, request)
 
     def rollback(self, reason: str, *, force: bool = False) -> KeyPair:
         """The key pair that the last switch replaced, which signs again (rule 9). One save.

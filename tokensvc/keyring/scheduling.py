@@ -37,16 +37,16 @@ def rotation_is_due(ring: Ring, max_age_seconds: float, now: float) -> bool:
     return is_free and now - active.activated_at >= max_age_seconds
 
 
-def requested_rotation(ring: Ring, request: RotationRequest, *, force: bool) -> Ring:
+def requested_rotation(ring: Ring, request: RotationRequest) -> Ring:
     """The ring with that request, which is not urgent.
 
-    `force` allows a rotation during a drain; it uses the existing standby.
+    A forced one allows a rotation during a drain; it uses the existing standby.
 
     Raises:
         RotationRefused: when a key is still draining, or a rotation is already in progress.
     """
     refusal = rotation_refusal(ring, request.requested_at)
-    if refusal and not force:
+    if refusal and not request.is_forced:
         raise RotationRefused(
             f"The last rotation of {ring.region} is not finished. {refusal}",
             hint="Run `tokensvc keys rotate` again after that. `tokensvc keys rotate --force` "
