@@ -261,7 +261,7 @@ class Ring:
             arn,
             published_at=act.at,
             adopted=True,
-            adopted_ttl_seconds=longest_ttl_seconds,
+            adopted_ttl_seconds=longest_ttl_seconds or None,
         )
         return _with_record(self, pair, act)
 

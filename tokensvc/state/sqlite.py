@@ -216,11 +216,8 @@ class SqliteState:
             StateUnavailable: when the file can't be read now.
             StateDamaged: when the file is damaged or is not a tokensvc state file.
         """
-        with self._connection() as connection:
-            rows = connection.execute(
-                "SELECT record_id, body, expires_at FROM records WHERE kind = ? ORDER BY record_id",
-                (kind,),
-            ).fetchall()
+        sql = "SELECT record_id, body, expires_at FROM records WHERE kind = ? ORDER BY record_id"
+        rows = self._read(lambda connection: connection.execute(sql, (kind,)).fetchall())
         return [Record(record_id, body, expires_at) for record_id, body, expires_at in rows]
 
     def close(self) -> None:
