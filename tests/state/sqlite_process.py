@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import resource
 import sys
 import time
 from collections.abc import Callable
@@ -61,6 +62,16 @@ def read_and_write(state: SqliteState) -> None:
     attempt("write", lambda: state.put_many("ban", [Record("a", "x", 4e9)]))
 
 
+def read_and_write_without_space(state: SqliteState) -> None:
+    """Read and write, where no file may grow by a byte, and print the detail of each error."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
+    attempt("read", lambda: state.version("schema"))
+    try:
+        state.save("ring", "body", replacing=NEW)
+    except TokensvcError as exc:
+        report(exc.detail)
+
+
 def write_in_the_background(state: SqliteState, name: str, count: str) -> None:
     """Queue that many records with IDs that begin with the name, and close the writer."""
     writer = RecordWriter(state, "channel")
@@ -111,6 +122,8 @@ if __name__ == "__main__":
             write_until_killed(state)
         case "fork":
             fork(state)
+        case "read_and_write_without_space":
+            read_and_write_without_space(state)
         case "write_in_the_background":
             write_in_the_background(state, *arguments)
         case "queue_until_killed":

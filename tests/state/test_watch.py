@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from tests.support.clock import ManualClock
 from tests.support.sqlite_files import created_state
 from tokensvc.clock import Moment
-from tokensvc.errors import StateDamaged, StateUnavailable
+from tokensvc.errors import StateDamaged, StateMissing, StateUnavailable
 from tokensvc.state.base import NEW, Document
 from tokensvc.state.sqlite import SqliteState
 from tokensvc.state.watch import Watched
@@ -234,6 +234,23 @@ def test_a_restored_older_version_is_noticed(
     (tmp_path / "state.sqlite3").write_bytes(copy)
     watched.refresh()
     assert latest(watched, clock) == ("FIRST", 1, 0.0)
+
+
+def test_a_document_that_was_seen_and_is_absent_is_unavailable_and_never_nothing(
+    watched: Watched[str], writer: SqliteState, clock: ManualClock, tmp_path: Path
+) -> None:
+    """An empty state in the place of the right one must not empty what this process knows."""
+    writer.save("ring", "body", replacing=NEW)
+    watched.start()
+    moved = (tmp_path / "state.sqlite3").rename(tmp_path / "moved")
+    writer.create()
+    clock.advance(10.0)
+    with pytest.raises(StateMissing, match="'ring'"):
+        watched.refresh()
+    assert latest(watched, clock) == ("BODY", 1, 10.0)
+    moved.replace(tmp_path / "state.sqlite3")
+    watched.refresh()
+    assert latest(watched, clock) == ("BODY", 1, 0.0)
 
 
 def test_a_failing_read_keeps_the_last_value_and_its_age_grows(

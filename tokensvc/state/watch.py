@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from tokensvc.clock import Clock, Moment
-from tokensvc.errors import StateUnavailable, TokensvcError
+from tokensvc.errors import StateMissing, StateUnavailable, TokensvcError
 from tokensvc.state.base import NEW, Document, State
 from tokensvc.waiting import may_wait
 
@@ -174,6 +174,13 @@ class Watched(Generic[T]):
         if latest is not None and self._state.version(self._name) == latest.version:
             return Reading(latest.value, latest.version, sent)
         document = self._state.load(self._name)
+        if document is None and latest is not None and latest.version != NEW:
+            raise StateMissing(
+                f"The document {self._name!r} is no longer in the state, where this process has"
+                " read it before.",
+                hint="Check that state.url and its folder are still those of this deployment. After"
+                " a deliberate start from nothing, restart the service.",
+            )
         version = NEW if document is None else document.version
         return Reading(self._decode(document), version, sent)
 
