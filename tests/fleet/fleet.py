@@ -162,6 +162,13 @@ class Fleet:
             key_id = in_use[index % len(in_use)]
             self._start_actor(host, lambda: host.rotator().revoke([key_id], REVOKE_REASON), points)
 
+    def spoil_the_standby(self) -> None:
+        """Lose the private key of the standby, as an operator's mistake in the custody does."""
+        ring = self.ring
+        if ring is not None and ring.standby is not None:
+            self._vault.private_keys.pop(ring.standby.key_id, None)
+        self._step_done()
+
     def resume(self, process: Process, index: int, points: int) -> None:
         """Resume one of the parked operations of that process."""
         self._resume_actor(process, process.actors[index % len(process.actors)], points)

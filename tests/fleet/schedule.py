@@ -160,6 +160,10 @@ class Schedule:
         if host := self._process_with_capacity(self._fleet.rotators, 1):
             self._fleet.revoke(host, self._choices.randrange(3), self._points())
 
+    def spoil_the_standby(self) -> None:
+        """Lose the private key of the standby."""
+        self._fleet.spoil_the_standby()
+
     def resume(self) -> None:
         """Resume something that is parked."""
         if busy := [process for process in self._fleet.processes if process.actors]:
@@ -250,5 +254,6 @@ _WEIGHT_OF = {
     Schedule.change_the_settings: 3,
     Schedule.import_foreign_pair: 3,
     Schedule.revoke: 1,
+    Schedule.spoil_the_standby: 1,
 }
 _OPERATIONS, _WEIGHTS = tuple(_WEIGHT_OF), tuple(_WEIGHT_OF.values())

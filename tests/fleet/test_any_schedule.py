@@ -111,6 +111,10 @@ class _AnyFleet(RuleBasedStateMachine):
         self.fleet.free_slots()
         self.fleet.import_foreign_pair()
 
+    @rule()
+    def spoil_the_standby(self) -> None:
+        self.fleet.spoil_the_standby()
+
     @invariant()
     def no_token_is_broken(self) -> None:
         assert self.fleet.broken == []
