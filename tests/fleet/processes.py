@@ -49,6 +49,7 @@ class Parts:
         rotator: the class of the rotators.
         effects: the class of the effects of their steps.
         slowest_import_seconds: the longest time until an import takes effect at the edge.
+        loses_standbys: whether operators lose the private key of a standby, and need it then.
         has_canary: whether the canary asks the edge before each switch.
         wrong_clock_seconds: how far a rotator's clock is off at times; 0 keeps it within the skew.
     """
@@ -58,6 +59,7 @@ class Parts:
     rotator: type[Rotator] = Rotator
     effects: type[Effects] = Effects
     slowest_import_seconds: float = SLOWEST_IMPORT_SECONDS
+    loses_standbys: bool = False
     has_canary: bool = False
     wrong_clock_seconds: float = 0
 

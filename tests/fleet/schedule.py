@@ -14,6 +14,7 @@ from typing import TypeVar
 from tests.fleet.fleet import REAL_SKEW_SECONDS, TO_COMPLETION, Fleet, Report
 from tests.fleet.links import Condition, Link
 from tests.fleet.processes import Parts, Process
+from tokensvc.keyring.emergency import has_emergency
 from tokensvc.keyring.model import KeyState
 
 T = TypeVar("T", bound=Process)
@@ -52,11 +53,13 @@ class Schedule:
     def __init__(self, fleet: Fleet, choices: random.Random) -> None:
         self._fleet = fleet
         self._choices = choices
+        weight_of = _WITH_LOST_STANDBYS if fleet.parts.loses_standbys else _WEIGHT_OF
+        self._operations, self._weights = tuple(weight_of), tuple(weight_of.values())
         fleet.ivs.clock.ahead_seconds = self._ahead_seconds()
 
     def step(self) -> None:
         """Run one operation; none when the drawn one is not possible now."""
-        (operation,) = self._choices.choices(_OPERATIONS, _WEIGHTS)
+        (operation,) = self._choices.choices(self._operations, self._weights)
         operation(self)
 
     # --- Time
@@ -160,9 +163,17 @@ class Schedule:
         if host := self._process_with_capacity(self._fleet.rotators, 1):
             self._fleet.revoke(host, self._choices.randrange(3), self._points())
 
-    def spoil_the_standby(self) -> None:
-        """Lose the private key of the standby."""
-        self._fleet.spoil_the_standby()
+    def lose_two_keys(self) -> None:
+        """An operator loses the standby's private key, and then revokes the active key."""
+        ring, host = self._fleet.ring, self._process_with_capacity(self._fleet.rotators, 1)
+        if ring is None or ring.active is None or ring.standby is None or host is None:
+            return
+        in_use = [pair.key_id for pair in ring.pairs if pair.state is not KeyState.RETIRED]
+        self._fleet.revoke(host, in_use.index(ring.active.key_id))
+        ring = self._fleet.ring
+        # Where the state was not reached, the private key is not lost: nothing would discard it.
+        if ring is not None and has_emergency(ring):
+            self._fleet.spoil_the_standby()
 
     def resume(self) -> None:
         """Resume something that is parked."""
@@ -254,6 +265,5 @@ _WEIGHT_OF = {
     Schedule.change_the_settings: 3,
     Schedule.import_foreign_pair: 3,
     Schedule.revoke: 1,
-    Schedule.spoil_the_standby: 1,
 }
-_OPERATIONS, _WEIGHTS = tuple(_WEIGHT_OF), tuple(_WEIGHT_OF.values())
+_WITH_LOST_STANDBYS = _WEIGHT_OF | {Schedule.lose_two_keys: 8}

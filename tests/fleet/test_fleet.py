@@ -31,6 +31,17 @@ def test_every_token_is_accepted_until_it_expires(seed: int) -> None:
     assert report.refusals >= 20
 
 
+@pytest.mark.parametrize("seed", [1, 2])
+def test_emergencies_with_a_lost_standby_end_and_break_no_other_token(seed: int) -> None:
+    """Rule 10: another key takes over each time, and rotations go on."""
+    report = simulate(seed, STEPS, Parts(loses_standbys=True))
+
+    assert report.broken == (), report
+    assert report.tokens >= 100
+    assert report.switches >= 10
+    assert report.retirements >= 20
+
+
 def test_the_canary_delays_every_switch_until_the_edge_accepts_the_key() -> None:
     """Rule 2: imports take up to five minutes, and no token is refused."""
     report = simulate(6, STEPS, Parts(slowest_import_seconds=300, has_canary=True))
