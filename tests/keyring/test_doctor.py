@@ -70,8 +70,8 @@ CASES: dict[str, tuple[Evidence, list[tuple[Severity, str, str]]]] = {
     "an empty state where another deployment has a key pair": (
         evidence(None, *held("x", deployment=OTHER_DEPLOYMENT), custody_key_ids=()),
         [
-            (SERIOUS, "no_active_key", ""),
             (SERIOUS, "other_deployment", str(arn("x"))),
+            (SERIOUS, "no_active_key", ""),
         ],
     ),
     "no active key": (
@@ -250,8 +250,8 @@ CASES: dict[str, tuple[Evidence, list[tuple[Severity, str, str]]]] = {
     "foreign key pairs in every slot of a new region": (
         evidence(None, *held("x", "y", "z"), custody_key_ids=()),
         [
-            (SERIOUS, "no_active_key", ""),
             (SERIOUS, "decision_needed", ""),
+            (SERIOUS, "no_active_key", ""),
             (NOTE, "foreign", str(arn("x"))),
             (NOTE, "foreign", str(arn("y"))),
             (NOTE, "foreign", str(arn("z"))),
@@ -322,7 +322,7 @@ CASES: dict[str, tuple[Evidence, list[tuple[Severity, str, str]]]] = {
 
 @pytest.mark.parametrize(("given_evidence", "expected"), CASES.values(), ids=CASES.keys())
 def test_findings(given_evidence: Evidence, expected: list[tuple[Severity, str, str]]) -> None:
-    """Each finding names the key ID or ARN, and has a hint; the most serious come first."""
+    """Each finding names the key ID or ARN, and has a hint; the most serious come first, and causes."""
     findings = examine(given_evidence)
 
     assert [(found.severity, found.code, found.subject) for found in findings] == expected

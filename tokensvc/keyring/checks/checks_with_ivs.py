@@ -158,9 +158,14 @@ def _stuck_step(context: Context) -> Iterator[Finding]:
             FindingCode.STUCK_STEP,
             due.key_id,
             f"A step is overdue: {due.sentence}. The ring was last changed at "
-            f"{rfc3339(changed_at)}.",
+            f"{rfc3339(changed_at)}.{_request_sentence(context.ring)}",
             f"Run `{context.reconcile_command}`, and schedule it as a job.",
         )
+
+
+def _request_sentence(ring: Ring) -> str:
+    request = ring.rotation_request
+    return "" if request is None else f" A rotation is requested. {request.sentence}"
 
 
 def _due_step(context: Context, at: float) -> Step | None:

@@ -11,14 +11,23 @@ from itertools import chain
 
 from tokensvc.aws_dates import clock_off
 from tokensvc.errors import TokensvcError
-from tokensvc.keyring.binding import Binding
 from tokensvc.keyring.checks.checks_of_ring import CHECKS_OF_RING
 from tokensvc.keyring.checks.checks_with_ivs import CHECKS_WITH_IVS
 from tokensvc.keyring.checks.context import Context
 from tokensvc.keyring.checks.finding import Evidence, Finding, FindingCode, Severity
 from tokensvc.keyring.model import KeyState, Ring
 from tokensvc.keyring.signers import SignerLoader, self_checked_signer
-from tokensvc.keyring.terms import Terms
+
+_CONSEQUENCES = frozenset(
+    {
+        FindingCode.NO_ACTIVE_KEY,
+        FindingCode.NO_STANDBY,
+        FindingCode.COMPROMISED_KEY_IN_IVS,
+        FindingCode.STUCK_STEP,
+        FindingCode.SLOT_PRESSURE,
+    }
+)
+"""What often follows from another finding, and is gone with it."""
 
 
 def unusable_private_keys(signer_loader: SignerLoader, ring: Ring) -> Mapping[str, TokensvcError]:
@@ -68,7 +77,7 @@ def find_orphans(
 
 
 def examine(evidence: Evidence) -> tuple[Finding, ...]:
-    """All findings about one region, the most serious first."""
+    """All findings about one region: the most serious first, and causes before consequences."""
     wrong_account = tuple(_wrong_account(evidence))
     # A clock that is off comes first, because IVS may refuse calls for it.
     findings = [*_clock_off(evidence), *_missing_evidence(evidence), *wrong_account]
@@ -77,10 +86,13 @@ def examine(evidence: Evidence) -> tuple[Finding, ...]:
         # The key pairs of another account say nothing about this ring.
         can_compare = not isinstance(evidence.held, TokensvcError) and not wrong_account
         checks = (*CHECKS_OF_RING, *CHECKS_WITH_IVS) if can_compare else CHECKS_OF_RING
-        context = Context(evidence, evidence.ring or _empty_ring(evidence.binding), held)
+        context = Context(evidence, evidence.ring or _empty_ring(evidence), held)
         findings += chain.from_iterable(check(context) for check in checks)
-    order = list(Severity)
-    return tuple(sorted(findings, key=lambda finding: order.index(finding.severity)))
+    return tuple(sorted(findings, key=_rank))
+
+
+def _rank(finding: Finding) -> tuple[int, bool]:
+    return list(Severity).index(finding.severity), finding.code in _CONSEQUENCES
 
 
 def _missing_evidence(evidence: Evidence) -> Iterator[Finding]:
@@ -127,6 +139,7 @@ def _clock_off(evidence: Evidence) -> Iterator[Finding]:
         yield Finding(Severity.SERIOUS, FindingCode.CLOCK_OFF, region, "", error.detail, error.hint)
 
 
-def _empty_ring(binding: Binding) -> Ring:
+def _empty_ring(evidence: Evidence) -> Ring:
     """A ring for a region that has none yet: no key pair held by IVS belongs to it."""
-    return Ring(binding.region, binding.account_id, binding.endpoint, deployment="", terms=Terms())
+    binding, terms = evidence.binding, evidence.terms
+    return Ring(binding.region, binding.account_id, binding.endpoint, deployment="", terms=terms)
