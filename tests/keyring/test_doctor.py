@@ -322,7 +322,7 @@ CASES: dict[str, tuple[Evidence, list[tuple[Severity, str, str]]]] = {
 
 @pytest.mark.parametrize(("given_evidence", "expected"), CASES.values(), ids=CASES.keys())
 def test_findings(given_evidence: Evidence, expected: list[tuple[Severity, str, str]]) -> None:
-    """Each finding names the key ID or ARN, and has a hint; the most serious come first, and causes."""
+    """Each finding names the key ID or ARN, and has a hint; serious ones and causes come first."""
     findings = examine(given_evidence)
 
     assert [(found.severity, found.code, found.subject) for found in findings] == expected
