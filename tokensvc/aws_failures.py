@@ -47,6 +47,7 @@ _ISSUER_OF_OPERATION: Final[Mapping[str, str]] = {
     "AssumeRole": "AWS STS",
     "AssumeRoleWithSAML": "AWS STS",
     "AssumeRoleWithWebIdentity": "AWS STS",
+    "GetCallerIdentity": "AWS STS",
     "GetSessionToken": "AWS STS",
     "CreateToken": "IAM Identity Center",
     "GetRoleCredentials": "IAM Identity Center",

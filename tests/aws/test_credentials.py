@@ -217,6 +217,7 @@ def test_what_sts_refuses_is_reported_as_its_refusal(
     ("operation", "issuer"),
     [
         ("AssumeRole", "AWS STS"),
+        ("GetCallerIdentity", "AWS STS"),
         ("GetRoleCredentials", "IAM Identity Center"),
         ("CreateOAuth2Token", "AWS Sign-In"),
     ],
