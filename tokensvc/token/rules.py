@@ -42,12 +42,16 @@ _Payload = Mapping[str, object]
 
 @dataclass(frozen=True, slots=True)
 class _Rule:
-    """One rule. `check` returns a sentence when the rule is broken, and "" when it holds."""
+    """One rule. `check` returns a sentence when the rule is broken, and "" when it holds.
+
+    A rule is checked only if its claim is there, unless it `requires_claim`.
+    """
 
     claim: str
     name: str
     check: Callable[[_Payload, float], str]
     enforced_by_ivs: bool
+    requires_claim: bool = False
 
 
 @functools.cache
@@ -56,12 +60,12 @@ def _rules() -> tuple[_Rule, ...]:
     ivs = functools.partial(_Rule, enforced_by_ivs=True)
     ours = functools.partial(_Rule, enforced_by_ivs=False)
     return (
-        ivs(EXP, "exp_required", _exp_required),
+        ivs(EXP, "exp_required", _exp_required, requires_claim=True),
         ivs(EXP, "exp_integer", _exp_integer),
         ivs(EXP, "exp_in_future", _exp_in_future),
         ours(EXP, "exp_in_seconds", _exp_in_seconds),
         ivs(EXP, "ten_minute_rule", _ten_minute_rule),
-        ivs(CHANNEL_ARN, "channel_arn_required", _channel_arn_required),
+        ivs(CHANNEL_ARN, "channel_arn_required", _channel_arn_required, requires_claim=True),
         ivs(CHANNEL_ARN, "channel_arn_form", _channel_arn_form),
         ivs(VIEWER_ID, "viewer_id_length", _viewer_id_length),
         ivs(VIEWER_ID, "viewer_id_unicode", _viewer_id_unicode),
@@ -109,7 +113,7 @@ def broken_rules(payload: Mapping[str, object], now: float) -> tuple[BrokenRule,
     return tuple(
         BrokenRule(rule.claim, rule.name, message, rule.enforced_by_ivs)
         for rule in _rules()
-        if (message := rule.check(payload, now))
+        if (rule.claim in payload or rule.requires_claim) and (message := rule.check(payload, now))
     )
 
 
@@ -139,7 +143,7 @@ def _exp_required(payload: _Payload, _now: float) -> str:
 
 
 def _exp_integer(payload: _Payload, _now: float) -> str:
-    if EXP not in payload or _integer(payload, EXP) is not None:
+    if _integer(payload, EXP) is not None:
         return ""
     return "exp must be a JSON integer. Set it to Unix seconds, without quotes or a fraction."
 
@@ -183,7 +187,7 @@ def _channel_arn_required(payload: _Payload, _now: float) -> str:
 
 
 def _channel_arn_form(payload: _Payload, _now: float) -> str:
-    if CHANNEL_ARN not in payload or _is_channel_arn(payload[CHANNEL_ARN]):
+    if _is_channel_arn(payload[CHANNEL_ARN]):
         return ""
     return (
         f"{CHANNEL_ARN} is not the ARN of a channel. Set it to one string of at most {LONGEST_ARN}"
@@ -206,9 +210,7 @@ def _is_channel_arn(value: object) -> bool:
 
 def _viewer_id_length(payload: _Payload, _now: float) -> str:
     viewer_id = _text(payload, VIEWER_ID)
-    if VIEWER_ID not in payload or (
-        viewer_id is not None and 1 <= len(viewer_id) <= LONGEST_VIEWER_ID
-    ):
+    if viewer_id is not None and 1 <= len(viewer_id) <= LONGEST_VIEWER_ID:
         return ""
     return (
         f"A viewer ID must be a string of 1 to {LONGEST_VIEWER_ID} characters. If yours is longer,"
@@ -246,9 +248,7 @@ def _viewer_id_private(payload: _Payload, _now: float) -> str:
 
 def _session_version_integer(payload: _Payload, _now: float) -> str:
     version = _integer(payload, VIEWER_SESSION_VERSION)
-    if VIEWER_SESSION_VERSION not in payload or (
-        version is not None and -(2**63) <= version < 2**63
-    ):
+    if version is not None and -(2**63) <= version < 2**63:
         return ""
     return (
         f"{VIEWER_SESSION_VERSION} must be a 64-bit JSON integer. Set it to the signing time in"
@@ -257,7 +257,7 @@ def _session_version_integer(payload: _Payload, _now: float) -> str:
 
 
 def _session_version_with_viewer(payload: _Payload, _now: float) -> str:
-    if VIEWER_SESSION_VERSION not in payload or VIEWER_ID in payload:
+    if VIEWER_ID in payload:
         return ""
     return f"{VIEWER_SESSION_VERSION} has no effect without {VIEWER_ID}. Set both or neither."
 
@@ -278,7 +278,7 @@ def _session_version_revocable(payload: _Payload, _now: float) -> str:
 
 def _single_use_uuid(payload: _Payload, _now: float) -> str:
     text = _text(payload, SINGLE_USE_UUID)
-    if SINGLE_USE_UUID not in payload or (text is not None and _UUID.fullmatch(text)):
+    if text is not None and _UUID.fullmatch(text):
         return ""
     return (
         f"{SINGLE_USE_UUID} is not a UUID. Use the form with 36 characters, such as"
@@ -287,7 +287,7 @@ def _single_use_uuid(payload: _Payload, _now: float) -> str:
 
 
 def _maximum_resolution(payload: _Payload, _now: float) -> str:
-    if MAXIMUM_RESOLUTION not in payload or _text(payload, MAXIMUM_RESOLUTION) in RESOLUTIONS:
+    if _text(payload, MAXIMUM_RESOLUTION) in RESOLUTIONS:
         return ""
     return f"{MAXIMUM_RESOLUTION} is not a resolution of IVS. Use one of {', '.join(RESOLUTIONS)}."
 
@@ -296,7 +296,7 @@ def _maximum_resolution(payload: _Payload, _now: float) -> str:
 
 
 def _origins_string(payload: _Payload, _now: float) -> str:
-    if ALLOWED_ORIGINS not in payload or _text(payload, ALLOWED_ORIGINS):
+    if _text(payload, ALLOWED_ORIGINS):
         return ""
     return (
         f"{ALLOWED_ORIGINS} must be one string with commas between the origins, not an array and"
@@ -342,7 +342,7 @@ def _strict_origins_at_most_five(payload: _Payload, _now: float) -> str:
 
 
 def _strict_boolean(payload: _Payload, _now: float) -> str:
-    if isinstance(payload.get(STRICT_ORIGIN_ENFORCEMENT, False), bool):
+    if isinstance(payload[STRICT_ORIGIN_ENFORCEMENT], bool):
         return ""
     return f"{STRICT_ORIGIN_ENFORCEMENT} must be a JSON boolean. Use true or false, without quotes."
 
@@ -359,9 +359,7 @@ def _strict_with_origins(payload: _Payload, _now: float) -> str:
 # --- Claims that IVS does not document
 
 
-def _nbf_absent(payload: _Payload, _now: float) -> str:
-    if NBF not in payload:
-        return ""
+def _nbf_absent(_payload: _Payload, _now: float) -> str:
     return (
         "IVS documents no nbf claim, and with clocks that differ it can only cause failures. Leave"
         " it out."

@@ -6,6 +6,7 @@ It requires UTF-8, unique member names, no NaN or Infinity, and no unpaired surr
 
 from __future__ import annotations
 
+import functools
 import json
 from typing import Never
 
@@ -20,15 +21,18 @@ def loads(data: bytes) -> object:
     """
     try:
         text = data.decode()
-        value: object = json.loads(
-            text, object_pairs_hook=_unique_members, parse_constant=_refuse_constant
-        )
+        value: object = _decoder().decode(text)
         # Only an escape can produce an unpaired surrogate, which can't be encoded.
         if "\\u" in text:
             _UNESCAPED.encode(value).encode()
     except RecursionError as exc:
         raise ValueError("The JSON is nested too deeply.") from exc
     return value
+
+
+@functools.cache
+def _decoder() -> json.JSONDecoder:
+    return json.JSONDecoder(object_pairs_hook=_unique_members, parse_constant=_refuse_constant)
 
 
 def _unique_members(members: list[tuple[str, object]]) -> dict[str, object]:
