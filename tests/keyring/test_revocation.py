@@ -11,7 +11,7 @@ import urllib3
 
 from tests.keyring.rings import REGION, pair, ring
 from tests.keyring.world import World, world_in
-from tests.support.clock import ManualClock
+from tests.support.clock import EXAMPLE_NOW, ManualClock
 from tokensvc.arns import Region, parse_region
 from tokensvc.errors import (
     KeyNotFound,
@@ -125,6 +125,21 @@ CONSEQUENCES: dict[str, tuple[Ring, tuple[str, ...], list[tuple[str, ...]]]] = {
         ring(pair("k1", ACTIVE), pair("k2", PUBLISHED)),
         ("k1", "k2"),
         [K1_IS_REFUSED, ("k2", "published"), SESSIONS_CONTINUE, NEW_PAIR, WORKERS_SWITCH],
+    ),
+    "the active key and the standby, while another key drains": (
+        ring(
+            pair("k0", RETIRING, signing_ended_at=EXAMPLE_NOW),
+            pair("k1", ACTIVE),
+            pair("k2", PUBLISHED),
+        ),
+        ("k1", "k2"),
+        [
+            K1_IS_REFUSED,
+            ("k2", "published"),
+            SESSIONS_CONTINUE,
+            ("standby", "k0", "drains"),
+            WORKERS_SWITCH,
+        ],
     ),
     "only the standby": (
         ring(pair("k1", ACTIVE), pair("k2", PUBLISHED)),

@@ -249,9 +249,15 @@ def _ending(
 
 def _replacement(ring: Ring, key_ids: Sequence[str]) -> str:
     """The sentence about the key pair that becomes active in place of the revoked one."""
-    standby = ring.standby
-    if standby is not None and standby.key_id not in key_ids:
-        return f"The standby {standby.key_id} becomes active at once."
+    declared = ring.compromised(key_ids, Act(at=0, by="", why=""))
+    successor = emergency.replacement(declared)
+    if successor is not None and successor.state is KeyState.RETIRING:
+        return (
+            f"No standby is left that is not compromised. {successor.key_id}, which drains, "
+            "becomes active again at once."
+        )
+    if successor is not None:
+        return f"The standby {successor.key_id} becomes active at once."
     return (
         "No standby is left that is not compromised. A new key pair is created and imported, and "
         f"becomes active at once, without the {ring.terms.publish_delay_seconds} s in which IVS's "
