@@ -154,6 +154,10 @@ class Fleet:
         """Switch back to the key that the last switch replaced, as the operator does."""
         self._start_actor(host, lambda: host.rotator().rollback("players fail"), points)
 
+    def lower_terms(self, host: RotatorHost, points: int = TO_COMPLETION) -> None:
+        """Lower the terms of the ring to the settings of that host, as the operator does."""
+        self._start_actor(host, lambda: host.rotator().lower_terms("shorter tokens"), points)
+
     def revoke(self, host: RotatorHost, index: int, points: int = TO_COMPLETION) -> None:
         """Mark one of the keys in use as compromised, as the operator does."""
         ring = self.ring

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from tests.fleet.processes import TERMS, Parts
 from tokensvc.clock import Moment
 from tokensvc.errors import NoSigningKey, RotationRefused, TokensvcError
+from tokensvc.keyring.drains import with_lowered_terms, with_terms_end
 from tokensvc.keyring.effects import Effects
 from tokensvc.keyring.model import KeyPair, KeyState, Ring
 from tokensvc.keyring.rollback import rolled_back
@@ -82,6 +83,28 @@ class EffectsWithClockUnchecked(Effects):
         """Nothing is refused."""
         del ring
         return None
+
+
+class RotatorWithoutFormerTerms(Rotator):
+    """Forgets the terms that it lowers: drains are too short for what was signed before."""
+
+    def lower_terms(self, reason: str) -> Ring:
+        """The ring with the lower terms only."""
+        ring = super().lower_terms(reason)
+        stored = self._load()
+        forgotten = dataclasses.replace(ring, former_terms=())
+        return self._store.save(forgotten, replacing=stored.version).ring
+
+
+class RotatorWithEarlyTermsEnd(Rotator):
+    """Reads the end of the earlier terms before the lower ones are saved: one write for two."""
+
+    def lower_terms(self, reason: str) -> Ring:
+        """The ring with the lower terms and their end in the same write."""
+        stored, _ = self._observe()
+        act = self._effects.timed_act(stored.ring, reason)
+        lowered = with_lowered_terms(stored.ring, self._terms, act.by, act.at)
+        return self._store.save(with_terms_end(lowered, act.at), replacing=stored.version).ring
 
 
 @dataclass(frozen=True, slots=True)

@@ -79,6 +79,10 @@ class _AnyFleet(RuleBasedStateMachine):
     def rollback(self, which: int, points: int) -> None:
         self.fleet.rollback(self.fleet.rotators[which], points)
 
+    @rule(which=st.integers(0, 1), points=POINTS)
+    def lower_terms(self, which: int, points: int) -> None:
+        self.fleet.lower_terms(self.fleet.rotators[which], points)
+
     @precondition(lambda self: any(process.actors for process in self.fleet.processes))
     @rule(which=WHICH, index=st.integers(0, 9), points=POINTS)
     def resume(self, which: int, index: int, points: int) -> None:

@@ -16,12 +16,15 @@ from tests.fleet.mutants import (
     EffectsWithClockUnchecked,
     RotatorThatRollsBackADeletion,
     RotatorWithEarlySigningEnd,
+    RotatorWithEarlyTermsEnd,
     RotatorWithFirstSigningEnd,
+    RotatorWithoutFormerTerms,
     ViewWithoutMaxAge,
 )
 from tests.fleet.processes import TERMS, Parts, RotatorHost
 
 BROKEN = True
+LOW = dataclasses.replace(TERMS, ring_max_age_seconds=60, longest_ttl_seconds=60)
 
 
 @pytest.mark.parametrize(("skew_seconds", "outcome"), [(10, not BROKEN), (9, BROKEN), (0, BROKEN)])
@@ -230,6 +233,67 @@ def test_a_rollback_does_not_race_with_a_deletion(*, parts: Parts, outcome: bool
         assert bool(fleet.broken) is outcome
         assert fleet.report(0).tokens == 1
         assert (_active_key_id(fleet) == first) is outcome
+
+
+@pytest.mark.parametrize(
+    ("parts", "outcome"),
+    [(Parts(), not BROKEN), (Parts(rotator=RotatorWithoutFormerTerms), BROKEN)],
+    ids=["kept", "forgotten"],
+)
+def test_lowering_the_terms_does_not_shorten_the_drain_of_earlier_tokens(
+    *, parts: Parts, outcome: bool
+) -> None:
+    """Rule 4: a replica may sign from the ring before for 120 s, with a lifetime of 300 s."""
+    with Fleet(parts) as fleet:
+        signer, host = fleet.replicas[0], fleet.rotators[0]
+        fleet.create_active_and_standby()
+        host.terms = LOW
+
+        fleet.lower_terms(host)
+        _rotate(fleet, host)
+        fleet.advance(120)
+        fleet.sign(signer, ttl_seconds=300)
+        fleet.reconcile_at_deadline(host)
+
+        assert bool(fleet.broken) is outcome
+        assert fleet.report(0).tokens == 1
+        assert fleet.report(0).retirements == 1
+
+
+@pytest.mark.parametrize(
+    ("parts", "outcome"),
+    [(Parts(), not BROKEN), (Parts(rotator=RotatorWithEarlyTermsEnd), BROKEN)],
+    ids=["two writes", "one write"],
+)
+def test_a_slow_save_of_the_lower_terms_does_not_shorten_a_drain(
+    *, parts: Parts, outcome: bool
+) -> None:
+    """Rule 4: each call takes a minute, so a time read before the save is a minute early."""
+    with Fleet(parts) as fleet:
+        signer, host = fleet.replicas[0], fleet.rotators[0]
+        fleet.create_active_and_standby()
+        host.terms = LOW
+
+        fleet.lower_terms(host, points=0)
+        while not _is_lowered(fleet):
+            fleet.advance(60)
+            fleet.refresh_view(signer)
+            fleet.resume(host, 0, points=1)
+        if host.actors:
+            fleet.resume(host, 0, points=100)
+        _rotate(fleet, host)
+        fleet.advance(120)
+        fleet.sign(signer, ttl_seconds=300)
+        fleet.reconcile_at_deadline(host)
+
+        assert bool(fleet.broken) is outcome
+        assert fleet.report(0).tokens == 1
+        assert fleet.report(0).retirements == 1
+
+
+def _is_lowered(fleet: Fleet) -> bool:
+    ring = fleet.ring
+    return ring is not None and ring.terms == LOW
 
 
 def _rotate(fleet: Fleet, host: RotatorHost) -> None:
