@@ -17,6 +17,7 @@ from tests.cli.ivs.ivs_story import deny, new_channel
 from tests.token.p384.openssl import private_key_pem, public_key_pem
 from tokensvc.cli.context import operator
 from tokensvc.errors import TokensvcError
+from tokensvc.state.base import NEW
 
 TABLE = Path(__file__).with_name("error_sentences.txt")
 
@@ -128,7 +129,7 @@ def active_key_deleted(desk: Desk) -> None:
 def damaged_ring(desk: Desk) -> None:
     """The ring's document is damaged."""
     desk.state.create()
-    desk.state.save("ring:us-west-2", "damaged", replacing=0)
+    desk.state.save("ring:us-west-2", "damaged", replacing=NEW)
 
 
 def damaged_state(desk: Desk) -> None:

@@ -18,8 +18,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
 
 from tests.support.clock import EXAMPLE_NOW
+from tests.support.documents import stored
 from tokensvc.errors import StateConflict, StateUnavailable
-from tokensvc.state.base import NEW, Document, Record, State
+from tokensvc.state.base import NEW, Document, Record, State, Version
 
 OpenState = Callable[[], State]
 LATER = EXAMPLE_NOW + 600.0
@@ -54,29 +55,41 @@ class StateContract:
 
     def test_a_save_is_read_back_by_another_process(self, open_state: OpenState) -> None:
         """A read sees every write that was acknowledged before it, by any process."""
-        assert open_state().save("ring", '{"a": 1}', replacing=NEW) == 1
+        saved = open_state().save("ring", '{"a": 1}', replacing=NEW)
         other = open_state()
-        assert other.version("ring") == 1
-        assert other.load("ring") == Document(body='{"a": 1}', version=1)
+        assert other.version("ring") == saved
+        assert other.load("ring") == Document('{"a": 1}', saved)
 
     def test_each_save_gives_the_next_version(self, state: State) -> None:
-        """Versions count saves, and each save names the version that it replaces."""
-        versions = [state.save("ring", f"body {n}", replacing=n) for n in range(3)]
-        assert versions == [1, 2, 3]
-        assert state.load("ring") == Document(body="body 2", version=3)
+        """Numbers count saves, and each save names the version that it replaces."""
+        first = state.save("ring", "body 1", replacing=NEW)
+        second = state.save("ring", "body 2", replacing=first)
+        third = state.save("ring", "body 3", replacing=second)
+        assert [each.number for each in (first, second, third)] == [1, 2, 3]
+        assert len({each.nonce for each in (NEW, first, second, third)}) == 4
+        assert stored(state, "ring") == ("body 3", 3)
 
-    @pytest.mark.parametrize("replacing", [0, 1, 3], ids=["new", "outdated", "future"])
+    @pytest.mark.parametrize(
+        "replacing",
+        [
+            lambda _first, _second: NEW,
+            lambda first, _: first,
+            lambda _, second: Version(3, second.nonce),
+            lambda _, second: Version(second.number, "of another save"),
+        ],
+        ids=["new", "outdated", "future", "same number"],
+    )
     def test_a_save_that_replaces_another_version_is_refused_and_changes_nothing(
-        self, state: State, replacing: int
+        self, state: State, replacing: Callable[[Version, Version], Version]
     ) -> None:
         """Compare-and-set: the loser gets StateConflict, and the winner's save stays."""
-        state.save("ring", "first", replacing=NEW)
-        state.save("ring", "second", replacing=1)
+        first = state.save("ring", "first", replacing=NEW)
+        second = state.save("ring", "second", replacing=first)
         with pytest.raises(StateConflict) as refusal:
-            state.save("ring", "third", replacing=replacing)
+            state.save("ring", "third", replacing=replacing(first, second))
         assert refusal.value.code == "state_conflict"
-        assert state.load("ring") == Document(body="second", version=2)
-        assert state.save("ring", "third", replacing=2) == 3
+        assert state.load("ring") == Document("second", second)
+        assert state.save("ring", "third", replacing=second).number == 3
 
     def test_saving_the_same_body_as_another_writer_is_a_conflict(
         self, open_state: OpenState
@@ -90,17 +103,17 @@ class StateContract:
         self, state_losing_acknowledgment: State, state: State
     ) -> None:
         """Rule 7: by its nonce, the writer recognizes that the stored save is its own."""
-        assert state_losing_acknowledgment.save("ring", "mine", replacing=NEW) == 1
-        assert state.load("ring") == Document(body="mine", version=1)
-        assert state.save("ring", "next", replacing=1) == 2
+        saved = state_losing_acknowledgment.save("ring", "mine", replacing=NEW)
+        assert state.load("ring") == Document("mine", saved)
+        assert state.save("ring", "next", replacing=saved).number == 2
 
     def test_documents_are_separate(self, state: State) -> None:
         """A save changes only the named document, and no record with the same name."""
         state.save("ring", "of the ring", replacing=NEW)
         state.put_many("ring", [Record("ring", "of the record", LATER)])
         state.save("api-keys", "of the keys", replacing=NEW)
-        assert state.load("ring") == Document(body="of the ring", version=1)
-        assert state.load("api-keys") == Document(body="of the keys", version=1)
+        assert stored(state, "ring") == ("of the ring", 1)
+        assert stored(state, "api-keys") == ("of the keys", 1)
         assert state.version("record") == NEW
 
     @pytest.mark.parametrize(
@@ -110,7 +123,7 @@ class StateContract:
         """The state does not interpret bodies."""
         state.save("ring", body, replacing=NEW)
         state.put_many("ban", [Record("one", body, LATER)])
-        assert state.load("ring") == Document(body=body, version=1)
+        assert stored(state, "ring") == (body, 1)
         assert state.record("ban", "one") == Record("one", body, LATER)
 
     def test_when_many_threads_race_exactly_one_wins_each_version(
@@ -123,10 +136,12 @@ class StateContract:
         def race(writer: int) -> list[int]:
             state = open_state()
             won = []
-            for version in range(versions):
+            for _ in range(versions):
+                together.wait()
+                replacing = state.version("ring")
                 together.wait()
                 try:
-                    won.append(state.save("ring", f"by {writer}", replacing=version))
+                    won.append(state.save("ring", f"by {writer}", replacing=replacing).number)
                 except StateConflict:
                     continue
             return won
@@ -135,7 +150,7 @@ class StateContract:
             wins = list(pool.map(race, range(writers)))
         assert sorted(version for won in wins for version in won) == [1, 2, 3, 4, 5]
         winner = next(writer for writer, won in enumerate(wins) if versions in won)
-        assert open_state().load("ring") == Document(body=f"by {winner}", version=5)
+        assert stored(open_state(), "ring") == (f"by {winner}", 5)
 
     def test_threads_share_one_state(self, state: State) -> None:
         """One state object serves every thread of a process."""
@@ -282,7 +297,7 @@ class StateContract:
         state.close()
         with pytest.raises(StateUnavailable):
             state.load("ring")
-        assert open_state().load("ring") == Document(body="stored", version=1)
+        assert stored(open_state(), "ring") == ("stored", 1)
 
     def test_any_operations_by_two_processes_agree_with_a_model(
         self, open_state: OpenState
@@ -325,16 +340,18 @@ class _AgainstModel(RuleBasedStateMachine):
 
     @rule(process=PROCESS, name=NAMES, body=BODIES)
     def save_over_the_latest(self, process: int, name: str, body: str) -> None:
-        stored = self.documents.get(name, Document("", NEW)).version
-        assert self.states[process].save(self._prefixed(name), body, replacing=stored) == stored + 1
-        self.documents[name] = Document(body, stored + 1)
+        replacing = self.documents.get(name, Document("", NEW)).version
+        saved = self.states[process].save(self._prefixed(name), body, replacing=replacing)
+        assert saved.number == replacing.number + 1
+        self.documents[name] = Document(body, saved)
 
     @precondition(lambda self: self.documents)
-    @rule(process=PROCESS, name=NAMES, body=BODIES, off_by=st.sampled_from([-2, -1, 1, 2]))
+    @rule(process=PROCESS, name=NAMES, body=BODIES, off_by=st.sampled_from([-2, -1, 0, 1, 2]))
     def save_over_another_version(self, process: int, name: str, body: str, off_by: int) -> None:
         stored = self.documents.get(name, Document("", NEW)).version
+        other = Version(stored.number + off_by, "of another save")
         with pytest.raises(StateConflict):
-            self.states[process].save(self._prefixed(name), body, replacing=stored + off_by)
+            self.states[process].save(self._prefixed(name), body, replacing=other)
 
     @rule(process=PROCESS, name=NAMES)
     def read(self, process: int, name: str) -> None:

@@ -9,22 +9,16 @@ from dataclasses import dataclass, field
 from tests.fleet.links import Link
 from tokensvc.errors import StateConflict, StateUnavailable
 from tokensvc.state import schema
-from tokensvc.state.base import NEW, Document, Record
-
-
-@dataclass(frozen=True, slots=True)
-class _Saved:
-    document: Document
-    nonce: object
+from tokensvc.state.base import NEW, Document, Record, Version
 
 
 @dataclass(slots=True)
 class MemoryStore:
     """The stored documents and records that all processes share."""
 
-    documents: dict[str, _Saved] = field(
+    documents: dict[str, Document] = field(
         default_factory=lambda: {
-            schema.DOCUMENT_NAME: _Saved(Document(schema.schema_document(schema.CURRENT), 1), None)
+            schema.DOCUMENT_NAME: Document(schema.schema_document(schema.CURRENT), NEW.next())
         }
     )
     kinds: dict[str, dict[str, Record]] = field(default_factory=dict)
@@ -32,24 +26,22 @@ class MemoryStore:
 
     def load(self, name: str) -> Document | None:
         """The document, or None when it was never saved."""
-        saved = self.documents.get(name)
-        return None if saved is None else saved.document
+        return self.documents.get(name)
 
-    def version(self, name: str) -> int:
+    def version(self, name: str) -> Version:
         """The document's version, `NEW` when it was never saved."""
         saved = self.documents.get(name)
-        return NEW if saved is None else saved.document.version
+        return NEW if saved is None else saved.version
 
-    def save(self, name: str, document: Document, nonce: object) -> int:
+    def save(self, name: str, document: Document, replacing: Version) -> Version:
         """Compare and set atomically; a retry of the same save succeeds."""
         with self.lock:
-            saved = self.documents.get(name)
-            if saved is not None and saved.nonce is nonce:
-                return saved.document.version
             stored = self.version(name)
-            if stored != document.version - 1:
+            if stored == document.version:
+                return stored
+            if stored != replacing:
                 raise StateConflict(f"{name!r} is at version {stored}.")
-            self.documents[name] = _Saved(document, nonce)
+            self.documents[name] = document
             return document.version
 
     def change(self, kind: str, changes: Mapping[str, Record | None]) -> None:
@@ -78,7 +70,7 @@ class MemoryState:
         with self._link.call(StateUnavailable):
             return sorted(self._store.documents)
 
-    def version(self, name: str) -> int:
+    def version(self, name: str) -> Version:
         """The document's version, `NEW` when it was never saved."""
         self._require_open()
         with self._link.call(StateUnavailable):
@@ -90,14 +82,14 @@ class MemoryState:
         with self._link.call(StateUnavailable):
             return self._store.load(name)
 
-    def save(self, name: str, body: str, *, replacing: int) -> int:
+    def save(self, name: str, body: str, *, replacing: Version) -> Version:
         """The new version. After a lost answer, the retry recognizes its first try (rule 7)."""
         self._require_open()
-        document, nonce = Document(body, replacing + 1), object()
+        document = Document(body, replacing.next())
         try:
-            return self._saved(name, document, nonce)
+            return self._saved(name, document, replacing)
         except StateUnavailable:
-            return self._saved(name, document, nonce)
+            return self._saved(name, document, replacing)
 
     def put_many(self, kind: str, records: Sequence[Record]) -> None:
         """Store the records."""
@@ -127,9 +119,9 @@ class MemoryState:
         """Refuse all later calls."""
         self._is_closed = True
 
-    def _saved(self, name: str, document: Document, nonce: object) -> int:
+    def _saved(self, name: str, document: Document, replacing: Version) -> Version:
         with self._link.call(StateUnavailable):
-            return self._store.save(name, document, nonce)
+            return self._store.save(name, document, replacing)
 
     def _require_open(self) -> None:
         if self._is_closed:

@@ -38,6 +38,7 @@ from tokensvc.keyring.revocation import (
 )
 from tokensvc.keyring.ring_document import RingStore, StoredRing
 from tokensvc.keyring.rotator import Rotator
+from tokensvc.state.base import NEW, Version
 
 PENDING, PUBLISHED, ACTIVE, RETIRING, RETIRED = KeyState
 IRELAND = parse_region("eu-west-1")
@@ -323,7 +324,7 @@ class _Contested(RingStore):
 
     conflicts_left = 3
 
-    def save(self, ring: Ring, *, replacing: int = 0) -> StoredRing:
+    def save(self, ring: Ring, *, replacing: Version = NEW) -> StoredRing:
         """Let the other process save first."""
         if self.conflicts_left:
             self.conflicts_left -= 1

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 from tests.keyring.rings import ACCOUNT_ID, DEPLOYMENT, ENDPOINT, REGION
+from tests.support.documents import some_document
 from tokensvc.errors import RotationRefused
 from tokensvc.keyring.model import Ring
 from tokensvc.keyring.ring_document import decode_ring, encode_ring
 from tokensvc.keyring.rotation_requests import RotationPause
 from tokensvc.keyring.terms import Terms
-from tokensvc.state.base import Document
 from tokensvc.state.schema import PREVIOUS
 
 FIRST_RELEASE: dict[str, Any] = {
@@ -71,7 +71,7 @@ RING = Ring(
 
 def test_a_document_of_the_first_release_is_read() -> None:
     """Its limit of the ring's age has the name that it had then."""
-    assert decode_ring(Document(json.dumps(FIRST_RELEASE), 1)) == RING
+    assert decode_ring(some_document(json.dumps(FIRST_RELEASE))) == RING
 
 
 def test_a_document_in_the_current_schema_has_the_current_names() -> None:
@@ -79,7 +79,7 @@ def test_a_document_in_the_current_schema_has_the_current_names() -> None:
     document = json.loads(encode_ring(RING))
     assert document["schema_version"] == 2
     assert document["terms"]["ring_max_age_seconds"] == 120
-    assert decode_ring(Document(json.dumps(document), 1)) == RING
+    assert decode_ring(some_document(json.dumps(document))) == RING
 
 
 def test_what_version_1_can_not_store_is_refused_there() -> None:
@@ -87,7 +87,7 @@ def test_what_version_1_can_not_store_is_refused_there() -> None:
     paused = dataclasses.replace(RING, rotation_pause=RotationPause(1.0, "ann@desk", "bad key"))
     with pytest.raises(RotationRefused, match="rotation_pause"):
         encode_ring(paused, PREVIOUS)
-    assert decode_ring(Document(encode_ring(paused), 1)) == paused
+    assert decode_ring(some_document(encode_ring(paused))) == paused
 
 
 def test_a_document_is_written_as_the_first_release_reads_it() -> None:

@@ -16,7 +16,7 @@ from tokensvc.errors import CustodyDamaged, NoSigningKey, StateUnavailable
 from tokensvc.keyring.custody.file import FileCustody
 from tokensvc.keyring.model import KeyState
 from tokensvc.keyring.view import RingView
-from tokensvc.state.base import Document
+from tokensvc.state.base import Document, Version
 from tokensvc.state.sqlite import SqliteState
 
 
@@ -33,7 +33,7 @@ class CountedState(SqliteState):
     reads = 0
     is_unavailable = False
 
-    def version(self, name: str) -> int:
+    def version(self, name: str) -> Version:
         """Count the read, or fail."""
         self._count_read()
         return super().version(name)

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.support.clock import ManualClock
+from tests.support.documents import save_next
 from tests.support.unprivileged import become_unprivileged
 from tokensvc.errors import StateConflict, TokensvcError
 from tokensvc.state.base import NEW, Record
@@ -25,10 +26,12 @@ from tokensvc.state.sqlite import SqliteState
 def race(state: SqliteState, writer: str, versions: str) -> None:
     """Try to be the first to save each version, and print the versions that were saved."""
     for version in range(int(versions)):
-        while state.version("ring") < version:
+        while (replacing := state.version("ring")).number < version:
             pass
+        if replacing.number > version:
+            continue
         try:
-            report("saved", state.save("ring", f"by {writer}", replacing=version))
+            report("saved", state.save("ring", f"by {writer}", replacing=replacing).number)
         except StateConflict:
             continue
 
@@ -37,9 +40,10 @@ def write_until_killed(state: SqliteState) -> None:
     """Save one version after another, and print each that was acknowledged, until killed."""
     version = NEW
     while True:
-        version = state.save("ring", f"body of {version + 1}" + "x" * 5_000, replacing=version)
-        state.put_many("ban", [Record(str(version), "x", 4e9)])
-        report("acknowledged", version)
+        body = f"body of {version.number + 1}" + "x" * 5_000
+        version = state.save("ring", body, replacing=version)
+        state.put_many("ban", [Record(str(version.number), "x", 4e9)])
+        report("acknowledged", version.number)
 
 
 def fork(state: SqliteState) -> None:
@@ -51,7 +55,7 @@ def fork(state: SqliteState) -> None:
         os._exit(0)
     _, status = os.waitpid(child, 0)
     report("child exited with", os.waitstatus_to_exitcode(status))
-    report("parent saved", state.save("ring", "by the parent again", replacing=version + 1))
+    report("parent saved", save_next(state, "ring", "by the parent again"))
 
 
 def read_and_write(state: SqliteState) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.clock import EXAMPLE_NOW, ManualClock
+from tests.support.documents import save_next, stored
 from tests.support.sqlite_faults import (
     CountsCommits,
     FailsBeforeCommit,
@@ -27,8 +28,8 @@ from tests.support.sqlite_files import (
     write_lock_held,
 )
 from tests.support.unprivileged import unprivileged_folder
-from tokensvc.errors import SchemaUnsupported, StateDamaged, StateUnavailable
-from tokensvc.state.base import NEW, Document, Record
+from tokensvc.errors import SchemaUnsupported, StateConflict, StateDamaged, StateUnavailable
+from tokensvc.state.base import NEW, Record
 from tokensvc.state.sqlite import _PRUNE, EXPIRED_RECORD_RETENTION_SECONDS, SqliteState
 
 PROCESS = "tests.state.sqlite_process"
@@ -117,7 +118,7 @@ def test_a_state_file_that_disappeared_is_not_replaced_by_an_empty_one(
         state.load("ring")
     assert not path.exists()
     moved.rename(path)
-    assert state.load("ring") == Document("body", version=1)
+    assert stored(state, "ring") == ("body", 1)
 
 
 def test_records_are_deleted_an_hour_after_their_expiry(path: Path) -> None:
@@ -256,10 +257,11 @@ def test_everything_acknowledged_survives_a_kill_of_the_writing_process(path: Pa
         state = SqliteState(path, ManualClock())
         document = state.load("ring")
         assert document is not None
-        assert acknowledged <= document.version <= acknowledged + 1
-        assert document.body == f"body of {document.version}" + "x" * 5_000
+        number = document.version.number
+        assert acknowledged <= number <= acknowledged + 1
+        assert document.body == f"body of {number}" + "x" * 5_000
         assert len(stored_records(path, "ban")) >= acknowledged
-        assert state.save("ring", "on", replacing=document.version) == document.version + 1
+        assert save_next(state, "ring", "on") == number + 1
 
 
 def test_a_state_used_before_a_fork_works_in_parent_and_child(
@@ -267,7 +269,7 @@ def test_a_state_used_before_a_fork_works_in_parent_and_child(
 ) -> None:
     """No handle is inherited across a fork."""
     assert lines_of("fork", str(path)) == ["child exited with 0", "parent saved 3"]
-    assert state.load("ring") == Document("by the parent again", version=3)
+    assert stored(state, "ring") == ("by the parent again", 3)
 
 
 def test_states_that_start_at_the_same_time_use_the_same_file(path: Path) -> None:
@@ -391,7 +393,21 @@ def test_a_backup_restored_in_the_place_of_a_damaged_file_is_used_at_once(
     with pytest.raises(StateDamaged):
         state.version("ring")
     copy.replace(path)
-    assert state.version("ring") == 1
+    assert state.version("ring").number == 1
+
+
+def test_a_process_that_read_the_document_before_a_restore_can_not_replace_it(
+    path: Path, state: SqliteState
+) -> None:
+    """The stored version has the number that the process has read, and another nonce."""
+    copy_before = path.read_bytes()
+    read_before = state.save("ring", "lost", replacing=NEW)
+    path.write_bytes(copy_before)
+    restored = state.save("ring", "after the restore", replacing=NEW)
+    assert restored.number == read_before.number
+    with pytest.raises(StateConflict):
+        state.save("ring", "by a process that read before", replacing=read_before)
+    assert stored(state, "ring") == ("after the restore", 1)
 
 
 # --- Errors of the machine
@@ -404,10 +420,10 @@ def test_a_save_whose_commit_failed_is_reported_and_nothing_was_written(
     state.save("ring", "body", replacing=NEW)
     failing = SqliteState(path, ManualClock(), connection_class=FailsBeforeCommit)
     with pytest.raises(StateUnavailable, match=str(path)):
-        failing.save("ring", "lost", replacing=1)
+        save_next(failing, "ring", "lost")
     with pytest.raises(StateUnavailable):
         failing.put_many("ban", [Record("a", "1", EXAMPLE_NOW), Record("b", "2", EXAMPLE_NOW)])
-    assert state.load("ring") == Document("body", version=1)
+    assert stored(state, "ring") == ("body", 1)
     assert stored_records(path, "ban") == []
     state.put_many("ban", [Record("a", "1", EXAMPLE_NOW)])
     with pytest.raises(StateUnavailable):
@@ -422,10 +438,10 @@ def test_a_full_disk_is_reported_and_the_stored_document_is_not_changed(
     state.save("ring", "body", replacing=NEW)
     full = SqliteState(path, ManualClock(), connection_class=FailsWhenTheFileGrows)
     with pytest.raises(StateUnavailable, match="full"):
-        full.save("ring", "x" * 500_000, replacing=1)
-    assert full.load("ring") == Document("body", version=1)
-    assert full.save("ring", "short", replacing=1) == 2
-    assert state.save("ring", "x" * 500_000, replacing=2) == 3
+        save_next(full, "ring", "x" * 500_000)
+    assert stored(full, "ring") == ("body", 1)
+    assert save_next(full, "ring", "short") == 2
+    assert save_next(state, "ring", "x" * 500_000) == 3
 
 
 def test_a_file_that_another_process_has_locked_is_reported_with_the_time_waited(
@@ -437,9 +453,9 @@ def test_a_file_that_another_process_has_locked_is_reported_with_the_time_waited
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         with pytest.raises(StateUnavailable, match=r"0\.05 seconds.*fuser"):
-            state.save("ring", "late", replacing=1)
-        assert state.load("ring") == Document("body", version=1)
-    assert state.save("ring", "late", replacing=1) == 2
+            save_next(state, "ring", "late")
+        assert stored(state, "ring") == ("body", 1)
+    assert save_next(state, "ring", "late") == 2
 
 
 def test_a_reader_does_not_wait_for_a_writer(path: Path, state: SqliteState) -> None:
@@ -451,7 +467,7 @@ def test_a_reader_does_not_wait_for_a_writer(path: Path, state: SqliteState) -> 
         began_at = time.monotonic()
         assert state.record("channel", "a") == record
         started = SqliteState(path, ManualClock())  # It also inspects the file.
-        assert started.load("ring") == Document("body", version=1)
+        assert stored(started, "ring") == ("body", 1)
         assert time.monotonic() - began_at < 1.0
 
 

@@ -15,9 +15,10 @@ import pytest
 
 from tests.support.clock import ManualClock
 from tests.support.disks import SmallDisk, can_mount, small_disk
+from tests.support.documents import save_next, stored
 from tests.support.sqlite_files import created_state
 from tokensvc.errors import StateMissing, StateUnavailable, TokensvcError
-from tokensvc.state.base import NEW, Document, Record
+from tokensvc.state.base import NEW, Record
 from tokensvc.state.sqlite import SqliteState
 
 PROJECT = Path(__file__).parents[2]
@@ -71,8 +72,8 @@ def test_everything_is_read_on_a_full_disk(disk: SmallDisk, path: Path) -> None:
     """By a process that starts on it, too: without space there is no index of the log."""
     disk.fill()
     state = opened(path)
-    assert state.version("ring") == 1
-    assert state.load("ring") == Document("body", 1)
+    assert state.version("ring").number == 1
+    assert stored(state, "ring") == ("body", 1)
     assert state.names() == ("ring", "schema")
     assert state.record("channel", "a") == Record("a", "answer", 4e9)
     assert state.record("channel", "b") is None
@@ -84,11 +85,11 @@ def test_a_write_on_a_full_disk_says_so_and_works_when_there_is_space(
     """Nothing was written meanwhile."""
     disk.fill()
     state = opened(path)
-    assert "disk is full" in fault(lambda: state.save("ring", "new", replacing=1)).detail
+    assert "disk is full" in fault(lambda: save_next(state, "ring", "new")).detail
     assert "disk is full" in fault(lambda: state.put_many("a", [Record("a", "", 4e9)])).detail
-    assert state.load("ring") == Document("body", 1)
+    assert stored(state, "ring") == ("body", 1)
     disk.free()
-    assert state.save("ring", "new", replacing=1) == 2
+    assert save_next(state, "ring", "new") == 2
 
 
 def test_no_state_is_created_on_a_full_disk(disk: SmallDisk) -> None:
@@ -109,8 +110,8 @@ def test_what_only_the_log_has_is_read_on_a_full_disk(
     if index == "lost":
         path.with_name("state.sqlite3-shm").unlink()
     disk.fill()
-    assert opened(path).load("ring") == Document("in the log", 2)
-    assert opened(path).load("ring") == Document("in the log", 2)
+    assert stored(opened(path), "ring") == ("in the log", 2)
+    assert stored(opened(path), "ring") == ("in the log", 2)
 
 
 def test_everything_is_read_from_a_disk_that_is_mounted_read_only(
@@ -119,10 +120,10 @@ def test_everything_is_read_from_a_disk_that_is_mounted_read_only(
     """A write says what prevents it."""
     with disk.read_only():
         state = opened(path)
-        assert state.load("ring") == Document("body", 1)
+        assert stored(state, "ring") == ("body", 1)
         assert state.record("channel", "a") == Record("a", "answer", 4e9)
-        assert "read-only" in fault(lambda: state.save("ring", "new", replacing=1)).detail
-    assert state.save("ring", "new", replacing=1) == 2
+        assert "read-only" in fault(lambda: save_next(state, "ring", "new")).detail
+    assert save_next(state, "ring", "new") == 2
 
 
 def test_what_only_the_log_has_is_read_from_a_read_only_disk_with_its_index(
@@ -131,11 +132,11 @@ def test_what_only_the_log_has_is_read_from_a_read_only_disk_with_its_index(
     """Without the index it is unavailable: what `immutable=1` reads would be out of date."""
     kill_a_writer(path)
     with disk.read_only():
-        assert opened(path).load("ring") == Document("in the log", 2)
+        assert stored(opened(path), "ring") == ("in the log", 2)
     path.with_name("state.sqlite3-shm").unlink()
     with disk.read_only():
         assert "read-only" in fault(lambda: opened(path).load("ring")).detail
-    assert opened(path).load("ring") == Document("in the log", 2)
+    assert stored(opened(path), "ring") == ("in the log", 2)
 
 
 def test_a_read_during_which_the_file_changes_is_repeated(disk: SmallDisk, path: Path) -> None:
@@ -148,11 +149,11 @@ def test_a_read_during_which_the_file_changes_is_repeated(disk: SmallDisk, path:
             cursor = super().execute(sql, parameters)  # type: ignore[arg-type] # As given.
             if sql.startswith("SELECT body") and not writes:
                 disk.free()
-                writes.append(opened(path).save("ring", "newer", replacing=1))
+                writes.append(save_next(opened(path), "ring", "newer"))
             return cursor
 
     state = SqliteState(path, ManualClock(), connection_class=WritesMeanwhile)
-    assert state.load("ring") == Document("newer", 2)
+    assert stored(state, "ring") == ("newer", 2)
     assert writes == [2]
 
 
@@ -191,10 +192,10 @@ def test_a_folder_that_vanishes_is_missing_and_never_an_empty_state(tmp_path: Pa
         for operation in (
             lambda state=state: state.load("ring"),
             lambda state=state: state.version("ring"),
-            lambda state=state: state.save("ring", "new", replacing=1),
+            lambda state=state: state.save("ring", "new", replacing=NEW),
             lambda state=state: state.put_many("channel", [Record("a", "", 4e9)]),
         ):
             assert isinstance(fault(operation), StateMissing)
     assert not folder.exists()
     shutil.move(away, folder)
-    assert opened(path).load("ring") == Document("body", 1)
+    assert stored(opened(path), "ring") == ("body", 1)

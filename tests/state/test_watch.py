@@ -12,10 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.clock import ManualClock
+from tests.support.documents import save_next
 from tests.support.sqlite_files import created_state
 from tokensvc.clock import Moment
 from tokensvc.errors import StateDamaged, StateMissing, StateUnavailable
-from tokensvc.state.base import NEW, Document
+from tokensvc.state.base import NEW, Document, Version
 from tokensvc.state.sqlite import SqliteState
 from tokensvc.state.watch import Watched
 
@@ -60,7 +61,7 @@ def watched(state: SqliteState, clock: ManualClock) -> Iterator[Watched[str]]:
 def latest(watched: Watched[str], clock: ManualClock) -> tuple[str, int, float]:
     """The latest value, its version, and its age now in seconds."""
     reading = watched.latest()
-    return reading.value, reading.version, reading.age_seconds(Moment.of(clock))
+    return reading.value, reading.version.number, reading.age_seconds(Moment.of(clock))
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
@@ -96,7 +97,7 @@ def test_a_document_that_was_never_saved_has_a_value_too(
 ) -> None:
     """The decoder decides what value a missing document has."""
     watched.start()
-    assert latest(watched, clock) == ("NOTHING", NEW, 0.0)
+    assert latest(watched, clock) == ("NOTHING", 0, 0.0)
 
 
 def test_the_age_grows_until_the_next_read(
@@ -150,7 +151,7 @@ def test_a_value_within_its_maximum_age_is_returned_without_a_read(
     """The maximum age is inclusive. The stored document has changed, but is not read."""
     writer.save("ring", "first", replacing=NEW)
     watched.start()
-    writer.save("ring", "second", replacing=1)
+    save_next(writer, "ring", "second")
     clock.advance(120.0)
     assert watched.within(120.0, Moment.of(clock)) == "FIRST"
 
@@ -161,7 +162,7 @@ def test_a_value_over_its_maximum_age_is_read_again_before_it_is_returned(
     """Rule 3: 1 ms more. The age is that at the caller's moment, which is from before the read."""
     writer.save("ring", "first", replacing=NEW)
     watched.start()
-    writer.save("ring", "second", replacing=1)
+    save_next(writer, "ring", "second")
     clock.advance(120.001)
     moment = Moment.of(clock)
     clock.advance(1.0)
@@ -204,8 +205,8 @@ def test_a_change_by_another_process_is_noticed(
     with closing(watched):
         watched.start()
         writer.save("ring", "first", replacing=NEW)
-        wait_until(lambda: watched.latest().version == 1)
-        writer.save("ring", "second", replacing=1)
+        wait_until(lambda: watched.latest().version.number == 1)
+        save_next(writer, "ring", "second")
         wait_until(lambda: changes[-1] == "SECOND")
     assert watched.latest().value == "SECOND"
     assert changes == ["NOTHING", "FIRST", "SECOND"]
@@ -217,10 +218,10 @@ def test_a_body_is_decoded_only_when_its_version_has_changed(
     """A refresh is cheap: each version is decoded once."""
     decoded: list[Document | None] = []
     watched = Watched(state, "ring", decoded.append, clock=clock, refresh_seconds=NEVER)
-    writer.save("ring", "body", replacing=NEW)
+    saved = writer.save("ring", "body", replacing=NEW)
     for _ in range(3):
         watched.refresh()
-    assert decoded == [Document("body", version=1)]
+    assert decoded == [Document("body", saved)]
 
 
 def test_a_restored_older_version_is_noticed(
@@ -229,7 +230,7 @@ def test_a_restored_older_version_is_noticed(
     """Every other version is a change, including a smaller one."""
     writer.save("ring", "first", replacing=NEW)
     copy = (tmp_path / "state.sqlite3").read_bytes()
-    writer.save("ring", "second", replacing=1)
+    save_next(writer, "ring", "second")
     watched.start()
     (tmp_path / "state.sqlite3").write_bytes(copy)
     watched.refresh()
@@ -251,6 +252,19 @@ def test_a_document_that_was_seen_and_is_absent_is_unavailable_and_never_nothing
     moved.replace(tmp_path / "state.sqlite3")
     watched.refresh()
     assert latest(watched, clock) == ("BODY", 1, 0.0)
+
+
+def test_another_save_with_the_same_number_is_noticed(
+    watched: Watched[str], writer: SqliteState, clock: ManualClock, tmp_path: Path
+) -> None:
+    """After a restore the numbers are used again."""
+    copy_before = (tmp_path / "state.sqlite3").read_bytes()
+    save_next(writer, "ring", "lost")
+    watched.start()
+    (tmp_path / "state.sqlite3").write_bytes(copy_before)
+    save_next(writer, "ring", "after the restore")
+    watched.refresh()
+    assert latest(watched, clock) == ("AFTER THE RESTORE", 1, 0.0)
 
 
 def test_a_failing_read_keeps_the_last_value_and_its_age_grows(
@@ -275,13 +289,13 @@ def test_the_last_value_is_kept_while_the_document_cannot_be_decoded(
     """A damaged document neither replaces the last value nor resets its age."""
     writer.save("ring", "body", replacing=NEW)
     watched.start()
-    writer.save("ring", "damaged", replacing=1)
+    save_next(writer, "ring", "damaged")
     for _ in range(2):
         clock.advance(10.0)
         with pytest.raises(StateDamaged):
             watched.refresh()
     assert latest(watched, clock) == ("BODY", 1, 20.0)
-    writer.save("ring", "repaired", replacing=2)
+    save_next(writer, "ring", "repaired")
     watched.refresh()
     assert latest(watched, clock) == ("REPAIRED", 3, 0.0)
 
@@ -296,7 +310,7 @@ def test_a_start_that_can_not_read_goes_on_trying(
         watched.start()
         with pytest.raises(StateDamaged):
             watched.within(120.0, Moment.of(clock))
-        writer.save("ring", "repaired", replacing=1)
+        save_next(writer, "ring", "repaired")
         wait_until(lambda: watched.failure is None)
         assert watched.within(120.0, Moment.of(clock)) == "REPAIRED"
 
@@ -312,7 +326,7 @@ def test_the_watch_survives_failures_and_logs_when_they_begin_and_end(
 
     def fail_for_version_1(document: Document | None) -> str:
         nonlocal failures
-        if document is not None and document.version == 1:
+        if document is not None and document.version.number == 1:
             failures += 1
             raise ZeroDivisionError
         return decode(document)
@@ -324,7 +338,7 @@ def test_the_watch_survives_failures_and_logs_when_they_begin_and_end(
         watched.start()
         writer.save("ring", "bad", replacing=NEW)
         wait_until(lambda: failures >= 3)
-        writer.save("ring", "good", replacing=1)
+        save_next(writer, "ring", "good")
         wait_until(lambda: watched.latest().value == "GOOD")
         wait_until(lambda: len(caplog.records) == 2)
     failed, recovered = caplog.records
@@ -364,7 +378,7 @@ class GatedState(SqliteState):
         self.read_started = threading.Event()
         self.gate = threading.Event()
 
-    def version(self, name: str) -> int:
+    def version(self, name: str) -> Version:
         """The version, after the gate was opened."""
         self.wait_for_the_gate()
         return super().version(name)

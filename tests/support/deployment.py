@@ -30,6 +30,7 @@ from tokensvc.playback.issuance import PlaybackIssuer
 from tokensvc.service import Overrides, Service, build
 from tokensvc.settings import Settings
 from tokensvc.settings.model import PlaybackSettings
+from tokensvc.state.base import NEW
 from tokensvc.token.p384 import PublicKey
 from tokensvc.web.app import create_app
 
@@ -190,6 +191,6 @@ def _saved_key(world: World, name: str, grants: tuple[str, ...]) -> str:
     keys, text = api_keys.create(
         ApiKeys.decode(document), name=name, grants=grants, now=world.clock.now()
     )
-    version = document.version if document else 0
+    version = document.version if document else NEW
     world.state.save(api_keys.DOCUMENT_NAME, keys.encode(), replacing=version)
     return text

@@ -10,7 +10,7 @@ from tokensvc.cli.changing import confirm, yes_option
 from tokensvc.cli.context import Invocation, pass_invocation
 from tokensvc.cli.output import json_option, print_json, print_table, say
 from tokensvc.clock import rfc3339
-from tokensvc.state.base import NEW
+from tokensvc.state.base import NEW, Version
 from tokensvc.state.schema import written_schema
 
 
@@ -88,12 +88,12 @@ def revoke(invocation: Invocation, key: str, *, yes: bool) -> None:
     )
 
 
-def _load(invocation: Invocation) -> tuple[ApiKeys, int]:
+def _load(invocation: Invocation) -> tuple[ApiKeys, Version]:
     """The keys, and the version that the next save must replace."""
     document = invocation.state.load(access.DOCUMENT_NAME)
     return ApiKeys.decode(document), NEW if document is None else document.version
 
 
-def _save(invocation: Invocation, keys: ApiKeys, *, replacing: int) -> None:
+def _save(invocation: Invocation, keys: ApiKeys, *, replacing: Version) -> None:
     body = keys.encode(written_schema(invocation.state))
     invocation.state.save(access.DOCUMENT_NAME, body, replacing=replacing)

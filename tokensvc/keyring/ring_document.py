@@ -22,7 +22,7 @@ from tokensvc.keyring.invariants import broken_invariants
 from tokensvc.keyring.model import KeyPair, KeyState, Ring, Transition
 from tokensvc.keyring.rotation_requests import RotationPause, RotationRequest
 from tokensvc.keyring.terms import FormerTerms, Terms
-from tokensvc.state.base import NEW, Document, State
+from tokensvc.state.base import NEW, Document, State, Version
 from tokensvc.state.schema import CURRENT, PREVIOUS, schema_of, written_schema
 from tokensvc.token.p384 import PublicKey
 
@@ -34,7 +34,7 @@ class StoredRing:
     """A ring as it was read or saved, and its version, which the next save must name."""
 
     ring: Ring
-    version: int
+    version: Version
 
 
 class RingStore:
@@ -56,7 +56,7 @@ class RingStore:
             return None
         return StoredRing(decode_ring(document), document.version)
 
-    def save(self, ring: Ring, *, replacing: int = NEW) -> StoredRing:
+    def save(self, ring: Ring, *, replacing: Version = NEW) -> StoredRing:
         """Save the ring if the stored version is still `replacing`. Returns the saved ring.
 
         Raises:

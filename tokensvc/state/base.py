@@ -8,11 +8,34 @@ text, and only the package that owns a document or record interprets it.
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-NEW = 0
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """Which save of a document this is. Compare versions for equality only.
+
+    After a restore from a backup the numbers begin again at an older one. Two saves with the same
+    number then differ in the nonce, so that a process which read the document before the restore
+    can't replace it, and a process which watches the document notices the change.
+
+    Attributes:
+        number: how many saves of the document there were.
+        nonce: a random text that the save has drawn.
+    """
+
+    number: int
+    nonce: str
+
+    def next(self) -> Version:
+        """The version of a new save that replaces this one."""
+        return Version(self.number + 1, secrets.token_hex(16))
+
+
+NEW = Version(0, "")
 """The version of a document before its first save."""
 
 
@@ -21,7 +44,7 @@ class Document:
     """A document that was read: its body, and the version to pass to `save` to replace it."""
 
     body: str
-    version: int
+    version: Version
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +78,7 @@ class State(Protocol):
         """
         ...
 
-    def version(self, name: str) -> int:
+    def version(self, name: str) -> Version:
         """The document's version, `NEW` when it was never saved. Cheap enough for polling.
 
         Raises:
@@ -72,10 +95,10 @@ class State(Protocol):
         """
         ...
 
-    def save(self, name: str, body: str, *, replacing: int) -> int:
+    def save(self, name: str, body: str, *, replacing: Version) -> Version:
         """Durably replace version `replacing` with `body`, and return the new version.
 
-        A save that is retried after a lost acknowledgement is recognized by its writer's nonce and
+        A save that is retried after a lost acknowledgement is recognized by its nonce and
         succeeds once (rule 7).
 
         Raises:

@@ -8,7 +8,6 @@ on a file that has been moved away. Reads go on where nothing can be written: `s
 
 from __future__ import annotations
 
-import secrets
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
@@ -19,7 +18,7 @@ from tokensvc import durable
 from tokensvc.clock import Clock
 from tokensvc.errors import SchemaUnsupported, StateConflict, StateDamaged, StateUnavailable
 from tokensvc.state import schema, sqlite_reading
-from tokensvc.state.base import NEW, Document, Record
+from tokensvc.state.base import NEW, Document, Record, Version
 from tokensvc.state.sqlite_errors import damaged, translated
 from tokensvc.waiting import may_wait
 
@@ -107,7 +106,7 @@ class SqliteState:
             if not self._path.exists():
                 self._create()
 
-    def version(self, name: str) -> int:
+    def version(self, name: str) -> Version:
         """The document's version, `NEW` when it was never saved.
 
         Raises:
@@ -123,8 +122,8 @@ class SqliteState:
             StateUnavailable: when the file can't be read now.
             StateDamaged: when the file is damaged or is not a tokensvc state file.
         """
-        row = self._read_row("SELECT body, version FROM documents WHERE name = ?", (name,))
-        return None if row is None else Document(body=row[0], version=row[1])
+        row = self._read_row("SELECT body, version, writer FROM documents WHERE name = ?", (name,))
+        return None if row is None else Document(row[0], Version(row[1], row[2]))
 
     def names(self) -> Sequence[str]:
         """The names of all documents, sorted.
@@ -139,7 +138,7 @@ class SqliteState:
             )
         )
 
-    def save(self, name: str, body: str, *, replacing: int) -> int:
+    def save(self, name: str, body: str, *, replacing: Version) -> Version:
         """Durably replace version `replacing` with `body`, and return the new version.
 
         Raises:
@@ -148,14 +147,14 @@ class SqliteState:
                 reading the document back failed too.
             StateDamaged: when the file is damaged or is not a tokensvc state file.
         """
-        writer = secrets.token_hex(16)
+        saved = replacing.next()
         try:
-            self._replace(name, body, replacing, writer)
+            self._replace(name, body, replacing, saved)
         except StateUnavailable:
-            # A commit that reported an error may have been stored: check for the writer's nonce.
-            if not self._is_writer(name, writer):
+            # A commit that reported an error may have been stored: check for its nonce.
+            if self.version(name) != saved:
                 raise
-        return replacing + 1
+        return saved
 
     def put_many(self, kind: str, records: Sequence[Record]) -> None:
         """Store the records durably in one transaction. Each replaces the one with its ID.
@@ -224,24 +223,21 @@ class SqliteState:
         """Refuse every later operation. Nothing is open between two operations."""
         self._closed = True
 
-    def _replace(self, name: str, body: str, replacing: int, writer: str) -> None:
+    def _replace(self, name: str, body: str, replacing: Version, saved: Version) -> None:
         with self._transaction() as connection:
             stored = _version(connection, name)
             if stored != replacing:
                 raise StateConflict(
-                    f"Another process saved the document {name!r} first: the stored version is"
-                    f" {stored}, but this save replaces version {replacing}. Nothing was written.",
+                    f"Another process saved the document {name!r} first, or restored a backup: the"
+                    f" stored version is {stored.number} ({stored.nonce}), but this save replaces"
+                    f" version {replacing.number} ({replacing.nonce}). Nothing was written.",
                     hint="Run the command again. It will use the stored version.",
                 )
             connection.execute(
                 "INSERT OR REPLACE INTO documents (name, body, version, writer)"
                 " VALUES (?, ?, ?, ?)",
-                (name, body, replacing + 1, writer),
+                (name, body, saved.number, saved.nonce),
             )
-
-    def _is_writer(self, name: str, writer: str) -> bool:
-        row = self._read_row("SELECT writer FROM documents WHERE name = ?", (name,))
-        return row is not None and bool(row[0] == writer)
 
     def _read_row(
         self,
@@ -321,9 +317,15 @@ class SqliteState:
             closing(self._connect(draft, _BUSY_TIMEOUT_SECONDS)) as connection,
         ):
             connection.executescript(_SCHEMA)
+            version = NEW.next()
             connection.execute(
                 "INSERT INTO documents (name, body, version, writer) VALUES (?, ?, ?, ?)",
-                (schema.DOCUMENT_NAME, schema.schema_document(schema.CURRENT), NEW + 1, ""),
+                (
+                    schema.DOCUMENT_NAME,
+                    schema.schema_document(schema.CURRENT),
+                    version.number,
+                    version.nonce,
+                ),
             )
 
     def _inspect(self, connection: sqlite3.Connection) -> None:
@@ -350,6 +352,8 @@ class SqliteState:
         self._inspected = True
 
 
-def _version(connection: sqlite3.Connection, name: str) -> int:
-    row = connection.execute("SELECT version FROM documents WHERE name = ?", (name,)).fetchone()
-    return NEW if row is None else int(row[0])
+def _version(connection: sqlite3.Connection, name: str) -> Version:
+    row = connection.execute(
+        "SELECT version, writer FROM documents WHERE name = ?", (name,)
+    ).fetchone()
+    return NEW if row is None else Version(*row)

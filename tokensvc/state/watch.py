@@ -14,7 +14,7 @@ from typing import Generic, TypeVar
 
 from tokensvc.clock import Clock, Moment
 from tokensvc.errors import StateMissing, StateUnavailable, TokensvcError
-from tokensvc.state.base import NEW, Document, State
+from tokensvc.state.base import NEW, Document, State, Version
 from tokensvc.waiting import may_wait
 
 T = TypeVar("T")
@@ -30,7 +30,7 @@ class Reading(Generic[T]):
     """The result of a read: the decoded value, the document's version, and when it was sent."""
 
     value: T
-    version: int
+    version: Version
     sent: Moment
 
     def age_seconds(self, moment: Moment) -> float:
@@ -169,7 +169,7 @@ class Watched(Generic[T]):
             self._on_change(reading.value)
 
     def _fetch(self, sent: Moment) -> Reading[T]:
-        # Versions are compared for equality, not order: a restored backup may have an older one.
+        # Also true after a restore from a backup, whose versions have older numbers.
         latest = self._latest
         if latest is not None and self._state.version(self._name) == latest.version:
             return Reading(latest.value, latest.version, sent)

@@ -18,6 +18,7 @@ from tokensvc.cli.keys.progress import NOTHING_LEFT
 from tokensvc.errors import InvalidKeyMaterial, KeyNotFound, RotationRefused
 from tokensvc.keyring.model import KeyState
 from tokensvc.keyring.steps import Action, Step
+from tokensvc.state.base import NEW
 
 TWO_REGIONS = 'regions = ["us-west-2", "eu-west-1"]'
 
@@ -223,7 +224,7 @@ def test_a_region_that_is_not_configured_is_wrong_use(desk: Desk) -> None:
 def test_a_region_that_fails_does_not_stop_reconcile_in_the_others(desk: Desk) -> None:
     """The exit status is 1, and the error follows the name of its region."""
     desk.state.create()
-    with_two_regions(desk).state.save("ring:us-west-2", "damaged", replacing=0)
+    with_two_regions(desk).state.save("ring:us-west-2", "damaged", replacing=NEW)
     result = desk.run("keys", "reconcile")
     assert result.exit_code == 1
     assert result.stderr.startswith("us-west-2:\nError: ")

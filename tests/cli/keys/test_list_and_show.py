@@ -9,6 +9,7 @@ from tests.cli.keys.desks import imported, with_two_regions
 from tests.token.p384.openssl import private_key_pem, public_key_pem
 from tokensvc.errors import KeyNotFound
 from tokensvc.keyring.model import KeyState
+from tokensvc.state.base import NEW
 from tokensvc.token.p384 import PublicKey
 
 
@@ -88,7 +89,7 @@ def test_list_does_not_treat_a_different_key_at_a_recorded_arn_as_ours(rotating_
 def test_list_shows_the_other_regions_if_a_ring_can_not_be_read(rotating_desk: Desk) -> None:
     """That helps in an incident; the exit status shows that the list is incomplete."""
     desk = with_two_regions(rotating_desk)
-    desk.state.save("ring:eu-west-1", "damaged", replacing=0)
+    desk.state.save("ring:eu-west-1", "damaged", replacing=NEW)
 
     result = desk.run("keys", "list")
 

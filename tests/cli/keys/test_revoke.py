@@ -13,6 +13,7 @@ from local_ivs.testing import Channel, Player
 from tests.cli.conftest import Desk
 from tests.cli.keys.desks import states
 from tokensvc.errors import KeyNotFound, StateDamaged
+from tokensvc.state.base import NEW
 
 
 def in_ivs(desk: Desk) -> set[str]:
@@ -121,7 +122,7 @@ def test_an_unreadable_ring_does_not_stop_a_revocation_in_another_region(
     """Its error is printed, and the exit status is 1 where its keys were to be revoked too."""
     text = rotating_desk.settings.read_text()
     rotating_desk.settings.write_text(text.replace('["us-west-2"]', '["eu-west-1", "us-west-2"]'))
-    rotating_desk.state.save("ring:eu-west-1", "damaged", replacing=0)
+    rotating_desk.state.save("ring:eu-west-1", "damaged", replacing=NEW)
     first = keys_of(rotating_desk)[0]
 
     assert isinstance(rotating_desk.error("keys", "revoke", "typo", "--yes"), StateDamaged)
