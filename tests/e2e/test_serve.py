@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 import urllib3
 from local_ivs.testing import LocalIvsServer
 
@@ -153,18 +154,26 @@ def test_invalid_settings_at_sighup_change_nothing(
         assert "Traceback" not in server.printed
 
 
-def test_the_service_exits_if_its_state_is_damaged(site: Site, tmp_path: Path) -> None:
-    """With a message that names the file. Workers are not restarted again and again."""
+@pytest.mark.usefixtures("ivs")
+def test_a_damaged_state_is_reported_until_it_is_replaced(site: Site, tmp_path: Path) -> None:
+    """The message names the file. Workers go on, and recover without a restart."""
     site.configure(NO_DELAY)
-    (tmp_path / "keys").mkdir(mode=0o700)
-    (tmp_path / "keys/state.sqlite3").write_bytes(b"garbage" * 1_000)
+    state = tmp_path / "keys/state.sqlite3"
+    state.parent.mkdir(mode=0o700)
+    state.write_bytes(b"garbage" * 1_000)
     output = tmp_path / "out.txt"
     bind = {"GUNICORN_CMD_ARGS": "--bind=127.0.0.1:0"}
     with running(output, "serve", environment=site.environment(**bind)) as server:
-        assert server.wait() == 3
-        messages = log_messages(server, "gunicorn.error", "critical")
-        assert messages
-        assert str(tmp_path / "keys/state.sqlite3") in messages[0]
+        readiness = f"{address(server)}/readyz"
+        server.wait_for(str(state))
+        assert urllib3.request("GET", readiness, retries=False).status == 503
+
+        state.unlink()
+        site.command("keys", "reconcile")
+        _wait_until_changed(lambda: urllib3.request("GET", readiness, retries=False).status, 503)
+        assert urllib3.request("GET", readiness, retries=False).status == 200
+        server.process.send_signal(signal.SIGTERM)
+        assert server.wait() == 0
         assert "Traceback" not in server.printed
 
 

@@ -182,8 +182,8 @@ class RingView:
         for pair in pairs:
             if pair.key_id not in usable and (error := self._probe(pair)) is not None:
                 failing.append(pair)
-                message = "This process can't use the private key of %s"
-                _logger.error(message, pair.key_id, exc_info=error)
+                message = "This process can't use the private key of %s: %s"
+                _logger.error(message, pair.key_id, error)
         self._failing = tuple(failing)
         self._probed_monotonic = self._clock.monotonic()
         # The dict is replaced as a whole, because requests read it from other threads.

@@ -196,7 +196,11 @@ class Watched(Generic[T]):
             # Continue after any error: without further refreshes the value would become too old,
             # and this process would stop serving. Each series of failures is logged once.
             if not self._is_failing:
-                _logger.exception("Can't read the document %s: %s", self._name, type(exc).__name__)
+                # One of our errors says what happened and what to do; any other needs its place.
+                is_ours = isinstance(exc, TokensvcError)
+                reason = str(exc) if is_ours else type(exc).__name__
+                message = "Can't read the document %s: %s"
+                _logger.exception(message, self._name, reason, exc_info=None if is_ours else exc)
             self._is_failing = True
         else:
             if self._is_failing:
