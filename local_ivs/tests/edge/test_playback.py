@@ -4,7 +4,6 @@ import base64
 import hashlib
 import hmac
 import json
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -279,43 +278,6 @@ def test_strict_enforcement_requires_the_origin_on_every_request(
             assert refusal_in(player.get(url, origin))[0] == REFUSED
 
 
-def test_a_single_use_token_starts_one_playback(
-    player: Player, channel: Channel, pair: KeyPair
-) -> None:
-    """The second start is refused, whatever the UUID's case. The first playback continues."""
-    playback = player.watch(channel, pair.token(claims(channel.arn, single_use_uuid=UUID)))
-    for uuid in (UUID, UUID.upper()):
-        token = pair.token(claims(channel.arn, exp=NOW + 500, single_use_uuid=uuid))
-        code, error = refusal_in(player.start(channel, token))
-        assert code == REFUSED
-        assert "aws:single-use-uuid" in error
-    assert playback.playlist().status == 200
-
-
-def test_a_refused_start_does_not_mark_a_single_use_token_as_used(
-    player: Player, channel: Channel, pair: KeyPair, server: LocalIvsServer
-) -> None:
-    """A wrong origin, an offline channel, and a CORS preflight."""
-    token = pair.token(claims(channel.arn, single_use_uuid=UUID, access_control_allow_origin=PAGE))
-    assert refusal_in(player.start(channel, token, OTHER_PAGE))[0] == REFUSED
-    server.go_offline(channel.arn)
-    assert refusal_in(player.start(channel, token, PAGE), 404)[0] == "channel_offline"
-    server.go_live(channel.arn)
-    assert player.get(f"{channel.path}?token={token}", PAGE, method="OPTIONS").status == 200
-    assert player.start(channel, token, PAGE).status == 200
-    assert refusal_in(player.start(channel, token, PAGE))[0] == REFUSED
-
-
-def test_only_one_of_many_simultaneous_players_can_use_a_single_use_token(
-    player: Player, channel: Channel, pair: KeyPair
-) -> None:
-    """Sixteen requests in eight threads: one start, fifteen refusals."""
-    token = pair.token(claims(channel.arn, single_use_uuid=UUID))
-    with ThreadPoolExecutor(8) as threads:
-        answers = list(threads.map(lambda _: player.start(channel, token).status, range(16)))
-    assert sorted(answers) == [200] + [403] * 15
-
-
 @pytest.mark.parametrize(
     ("maximum", "names"),
     [("SD", ["sd"]), ("HD", ["hd", "sd"]), ("FULL_HD", ["full_hd", "hd", "sd"])],
@@ -339,75 +301,6 @@ def test_a_public_channel_needs_no_token_and_ignores_one(player: Player, account
     public = account.create_channel(private=False)
     assert player.get(player.watch(public, None).segment_url()).status == 200
     assert player.start(public, "nonsense").status == 200
-
-
-def test_a_channel_that_is_offline_or_unknown_is_not_found(
-    player: Player, account: Account, pair: KeyPair
-) -> None:
-    """404 in the same format. Only a valid token shows that a channel is offline."""
-    offline = account.create_channel(live=False)
-    assert refusal_in(player.start(offline, None))[0] == INVALID
-    valid = pair.token(claims(offline.arn))
-    assert refusal_in(player.start(offline, valid), 404)[0] == "channel_offline"
-    for name in (
-        f"us-west-2.{account.account_id}.channel.unknown",
-        "nonsense",
-        "..channel.",
-        f"us-west-2.{account.account_id}.stage.unknown",
-    ):
-        answer = player.get(f"/api/video/v1/{name}.m3u8")
-        assert refusal_in(answer, 404)[0] == "channel_not_found"
-
-
-def test_a_session_follows_the_state_of_its_channel(
-    player: Player, account: Account, channel: Channel, pair: KeyPair, server: LocalIvsServer
-) -> None:
-    """Refused while the channel is offline, continued when it is live again, 404 when deleted."""
-    playback = player.watch(channel, pair.token(claims(channel.arn)))
-    segment = playback.segment_url()
-    server.go_offline(channel.arn)
-    assert refusal_in(playback.playlist(), 404)[0] == "channel_offline"
-    assert refusal_in(player.get(segment), 404)[0] == "channel_offline"
-    server.go_live(channel.arn)
-    assert playback.playlist().status == 200
-    server.go_offline(channel.arn)
-    account.ivs.delete_channel(arn=channel.arn)
-    assert refusal_in(playback.playlist(), 404)[0] == "channel_not_found"
-
-
-def test_timed_metadata_is_in_the_channel_s_playlists(
-    player: Player, account: Account, channel: Channel, pair: KeyPair, clock: ManualClock
-) -> None:
-    """In every rendition, at once, and for six segments. Not in another channel's playlists."""
-    other = account.create_channel()
-    playback = player.watch(channel, pair.token(claims(channel.arn)))
-    other_playback = player.watch(other, pair.token(claims(other.arn)))
-    account.ivs.put_metadata(channelArn=channel.arn, metadata='{"question": "Wie viel €?"}')
-    tag = (
-        'START-DATE="2027-01-15T08:00:00.000Z",DURATION=0,'
-        'X-LOCAL-IVS-METADATA="%7B%22question%22%3A%20%22Wie%20viel%20%E2%82%AC%3F%22%7D"'
-    )
-    for url in playback.variants:
-        assert tag in player.get(url).data.decode()
-    assert b"EXT-X-DATERANGE" not in other_playback.playlist().data
-    clock.advance(12)
-    assert tag in playback.playlist().data.decode()
-    clock.advance(6)
-    assert b"EXT-X-DATERANGE" not in playback.playlist().data
-
-
-def test_the_newest_twelve_segments_are_served(
-    player: Player, channel: Channel, pair: KeyPair
-) -> None:
-    """Six in the playlist and six before it. Older and incomplete segments are refused."""
-    playback = player.watch(channel, pair.token(claims(channel.arn)))
-    folder, _, name = playback.segment_url().rpartition("/")
-    newest = int(name.removesuffix(".m4s"))
-    assert newest == int(NOW * 15 / 32) - 1
-    assert player.get(f"{folder}/{newest - 11}.m4s").status == 200
-    for sequence in (newest - 12, newest + 1, 0):
-        answer = player.get(f"{folder}/{sequence}.m4s")
-        assert refusal_in(answer, 404)[0] == "segment_not_found"
 
 
 def test_scripts_of_any_page_can_read_a_response_unless_the_token_has_an_origin_claim(

@@ -76,6 +76,8 @@ class Edge:
     def multivariant(self, name: str) -> Response:
         """Open a session and return the playlist of its renditions.
 
+        A HEAD request is answered alike, but opens no session and uses up no single-use token.
+
         Raises:
             PlaybackRefusedError: the token is not valid, the Origin header is not allowed, the
                 viewer is revoked, or the channel is offline or doesn't exist.
@@ -85,7 +87,9 @@ class Edge:
         admission = self._admit(channel, now) if channel.authorized else None
         if not channel.live:
             raise ChannelOfflineError("The channel is offline. Start a stream, then try again.")
-        session = self._sessions.open(channel.arn, admission, now)
+        is_head = request.method == "HEAD"
+        start = self._sessions.preview if is_head else self._sessions.open
+        session = start(channel.arn, admission, now)
         text = playlists.multivariant(
             self._loop,
             session.maximum_resolution,

@@ -115,19 +115,10 @@ class Sessions:
             ViewerRevokedError: the viewer is revoked at this version.
             TokenUsedError: the token is for a single use and was already used.
         """
-        session = Session(
-            id=secrets.token_urlsafe(ID_BYTES),
-            channel_arn=channel_arn,
-            viewer_id=admission.viewer_id if admission else None,
-            viewer_session_version=admission.viewer_session_version if admission else 0,
-            origin_rule=admission.origin_rule if admission else OriginRule(),
-            maximum_resolution=(admission.maximum_resolution if admission else max(Resolution)),
-            created_at=now,
-            expires_at=now + IDLE_SECONDS,
-        )
+        session = _new_session(channel_arn, admission, now)
         with self._database.transaction() as connection:
             _purge(connection, now)
-            _require_not_revoked(connection, session)
+            _require_startable(connection, session, admission)
             if admission is not None and admission.single_use_uuid is not None:
                 _mark_used(connection, channel_arn, admission.single_use_uuid, admission.expires_at)
             connection.execute(
@@ -144,6 +135,13 @@ class Sessions:
                     session.expires_at,
                 ),
             )
+        return session
+
+    def preview(self, channel_arn: str, admission: Admission | None, now: float) -> Session:
+        """Return the session that `open` would open, and raise its errors, but store nothing."""
+        session = _new_session(channel_arn, admission, now)
+        with self._database.reading() as connection:
+            _require_startable(connection, session, admission)
         return session
 
     def get(self, session_id: str, now: float) -> Session:
@@ -201,6 +199,19 @@ def viewer_count(connection: sqlite3.Connection, channel_arn: str, now: float) -
     return int(row[0])
 
 
+def _new_session(channel_arn: str, admission: Admission | None, now: float) -> Session:
+    return Session(
+        id=secrets.token_urlsafe(ID_BYTES),
+        channel_arn=channel_arn,
+        viewer_id=admission.viewer_id if admission else None,
+        viewer_session_version=admission.viewer_session_version if admission else 0,
+        origin_rule=admission.origin_rule if admission else OriginRule(),
+        maximum_resolution=admission.maximum_resolution if admission else max(Resolution),
+        created_at=now,
+        expires_at=now + IDLE_SECONDS,
+    )
+
+
 def _purge(connection: sqlite3.Connection, now: float) -> None:
     connection.execute("DELETE FROM playback_sessions WHERE expires_at <= ?", (now,))
     connection.execute("DELETE FROM used_tokens WHERE expires_at <= ?", (now,))
@@ -213,15 +224,27 @@ def _require_not_revoked(connection: sqlite3.Connection, session: Session) -> No
         raise ViewerRevokedError(REVOKED)
 
 
-def _mark_used(
-    connection: sqlite3.Connection, channel_arn: str, single_use_uuid: str, expires_at: float
+def _require_startable(
+    connection: sqlite3.Connection, session: Session, admission: Admission | None
 ) -> None:
+    _require_not_revoked(connection, session)
+    if admission is None or admission.single_use_uuid is None:
+        return
     used = connection.execute(
-        "INSERT INTO used_tokens VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
-        (channel_arn, single_use_uuid.lower(), expires_at),
+        "SELECT 1 FROM used_tokens WHERE channel_arn = ? AND single_use_uuid = ?",
+        (session.channel_arn, admission.single_use_uuid.lower()),
     )
-    if used.rowcount == 0:
+    if used.fetchone() is not None:
         raise TokenUsedError(
             "This playback URL is for a single use (aws:single-use-uuid) and was already used. "
             "Request a new playback URL."
         )
+
+
+def _mark_used(
+    connection: sqlite3.Connection, channel_arn: str, single_use_uuid: str, expires_at: float
+) -> None:
+    connection.execute(
+        "INSERT INTO used_tokens VALUES (?, ?, ?)",
+        (channel_arn, single_use_uuid.lower(), expires_at),
+    )
