@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -98,15 +99,18 @@ class EdgeReader:
             ).fetchall()
         return tuple(row["public_key_pem"] for row in rows)
 
-    def timed_metadata(self, channel_arn: str, since: float) -> tuple[TimedMetadata, ...]:
-        """Return the metadata put into the channel's stream since `since` (Unix seconds), in order.
+    def timed_metadata(
+        self, channel_arn: str, since: float, until: float = math.inf
+    ) -> tuple[TimedMetadata, ...]:
+        """Return the metadata put into the channel's stream between two times, in order.
 
-        Metadata put at `since` itself is included.
+        Both times are in Unix seconds. Metadata put at `since` itself is included, metadata put at
+        `until` is not.
         """
         with self._database.reading() as connection:
             rows = connection.execute(
                 "SELECT position, put_at, metadata FROM timed_metadata"
-                " WHERE channel_arn = ? AND ? <= put_at ORDER BY position",
-                (channel_arn, since),
+                " WHERE channel_arn = ? AND ? <= put_at AND put_at < ? ORDER BY position",
+                (channel_arn, since, until),
             ).fetchall()
         return tuple(TimedMetadata(**row) for row in rows)

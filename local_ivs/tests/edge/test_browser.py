@@ -8,6 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import urllib3
 
 from local_ivs.testing import Account, Channel, KeyPair, LocalIvsServer, claims
 
@@ -151,15 +152,24 @@ def test_a_page_plays_a_stream_with_timed_metadata_and_reads_it(
     pair: KeyPair,
     clock: ShiftedClock,
 ) -> None:
-    """The page reads the exact texts of PutMetadata, and Chromium's player ignores the tags."""
+    """The page reads the exact texts of PutMetadata, and Chromium's player ignores them.
+
+    Two segments later, the player starts before the segment that contains them.
+    """
+    urls: list[str] = []
+    page.on("request", lambda request: urls.append(request.url))
     texts = ['{"question": "Schön?"}', 'a "b", #c\n']
     for text in texts:
         server.client().put_metadata(channelArn=channel.arn, metadata=text)
+    clock.shift_seconds += float(2 * SEGMENT)
     page.goto(site)
     url = f"{channel.playback_url}?token={pair.token(claims(channel.arn, now=int(clock.now())))}"
     assert page.evaluate(READ_METADATA, url) == texts
     page.evaluate(ADD_VIDEO, [url, None])
     page.wait_for_function("video.currentTime > 0.5", timeout=20_000)
+    segments = [urllib3.request("GET", url).data for url in urls if url.endswith(".m4s")]
+    assert any(b"urn:twitch:id3" in segment for segment in segments)
+    assert page.evaluate("[video.error, video.buffered.length]") == [None, 1]
 
 
 def strict_token(pair: KeyPair, channel: Channel, site: str, clock: ShiftedClock) -> str:

@@ -25,6 +25,7 @@ from local_ivs.edge.refusals import (
 )
 from local_ivs.edge.segments import bundled_loop
 from local_ivs.edge.sessions import Sessions
+from local_ivs.edge.timed_id3 import event_message
 from local_ivs.edge.verifier import verify
 from local_ivs.errors import ChannelUnknownError
 
@@ -130,7 +131,7 @@ class Edge:
         return _response(data, SEGMENT_TYPE, session.origin_rule)
 
     def segment(self, session_id: str, rendition: str, sequence: int) -> Response:
-        """Return one media segment.
+        """Return one media segment, with the metadata that was put into the stream during it.
 
         Raises:
             PlaybackRefusedError: as for `variant`, or the segment is too old or not complete yet.
@@ -140,8 +141,14 @@ class Edge:
         found = self._rendition(session, rendition)
         if sequence not in playlists.servable_segments(self._loop.segment_seconds, now):
             raise SegmentNotFoundError("The segment is too old, or is not in the stream yet.")
-        data = self._loop.segment(found, sequence)
+        messages = self._event_messages(session.channel_arn, sequence)
+        data = messages + self._loop.segment(found, sequence)
         return _response(data, SEGMENT_TYPE, session.origin_rule)
+
+    def _event_messages(self, channel_arn: str, sequence: int) -> bytes:
+        start, end = playlists.segment_times(self._loop.segment_seconds, sequence)
+        found = self._reader.timed_metadata(channel_arn, start, end)
+        return b"".join(event_message(put, start) for put in found)
 
     def _admit(self, channel: EdgeChannel, now: float) -> Admission:
         admission = verify(

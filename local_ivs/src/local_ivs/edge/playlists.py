@@ -4,8 +4,7 @@ The stream starts at the Unix epoch. A segment's number therefore depends on the
 growing across restarts, and is the same in every process.
 
 The variant playlists carry the text of each PutMetadata call as an EXT-X-DATERANGE tag (RFC 8216
-§4.3.2.7), so that any page can read it. Amazon IVS carries it as timed ID3 inside the segments
-instead, where the IVS player finds it. The IVS player raises no TEXT_METADATA_CUE here.
+§4.3.2.7), so that any page can read it. Amazon IVS has it inside the segments only (`timed_id3`).
 """
 
 from __future__ import annotations
@@ -74,6 +73,11 @@ def servable_segments(segment_seconds: Fraction, now: float) -> range:
     """
     listed = window(segment_seconds, now)
     return range(listed.start - WINDOW_SEGMENTS, listed.stop)
+
+
+def segment_times(segment_seconds: Fraction, sequence: int) -> tuple[float, float]:
+    """When (Unix seconds) the segment with this number starts and ends."""
+    return float(sequence * segment_seconds), float((sequence + 1) * segment_seconds)
 
 
 def window_start(segment_seconds: Fraction, now: float) -> float:
