@@ -130,17 +130,18 @@ def test_metadata_has_at_most_1024_bytes(
             ivs.put_metadata(channelArn=channel_arn, metadata=metadata)
 
 
-def test_metadata_requires_a_live_channel_and_is_deleted_with_its_stream(
+def test_metadata_requires_a_live_channel_and_is_kept_until_the_next_stream(
     server: LocalIvsServer, ivs: IVSClient, channel_arn: str
 ) -> None:
-    """404 while offline; the next stream doesn't have the metadata of the last one."""
+    """404 while offline; the players of a stream that ended still read it."""
     with pytest.raises(ivs.exceptions.ChannelNotBroadcasting):
         ivs.put_metadata(channelArn=channel_arn, metadata="a")
     server.go_live(channel_arn)
     ivs.put_metadata(channelArn=channel_arn, metadata="a")
     ivs.stop_stream(channelArn=channel_arn)
-    server.go_live(channel_arn)
     edge = EdgeReader(server.database)
+    assert [each.metadata for each in edge.timed_metadata(channel_arn, since=0)] == ["a"]
+    server.go_live(channel_arn)
     assert edge.timed_metadata(channel_arn, since=0) == ()
 
 

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 from flask import Blueprint, Response, jsonify, request
 
+from local_ivs import streams
 from local_ivs.api import METHODS
 from local_ivs.errors import ControlError
 from local_ivs.faults import ANY_OPERATION, Fault, FaultKind, Faults
 from local_ivs.hosts import USE_INSTEAD, is_local
-from local_ivs.identifiers import stream_id
 from local_ivs.operations import READING, WRITING
 from local_ivs.timestamps import rfc3339
 
@@ -180,14 +180,9 @@ def set_live(database: Database, channel_arn: str, *, live: bool, health: str, n
                 f"Channel {channel_arn} does not exist. Create it with CreateChannel.", 404
             )
         if live:
-            connection.execute(
-                "INSERT INTO streams (channel_arn, stream_id, started_at, health)"
-                " VALUES (?, ?, ?, ?)"
-                " ON CONFLICT (channel_arn) DO UPDATE SET health = excluded.health",
-                (channel_arn, stream_id(), now, health),
-            )
+            streams.start(connection, channel_arn, health, now)
         else:
-            connection.execute("DELETE FROM streams WHERE channel_arn = ?", (channel_arn,))
+            streams.end(connection, channel_arn, now)
 
 
 def _require_local_host() -> None:

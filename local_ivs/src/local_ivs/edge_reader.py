@@ -24,6 +24,7 @@ class EdgeChannel:
         channel_id: The ARN's last part.
         authorized: Whether the channel is private: playback needs a token.
         live: Whether the channel has a stream.
+        ended_at: When its last stream ended, in Unix seconds. None if none has ended.
     """
 
     arn: str
@@ -32,6 +33,7 @@ class EdgeChannel:
     channel_id: str
     authorized: bool
     live: bool
+    ended_at: float | None
 
 
 @dataclass(frozen=True)
@@ -64,8 +66,9 @@ class EdgeReader:
         """
         with self._database.reading() as connection:
             row = connection.execute(
-                "SELECT channels.arn, authorized, stream_id FROM channels"
+                "SELECT channels.arn, authorized, stream_id, ended_at FROM channels"
                 " LEFT JOIN streams ON streams.channel_arn = channels.arn"
+                " LEFT JOIN ended_streams ON ended_streams.channel_arn = channels.arn"
                 " WHERE region = ? AND account_id = ? AND channel_id = ?",
                 (region, account_id, channel_id),
             ).fetchone()
@@ -81,6 +84,7 @@ class EdgeReader:
             channel_id=channel_id,
             authorized=bool(row["authorized"]),
             live=row["stream_id"] is not None,
+            ended_at=row["ended_at"],
         )
 
     def public_keys(self, region: str, account_id: str, now: float) -> tuple[str, ...]:

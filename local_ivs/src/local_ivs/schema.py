@@ -23,9 +23,14 @@ CREATE TABLE IF NOT EXISTS streams ( -- one row for each channel that is live
     health TEXT NOT NULL -- botocore model: StreamHealth
 ) STRICT;
 
-CREATE TABLE IF NOT EXISTS timed_metadata ( -- the metadata that PutMetadata put into live streams
+CREATE TABLE IF NOT EXISTS ended_streams ( -- the end of each channel's last stream that ended
+    channel_arn TEXT PRIMARY KEY REFERENCES channels (arn) ON DELETE CASCADE,
+    ended_at REAL NOT NULL -- Unix seconds
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE IF NOT EXISTS timed_metadata ( -- what PutMetadata put into each channel's last stream
     position INTEGER PRIMARY KEY AUTOINCREMENT,
-    channel_arn TEXT NOT NULL REFERENCES streams (channel_arn) ON DELETE CASCADE,
+    channel_arn TEXT NOT NULL REFERENCES channels (arn) ON DELETE CASCADE,
     put_at REAL NOT NULL, -- Unix seconds
     metadata TEXT NOT NULL
 ) STRICT;

@@ -172,6 +172,27 @@ def test_a_page_plays_a_stream_with_timed_metadata_and_reads_it(
     assert page.evaluate("[video.error, video.buffered.length]") == [None, 1]
 
 
+def test_a_playback_ends_when_its_stream_does(
+    page: Page,
+    site: str,
+    server: LocalIvsServer,
+    channel: Channel,
+    pair: KeyPair,
+    clock: ShiftedClock,
+) -> None:
+    """Chromium's own player learns the length of the stream, plays to its end, and stops there."""
+    page.goto(site)
+    token = pair.token(claims(channel.arn, now=int(clock.now())))
+    page.evaluate(ADD_VIDEO, [f"{channel.playback_url}?token={token}", None])
+    page.wait_for_function("video.currentTime > 0.5", timeout=20_000)
+    assert page.evaluate("video.duration === Infinity")
+    server.go_offline(channel.arn)
+    page.wait_for_function("Number.isFinite(video.duration)", timeout=20_000)
+    page.evaluate("() => { video.playbackRate = 8 }")
+    page.wait_for_function("video.ended", timeout=20_000)
+    assert page.evaluate("video.error") is None
+
+
 def strict_token(pair: KeyPair, channel: Channel, site: str, clock: ShiftedClock) -> str:
     """A token that requires a page of the site as the origin of every request."""
     return pair.token(

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
 from edge.tokens import NOW, claims
-from local_ivs.testing import Account, Channel, KeyPair, LocalIvsServer, Player, refusal_in
+from local_ivs.testing import Account, Channel, KeyPair, LocalIvsServer, Player, refusal_in, urls_in
 
 if TYPE_CHECKING:
     from local_ivs.testing import ManualClock
 
+END = b"#EXT-X-ENDLIST\n"
 INVALID = "invalid_playback_auth_token"
 
 
@@ -34,17 +37,47 @@ def test_a_channel_that_is_offline_or_unknown_is_not_found(
 def test_a_session_follows_the_state_of_its_channel(
     player: Player, account: Account, channel: Channel, pair: KeyPair, server: LocalIvsServer
 ) -> None:
-    """Refused while the channel is offline, continued when it is live again, 404 when deleted."""
+    """Ended when the stream ends, continued when the channel is live again, 404 when deleted."""
     playback = player.watch(channel, pair.token(claims(channel.arn)))
-    segment = playback.segment_url()
+    assert END not in playback.playlist().data
     server.go_offline(channel.arn)
-    assert refusal_in(playback.playlist(), 404)[0] == "channel_offline"
-    assert refusal_in(player.get(segment), 404)[0] == "channel_offline"
+    assert playback.playlist().data.endswith(END)
     server.go_live(channel.arn)
-    assert playback.playlist().status == 200
+    assert END not in playback.playlist().data
     server.go_offline(channel.arn)
     account.ivs.delete_channel(arn=channel.arn)
     assert refusal_in(playback.playlist(), 404)[0] == "channel_not_found"
+
+
+@pytest.mark.parametrize("by_api", [True, False], ids=["StopStream", "control API"])
+def test_a_player_can_play_a_stream_that_ended_to_its_end(
+    player: Player,
+    account: Account,
+    channel: Channel,
+    pair: KeyPair,
+    clock: ManualClock,
+    server: LocalIvsServer,
+    *,
+    by_api: bool,
+) -> None:
+    """Including metadata put just before the end. A player that starts later is refused."""
+    token = pair.token(claims(channel.arn))
+    playback = player.watch(channel, token)
+    account.ivs.put_metadata(channelArn=channel.arn, metadata="the-last-words")
+    if by_api:
+        account.ivs.stop_stream(channelArn=channel.arn)
+    server.go_offline(channel.arn)
+    clock.advance(100)
+    server.go_offline(channel.arn)
+    for url in playback.variants:
+        final = player.get(url)
+        assert final.data.endswith(END)
+        assert b"the-last-words" in final.data
+        segments = [player.get(each) for each in urls_in(final)]
+        assert [segment.status for segment in segments] == [200] * 6
+        assert [b"the-last-words" in each.data for each in segments] == [False] * 5 + [True]
+    assert urls_in(playback.playlist())[-1].endswith(f"/{NOW * 15 // 32}.m4s")
+    assert refusal_in(player.start(channel, token), 404)[0] == "channel_offline"
 
 
 def test_timed_metadata_is_in_the_channel_s_playlists(

@@ -18,7 +18,8 @@ TIMES = st.floats(1_000, 4_000_000_000)
 
 def variant(now: float) -> list[str]:
     """The lines of the variant playlist at this time."""
-    text = playlists.variant(SEGMENT, now, "/init.mp4", lambda sequence: f"/{sequence}.m4s")
+    window = playlists.live_window(SEGMENT, now)
+    text = playlists.variant(SEGMENT, window, "/init.mp4", lambda sequence: f"/{sequence}.m4s")
     assert text.endswith("\n")
     return text.splitlines()
 
@@ -52,7 +53,8 @@ def test_a_variant_playlist_has_exactly_these_lines() -> None:
 def test_timed_metadata_is_listed_before_the_segments() -> None:
     """One EXT-X-DATERANGE per call: the time, and the text percent-encoded."""
     put = [TimedMetadata(7, 17.5, '{"a": "ü,\n"}'), TimedMetadata(8, 19.0, "b")]
-    text = playlists.variant(SEGMENT, 19.25, "/init.mp4", str, put)
+    window = playlists.live_window(SEGMENT, 19.25)
+    text = playlists.variant(SEGMENT, window, "/init.mp4", str, put)
     assert text.splitlines()[6:8] == [
         (
             '#EXT-X-DATERANGE:ID="7",CLASS="local-ivs.timed-metadata",'
@@ -64,7 +66,16 @@ def test_timed_metadata_is_listed_before_the_segments() -> None:
             'START-DATE="1970-01-01T00:00:19.000Z",DURATION=0,X-LOCAL-IVS-METADATA="b"'
         ),
     ]
-    assert playlists.window_start(SEGMENT, 19.25) == pytest.approx(6.4)
+
+
+def test_the_playlist_of_an_ended_stream_has_an_end_tag_after_the_segment_in_progress() -> None:
+    """At 19.25 s segment 9 was in progress. It is the last of six."""
+    window = playlists.final_window(SEGMENT, 19.25)
+    lines = playlists.variant(SEGMENT, window, "/init.mp4", lambda each: f"/{each}.m4s").split()
+    assert "#EXT-X-MEDIA-SEQUENCE:4" in lines
+    assert [line for line in lines if line[0] == "/"] == [f"/{each}.m4s" for each in range(4, 10)]
+    assert lines[-1] == "#EXT-X-ENDLIST"
+    assert window.servable == range(-2, 10)
 
 
 def test_a_segment_is_listed_as_soon_as_it_is_complete() -> None:
@@ -112,7 +123,7 @@ def test_the_dates_of_segments_differ_by_the_length_of_a_segment(now: float) -> 
 @given(TIMES)
 def test_recently_listed_segments_are_served_and_future_ones_are_not(now: float) -> None:
     """All segments of a playlist are served for the length of six segments."""
-    served = playlists.servable_segments(SEGMENT, now)
+    served = playlists.live_window(SEGMENT, now).servable
     assert set(listed(now)) <= set(served)
     assert set(listed(max(now - float(6 * SEGMENT) + 0.01, 0))) <= set(served)
     assert served[-1] == listed(now)[-1]

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from local_ivs.clock import Clock
     from local_ivs.database import Database
     from local_ivs.edge.origins import OriginRule
+    from local_ivs.edge.playlists import Window
     from local_ivs.edge.segments import MediaLoop, Rendition
     from local_ivs.edge.sessions import Session
     from local_ivs.edge.verifier import Admission
@@ -99,21 +100,21 @@ class Edge:
         return _response(text, PLAYLIST_TYPE, session.origin_rule)
 
     def variant(self, session_id: str, rendition: str) -> Response:
-        """Return the live playlist of one rendition.
+        """Return the playlist of one rendition, with an end tag if the stream has ended.
 
         Raises:
-            PlaybackRefusedError: the session has expired, its viewer was revoked, the channel is
-                offline, or the session doesn't allow this Origin header or this rendition.
+            PlaybackRefusedError: the session has expired, its viewer was revoked, the channel was
+                deleted, or the session doesn't allow this Origin header or this rendition.
         """
         now = self._clock.now()
-        session = self._session(session_id, now)
+        session, window = self._session(session_id, now)
         self._rendition(session, rendition)
         self._sessions.keep_alive(session, now)
         folder = f"/v1/segment/{session.id}/{rendition}"
-        since = playlists.window_start(self._loop.segment_seconds, now)
+        since, _ = playlists.segment_times(self._loop.segment_seconds, window.segments.start)
         text = playlists.variant(
             self._loop.segment_seconds,
-            now,
+            window,
             f"{folder}/init.mp4",
             lambda sequence: f"{folder}/{sequence}.m4s",
             self._reader.timed_metadata(session.channel_arn, since),
@@ -126,7 +127,7 @@ class Edge:
         Raises:
             PlaybackRefusedError: as for `variant`.
         """
-        session = self._session(session_id, self._clock.now())
+        session, _ = self._session(session_id, self._clock.now())
         data = self._rendition(session, rendition).init
         return _response(data, SEGMENT_TYPE, session.origin_rule)
 
@@ -136,10 +137,9 @@ class Edge:
         Raises:
             PlaybackRefusedError: as for `variant`, or the segment is too old or not complete yet.
         """
-        now = self._clock.now()
-        session = self._session(session_id, now)
+        session, window = self._session(session_id, self._clock.now())
         found = self._rendition(session, rendition)
-        if sequence not in playlists.servable_segments(self._loop.segment_seconds, now):
+        if sequence not in window.servable:
             raise SegmentNotFoundError("The segment is too old, or is not in the stream yet.")
         messages = self._event_messages(session.channel_arn, sequence)
         data = messages + self._loop.segment(found, sequence)
@@ -174,7 +174,7 @@ class Edge:
         except ChannelUnknownError as error:
             raise ChannelNotFoundError(str(error)) from error
 
-    def _session(self, session_id: str, now: float) -> Session:
+    def _session(self, session_id: str, now: float) -> tuple[Session, Window]:
         session = self._sessions.get(session_id, now)
         if not session.origin_rule.permits_in_session(request.headers.get("Origin")):
             raise OriginRefusedError(
@@ -182,9 +182,15 @@ class Edge:
                 "Origin header, or one that is not allowed. To make a <video> element send the "
                 'header, set crossorigin="anonymous".'
             )
-        if not self._channel(CHANNEL_ARN.fullmatch(session.channel_arn)).live:
+        channel = self._channel(CHANNEL_ARN.fullmatch(session.channel_arn))
+        return session, self._window(channel, now)
+
+    def _window(self, channel: EdgeChannel, now: float) -> Window:
+        if channel.live:
+            return playlists.live_window(self._loop.segment_seconds, now)
+        if channel.ended_at is None:
             raise ChannelOfflineError("The channel is offline.")
-        return session
+        return playlists.final_window(self._loop.segment_seconds, channel.ended_at)
 
     def _rendition(self, session: Session, name: str) -> Rendition:
         for each in self._loop.renditions:

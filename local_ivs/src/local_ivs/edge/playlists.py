@@ -9,6 +9,7 @@ The variant playlists carry the text of each PutMetadata call as an EXT-X-DATERA
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -55,24 +56,41 @@ def _stream_inf(rendition: Rendition) -> str:
     return "#EXT-X-STREAM-INF:" + _attribute_list(attributes)
 
 
-def newest_segment(segment_seconds: Fraction, now: float) -> int:
-    """The number of the last segment that is complete at `now` (Unix seconds)."""
-    return int(Fraction(now) // segment_seconds) - 1
+@dataclass(frozen=True)
+class Window:
+    """The part of a stream that its variant playlists list.
 
-
-def window(segment_seconds: Fraction, now: float) -> range:
-    """The numbers of the segments that a variant playlist lists at `now` (Unix seconds)."""
-    newest = newest_segment(segment_seconds, now)
-    return range(newest - WINDOW_SEGMENTS + 1, newest + 1)
-
-
-def servable_segments(segment_seconds: Fraction, now: float) -> range:
-    """The numbers of the segments that the edge serves at `now` (Unix seconds).
-
-    They include older segments, because a player may still use a playlist that it fetched earlier.
+    Attributes:
+        segments: The numbers of the listed segments.
+        ended: Whether the last one is the end of the stream.
     """
-    listed = window(segment_seconds, now)
-    return range(listed.start - WINDOW_SEGMENTS, listed.stop)
+
+    segments: range
+    ended: bool = False
+
+    @property
+    def servable(self) -> range:
+        """The numbers of the segments that the edge serves.
+
+        They include older segments, because a player may still use a playlist that it fetched
+        earlier.
+        """
+        return range(self.segments.start - WINDOW_SEGMENTS, self.segments.stop)
+
+
+def live_window(segment_seconds: Fraction, now: float) -> Window:
+    """The newest segments that are complete at `now` (Unix seconds)."""
+    in_progress = int(Fraction(now) // segment_seconds)
+    return Window(range(in_progress - WINDOW_SEGMENTS, in_progress))
+
+
+def final_window(segment_seconds: Fraction, ended_at: float) -> Window:
+    """The last segments of a stream that ended at `ended_at` (Unix seconds).
+
+    The last one is the segment that was in progress, so that nothing put into the stream is lost.
+    """
+    last = int(Fraction(ended_at) // segment_seconds)
+    return Window(range(last - WINDOW_SEGMENTS + 1, last + 1), ended=True)
 
 
 def segment_times(segment_seconds: Fraction, sequence: int) -> tuple[float, float]:
@@ -80,44 +98,40 @@ def segment_times(segment_seconds: Fraction, sequence: int) -> tuple[float, floa
     return float(sequence * segment_seconds), float((sequence + 1) * segment_seconds)
 
 
-def window_start(segment_seconds: Fraction, now: float) -> float:
-    """When (Unix seconds) the oldest segment that a variant playlist lists at `now` started."""
-    return float(window(segment_seconds, now).start * segment_seconds)
-
-
 def variant(
     segment_seconds: Fraction,
-    now: float,
+    window: Window,
     init_url: str,
     url_of: Callable[[int], str],
     timed_metadata: Iterable[TimedMetadata] = (),
 ) -> str:
-    """Return the live playlist of one rendition. It lists the newest segments and has no end tag.
+    """Return the playlist of one rendition. It has an end tag if the stream has ended.
 
     Args:
         segment_seconds: The exact length of a segment.
-        now: Unix seconds.
+        window: The segments to list.
         init_url: The URL of the rendition's init segment.
         url_of: Returns the URL of the segment with this number.
         timed_metadata: The metadata put into the stream since the playlist's first segment started.
     """
-    segments = window(segment_seconds, now)
     lines = [
         "#EXTM3U",
         f"#EXT-X-VERSION:{PLAYLIST_VERSION}",
         "#EXT-X-INDEPENDENT-SEGMENTS",
         # A segment's length, rounded, must not exceed it (RFC 8216 §4.3.3.1).
         f"#EXT-X-TARGETDURATION:{round(segment_seconds)}",
-        f"#EXT-X-MEDIA-SEQUENCE:{segments[0]}",
+        f"#EXT-X-MEDIA-SEQUENCE:{window.segments.start}",
         f'#EXT-X-MAP:URI="{init_url}"',
     ]
     lines += map(_date_range, timed_metadata)
-    for sequence in segments:
+    for sequence in window.segments:
         lines += [
             f"#EXT-X-PROGRAM-DATE-TIME:{rfc3339(float(sequence * segment_seconds))}",
             f"#EXTINF:{float(segment_seconds):.5f},",
             url_of(sequence),
         ]
+    if window.ended:
+        lines.append("#EXT-X-ENDLIST")
     return "\n".join(lines) + "\n"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from local_ivs import streams
 from local_ivs.edge.sessions import viewer_count
 from local_ivs.errors import ChannelNotBroadcastingError, ValidationError
 from local_ivs.operations.lookup import find_channel, find_stream, playback_url
@@ -45,9 +46,9 @@ def list_streams(call: Call, request: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def stop_stream(call: Call, request: Mapping[str, Any]) -> dict[str, Any]:
-    """StopStream: also deletes the stream's timed metadata."""
+    """StopStream: fails while the channel is offline."""
     stream = _live_stream(call, find_channel(call, request["channelArn"]))
-    call.connection.execute("DELETE FROM streams WHERE position = ?", (stream["position"],))
+    streams.end(call.connection, stream["channel_arn"], call.now)
     return {}
 
 
