@@ -117,6 +117,16 @@ def test_anything_else_is_named_for_what_it_is(content: bytes, what: str) -> Non
         PKCS8[:100],
         b"-----BEGIN PRIVATE KEY-----",
     ],
+    ids=[
+        "bytes",
+        "empty-der",
+        "nested-json",
+        "jwk-without-number",
+        "jwk-of-a-secret",
+        "base64-of-text",
+        "cut-off-pem",
+        "first-line-of-a-pem",
+    ],
 )
 def test_what_is_no_key_is_refused_without_its_content(content: bytes) -> None:
     """Damaged, cut off, or something else."""
