@@ -198,6 +198,13 @@ CASES = (
         actions={Action.DELETE_AGAIN},
     ),
     Case(
+        "reconcile decommissions a region whose standby signed before a restore",
+        "decommission",
+        scenarios.restored,
+        calls=SAVE | ASK_IVS,
+        actions={Action.RECORD_RESTORE, Action.WITHDRAW, Action.STOP, Action.RECORD_SIGNING_END},
+    ),
+    Case(
         "rewrap",
         "rewrap",
         scenarios.encrypted_with_previous_secret,

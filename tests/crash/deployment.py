@@ -146,6 +146,7 @@ class Deployment:
             ring.rotation_request,
             ring.rotation_pause,
             ring.former_terms,
+            ring.restoration,
             len(self.draft_key_ids()),
             *(replace(pair, key_id="", public_key=None, arn=None) for pair in ring.pairs),
         )

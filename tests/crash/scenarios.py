@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -13,6 +15,7 @@ from tests.keyring.world import LossyKeyPairs
 from tests.support.settings import SECRET
 from tokensvc.errors import IvsUnavailable
 from tokensvc.keyring.custody.file import FileCustody
+from tokensvc.keyring.restoration import Restoration
 from tokensvc.token.p384 import LocalSigner, PublicKey
 
 
@@ -173,6 +176,20 @@ def draining_key_takes_over(deployment: Deployment) -> None:
     _, active, standby = deployment.world.ring.pairs
     deployment.world.custody.destroy(standby.key_id, compromised=False)
     deployment.arguments = {"key_ids": active.key_id, "spoiled": standby.key_id}
+
+
+def restored(deployment: Deployment) -> None:
+    """A backup from before a switch was restored: the standby has signed meanwhile."""
+    active_and_standby(deployment)
+    world, backup = deployment.world, deployment.world.ring
+    rotator = world.rotator(keep_standby=False)
+    rotator.request_rotation("monthly")
+    world.reconcile(rotator)
+    deployment.issue_token_from_new_view()
+    stored = world.store.load()
+    assert stored is not None
+    as_restored = dataclasses.replace(backup, restoration=Restoration("ann@desk"))
+    world.store.save(as_restored, replacing=stored.version)
 
 
 def imported_late(deployment: Deployment) -> None:

@@ -43,6 +43,7 @@ from tokensvc.keyring.checks.files import find_open_files
 from tokensvc.keyring.checks.finding import Finding, FindingCode, Severity
 from tokensvc.keyring.model import KeyState
 from tokensvc.keyring.probes import FailedProbe
+from tokensvc.keyring.restoration import Restoration
 from tokensvc.keyring.rotation_requests import RotationPause
 from tokensvc.keyring.terms import FormerTerms
 from tokensvc.protected_files import Fault, FileFault
@@ -528,6 +529,38 @@ TABLE: dict[str, tuple[Sequence[Finding], Finding]] = {
             "Scheduled rotation is paused since 2027-01-15T08:00:00Z, when ann@desk rolled back"
             " (players fail).",
             "Run `tokensvc keys rotate --region us-west-2` when the next key may sign.",
+        ),
+    ),
+    "a restore whose time is not recorded": (
+        examine(
+            evidence(
+                dataclasses.replace(HEALTHY_RING, restoration=Restoration("ann@desk")),
+                *held("a", "b"),
+            )
+        ),
+        in_region(
+            NOTE,
+            "restored",
+            "",
+            "ann@desk restored this ring from a backup. Nothing that may have signed meanwhile is"
+            " deleted until the time of the restore is recorded.",
+            "Run `tokensvc keys reconcile --region us-west-2` to record the time.",
+        ),
+    ),
+    "a restore": (
+        examine(
+            evidence(
+                dataclasses.replace(HEALTHY_RING, restoration=Restoration("ann@desk", NOW)),
+                *held("a", "b"),
+            )
+        ),
+        in_region(
+            NOTE,
+            "restored",
+            "",
+            "ann@desk restored this ring from a backup before 2027-01-15T08:00:00Z. Nothing that"
+            " may have signed meanwhile is deleted until 2027-01-15T09:02:20Z.",
+            "Nothing needs to be done.",
         ),
     ),
     "a folder that others can change": (

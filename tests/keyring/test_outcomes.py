@@ -19,6 +19,7 @@ from tokensvc.keyring.outcomes import (
     Performed,
     recorded,
 )
+from tokensvc.keyring.restoration import Restoration
 from tokensvc.keyring.rotation_requests import RotationRequest
 from tokensvc.keyring.steps import Action, Step
 from tokensvc.keyring.terms import FormerTerms
@@ -66,6 +67,11 @@ RECORDS: dict[Action, tuple[Ring, Outcome, dict[str, object]]] = {
     ),
     Action.RECORD_TERMS_END: (
         dataclasses.replace(ring(DRAINED), former_terms=(FormerTerms(TERMS, "ann@desk"),)),
+        Performed(),
+        {"state": RETIRING},
+    ),
+    Action.RECORD_RESTORE: (
+        dataclasses.replace(ring(DRAINED), restoration=Restoration("ann@desk")),
         Performed(),
         {"state": RETIRING},
     ),

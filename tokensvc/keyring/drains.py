@@ -1,4 +1,4 @@
-"""When the drain of each key pair ends, and how the terms of a ring are lowered (rule 4). Pure.
+"""When each key pair may be removed, and how the terms of a ring are lowered (rule 4). Pure.
 
 A limit that an operator lowers falls at once for what is signed from then on. The drain must still
 allow for what was signed before: a process may have read the ring just before the lower terms were
@@ -8,6 +8,7 @@ saved, sign from it for the earlier maximum age, and give a token the earlier li
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Sequence
 
 from tokensvc.keyring.model import KeyPair, KeyState, Ring
@@ -15,14 +16,37 @@ from tokensvc.keyring.terms import FormerTerms, Terms
 
 
 def drain_ends(ring: Ring) -> Sequence[tuple[float, KeyPair]]:
-    """When (Unix seconds) each retiring key pair may be deleted, soonest first (rule 4)."""
-    return sorted(
-        (
-            (_drain_end(ring, pair, pair.signing_ended_at), pair)
-            for pair in ring.in_state(KeyState.RETIRING)
-            if pair.signing_ended_at is not None
-        ),
-        key=lambda end: end[0],
+    """When (Unix seconds) each retiring key pair may be deleted, soonest first (rule 4).
+
+    A key pair whose end of signing is not recorded is left out, and so are all until the time of a
+    restore is recorded.
+    """
+    ends = (
+        (max(_drain_end(ring, pair, pair.signing_ended_at), restore_drain_end(ring, pair)), pair)
+        for pair in ring.in_state(KeyState.RETIRING)
+        if pair.signing_ended_at is not None
+    )
+    return sorted((end for end in ends if math.isfinite(end[0])), key=lambda end: end[0])
+
+
+def restore_drain_end(ring: Ring, pair: KeyPair) -> float:
+    """When the last token has expired that the key pair signed by the state before a restore.
+
+    Negative infinity for a ring that was not restored, and infinity until the time of the restore
+    is recorded. A compromised key pair gets no drain (rule 10).
+    """
+    if ring.restoration is None or pair.is_compromised:
+        return -math.inf
+    restored_at = ring.restoration.restored_at
+    return math.inf if restored_at is None else _drain_end(ring, pair, restored_at)
+
+
+def with_restore_recorded(ring: Ring, at: float) -> Ring:
+    """The ring with the time of its restore, a time after the save of the restored ring."""
+    if ring.restoration is None:
+        return ring
+    return dataclasses.replace(
+        ring, restoration=dataclasses.replace(ring.restoration, restored_at=at)
     )
 
 

@@ -20,6 +20,7 @@ from typing import Any
 
 from tokensvc.arns import PlaybackKeyArn, Region
 from tokensvc.errors import KeyNotFound, NoSigningKey, RotationRefused
+from tokensvc.keyring.restoration import Restoration
 from tokensvc.keyring.rotation_requests import RotationPause, RotationRequest
 from tokensvc.keyring.terms import FormerTerms, Terms
 from tokensvc.token.p384 import PublicKey
@@ -142,6 +143,7 @@ class Ring:
         history: the latest transitions, oldest first.
         rotation_pause: why no scheduled rotation begins, if that is so.
         former_terms: the limits that were lowered and may still count in a drain, oldest first.
+        restoration: the latest restore from a backup, if there was one.
     """
 
     region: Region
@@ -154,6 +156,7 @@ class Ring:
     history: tuple[Transition, ...] = ()
     rotation_pause: RotationPause | None = None
     former_terms: tuple[FormerTerms, ...] = ()
+    restoration: Restoration | None = None
 
     # --- Queries
 

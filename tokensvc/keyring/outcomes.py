@@ -10,7 +10,7 @@ import dataclasses
 from dataclasses import dataclass
 
 from tokensvc.arns import PlaybackKeyArn
-from tokensvc.keyring.drains import with_terms_end
+from tokensvc.keyring.drains import with_restore_recorded, with_terms_end
 from tokensvc.keyring.model import Act, Ring
 from tokensvc.keyring.steps import Action, Step
 from tokensvc.token.p384 import PublicKey
@@ -52,7 +52,7 @@ class Performed:
 Outcome = NewKeyId | Generated | Imported | Destroyed | Performed
 
 
-def recorded(ring: Ring, step: Step, outcome: Outcome, act: Act) -> Ring:  # noqa: C901, PLR0911 # One case for each action.
+def recorded(ring: Ring, step: Step, outcome: Outcome, act: Act) -> Ring:  # noqa: C901, PLR0911, PLR0912 # One case for each action.
     """The ring after that step.
 
     Args:
@@ -82,6 +82,9 @@ def recorded(ring: Ring, step: Step, outcome: Outcome, act: Act) -> Ring:  # noq
         case Action.RECORD_TERMS_END, Performed():
             # So were the lower terms.
             return with_terms_end(ring, act.at)
+        case Action.RECORD_RESTORE, Performed():
+            # So was the restored ring.
+            return with_restore_recorded(ring, act.at)
         case ((Action.WITHDRAW | Action.DISCARD), Performed()):
             return ring.withdrawn(key_id, act)
         case Action.INTEND_DELETE, Performed():

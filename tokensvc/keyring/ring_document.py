@@ -20,6 +20,7 @@ from tokensvc.errors import (
 )
 from tokensvc.keyring.invariants import broken_invariants
 from tokensvc.keyring.model import KeyPair, KeyState, Ring, Transition
+from tokensvc.keyring.restoration import Restoration
 from tokensvc.keyring.rotation_requests import RotationPause, RotationRequest
 from tokensvc.keyring.terms import FormerTerms, Terms
 from tokensvc.state.base import NEW, Document, State, Version
@@ -247,6 +248,11 @@ class _RotationPauseSchema(_Schema):
     reason: str
 
 
+class _RestorationSchema(_Schema):
+    restored_by: str
+    restored_at: float | None
+
+
 class _TransitionSchema(_Schema):
     at: float
     by: str
@@ -279,6 +285,7 @@ class _RingSchema(_Schema):
     history: list[_TransitionSchema]
     rotation_pause: _RotationPauseSchema | None = None
     former_terms: list[_FormerTermsSchema] = []
+    restoration: _RestorationSchema | None = None
 
     @classmethod
     def of(cls, ring: Ring, schema_version: int) -> Self:
@@ -312,6 +319,9 @@ class _RingSchema(_Schema):
             if ring.rotation_pause
             else None,
             former_terms=[_FormerTermsSchema.of(former) for former in ring.former_terms],
+            restoration=_RestorationSchema.model_validate(ring.restoration, from_attributes=True)
+            if ring.restoration
+            else None,
         )
 
     def ring(self) -> Ring:
@@ -330,4 +340,5 @@ class _RingSchema(_Schema):
             if self.rotation_pause
             else None,
             former_terms=tuple(former.former_terms() for former in self.former_terms),
+            restoration=Restoration(**self.restoration.model_dump()) if self.restoration else None,
         )

@@ -17,7 +17,9 @@
     Until it is saved, nothing is deleted. The limits are in the ring. A setting raises them; only
     an operator's command lowers them. The earlier limits then count in each drain until the last
     token that they allowed has expired. An adopted key pair records the lifetime of the tokens that
-    were signed elsewhere, and drains for it too.
+    were signed elsewhere, and drains for it too. After a restore of the state from a backup, no key
+    pair is deleted from IVS, and no private key is destroyed, for a drain from `restored_at`: it
+    may have signed by the state that was lost. `restored_at` is saved in a second write too.
  5. A region never has more than three key pairs. A key pair is ours when this ring records it with
     the same fingerprint; the tag only helps to find it. A foreign key pair is reported and never
     deleted. A key pair that this ring has retired and that IVS holds again is ours, and is deleted
@@ -56,12 +58,12 @@ the order of rule 6.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from tokensvc.errors import RotationRefused, TokensvcError
 from tokensvc.ivs.model import HeldKeyPair
 from tokensvc.keyring.checks.contradictions import refusal, undecided_contradictions
-from tokensvc.keyring.drains import drain_ends
+from tokensvc.keyring.drains import drain_ends, restore_drain_end
 from tokensvc.keyring.emergency import has_emergency, replacement
 from tokensvc.keyring.model import KeyPair, KeyState, Ring
 from tokensvc.keyring.observation import Attempts, Observation
@@ -111,6 +113,8 @@ def next_step(  # noqa: PLR0913 # Each is a part of what is observed.
     refused: TokensvcError | None = None
     for rule in _RULES:
         match rule(observation):
+            case Step() as step if (wait := _wait_after_restore(observation, step)) is not None:
+                waits.append(wait)
             case Step() as step if clock_refusal is not None and rests_on_clock(ring, step):
                 refused = clock_refusal
             case Step() as step:
@@ -135,6 +139,8 @@ def rests_on_clock(ring: Ring, step: Step) -> bool:
             return not has_emergency(ring)
         case Action.RECORD_SIGNING_END | Action.INTEND_DELETE | Action.DELETE | Action.DESTROY:
             return not ring.pair(step.key_id).is_compromised
+        case Action.RECORD_RESTORE:
+            return True
         case Action.RECORD_TERMS_END:
             return True
         case _:
@@ -166,6 +172,20 @@ def step_without_ivs(
     return None
 
 
+def _wait_after_restore(observation: Observation, step: Step) -> WaitUntil | None:
+    """Why a removal must wait because the state was restored from a backup (rule 4)."""
+    if step.action not in (Action.DELETE, Action.DELETE_AGAIN, Action.DESTROY):
+        return None
+    ends_at = restore_drain_end(observation.ring, observation.ring.pair(step.key_id))
+    if observation.now >= ends_at:
+        return None
+    return WaitUntil(
+        ends_at,
+        f"the state was restored from a backup, and tokens signed by {step.key_id} may be valid "
+        "until then",
+    )
+
+
 def _replace_compromised_key(ring: Ring, attempts: Attempts) -> Step | None:
     if not has_emergency(ring):
         return None
@@ -193,8 +213,15 @@ def _discard_unusable_pairs(observation: Observation) -> Step | None:
     return None
 
 
+def _record_restore(observation: Observation) -> Step | None:
+    restoration = observation.ring.restoration
+    if restoration is not None and restoration.restored_at is None:
+        return Step(Action.RECORD_RESTORE)
+    return None
+
+
 def _destroy_retired_private_keys(observation: Observation) -> Step | None:
-    for pair in observation.ring.in_state(KeyState.RETIRED):
+    for pair in _compromised_first(observation.ring.in_state(KeyState.RETIRED)):
         is_due = pair.destroyed_on is None
         if is_due and pair.key_id not in observation.attempts.undestroyed:
             return Step(Action.DESTROY, pair.key_id)
@@ -211,15 +238,23 @@ def _finish_deletion(observation: Observation) -> Step | None:
 
 
 def _to_delete(observation: Observation) -> Sequence[KeyPair]:
-    retiring = observation.ring.in_state(KeyState.RETIRING)
+    retiring = _compromised_first(observation.ring.in_state(KeyState.RETIRING))
     return [pair for pair in retiring if pair.delete_intended_at is not None]
+
+
+def _compromised_first(pairs: Iterable[KeyPair]) -> Sequence[KeyPair]:
+    """The pairs in an order in which none that must wait delays the removal of a compromised one.
+
+    A wrong clock and a restore delay the others (`rests_on_clock`, rule 4).
+    """
+    return sorted(pairs, key=lambda pair: not pair.is_compromised)
 
 
 def _delete_retired_pairs_again(observation: Observation) -> Step | None:
     """A command that was suspended while the key was retired has imported it again (rule 5)."""
-    for held in observation.held:
-        pair = record_of(observation.ring, held)
-        if pair is not None and pair.state is KeyState.RETIRED:
+    records = (record_of(observation.ring, held) for held in observation.held)
+    for pair in _compromised_first(pair for pair in records if pair is not None):
+        if pair.state is KeyState.RETIRED:
             return Step(Action.DELETE_AGAIN, pair.key_id)
     return None
 
@@ -319,6 +354,7 @@ def _require_certain_account(observation: Observation) -> None:
 _RULES: tuple[Callable[[Observation], Step | WaitUntil | None], ...] = (
     _remove_compromised_keys,
     _discard_unusable_pairs,
+    _record_restore,
     _destroy_retired_private_keys,
     _finish_deletion,
     _delete_retired_pairs_again,

@@ -17,6 +17,7 @@ class Action(StrEnum):
     STOP = "stop"
     RECORD_SIGNING_END = "record_signing_end"
     RECORD_TERMS_END = "record_terms_end"
+    RECORD_RESTORE = "record_restore"
     WITHDRAW = "withdraw"
     DISCARD = "discard"
     INTEND_DELETE = "intend_delete"
@@ -35,6 +36,7 @@ _SENTENCES = {
     Action.STOP: "stop signing with {key_id}",
     Action.RECORD_SIGNING_END: "record when signing with {key_id} ended",
     Action.RECORD_TERMS_END: "record when the earlier terms ended",
+    Action.RECORD_RESTORE: "record when the ring was restored from a backup",
     Action.WITHDRAW: "withdraw {key_id} without a drain",
     Action.DISCARD: "discard {key_id}, which can't sign",
     Action.INTEND_DELETE: "record that {key_id} will be deleted from IVS",

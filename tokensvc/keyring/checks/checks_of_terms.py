@@ -1,13 +1,14 @@
-"""The checks of a ring's limits and of its pause of scheduled rotation."""
+"""The checks of a ring's limits, of its pause of scheduled rotation, and of its restore."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator
 
 from tokensvc.clock import rfc3339
 from tokensvc.keyring.checks.context import Context
 from tokensvc.keyring.checks.finding import Finding, FindingCode, Severity
-from tokensvc.keyring.drains import former_terms_in_force
+from tokensvc.keyring.drains import former_terms_in_force, restore_drain_end
 from tokensvc.keyring.terms import MAX_TERM_SECONDS
 
 
@@ -56,8 +57,28 @@ def _rotation_paused(context: Context) -> Iterator[Finding]:
         )
 
 
+def _restored(context: Context) -> Iterator[Finding]:
+    restoration = context.ring.restoration
+    if restoration is None:
+        return
+    ends = [restore_drain_end(context.ring, pair) for pair in context.ring.pairs]
+    if not ends or context.evidence.now >= (end := max(ends)):
+        return
+    until = "the time of the restore is recorded" if math.isinf(end) else rfc3339(end)
+    yield context.finding(
+        Severity.NOTE,
+        FindingCode.RESTORED,
+        "",
+        f"{restoration.sentence} Nothing that may have signed meanwhile is deleted until {until}.",
+        f"Run `{context.reconcile_command}` to record the time."
+        if math.isinf(end)
+        else "Nothing needs to be done.",
+    )
+
+
 CHECKS_OF_TERMS: tuple[Callable[[Context], Iterable[Finding]], ...] = (
     _terms_above_settings,
     _former_terms,
     _rotation_paused,
+    _restored,
 )

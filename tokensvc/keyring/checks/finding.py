@@ -38,6 +38,7 @@ class FindingCode(StrEnum):
     NO_CANARY = "no_canary"
     KEY_OLD = "key_old"
     ROTATION_PAUSED = "rotation_paused"
+    RESTORED = "restored"
     TERMS_ABOVE_SETTINGS = "terms_above_settings"
     FORMER_TERMS = "former_terms"
     COMPROMISED_KEY_IN_IVS = "compromised_key_in_ivs"
