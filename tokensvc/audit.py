@@ -27,7 +27,8 @@ class AuditEvent:
         at: the time of the decision, Unix seconds.
         decision: the outcome.
         code: the stable code of the error, empty when granted.
-        caller_id: the ID of the caller who sent the request; None for a refused sign-in.
+        caller_id: the ID of the caller who sent the request. None for a refused sign-in, unless the
+            API key is valid and must be confirmed after a restore.
         channel: the requested channel, name or ARN, unchecked; None for a refused sign-in.
         channel_arn: the ARN of the channel, once it is known.
         viewer_id: the viewer ID, if the token has one.

@@ -74,6 +74,10 @@ class Unauthenticated(TokensvcError):
     http_status = 401
     title = "Authentication required"
 
+    key_id: str | None = None
+    """The ID of an API key that is valid and not confirmed since a restore. Clients never see it:
+    to them, the key is like an unknown one."""
+
 
 class NotEntitled(TokensvcError):
     """Raised when no grant of the caller covers the channel."""

@@ -6,6 +6,7 @@ be built before a fork.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
@@ -40,6 +41,8 @@ from tokensvc.state.base import State
 from tokensvc.state.record_writer import RecordWriter
 from tokensvc.state.sqlite import SqliteState
 from tokensvc.state.watch import Watched
+
+_logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +181,7 @@ def build(
         ApiKeys.decode,
         clock=clock,
         refresh_seconds=settings.rotation.state_refresh_seconds,
+        on_change=_warn_of_unconfirmed,
     )
     return Service(
         issuer=issuer,
@@ -194,6 +198,16 @@ def build(
         clock=clock,
         resources=resources,
     )
+
+
+def _warn_of_unconfirmed(keys: ApiKeys) -> None:
+    """Report to the operator what a client of such a key is not informed of."""
+    if keys.unconfirmed:
+        _logger.warning(
+            "API keys that were restored from a backup are refused until an operator confirms them"
+            " with `tokensvc api-keys confirm`: %s",
+            ", ".join(f"{key.key_id} ({key.name})" for key in keys.unconfirmed),
+        )
 
 
 def _directory(

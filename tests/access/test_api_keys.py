@@ -9,7 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.documents import some_document
-from tokensvc.access.api_keys import ApiKey, ApiKeys, authenticate, create, revoke
+from tokensvc.access.api_keys import (
+    ApiKey,
+    ApiKeys,
+    as_restored,
+    authenticate,
+    confirm,
+    create,
+    revoke,
+)
 from tokensvc.access.callers import Caller
 from tokensvc.errors import InvalidRequest, SchemaUnsupported, StateDamaged, Unauthenticated
 from tokensvc.state.base import Document
@@ -117,6 +125,43 @@ def test_an_invalid_api_key_is_refused(presented: str) -> None:
         refusals.append((refusal.value.detail, refusal.value.hint))
     assert refusals[0] == refusals[1]
     assert "`tokensvc api-keys create`" in refusals[0][1]
+
+
+def test_a_restored_key_authenticates_again_when_it_is_confirmed() -> None:
+    """Until then its client gets the error of an unknown key; the operator's log has its ID."""
+    keys, text = one_key()
+    keys, other = create(keys, name="other", grants=("demo",), now=NOW)
+    restored = as_restored(keys)
+    refusals = []
+    for presented in (text, ZEROS):
+        with pytest.raises(Unauthenticated) as refusal:
+            authenticate(restored, presented)
+        refusals.append(refusal.value)
+    assert (refusals[0].detail, refusals[0].hint) == (refusals[1].detail, refusals[1].hint)
+    assert [refusal.key_id for refusal in refusals] == [keys.find("backend").key_id, None]
+
+    confirmed = confirm(restored, [restored.find("backend")])
+
+    assert authenticate(confirmed, text).name == "backend"
+    assert [key.name for key in confirmed.unconfirmed] == ["other"]
+    with pytest.raises(Unauthenticated):
+        authenticate(confirmed, other)
+
+
+def test_a_wrong_secret_does_not_name_the_restored_key() -> None:
+    """Whoever knows only the ID must not fill the log with it."""
+    keys, text = one_key()
+    with pytest.raises(Unauthenticated) as refusal:
+        authenticate(as_restored(keys), text[:-1] + ("0" if text[-1] != "0" else "1"))
+    assert refusal.value.key_id is None
+
+
+def test_keys_that_need_confirmation_are_stored_so_and_others_as_before() -> None:
+    """The member is left out where no key needs it, for releases that do not know it."""
+    keys, _ = one_key()
+    assert "needs_confirmation" not in keys.encode()
+    restored = as_restored(keys)
+    assert ApiKeys.decode(some_document(restored.encode())) == restored
 
 
 def test_no_key_authenticates_when_the_document_is_empty() -> None:

@@ -41,6 +41,7 @@ def test_list_shows_keys_without_secrets(desk: Desk) -> None:
             "name": "website",
             "grants": ["web"],
             "created_at": "2027-01-15T08:00:00Z",
+            "needs_confirmation": False,
         }
     ]
     assert desk.done("api-keys", "list").splitlines()[1].split() == [
@@ -48,6 +49,7 @@ def test_list_shows_keys_without_secrets(desk: Desk) -> None:
         "website",
         "web",
         "2027-01-15T08:00:00Z",
+        "enabled",
     ]
 
 

@@ -7,7 +7,9 @@ import ipaddress
 import pytest
 
 from tests.support.deployment import Deployment
+from tests.support.documents import save_next
 from tests.web.problem_shape import assert_problem
+from tokensvc.access.api_keys import ApiKeys, as_restored
 from tokensvc.audit import AuditEvent
 
 
@@ -51,6 +53,32 @@ def test_a_refused_sign_in_is_audited(
             request_id="request-1",
         )
     ]
+
+
+def test_an_unconfirmed_key_is_refused_like_an_unknown_one_and_named_in_the_audit(
+    own_deployment: Deployment, caplog: pytest.LogCaptureFixture
+) -> None:
+    """After a restore. The client gets no hint; the operator gets the key's ID, and a warning."""
+    state = own_deployment.world.state
+    keys = ApiKeys.decode(state.load("api-keys"))
+    (key,) = keys.keys
+    save_next(state, "api-keys", as_restored(keys).encode())
+    own_deployment.read_state_again()
+
+    def answer(api_key: str) -> object:
+        response = own_deployment.client().post(
+            "/v1/playback-urls",
+            json={"channel": "demo"},
+            headers={"Authorization": f"Bearer {api_key}", "X-Request-Id": "request-1"},
+        )
+        assert_problem(response, "unauthenticated")
+        return response.json
+
+    unknown = "tsk_ffffffffffff_" + 64 * "0"
+    assert answer(own_deployment.key) == answer(unknown)
+    assert [event.caller_id for event in own_deployment.audit.events] == [key.key_id, None]
+    (warning,) = [record for record in caplog.records if record.name == "tokensvc.service"]
+    assert key.key_id in warning.getMessage()
 
 
 def test_the_audited_request_id_is_the_one_of_the_response(own_deployment: Deployment) -> None:

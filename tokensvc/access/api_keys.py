@@ -13,8 +13,8 @@ import hashlib
 import hmac
 import re
 import secrets
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, replace
 from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, with_config
@@ -50,6 +50,8 @@ class ApiKey:
         grants: the names of its grants, in the order in which they are tried.
         created_at: Unix seconds.
         secret_sha256: SHA-256 of the text of the secret, 64 characters of lower-case hex.
+        needs_confirmation: whether it was restored from a backup, which may have keys that were
+            revoked later. It authenticates nobody until an operator confirms it.
     """
 
     key_id: Annotated[str, Field(pattern=r"^[0-9a-f]{12}$")]
@@ -57,6 +59,7 @@ class ApiKey:
     grants: tuple[str, ...]
     created_at: float
     secret_sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    needs_confirmation: bool = False
 
 
 @dataclass(frozen=True)
@@ -70,9 +73,32 @@ class ApiKeys:
         """The keys by their IDs."""
         return {key.key_id: key for key in self.keys}
 
+    @property
+    def unconfirmed(self) -> tuple[ApiKey, ...]:
+        """The keys that authenticate nobody until an operator confirms them."""
+        return tuple(key for key in self.keys if key.needs_confirmation)
+
+    def find(self, name_or_id: str) -> ApiKey:
+        """The key with that ID or name.
+
+        Raises:
+            NotFound: when no key has that ID or name.
+        """
+        named = {key.name: key for key in self.keys}
+        found = self.by_id.get(name_or_id) or named.get(name_or_id)
+        if found is None:
+            raise NotFound(
+                f"No API key has the ID or name {name_or_id!r}.",
+                hint="Run `tokensvc api-keys list` to see all API keys.",
+            )
+        return found
+
     def encode(self, schema_version: int = CURRENT) -> str:
         """The body of the document in that schema version: JSON."""
-        return _KeysText(schema_version=schema_version, keys=self.keys).model_dump_json()
+        text = _KeysText(schema_version=schema_version, keys=self.keys)
+        # Version 1 does not have `needs_confirmation`. No key needs it there: a restore writes
+        # version 2.
+        return text.model_dump_json(exclude_defaults=True)
 
     @classmethod
     def decode(cls, document: Document | None) -> Self:
@@ -124,14 +150,23 @@ def revoke(api_keys: ApiKeys, key_id: str) -> ApiKeys:
     Raises:
         NotFound: when no key has that ID or name.
     """
-    named = {key.name: key for key in api_keys.keys}
-    revoked = api_keys.by_id.get(key_id) or named.get(key_id)
-    if revoked is None:
-        raise NotFound(
-            f"No API key has the ID or name {key_id!r}.",
-            hint="Run `tokensvc api-keys list` to see all API keys.",
-        )
+    revoked = api_keys.find(key_id)
     return ApiKeys(tuple(key for key in api_keys.keys if key is not revoked))
+
+
+def as_restored(api_keys: ApiKeys) -> ApiKeys:
+    """All keys after a restore from a backup: each needs to be confirmed."""
+    return ApiKeys(tuple(replace(key, needs_confirmation=True) for key in api_keys.keys))
+
+
+def confirm(api_keys: ApiKeys, confirmed: Collection[ApiKey]) -> ApiKeys:
+    """All keys, of which the confirmed ones authenticate their callers again."""
+    return ApiKeys(
+        tuple(
+            replace(key, needs_confirmation=False) if key in confirmed else key
+            for key in api_keys.keys
+        )
+    )
 
 
 def authenticate(api_keys: ApiKeys, presented: str) -> Caller:
@@ -148,10 +183,12 @@ def authenticate(api_keys: ApiKeys, presented: str) -> Caller:
     key = api_keys.by_id.get(key_id)
     expected = key.secret_sha256 if key else _DIGEST_OF_NO_SECRET
     is_equal = hmac.compare_digest(_digest(secret), expected)
-    if key is None or not is_equal:
-        raise Unauthenticated(
+    if key is None or not is_equal or key.needs_confirmation:
+        refusal = Unauthenticated(
             "The API key is not valid, or it was revoked.", hint=AUTHENTICATION_HINT
         )
+        refusal.key_id = key.key_id if key is not None and is_equal else None
+        raise refusal
     return Caller(caller_id=key.key_id, name=key.name, grants=key.grants)
 
 

@@ -26,8 +26,12 @@ class RefusedSignIns:
         self._counted_at: float | None = None
         self._omitted = 0
 
-    def record(self, moment: Moment, *, client_address: str, request_id: str) -> None:
+    def record(
+        self, moment: Moment, *, client_address: str, request_id: str, key_id: str | None = None
+    ) -> None:
         """Write a line, or count a sign-in that gets none.
+
+        `key_id` is that of an API key that is valid and not confirmed since a restore.
 
         Raises:
             OSError, AuditUnavailable: the line could not be written.
@@ -41,6 +45,7 @@ class RefusedSignIns:
                 at=moment.now,
                 decision="refused",
                 code=Unauthenticated.code,
+                caller_id=key_id,
                 client_address=client_address,
                 omitted=omitted,
                 request_id=request_id,

@@ -1,4 +1,4 @@
-"""`tokensvc api-keys`: create, list and revoke the API keys of backends."""
+"""`tokensvc api-keys`: create, list, confirm and revoke the API keys of backends."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import click
 
 from tokensvc.access import api_keys as access
 from tokensvc.access.api_keys import ApiKeys
-from tokensvc.cli.changing import confirm, yes_option
+from tokensvc.cli import changing
+from tokensvc.cli.changing import confirm_list, yes_option
 from tokensvc.cli.context import Invocation, pass_invocation
 from tokensvc.cli.output import json_option, print_json, print_table, say
 from tokensvc.clock import rfc3339
@@ -55,15 +56,48 @@ def list_keys(invocation: Invocation, *, as_json: bool) -> None:
                     "name": key.name,
                     "grants": key.grants,
                     "created_at": rfc3339(key.created_at),
+                    "needs_confirmation": key.needs_confirmation,
                 }
                 for key in stored
             ]
         )
         return
     print_table(
-        ("KEY", "NAME", "GRANTS", "CREATED"),
-        [(key.key_id, key.name, ", ".join(key.grants), rfc3339(key.created_at)) for key in stored],
+        ("KEY", "NAME", "GRANTS", "CREATED", "STATE"),
+        [
+            (
+                key.key_id,
+                key.name,
+                ", ".join(key.grants),
+                rfc3339(key.created_at),
+                "needs confirmation" if key.needs_confirmation else "enabled",
+            )
+            for key in stored
+        ],
     )
+
+
+@api_keys.command()
+@click.argument("keys", metavar="KEY...", nargs=-1, required=True)
+@yes_option
+@pass_invocation
+def confirm(invocation: Invocation, keys: tuple[str, ...], *, yes: bool) -> None:
+    """Enable API keys again after a restore from a backup, by their IDs or names.
+
+    A backup has the keys of its time, so a key that was revoked later is in it too. Confirm only
+    keys that you know to be in use, and revoke the others. Running workers apply this within
+    seconds.
+    """
+    stored, version = _load(invocation)
+    confirmed = [stored.find(key) for key in keys]
+    confirm_list(
+        "Clients that use these API keys will get playback URLs again:",
+        (f"{key.key_id} {key.name}, created {rfc3339(key.created_at)}" for key in confirmed),
+        yes=yes,
+    )
+    _save(invocation, access.confirm(stored, confirmed), replacing=version)
+    left = len(access.confirm(stored, confirmed).unconfirmed)
+    say(f"Confirmed: {len(confirmed)}. Still to be confirmed or revoked: {left}.")
 
 
 @api_keys.command()
@@ -78,7 +112,7 @@ def revoke(invocation: Invocation, key: str, *, yes: bool) -> None:
     """
     stored, version = _load(invocation)
     remaining = access.revoke(stored, key)
-    confirm(f"Clients that use the API key {key} will be refused. Revoke it?", yes=yes)
+    changing.confirm(f"Clients that use the API key {key} will be refused. Revoke it?", yes=yes)
     _save(invocation, remaining, replacing=version)
     settings = invocation.settings
     say(

@@ -31,11 +31,12 @@ def authenticate_request(environ: WSGIEnvironment, service: Service) -> Caller:
     moment = Moment.of(service.clock)
     try:
         return _authenticate(environ, service, moment)
-    except Unauthenticated:
+    except Unauthenticated as exc:
         service.refused_sign_ins.record(
             moment,
             client_address=client_address_of(environ, service.trusted_proxies),
             request_id=request_id_of(environ),
+            key_id=exc.key_id,
         )
         raise
 
