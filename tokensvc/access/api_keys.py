@@ -51,7 +51,7 @@ class ApiKey:
         created_at: Unix seconds.
         secret_sha256: SHA-256 of the text of the secret, 64 characters of lower-case hex.
         needs_confirmation: whether it was restored from a backup, which may have keys that were
-            revoked later. It authenticates nobody until an operator confirms it.
+            revoked later. It authenticates no caller until an operator confirms it.
     """
 
     key_id: Annotated[str, Field(pattern=r"^[0-9a-f]{12}$")]
@@ -75,7 +75,7 @@ class ApiKeys:
 
     @property
     def unconfirmed(self) -> tuple[ApiKey, ...]:
-        """The keys that authenticate nobody until an operator confirms them."""
+        """The keys that authenticate no caller until an operator confirms them."""
         return tuple(key for key in self.keys if key.needs_confirmation)
 
     def find(self, name_or_id: str) -> ApiKey:
