@@ -155,7 +155,13 @@ async function copyUrl() {
 
 video.addEventListener("playing", () => setStatus("playing", "Playing"));
 video.addEventListener("waiting", () => setStatus("waiting", "Waiting for video"));
-video.addEventListener("pause", () => video.error || setStatus("waiting", "Paused"));
+video.addEventListener("pause", () => {
+  if (!video.error && !video.ended) setStatus("waiting", "Paused");
+});
+video.addEventListener("ended", () => {
+  setStatus("stopped", "Ended");
+  notice("The stream has ended. When it is live again, get a new URL.");
+});
 video.addEventListener("resize", () => {
   $("picture").textContent = video.videoWidth ? `${video.videoWidth} × ${video.videoHeight}` : "";
 });

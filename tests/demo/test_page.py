@@ -27,6 +27,7 @@ pytestmark = pytest.mark.browser
 
 TIMEOUT_MILLISECONDS = 20_000
 HAS_PLAYED_ONE_SECOND = "(from) => document.querySelector('video').currentTime > from + 1"
+STREAM_HAS_ENDED = "() => Number.isFinite(document.querySelector('video').duration)"
 NO_NATIVE_HLS = "HTMLMediaElement.prototype.canPlayType = () => ''"
 RECORD_COPIED_TEXT = """() => {
   navigator.clipboard.writeText = async (text) => { window.copied = text; };
@@ -300,6 +301,23 @@ def test_an_offline_channel_is_reported_and_plays_again_when_it_is_live(
         site.local_ivs.go_live(str(site.channel_arn))
     new_url_button(page).click()
     wait_for_one_second_of_video(page)
+
+
+def test_the_end_of_the_stream_is_reported_when_the_video_has_played_to_it(
+    page: Page, site: DemoSite
+) -> None:
+    """The rest is played eight times as fast, which Chromium does after a stream has ended only."""
+    open_page(page, site)
+    wait_for_one_second_of_video(page)
+    site.local_ivs.go_offline(str(site.channel_arn))
+    try:
+        page.wait_for_function(STREAM_HAS_ENDED)
+        page.evaluate("() => { document.querySelector('video').playbackRate = 8 }")
+        expect(page.get_by_role("alert")).to_be_visible()
+        assert page.evaluate("document.querySelector('video').ended") is True
+        expect(page.locator("#status")).to_have_attribute("data-state", "stopped")
+    finally:
+        site.local_ivs.go_live(str(site.channel_arn))
 
 
 def test_the_page_can_be_used_with_the_keyboard(page: Page, site: DemoSite) -> None:
