@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import base64
+import json
 from datetime import datetime
 from fractions import Fraction
 from itertools import pairwise
@@ -13,6 +15,7 @@ from local_ivs.edge.segments import Resolution, bundled_loop
 from local_ivs.edge_reader import TimedMetadata
 
 SEGMENT = Fraction(32, 15)
+KEYS = {"NAME", "BANDWIDTH", "RESOLUTION", "FRAME-RATE", "CODECS", "FILTER_REASONS"}
 TIMES = st.floats(1_000, 4_000_000_000)
 
 
@@ -145,6 +148,7 @@ def test_a_multivariant_playlist_lists_renditions_up_to_the_maximum_resolution(
     loop = bundled_loop()
     lines = playlists.multivariant(loop, maximum, lambda each: f"/{each.name}").splitlines()
     assert lines[:3] == ["#EXTM3U", "#EXT-X-VERSION:7", "#EXT-X-INDEPENDENT-SEGMENTS"]
+    lines = [line for line in lines if "EXT-X-SESSION-DATA" not in line]
     assert lines[4::2] == expected
     assert all(line.startswith("#EXT-X-STREAM-INF:BANDWIDTH=") for line in lines[3::2])
     smallest = min(loop.renditions, key=lambda each: each.resolution)
@@ -153,3 +157,32 @@ def test_a_multivariant_playlist_lists_renditions_up_to_the_maximum_resolution(
         f"AVERAGE-BANDWIDTH={smallest.average_bandwidth},RESOLUTION=852x480,"
         'FRAME-RATE=30.000,CODECS="avc1.64001e,mp4a.40.2"'
     )
+
+
+@pytest.mark.parametrize(
+    ("maximum", "left_out"),
+    [
+        (Resolution.SD, [("1080p", "1920x1080"), ("720p", "1280x720")]),
+        (Resolution.HD, [("1080p", "1920x1080")]),
+        (Resolution.FULL_HD, []),
+    ],
+)
+def test_the_session_data_lists_the_renditions_that_are_left_out(
+    maximum: Resolution, left_out: list[tuple[str, str]]
+) -> None:
+    """As a base64 JSON array with the keys that AWS's player reads; absent if there are none."""
+    text = playlists.multivariant(bundled_loop(), maximum, lambda each: f"/{each.name}")
+    tag = '#EXT-X-SESSION-DATA:DATA-ID="com.amazon.ivs.unavailable-media",VALUE="'
+    lines = [line for line in text.splitlines() if line.startswith("#EXT-X-SESSION-DATA")]
+    assert all(line.startswith(tag) and line.endswith('"') for line in lines)
+    listed = [
+        each
+        for line in lines
+        for each in json.loads(base64.b64decode(line[len(tag) : -1], validate=True))
+    ]
+    assert [(each["NAME"], each["RESOLUTION"]) for each in listed] == left_out
+    for each in listed:
+        assert set(each) == KEYS
+        assert each["FILTER_REASONS"] == ["MAXIMUM_RESOLUTION"]
+        assert each["CODECS"].endswith(",mp4a.40.2")
+        assert each["FRAME-RATE"] == 30

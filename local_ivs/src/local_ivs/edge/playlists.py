@@ -9,6 +9,8 @@ The variant playlists carry the text of each PutMetadata call as an EXT-X-DATERA
 
 from __future__ import annotations
 
+import base64
+import json
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
     from local_ivs.edge_reader import TimedMetadata
 
 WINDOW_SEGMENTS = 6
+UNAVAILABLE_MEDIA = "com.amazon.ivs.unavailable-media"
+MAXIMUM_RESOLUTION = "MAXIMUM_RESOLUTION"  # Our own: the reason that IVS writes is not known.
 METADATA_CLASS = "local-ivs.timed-metadata"
 PLAYLIST_VERSION = 7  # EXT-X-MAP outside of I-frame playlists needs 6, fragmented MP4 in it 7.
 
@@ -32,6 +36,9 @@ def multivariant(
 ) -> str:
     """Return the playlist of the renditions up to a resolution, highest first.
 
+    The other renditions are in the session data from which the player of AWS, version 1.56.1, knows
+    the qualities that a viewer doesn't get.
+
     Args:
         loop: The recording.
         maximum_resolution: The highest resolution to list.
@@ -39,10 +46,30 @@ def multivariant(
     """
     lines = ["#EXTM3U", f"#EXT-X-VERSION:{PLAYLIST_VERSION}", "#EXT-X-INDEPENDENT-SEGMENTS"]
     highest_first = sorted(loop.renditions, key=lambda each: each.resolution, reverse=True)
+    if left_out := [each for each in highest_first if each.resolution > maximum_resolution]:
+        lines.append(_unavailable_media(left_out))
     for each in highest_first:
         if each.resolution <= maximum_resolution:
             lines += [_stream_inf(each), url_of(each.resolution)]
     return "\n".join(lines) + "\n"
+
+
+def _unavailable_media(renditions: Iterable[Rendition]) -> str:
+    """The session data (RFC 8216 §4.3.4.4): base64 of a JSON array, one object per rendition."""
+    array = [
+        {
+            "NAME": f"{each.height}p",
+            "BANDWIDTH": each.bandwidth,
+            "RESOLUTION": f"{each.width}x{each.height}",
+            "FRAME-RATE": each.frame_rate,
+            "CODECS": each.codecs,
+            "FILTER_REASONS": [MAXIMUM_RESOLUTION],
+        }
+        for each in renditions
+    ]
+    value = base64.b64encode(json.dumps(array).encode()).decode()
+    attributes = {"DATA-ID": f'"{UNAVAILABLE_MEDIA}"', "VALUE": f'"{value}"'}
+    return "#EXT-X-SESSION-DATA:" + _attribute_list(attributes)
 
 
 def _stream_inf(rendition: Rendition) -> str:
