@@ -1,0 +1,1 @@
+"""A run of continuous requests for playback URLs through outages, and what their callers see."""
