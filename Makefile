@@ -2,6 +2,7 @@
 # make test  run every check and test, as CI does
 # make test-all     make test, then the crash and fleet runs at full size
 # make bench        compare the service with other servers, for about five minutes
+# make reliability  request URLs through outages, for about ten minutes; needs to mount a small disk
 # make test-lowest  run the tests with the lowest versions of the dependencies that are allowed
 #
 # All install pinned requirements into an environment here, and do so again when the pins change.
@@ -20,7 +21,7 @@ PYTHON = $(shell for python in python3 python3.14 python3.13 python3.12 python3.
 PIP_INSTALL := -m pip --quiet --disable-pip-version-check install
 PIP := $(BIN)/python $(PIP_INSTALL)
 
-.PHONY: help run test test-all bench test-lowest requirements
+.PHONY: help run test test-all bench reliability test-lowest requirements
 
 help:
 	@sed -n 's/^# make /make /p' Makefile
@@ -45,6 +46,9 @@ test-all: test
 
 bench: $(VENV)/.run
 	$(BIN)/python -m benchmarks.serving
+
+reliability: $(VENV)/.test
+	$(BIN)/python -m benchmarks.reliability
 
 test-lowest: $(LOWEST)/.made $(AWSCLI)/.made
 	$(LOWEST)/bin/pytest -n 3 -m "not installs"

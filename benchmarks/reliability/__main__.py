@@ -32,6 +32,7 @@ from benchmarks.reliability.scenarios import SCENARIOS, Scenario, end_worker
 from benchmarks.reliability.site import TTL_SECONDS, Site, running_site
 from benchmarks.serving import machine
 from benchmarks.serving.failure import BenchmarkFailed
+from tests.support.full_disk import DiskNotMounted
 from tokensvc.errors import TokensvcError
 
 _NORMAL_SECONDS: Final = 3.0
@@ -57,7 +58,7 @@ def main() -> int:
     try:
         with tempfile.TemporaryDirectory(prefix="tokensvc-bench-") as folder:
             rows, late_plays = _run(Path(folder), scenarios)
-    except (BenchmarkFailed, TokensvcError) as exc:
+    except (BenchmarkFailed, DiskNotMounted, TokensvcError) as exc:
         print(exc, file=sys.stderr)
         return 1
     load_average = round(os.getloadavg()[0], 2)

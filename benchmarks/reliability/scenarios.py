@@ -21,6 +21,7 @@ _FAULT_SECONDS: Final = 15.0
 _CLOCK_FAULT_SECONDS: Final = 75.0  # A clock that drifts away is noticed within about 60 s.
 _HANG_SECONDS: Final = 30.0
 _HOUR_SECONDS: Final = 3_600.0
+_BEFORE_ROLLBACK_SECONDS: Final = 3.0
 _NEWER_SCHEMA: Final = 99
 _REMOUNT_SECONDS: Final = 5.0
 
@@ -52,6 +53,15 @@ def _rotation(site: Site, _load: Load) -> Iterator[None]:
     site.command("keys", "rotate")
     yield
     site.command("keys", "reconcile")  # The drain is over: the old key pair is deleted from IVS.
+
+
+@contextmanager
+def _rollback(site: Site, _load: Load) -> Iterator[None]:
+    site.command("keys", "rotate")
+    time.sleep(_BEFORE_ROLLBACK_SECONDS)
+    site.command("keys", "rollback")
+    yield
+    site.command("keys", "reconcile")
 
 
 @contextmanager
@@ -162,6 +172,12 @@ def end_worker(site: Site) -> None:
 
 SCENARIOS: Final = (
     Scenario("rotation", "scheduled rotation", _rotation, DRAIN_SECONDS + 2.0),
+    Scenario(
+        "rollback",
+        "rotation and rollback",
+        _rollback,
+        DRAIN_SECONDS + _BEFORE_ROLLBACK_SECONDS + 3.0,
+    ),
     Scenario("revocation", "`keys revoke` of the active key", _revocation, TTL_SECONDS),
     Scenario("full_disk", "full disk of the state", _full_disk, ends_worker=True),
     Scenario("read_only", "read-only disk of the state", _read_only_disk, ends_worker=True),

@@ -22,7 +22,7 @@ from benchmarks.serving.failure import BenchmarkFailed
 from demo.launcher.folder import ACCOUNT_ID, REGION, clean_environment
 from demo.launcher.ports import listen
 from demo.launcher.processes import Server, running
-from tests.support.full_disk import SmallDisk, small_disk
+from tests.support.full_disk import SmallDisk, mounted_disk
 from tests.support.process_memory import children_of, has_loaded
 from tokensvc.clock import SystemClock
 
@@ -139,12 +139,12 @@ def running_site(folder: Path) -> Iterator[Site]:
     """Start a deployment in that folder, and stop it when the block ends.
 
     Raises:
-        BenchmarkFailed, DemoFailed: it can't be started.
+        BenchmarkFailed, DemoFailed, DiskNotMounted: it can't be started.
     """
     clock = SystemClock()
     environment = clean_environment(os.environ)
     with ExitStack() as stack:
-        disk = stack.enter_context(small_disk(folder / "disk"))
+        disk = stack.enter_context(mounted_disk(folder / "disk"))
         listener = listen(0, "LOCAL_IVS_PORT", clock)
         data = ("--data", str(folder / "ivs"))
         options = ("--listen-fd", str(listener.fileno()), *data, "--no-throttle")

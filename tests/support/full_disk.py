@@ -40,20 +40,35 @@ class SmallDisk:
         self._filler.unlink()
 
 
+class DiskNotMounted(Exception):
+    """No disk can be mounted: it needs a privilege that containers often withhold."""
+
+
 @contextlib.contextmanager
-def small_disk(folder: Path, *, size_kib: int = 2_048) -> Iterator[SmallDisk]:
+def mounted_disk(folder: Path, *, size_kib: int = 2_048) -> Iterator[SmallDisk]:
     """A disk of that size, mounted at `folder`, which is created.
 
-    Mounting needs a privilege that containers often withhold. The test is skipped there, and the
-    reason says so.
+    Raises:
+        DiskNotMounted: it can't be mounted here; the text says why.
     """
     folder.mkdir()
     options = f"size={size_kib}k,mode=700"
     command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)]
     mounted = subprocess.run(command, capture_output=True, check=False)  # Fixed words.
     if mounted.returncode:
-        pytest.skip(f"No disk can be mounted here: {mounted.stderr.decode().strip()}")
+        raise DiskNotMounted(f"No disk can be mounted here: {mounted.stderr.decode().strip()}")
     try:
         yield SmallDisk(folder)
     finally:
         subprocess.run(["umount", str(folder)], check=True)  # noqa: S607 # Fixed words.
+
+
+@contextlib.contextmanager
+def small_disk(folder: Path, *, size_kib: int = 2_048) -> Iterator[SmallDisk]:
+    """The same for a test, which is skipped where no disk can be mounted. The reason says so."""
+    with contextlib.ExitStack() as stack:
+        try:
+            disk = stack.enter_context(mounted_disk(folder, size_kib=size_kib))
+        except DiskNotMounted as exc:
+            pytest.skip(str(exc))
+        yield disk
