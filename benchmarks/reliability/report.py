@@ -7,8 +7,9 @@ from typing import Final
 
 from benchmarks.reliability.observations import GRANTED, Answers, Row
 
-_MAY_REFUSE: Final = {"revocation", "clock_behind"}
-"""Where the edge refuses tokens: those of the revoked key, and those of a clock that is behind."""
+_MAY_REFUSE: Final = {"revocation", "clock_behind", "clock_ahead"}
+"""Where the edge refuses tokens by one key: the revoked one, or the one that signed until the clock
+was known to be off."""
 
 _HEAD = (
     "| what happened | for | known channels | new channels | `/readyz` | `?scope=replica`"
