@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import json
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
 
 from tests.keyring.rings import TERMS
 from tests.support.deployment import Deployment
 from tests.support.settings import settings_in
 from tests.web.problem_shape import assert_problem
+from tokensvc import audit_output
+from tokensvc.audit_output import AuditOutput
 from tokensvc.errors import AuditUnavailable, TokensvcError
 from tokensvc.service import Service, build
 from tokensvc.web.front import DRAINING
@@ -28,12 +33,18 @@ def codes(deployment: Deployment, client: FlaskClient) -> tuple[str, str, str]:
         json={"channel": "demo"},
         headers={"Authorization": f"Bearer {deployment.key}"},
     )
-    answers = [client.get("/readyz"), client.get("/readyz?scope=replica"), route]
-    found = []
-    for answer in answers:
-        assert answer.status_code in (200, 503)
-        found.append("" if answer.status_code == 200 else answer.get_json(force=True)["code"])
-    return found[0], found[1], found[2]
+    readyz, of_replica = probe_codes(client)
+    return readyz, of_replica, _code(route)
+
+
+def probe_codes(client: FlaskClient) -> tuple[str, str]:
+    """The codes of /readyz and of /readyz?scope=replica; "" for 200."""
+    return _code(client.get("/readyz")), _code(client.get("/readyz?scope=replica"))
+
+
+def _code(answer: TestResponse) -> str:
+    assert answer.status_code in (200, 503)
+    return "" if answer.status_code == 200 else str(answer.get_json(force=True)["code"])
 
 
 def unready(deployment: Deployment) -> list[str]:
@@ -153,6 +164,38 @@ def test_a_replica_that_stops_or_can_not_write_its_audit_is_taken_out(
     failure: TokensvcError = AuditUnavailable("The disk is full.")
     monkeypatch.setattr(own_deployment.audit, "failure", failure, raising=False)
     assert_problem(client.get("/readyz?scope=replica"), "audit_unavailable")
+
+
+def test_a_replica_without_requests_notices_that_its_audit_can_be_written_again(
+    own_deployment: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A load balancer that has taken it out of service sends it nothing but probes."""
+    monkeypatch.setattr(audit_output, "MAX_WAIT_SECONDS", 0.05)
+    reading, writing = os.pipe()
+    with contextlib.closing(AuditOutput(writing)) as output:
+        service = own_deployment.service_with(
+            audit=output, issuer=own_deployment.issuer_with(audit=output)
+        )
+        client = own_deployment.client_of(service)
+        unread = fill(writing)
+        assert codes(own_deployment, client) == ("audit_unavailable",) * 3
+        os.read(reading, unread)
+        assert probe_codes(client) == ("", "")
+        (line,) = os.read(reading, 65_536).splitlines()
+    os.close(reading)
+    os.close(writing)
+    assert json.loads(line)["decision"] == "refused"
+    assert json.loads(line)["code"] == "audit_unavailable"
+
+
+def fill(writing: int) -> int:
+    """Fill the pipe, as a program that does not read its input; the number of bytes."""
+    os.set_blocking(writing, False)
+    size = 0
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            size += os.write(writing, bytes(4_096))
+    return size
 
 
 def test_the_body_lists_every_part_in_both_scopes(own_deployment: Deployment) -> None:

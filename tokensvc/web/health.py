@@ -1,6 +1,8 @@
 """`GET /healthz`: the process is alive. `GET /readyz`: the state of each of its dependencies.
 
 Both answer from memory and wait for nothing, so that a dependency that hangs does not hang them.
+Only an audit log that could not be written is tried again: a replica that is out of service for it
+gets no requests, and nothing else would notice that it can be written again.
 Ready means that the service can authenticate a caller and sign a token in every region now. A note
 reports a problem that does not prevent this yet, such as a standby that can't be used: to take
 every worker out of service for it would do more harm.
@@ -13,11 +15,13 @@ an orchestrator would replace the whole fleet, which fixes nothing.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TypeVar
 
 from flask import Blueprint, Response, jsonify, request
 
+from tokensvc.audit import AuditEvent
 from tokensvc.clock import Moment
 from tokensvc.errors import (
     AuditUnavailable,
@@ -122,7 +126,7 @@ def _checks(service: Service, *, is_draining: bool) -> list[Check]:
         Check("process", Draining("The service is stopping.") if is_draining else None),
         _api_keys_check(service, moment),
         *(_ring_check(f"ring {region}", ring, moment) for region, ring in rings),
-        Check("audit", service.audit.failure),
+        _audit_check(service, moment),
         Check("clock", service.clock_watch.failure(moment)),
     ]
 
@@ -143,6 +147,16 @@ def _ring_check(name: str, ring: RingView, moment: Moment) -> Check:
         return Check(name, notes=_from_memory(lambda: ring.warnings(moment), ring.failure))
     except TokensvcError as exc:
         return Check(name, exc)
+
+
+def _audit_check(service: Service, moment: Moment) -> Check:
+    """The line that is written first after a failure says that decisions were refused for it."""
+    failure = service.audit.failure
+    if failure is not None:
+        refusal = AuditEvent(at=moment.now, decision="refused", code=failure.code)
+        with suppress(AuditUnavailable, MustWait), no_waiting():
+            service.audit.write(refusal)
+    return Check("audit", service.audit.failure)
 
 
 def _from_memory(read: Callable[[], T], failure: TokensvcError | None) -> T:
