@@ -27,12 +27,11 @@ from urllib.parse import urlsplit
 
 from benchmarks.serving import calibration, deployment
 from benchmarks.serving.calibration import AWSCRT, CRYPTOGRAPHY
-from benchmarks.serving.contenders import OURS
+from benchmarks.serving.contenders import service_with_one_worker
 from benchmarks.serving.deployment import BODY, PATH, Deployment
 from benchmarks.serving.failure import BenchmarkFailed
 from benchmarks.serving.load import cpu_seconds_by_process
-from demo.launcher.ports import listen
-from demo.launcher.processes import Server, running
+from demo.launcher.processes import Server
 from tokensvc.clock import SystemClock
 from tokensvc.errors import TokensvcError
 
@@ -77,7 +76,7 @@ def main() -> int:
     try:
         with tempfile.TemporaryDirectory(prefix="tokensvc-bench-") as folder, ExitStack() as stack:
             made = deployment.start(Path(folder) / "service", SystemClock(), stack)
-            server = _start(made, stack)
+            server = stack.enter_context(service_with_one_worker(made))
             client = Client(urlsplit(server.url).netloc, made.api_key)
             _report_items(client, server, seconds)
             _report_singles(client, made, seconds)
@@ -85,22 +84,6 @@ def main() -> int:
         print(exc, file=sys.stderr)
         return 1
     return 0
-
-
-def _start(made: Deployment, stack: ExitStack) -> Server:
-    listener = listen(0, "PORT", SystemClock())
-    arguments = f"--bind fd://{listener.fileno()} --workers 1 --graceful-timeout 2"
-    server = stack.enter_context(
-        running(
-            OURS,
-            (sys.executable, "-m", "tokensvc", "serve"),
-            listener=listener,
-            environment={**made.variables, "GUNICORN_CMD_ARGS": arguments},
-            log=made.folder.log("tokensvc"),
-        )
-    )
-    deployment.check(server, made, SystemClock())
-    return server
 
 
 def _report_items(client: Client, server: Server, seconds: float) -> None:

@@ -29,11 +29,9 @@ from urllib.parse import urlsplit
 import uvloop
 
 from benchmarks.serving import deployment
-from benchmarks.serving.contenders import OURS
+from benchmarks.serving.contenders import service_with_one_worker
 from benchmarks.serving.deployment import BODY, PATH
 from benchmarks.serving.failure import BenchmarkFailed
-from demo.launcher.ports import listen
-from demo.launcher.processes import running
 from tokensvc.clock import SystemClock
 from tokensvc.errors import TokensvcError
 
@@ -260,18 +258,7 @@ def main() -> int:
         with tempfile.TemporaryDirectory(prefix="tokensvc-bench-") as name, ExitStack() as stack:
             clock = SystemClock()
             made = deployment.start(Path(name), clock, stack)
-            listener = listen(0, "PORT", clock)
-            arguments = f"--bind fd://{listener.fileno()} --workers 1"
-            server = stack.enter_context(
-                running(
-                    OURS,
-                    (sys.executable, "-m", "tokensvc", "serve"),
-                    listener=listener,
-                    environment={**made.variables, "GUNICORN_CMD_ARGS": arguments},
-                    log=made.folder.log("service"),
-                )
-            )
-            deployment.check(server, made, clock)
+            server = stack.enter_context(service_with_one_worker(made))
             url = urlsplit(server.url)
             head = (
                 f"POST {PATH} HTTP/1.1\r\nHost: {url.netloc}\r\nContent-Type: application/json\r\n"

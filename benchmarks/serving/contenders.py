@@ -8,14 +8,16 @@ import shutil
 import socket
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from benchmarks.serving.deployment import Deployment
+from benchmarks.serving.deployment import Deployment, check
 from benchmarks.serving.failure import BenchmarkFailed
+from demo.launcher.ports import listen
 from demo.launcher.processes import Server, running
+from tokensvc.clock import SystemClock
 
 WORKERS = 2
 JSONWEBTOKEN = "jsonwebtoken@9.0.3"
@@ -64,6 +66,27 @@ class Contender:
             },
             log=made.folder.log(re.sub(r"[^a-z0-9]+", "-", self.name.lower())),
         )
+
+
+@contextmanager
+def service_with_one_worker(made: Deployment) -> Iterator[Server]:
+    """The service as `tokensvc serve` runs it, with one worker, whose token verifies.
+
+    Raises:
+        BenchmarkFailed, TokensvcError: it does not start, or its token is not valid.
+    """
+    clock = SystemClock()
+    listener = listen(0, "PORT", clock)
+    arguments = f"--bind fd://{listener.fileno()} --workers 1 --graceful-timeout 2"
+    with running(
+        OURS,
+        (sys.executable, "-m", "tokensvc", "serve"),
+        listener=listener,
+        environment={**made.variables, "GUNICORN_CMD_ARGS": arguments},
+        log=made.folder.log("service"),
+    ) as server:
+        check(server, made, clock)
+        yield server
 
 
 def python_contenders() -> Sequence[Contender]:
