@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import json
 import os
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -13,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from tokensvc.line_targets import MAX_LINE_BYTES, line_target
-from tokensvc.telemetry.log_output import LogOutput
+from tokensvc.telemetry.log_output import MAX_FLUSH_SECONDS, LogOutput
 
 LINE = b"x" * 99 + b"\n"
 
@@ -71,13 +73,29 @@ def test_a_reader_that_stands_still_costs_lines_and_no_time(pipe: tuple[int, Log
 def test_kept_lines_are_written_when_the_process_flushes_its_logs(
     pipe: tuple[int, LogOutput],
 ) -> None:
-    """No other line has to follow."""
+    """No other line has to follow, and a reader that is slow gets them too."""
     reading, output = pipe
     written = fill(output)
-    in_pipe = read_all(reading)
+    received: list[bytes] = []
+
+    def read() -> None:
+        time.sleep(0.2)
+        while len(b"".join(received)) < written * len(LINE):
+            received.append(os.read(reading, 4_096))
+
+    reader = threading.Thread(target=read)
+    reader.start()
     output.flush()
-    after = read_all(reading)
-    assert (in_pipe + after).startswith(LINE * written)
+    reader.join()
+    assert b"".join(received).startswith(LINE * written)
+
+
+def test_a_flush_ends_although_the_reader_does_not_read(pipe: tuple[int, LogOutput]) -> None:
+    """A process must be able to end."""
+    fill(pipe[1])
+    began = time.monotonic()
+    pipe[1].flush()
+    assert time.monotonic() - began < 10 * MAX_FLUSH_SECONDS
 
 
 def test_a_traceback_longer_than_a_pipe_takes_at_once_is_written_in_parts(

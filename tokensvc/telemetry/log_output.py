@@ -17,6 +17,9 @@ from tokensvc.line_targets import MAX_LINE_BYTES, LineTarget
 
 MAX_KEPT_BYTES: Final = 1024 * 1024
 
+MAX_FLUSH_SECONDS: Final = 1.0
+"""How long a process that ends waits for the reader."""
+
 
 class LogOutput:
     """Log lines on their way to a target, from all threads of a process.
@@ -45,9 +48,16 @@ class LogOutput:
                 self._write_kept()
 
     def flush(self) -> None:
-        """Write the kept lines that the reader has room for now."""
+        """Write the kept lines, before the process ends, if their reader reads soon."""
+        give_up_at = time.monotonic() + MAX_FLUSH_SECONDS
         with self._lock:
             self._write_kept()
+            while self._kept and time.monotonic() < give_up_at:
+                try:
+                    self._target.wait(give_up_at - time.monotonic())
+                except OSError:
+                    return
+                self._write_kept()
 
     def close(self) -> None:
         """Close what was opened. Kept lines are lost."""
