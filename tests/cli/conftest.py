@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -120,12 +121,25 @@ class Desk:
 def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
     """A deployment without key pairs, and an empty IVS."""
     clock = ManualClock()
-    handlers = list(logging.getLogger().handlers)
     with LocalIvsServer(tmp_path / "ivs", clock) as ivs:
-        set_aws_endpoint(monkeypatch, tmp_path, ivs.url)
-        (tmp_path / "tokensvc.toml").write_text(SETTINGS)
-        (tmp_path / "secret").write_bytes(bytes(range(32)))
-        yield Desk(tmp_path, clock, ivs)
+        yield from _desk(tmp_path, monkeypatch, clock, ivs)
+
+
+@pytest.fixture
+def real_time_desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
+    """The same for commands that run as processes: IVS has the clock of the machine."""
+    with LocalIvsServer(tmp_path / "ivs") as ivs:
+        yield from _desk(tmp_path, monkeypatch, ManualClock(time.time()), ivs)
+
+
+def _desk(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, clock: ManualClock, ivs: LocalIvsServer
+) -> Iterator[Desk]:
+    handlers = list(logging.getLogger().handlers)
+    set_aws_endpoint(monkeypatch, folder, ivs.url)
+    (folder / "tokensvc.toml").write_text(SETTINGS)
+    (folder / "secret").write_bytes(bytes(range(32)))
+    yield Desk(folder, clock, ivs)
     # The command logs to the runner's standard error, which is closed now.
     logging.getLogger().handlers[:] = handlers
 

@@ -104,25 +104,25 @@ def test_the_rotation_request_of_a_rotation_that_fails_stays_recorded(rotating_d
     assert states(rotating_desk) == ["retiring", "active", "published"]
 
 
-def test_a_rotation_that_is_waited_for_ends_with_two_key_pairs(desk: Desk) -> None:
+def test_a_rotation_that_is_waited_for_ends_with_two_key_pairs(real_time_desk: Desk) -> None:
     """In real time: a drain of 3 s (2 s of view, 1 s of token) and no publish delay."""
-    desk.settings.write_text(desk.settings.read_text() + QUICK)
-    run(desk, "keys", "reconcile")
+    real_time_desk.settings.write_text(real_time_desk.settings.read_text() + QUICK)
+    run(real_time_desk, "keys", "reconcile")
 
-    (old,) = (pair for pair in desk.ring().pairs if pair.state is KeyState.ACTIVE)
+    (old,) = (pair for pair in real_time_desk.ring().pairs if pair.state is KeyState.ACTIVE)
 
-    printed = run(desk, "keys", "rotate", "--wait")
+    printed = run(real_time_desk, "keys", "rotate", "--wait")
 
     waits = [line for line in printed.splitlines() if re.search(WAIT, line)]
     assert any(old.key_id in line for line in waits)
     assert printed.splitlines()[-1] == f"us-west-2: {NOTHING_LEFT}"
-    assert states(desk) == ["retired", "active", "published"]
+    assert states(real_time_desk) == ["retired", "active", "published"]
 
 
-def test_ctrl_c_ends_the_wait_and_reconcile_continues_the_rotation(desk: Desk) -> None:
+def test_ctrl_c_ends_the_wait_and_reconcile_continues_the_rotation(real_time_desk: Desk) -> None:
     """The exit status is 1, because the rotation is not finished."""
-    first_steps(desk)
-    with started(desk, "keys", "rotate", "--wait") as process:
+    first_steps(real_time_desk)
+    with started(real_time_desk, "keys", "rotate", "--wait") as process:
         until_line(process, WAIT)
 
         process.send_signal(signal.SIGINT)
@@ -131,8 +131,8 @@ def test_ctrl_c_ends_the_wait_and_reconcile_continues_the_rotation(desk: Desk) -
     assert process.returncode == 1
     assert "`tokensvc keys reconcile`" in printed.splitlines()[-1]
     assert "Traceback" not in printed
-    assert states(desk) == ["retiring", "active", "published"]
-    desk.done("keys", "reconcile")
+    assert states(real_time_desk) == ["retiring", "active", "published"]
+    run(real_time_desk, "keys", "reconcile")
 
 
 # --- reconcile
@@ -194,12 +194,12 @@ def test_an_invalid_duration_is_wrong_use(desk: Desk, text: str) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_watch_reconciles_until_a_signal(desk: Desk, number: signal.Signals) -> None:
+def test_a_watch_reconciles_until_a_signal(real_time_desk: Desk, number: signal.Signals) -> None:
     """The first key pair becomes active without another command; the exit status is 0."""
     text = QUICK.replace("publish_delay_seconds = 0", "publish_delay_seconds = 1")
-    desk.settings.write_text(desk.settings.read_text() + text)
-    desk.state.create()
-    with started(desk, "keys", "reconcile", "--watch") as process:
+    real_time_desk.settings.write_text(real_time_desk.settings.read_text() + text)
+    real_time_desk.state.create()
+    with started(real_time_desk, "keys", "reconcile", "--watch") as process:
         until_line(process, NOTHING_LEFT)
 
         process.send_signal(number)
@@ -208,7 +208,7 @@ def test_a_watch_reconciles_until_a_signal(desk: Desk, number: signal.Signals) -
     assert process.returncode == 0
     assert len(printed.splitlines()) == 1
     assert "`tokensvc keys reconcile`" in printed
-    assert states(desk) == ["active", "published"]
+    assert states(real_time_desk) == ["active", "published"]
 
 
 def first_steps(desk: Desk) -> None:
