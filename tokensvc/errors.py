@@ -283,6 +283,13 @@ class StateDamaged(TokensvcError):
     title = "Stored state damaged"
 
 
+class BackupRefused(TokensvcError):
+    """Raised when a backup can't be written or restored. Nothing was changed."""
+
+    code = "backup_refused"
+    title = "Backup refused"
+
+
 class StateConflict(TokensvcError):
     """Raised when another writer saved a document first (rule 7)."""
 

@@ -244,7 +244,7 @@ def _rings(
     }
 
 
-def build_state(url: str, clock: Clock) -> State:
+def build_state(url: str, clock: Clock) -> SqliteState:
     """The state at `sqlite:FILE`.
 
     Raises:

@@ -62,7 +62,7 @@ def _in_current_schema(name: str, document: Document) -> str:
         return ApiKeys.decode(document).encode()
     raise StateDamaged(
         f"This release of tokensvc does not know the document {name!r}.",
-        hint="Restore the state from a backup.",
+        hint="Install the release that wrote it.",
     )
 
 

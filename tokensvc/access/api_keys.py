@@ -22,7 +22,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, with_config
 from tokensvc.access.callers import Caller
 from tokensvc.errors import InvalidRequest, NotFound, Problem, StateDamaged, Unauthenticated
 from tokensvc.state.base import Document
-from tokensvc.state.schema import CURRENT, schema_of
+from tokensvc.state.schema import CURRENT, RESTORE_HINT, schema_of
 
 DOCUMENT_NAME = "api-keys"
 LONGEST_NAME = 64  # characters
@@ -202,7 +202,7 @@ class _KeysText(BaseModel):
 def _damaged() -> StateDamaged:
     return StateDamaged(
         "The stored API keys are damaged: the document `api-keys` of the state is not valid.",
-        hint="Restore the state from a backup.",
+        hint=RESTORE_HINT,
     )
 
 

@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
 import click
 
+from tokensvc.access import api_keys
+from tokensvc.access.api_keys import ApiKeys
 from tokensvc.cli.changing import confirm, yes_option
-from tokensvc.cli.context import Invocation, pass_invocation
+from tokensvc.cli.context import Invocation, operator, pass_invocation
 from tokensvc.cli.output import say
+from tokensvc.errors import BackupRefused, StateDamaged
+from tokensvc.keyring.model import KeyState, Ring
+from tokensvc.keyring.ring_document import decode_ring, is_ring
+from tokensvc.service import build_state, custody_folder
+from tokensvc.settings import Settings
+from tokensvc.state.base import Contents
 from tokensvc.state.schema import CURRENT, written_schema
+from tokensvc.state.sqlite import SqliteState
+from tokensvc.state_restore import as_restored
 from tokensvc.state_upgrade import upgrade_state
 
 
@@ -33,3 +47,104 @@ def upgrade(invocation: Invocation, *, yes: bool) -> None:
     for name in upgrade_state(invocation.state):
         click.echo(name)
     say(f"The state is written in schema version {CURRENT}.")
+
+
+@state.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@pass_invocation
+def backup(invocation: Invocation, file: Path) -> None:
+    """Write a backup of the state to the new file FILE, while the service runs.
+
+    A plain copy of the state file is damaged if a process writes meanwhile. The backup has the
+    rings and the API keys. It has no private key, and no key-encryption secret: the command prints
+    which files to copy as well.
+
+    Calls no operation of IVS.
+    """
+    contents = _sqlite_state(invocation).back_up(file)
+    click.echo(file)
+    say(f"The backup has {_described(contents)}. Copy too, to other places:")
+    for line in _not_in_the_backup(invocation.settings, contents):
+        say(f"  {line}")
+
+
+@state.command()
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--replace", is_flag=True, help="Replace the state that exists.")
+@yes_option
+@pass_invocation
+def restore(invocation: Invocation, file: Path, *, replace: bool, yes: bool) -> None:
+    """Restore the state from FILE, which `tokensvc state backup` wrote.
+
+    No API key works until you confirm it with `tokensvc api-keys confirm`, because the backup has
+    keys that were revoked later. Nothing is deleted from IVS until every token has expired that was
+    signed since the backup. Processes that run read the restored state within seconds. They must
+    have this release.
+
+    Calls no operation of IVS.
+    """
+    stored = _sqlite_state(invocation)
+    contents = as_restored(_read_backup(invocation, file), operator())
+    if replace and stored.exists():
+        confirm(
+            f"Everything that was saved since the backup will be lost. The backup has"
+            f" {_described(contents)}. Replace the state?",
+            yes=yes,
+        )
+    stored.restore(contents, replace=replace)
+    say(f"Restored: {_described(contents)}. Next:")
+    for line in _after_a_restore(invocation.settings, contents):
+        say(f"  {line}")
+
+
+def _sqlite_state(invocation: Invocation) -> SqliteState:
+    return build_state(invocation.settings.state.url, invocation.clock)
+
+
+def _read_backup(invocation: Invocation, file: Path) -> Contents:
+    try:
+        return SqliteState(file, invocation.clock).contents()
+    except StateDamaged as exc:
+        raise BackupRefused(
+            f"{file} is not a backup of a state, or it is damaged. Nothing was changed.",
+            hint="Restore another backup.",
+        ) from exc
+
+
+def _rings(contents: Contents) -> Sequence[Ring]:
+    return [decode_ring(each) for name, each in contents.documents.items() if is_ring(name)]
+
+
+def _described(contents: Contents) -> str:
+    keys = ApiKeys.decode(contents.documents.get(api_keys.DOCUMENT_NAME)).keys
+    rings = [
+        f"the ring of {ring.region} ({len(_in_use(ring))} key pairs)" for ring in _rings(contents)
+    ]
+    return ", ".join([*rings, f"{len(keys)} API keys"])
+
+
+def _in_use(ring: Ring) -> Sequence[str]:
+    return [pair.key_id for pair in ring.pairs if pair.state is not KeyState.RETIRED]
+
+
+def _private_key_files(settings: Settings, contents: Contents) -> Sequence[Path]:
+    folder = custody_folder(settings.custody)
+    return [folder / f"{key_id}.pem" for ring in _rings(contents) for key_id in _in_use(ring)]
+
+
+def _not_in_the_backup(settings: Settings, contents: Contents) -> Iterator[str]:
+    if files := _private_key_files(settings, contents):
+        yield f"the encrypted private keys: cp -p {shlex.join(map(str, files))} DIRECTORY/"
+    secret = settings.custody.key_encryption_secret_file
+    where = f"in {secret}" if secret else "in the environment (TOKENSVC_CUSTODY__...)"
+    yield f"the key-encryption secret ({where}), apart from the private keys"
+    yield "the settings file"
+
+
+def _after_a_restore(settings: Settings, contents: Contents) -> Iterator[str]:
+    missing = [file for file in _private_key_files(settings, contents) if not file.exists()]
+    if missing:
+        yield f"copy these private keys back, if you have them: {shlex.join(map(str, missing))}"
+    yield "tokensvc api-keys list             # each key needs `tokensvc api-keys confirm KEY`"
+    yield "tokensvc keys doctor               # compares the rings with IVS and the private keys"
+    yield "tokensvc keys reconcile            # continues the rotation"

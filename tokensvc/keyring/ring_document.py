@@ -24,7 +24,7 @@ from tokensvc.keyring.restoration import Restoration
 from tokensvc.keyring.rotation_requests import RotationPause, RotationRequest
 from tokensvc.keyring.terms import FormerTerms, Terms
 from tokensvc.state.base import NEW, Document, State, Version
-from tokensvc.state.schema import CURRENT, PREVIOUS, schema_of, written_schema
+from tokensvc.state.schema import CURRENT, PREVIOUS, RESTORE_HINT, schema_of, written_schema
 from tokensvc.token.p384 import PublicKey
 
 _NAME_PREFIX = "ring:"
@@ -136,11 +136,11 @@ def decode_ring(document: Document) -> Ring:
     try:
         ring = _RingSchema.model_validate_json(document.body).ring()
     except (ValueError, InvalidArn, InvalidKeyMaterial) as exc:
-        raise StateDamaged("The stored ring is not valid.", hint=_RESTORE_HINT) from exc
+        raise StateDamaged("The stored ring is not valid.", hint=RESTORE_HINT) from exc
     if broken := broken_invariants(ring):
         raise StateDamaged(
             f"The stored ring of {ring.region} breaks an invariant: {' '.join(broken)}",
-            hint=_RESTORE_HINT,
+            hint=RESTORE_HINT,
         )
     return ring
 
@@ -154,9 +154,6 @@ def _members_since_version_2(schema: BaseModel) -> Iterator[str]:
         for part in value if isinstance(value, list) else [value]:
             if isinstance(part, BaseModel):
                 yield from _members_since_version_2(part)
-
-
-_RESTORE_HINT = "Restore the state from a backup, then run `tokensvc keys reconcile`."
 
 
 class _Schema(BaseModel):

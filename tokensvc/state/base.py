@@ -9,7 +9,7 @@ text, and only the package that owns a document or record interprets it.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -54,6 +54,14 @@ class Record:
     record_id: str
     body: str
     expires_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """Everything in a state: the documents by their names, and the records, each with its kind."""
+
+    documents: Mapping[str, Document]
+    records: Sequence[tuple[str, Record]] = ()
 
 
 class State(Protocol):

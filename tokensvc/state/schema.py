@@ -23,6 +23,8 @@ from tokensvc.state.base import Document, State
 PREVIOUS: Final = 1
 CURRENT: Final = 2
 DOCUMENT_NAME: Final = "schema"
+RESTORE_HINT: Final = "Restore a backup: `tokensvc state restore BACKUP --replace`."
+"""The hint for a document that is damaged, in a state that can be read otherwise."""
 
 
 class _Head(BaseModel):
@@ -77,4 +79,4 @@ def schema_of(document: Document, *, what: str) -> int:
 
 
 def _damaged(what: str, reason: str) -> StateDamaged:
-    return StateDamaged(f"{what} can't be read: {reason}.", hint="Restore the state from a backup.")
+    return StateDamaged(f"{what} can't be read: {reason}.", hint=RESTORE_HINT)

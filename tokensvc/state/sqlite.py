@@ -16,17 +16,25 @@ from typing import Any, TypeVar
 
 from tokensvc import durable
 from tokensvc.clock import Clock
-from tokensvc.errors import SchemaUnsupported, StateConflict, StateDamaged, StateUnavailable
+from tokensvc.errors import BackupRefused, StateConflict, StateDamaged, StateUnavailable
 from tokensvc.state import schema, sqlite_reading
-from tokensvc.state.base import NEW, Document, Record, Version
-from tokensvc.state.sqlite_errors import damaged, translated
+from tokensvc.state.base import NEW, Contents, Document, Record, Version
+from tokensvc.state.sqlite_errors import translated
+from tokensvc.state.sqlite_tables import (
+    EXPIRY_INDEX,
+    contents_of,
+    create_tables,
+    put_records,
+    replace_contents,
+    require_integrity,
+    require_state_file,
+    save_document,
+    stored_version,
+)
 from tokensvc.waiting import may_wait
 
 T = TypeVar("T")
 
-# Stored in the file header, so that an SQLite file of another program is recognized.
-APPLICATION_ID = 0x746B7376  # "tksv"
-SCHEMA_VERSION = 1
 EXPIRED_RECORD_RETENTION_SECONDS = 3_600
 """How long an expired record is stored. Readers check expiry with clocks that differ."""
 
@@ -36,38 +44,10 @@ MAX_PRUNED = 1_000
 RECORD_READ_TIMEOUT_SECONDS = 1.0
 _BUSY_TIMEOUT_SECONDS = 5.0
 
-# Created where it is missing, without a new schema version: SQLite itself keeps an index up to
-# date, so that an earlier program can use the file too.
-_EXPIRY_INDEX = "CREATE INDEX IF NOT EXISTS records_by_expiry ON records (kind, expires_at)"
 _PRUNE = """
 DELETE FROM records WHERE rowid IN (
     SELECT rowid FROM records WHERE kind = ? AND expires_at < ? LIMIT ?
 )
-"""
-# `record_versions` is no longer read or written. It stays, because an earlier program that uses
-# the same file counts the changes of records in it.
-_SCHEMA = f"""
-PRAGMA application_id = {APPLICATION_ID};
-PRAGMA user_version = {SCHEMA_VERSION};
-CREATE TABLE documents (
-    name TEXT PRIMARY KEY,
-    body TEXT NOT NULL,
-    version INTEGER NOT NULL,
-    writer TEXT NOT NULL
-);
-CREATE TABLE records (
-    kind TEXT NOT NULL,
-    record_id TEXT NOT NULL,
-    body TEXT NOT NULL,
-    expires_at REAL NOT NULL,
-    PRIMARY KEY (kind, record_id)
-);
-CREATE TABLE record_versions (
-    kind TEXT PRIMARY KEY,
-    version INTEGER NOT NULL
-);
-{_EXPIRY_INDEX};
-PRAGMA journal_mode = WAL;
 """
 
 
@@ -104,7 +84,8 @@ class SqliteState:
         """
         with self._errors_translated(_BUSY_TIMEOUT_SECONDS):
             if not self._path.exists():
-                self._create()
+                with suppress(FileExistsError):
+                    self._make(_empty_state())
 
     def version(self, name: str) -> Version:
         """The document's version, `NEW` when it was never saved.
@@ -113,7 +94,7 @@ class SqliteState:
             StateUnavailable: when the file can't be read now.
             StateDamaged: when the file is damaged or is not a tokensvc state file.
         """
-        return self._read(lambda connection: _version(connection, name))
+        return self._read(lambda connection: stored_version(connection, name) or NEW)
 
     def load(self, name: str) -> Document | None:
         """The document, or None when it was never saved.
@@ -167,13 +148,9 @@ class SqliteState:
             return
         long_expired = self._clock.now() - EXPIRED_RECORD_RETENTION_SECONDS
         with self._transaction() as connection:
-            connection.execute(_EXPIRY_INDEX)  # A file of an earlier program may not have it yet.
+            connection.execute(EXPIRY_INDEX)  # A file of an earlier program may not have it yet.
             connection.execute(_PRUNE, (kind, long_expired, MAX_PRUNED))
-            connection.executemany(
-                "INSERT OR REPLACE INTO records (kind, record_id, body, expires_at)"
-                " VALUES (?, ?, ?, ?)",
-                [(kind, each.record_id, each.body, each.expires_at) for each in records],
-            )
+            put_records(connection, kind, records)
 
     def remove_many(self, kind: str, record_ids: Sequence[str]) -> None:
         """Remove the records in one transaction. An ID without a record is not an error.
@@ -219,13 +196,89 @@ class SqliteState:
         rows = self._read(lambda connection: connection.execute(sql, (kind,)).fetchall())
         return [Record(record_id, body, expires_at) for record_id, body, expires_at in rows]
 
+    def exists(self) -> bool:
+        """Whether there is a file, in any condition."""
+        return self._path.exists()
+
+    def contents(self) -> Contents:
+        """Everything in the file, as it was at one moment. Every page is checked.
+
+        Raises:
+            StateUnavailable: when the file can't be read now.
+            StateDamaged: when the file is damaged or is not a tokensvc state file.
+        """
+        with closing(self._copy()) as copy:
+            return contents_of(copy)
+
+    def back_up(self, file: Path) -> Contents:
+        """Copy the state to a new file, mode 0600, and return what is in the copy.
+
+        The copy has the state of one moment, while other processes go on. It is one file without a
+        log, and it is on the disk when this returns.
+
+        Raises:
+            BackupRefused: when `file` exists or can't be written.
+            StateUnavailable: when the state can't be read now.
+            StateDamaged: when the state is damaged; a backup of it could not be restored.
+        """
+        with closing(self._copy()) as copy:
+            try:
+                with durable.new_file(file) as draft, closing(sqlite3.connect(draft)) as connection:
+                    copy.backup(connection)
+                    connection.execute("PRAGMA journal_mode = DELETE")
+            except FileExistsError as exc:
+                raise BackupRefused(
+                    f"{file} already exists. It was not changed.", hint="Choose another file."
+                ) from exc
+            except (OSError, sqlite3.Error) as exc:
+                raise BackupRefused(
+                    f"{file} can't be written: {exc}. Nothing was left behind.",
+                    hint="Choose a file in a folder that exists, that this user can write, and"
+                    " whose disk has space.",
+                ) from exc
+            return contents_of(copy)
+
+    def restore(self, contents: Contents, *, replace: bool) -> None:
+        """Store these contents, and no others. After a crash there are the old or the new ones.
+
+        With `replace`, an existing file gets them in one transaction, while other processes use it.
+
+        Raises:
+            BackupRefused: when the file exists, and `replace` is not set. Nothing was written.
+            StateUnavailable: when the file can't be written now.
+            StateDamaged: when the existing file is damaged or is not a tokensvc state file.
+        """
+        if replace and self.exists():
+            with self._transaction() as connection:
+                replace_contents(connection, contents)
+            return
+        with self._errors_translated(_BUSY_TIMEOUT_SECONDS):
+            try:
+                self._make(contents)
+            except FileExistsError as exc:
+                raise BackupRefused(
+                    f"The state file {self._path} exists. It was not changed.",
+                    hint="To replace what is in it, add --replace.",
+                ) from exc
+
+    def _copy(self) -> sqlite3.Connection:
+        """A copy in memory, so that an error of the state is not one of the backup's disk."""
+        copy = sqlite3.connect(":memory:", isolation_level=None)
+        try:
+            self._read(lambda connection: connection.backup(copy))
+            require_integrity(copy, self._path)
+        except BaseException:
+            copy.close()
+            raise
+        return copy
+
     def close(self) -> None:
         """Refuse every later operation. Nothing is open between two operations."""
         self._closed = True
 
     def _replace(self, name: str, body: str, replacing: Version, saved: Version) -> None:
         with self._transaction() as connection:
-            stored = _version(connection, name)
+            stored = stored_version(connection, name) or NEW
             if stored != replacing:
                 raise StateConflict(
                     f"Another process saved the document {name!r} first, or restored a backup: the"
@@ -233,11 +286,7 @@ class SqliteState:
                     f" version {replacing.number} ({replacing.nonce}). Nothing was written.",
                     hint="Run the command again. It will use the stored version.",
                 )
-            connection.execute(
-                "INSERT OR REPLACE INTO documents (name, body, version, writer)"
-                " VALUES (?, ?, ?, ?)",
-                (name, body, saved.number, saved.nonce),
-            )
+            save_document(connection, name, Document(body, saved))
 
     def _read_row(
         self,
@@ -299,7 +348,7 @@ class SqliteState:
         self, path: Path, timeout_seconds: float, parameters: str = "mode=rw"
     ) -> sqlite3.Connection:
         return sqlite3.connect(
-            # No mode that is used creates a file; `_create` does that.
+            # No mode that is used creates a file; `_make` does that.
             f"{path.absolute().as_uri()}?{parameters}",
             uri=True,
             timeout=timeout_seconds,
@@ -307,53 +356,37 @@ class SqliteState:
             factory=self._connection_class,
         )
 
-    def _create(self) -> None:
+    def _make(self, contents: Contents) -> None:
         # Created completely under another name, so that no process ever opens a file without
         # tables, and processes that start at the same time use the same file.
         durable.make_private_folder(self._path.parent)
+        self._require_no_log()
         with (
-            suppress(FileExistsError),
             durable.new_file(self._path) as draft,
             closing(self._connect(draft, _BUSY_TIMEOUT_SECONDS)) as connection,
         ):
-            connection.executescript(_SCHEMA)
-            version = NEW.next()
-            connection.execute(
-                "INSERT INTO documents (name, body, version, writer) VALUES (?, ?, ?, ?)",
-                (
-                    schema.DOCUMENT_NAME,
-                    schema.schema_document(schema.CURRENT),
-                    version.number,
-                    version.nonce,
-                ),
+            create_tables(connection)
+            replace_contents(connection, contents)
+
+    def _require_no_log(self) -> None:
+        """Check that no log of a file that was moved away would become one of the new file."""
+        logs = [self._path.with_name(f"{self._path.name}-{suffix}") for suffix in ("wal", "shm")]
+        # In this order: a file that another process creates meanwhile exists before its log.
+        left = [str(log) for log in logs if log.exists()]
+        if left and not self._path.exists():
+            raise StateDamaged(
+                f"{' and '.join(left)} exist without {self._path}. They would damage a new file.",
+                hint="Stop every process that uses the state, and move them to where the file is.",
             )
 
     def _inspect(self, connection: sqlite3.Connection) -> None:
         """Check once for this object that the file is an undamaged tokensvc state file."""
         if self._inspected:
             return
-        (application_id,) = connection.execute("PRAGMA application_id").fetchone()
-        (schema_version,) = connection.execute("PRAGMA user_version").fetchone()
-        if application_id != APPLICATION_ID:
-            raise StateDamaged(
-                f"{self._path} is not a tokensvc state file.",
-                hint="Set state.url to another file, or move this file away.",
-            )
-        if schema_version > SCHEMA_VERSION:
-            raise SchemaUnsupported(
-                f"The state file {self._path} was written by a newer release of tokensvc. It has"
-                f" schema version {schema_version}, but this release reads up to version"
-                f" {SCHEMA_VERSION}.",
-                hint="Install the newer release of tokensvc on this host.",
-            )
-        (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
-        if verdict != "ok":
-            raise damaged(self._path)
+        require_state_file(connection, self._path)
         self._inspected = True
 
 
-def _version(connection: sqlite3.Connection, name: str) -> Version:
-    row = connection.execute(
-        "SELECT version, writer FROM documents WHERE name = ?", (name,)
-    ).fetchone()
-    return NEW if row is None else Version(*row)
+def _empty_state() -> Contents:
+    document = Document(schema.schema_document(schema.CURRENT), NEW.next())
+    return Contents({schema.DOCUMENT_NAME: document})

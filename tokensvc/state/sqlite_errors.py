@@ -69,7 +69,7 @@ def restore_hint(path: Path) -> str:
     """How to replace a damaged state file."""
     return (
         "Stop every process that uses the state file. Move it away, together with"
-        f" {path}-wal and {path}-shm, and restore a backup in its place."
+        f" {path}-wal and {path}-shm, and run `tokensvc state restore BACKUP`."
     )
 
 
@@ -92,8 +92,8 @@ def _of_system(error: OSError, path: Path) -> StateUnavailable | None:
             return StateMissing(
                 f"The state file {path} does not exist.",
                 hint="Check state.url, and that its folder is mounted. If the state is lost,"
-                " restore a backup. For a new deployment, run `tokensvc keys reconcile`, which"
-                " creates it.",
+                " run `tokensvc state restore BACKUP`. For a new deployment, run `tokensvc keys"
+                " reconcile`, which creates it.",
             )
         case errno.ENOSPC | errno.EDQUOT | errno.EFBIG:
             return disk_full(path)

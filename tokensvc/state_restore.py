@@ -1,0 +1,55 @@
+"""What a restore from a backup stores: the backup, marked as what it is.
+
+A backup has the past. Meanwhile its standby may have signed, and API keys may have been revoked. So
+each ring records that it was restored (rule 4), and each API key needs to be confirmed. Every
+document gets a new version, so that no process that read the lost state, or the same document
+before the backup, can save over it (rule 7), and every process that watches it reads it again.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+from tokensvc.access import api_keys
+from tokensvc.access.api_keys import ApiKeys
+from tokensvc.errors import StateDamaged
+from tokensvc.keyring.restoration import Restoration
+from tokensvc.keyring.ring_document import decode_ring, encode_ring, is_ring
+from tokensvc.state import schema
+from tokensvc.state.base import NEW, Contents, Document
+
+
+def as_restored(backup: Contents, by: str) -> Contents:
+    """The contents of a state that the operator `by` restores from that backup.
+
+    It is in the current schema: a process of the previous release would delete what must drain, and
+    accept API keys that are not confirmed.
+
+    Raises:
+        StateDamaged: when a document is damaged, or not one of this release.
+        SchemaUnsupported: when a newer release wrote it.
+    """
+    # A worker refuses a state in which a document is missing that it has read before.
+    documents = {api_keys.DOCUMENT_NAME: Document(ApiKeys().encode(), NEW)} | dict(backup.documents)
+    restored = {
+        name: Document(_restored_body(name, document, by), document.version.next())
+        for name, document in documents.items()
+        if name != schema.DOCUMENT_NAME
+    }
+    replaced = backup.documents.get(schema.DOCUMENT_NAME)
+    restored[schema.DOCUMENT_NAME] = Document(
+        schema.schema_document(schema.CURRENT), (replaced.version if replaced else NEW).next()
+    )
+    return Contents(restored, backup.records)
+
+
+def _restored_body(name: str, document: Document, by: str) -> str:
+    if is_ring(name):
+        ring = decode_ring(document)
+        return encode_ring(dataclasses.replace(ring, restoration=Restoration(by)))
+    if name == api_keys.DOCUMENT_NAME:
+        return api_keys.as_restored(ApiKeys.decode(document)).encode()
+    raise StateDamaged(
+        f"This release of tokensvc does not know the document {name!r} of the backup.",
+        hint="Install the release that made the backup.",
+    )
