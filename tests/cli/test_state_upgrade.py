@@ -10,7 +10,7 @@ import click
 import pytest
 
 from tests.cli.conftest import Desk
-from tests.keyring.test_ring_document import MEMBERS_OF_VERSION_1
+from tests.keyring.test_ring_document import MEMBERS_OF_VERSION_1, members
 from tokensvc.access.api_keys import ApiKeys
 from tokensvc.errors import RotationRefused, StateConflict
 from tokensvc.keyring.model import KeyState
@@ -69,14 +69,8 @@ def test_until_the_upgrade_every_write_is_read_by_the_previous_release(
 
 def assert_version_1(desk: Desk) -> None:
     """The ring and the API keys have exactly the members of schema version 1."""
-    ring = body(desk, RING)
-    found = {
-        "ring": set(ring),
-        "terms": set(ring["terms"]),
-        "pairs": set().union(*ring["pairs"]),
-        "history": set().union(*ring["history"]),
-    }
-    assert found == MEMBERS_OF_VERSION_1
+    found = members(body(desk, RING))
+    assert found == {name: MEMBERS_OF_VERSION_1[name] for name in found}
     assert versions(desk) == {"api-keys": 1, RING: 1, "schema": 1}
 
 

@@ -19,6 +19,7 @@ from tokensvc.keyring.custody.file import FileCustody
 from tokensvc.keyring.rotator import Rotator
 from tokensvc.keyring.steps import Step
 from tokensvc.keyring.terms import Terms
+from tokensvc.operations import Operations
 from tokensvc.token.private_keys import load_private_key
 
 PREVIOUS_SECRET = bytes(range(32, 64))
@@ -47,6 +48,10 @@ class CommandContext:
 
     def rotator_with(self, *, decommissioning: bool = False, terms: Terms = TERMS) -> Rotator:
         """The rotator of the region, which may be decommissioned, with those terms as settings."""
+        return self.operations(decommissioning=decommissioning, terms=terms).rotator(REGION)
+
+    def operations(self, *, decommissioning: bool = False, terms: Terms = TERMS) -> Operations:
+        """What changes keys, with those settings."""
         settings = settings_in(
             self.folder,
             regions=(OTHER_REGION,) if decommissioning else (REGION,),
@@ -54,9 +59,7 @@ class CommandContext:
             custody={"previous_key_encryption_secret": PREVIOUS_SECRET.hex()},
         )
         key_pairs = self.key_pairs
-        return operations.build(
-            settings, self.clock, by="ann@desk", key_pairs=lambda _: key_pairs
-        ).rotator(REGION)
+        return operations.build(settings, self.clock, by="ann@desk", key_pairs=lambda _: key_pairs)
 
 
 def generate(command_context: CommandContext, _: Arguments) -> None:
@@ -114,7 +117,8 @@ def lower_terms(command_context: CommandContext, _: Arguments) -> None:
 
 def revoke(command_context: CommandContext, arguments: Arguments) -> None:
     """`keys revoke KEY ...`."""
-    command_context.rotator.revoke(arguments["key_ids"].split(), "laptop lost")
+    key_ids = arguments["key_ids"].split()
+    command_context.operations().declare_compromised(REGION, key_ids, "laptop lost")
     command_context.rotator.reconcile(_ignore_step)
 
 

@@ -196,7 +196,7 @@ def imported_late(deployment: Deployment) -> None:
     """A rotator was suspended before its import, and the key pair was revoked meanwhile."""
     active_and_standby(deployment)
     world, standby = deployment.world, deployment.world.ring.pairs[1]
-    world.rotator().revoke([standby.key_id], "laptop lost")
+    world.revoke([standby.key_id], "laptop lost")
     world.reconcile()
     assert standby.public_key is not None
     world.key_pairs.import_pair(standby.public_key, name=standby.name_in_ivs, tags={})

@@ -214,7 +214,7 @@ def run_until_tokens_expire(deployment: Deployment, worker: RingView | None) -> 
     if draft_ids := deployment.draft_key_ids():
         # A draft that a killed process left is deleted with its private key, also an adopted one.
         deployment.foreign_arns -= {str(world.ring.pair(key_id).arn) for key_id in draft_ids}
-        world.rotator().revoke(draft_ids, "laptop lost")
+        world.revoke(draft_ids, "laptop lost")
         world.reconcile()
         deployment.check()
         assert not deployment.draft_key_ids()

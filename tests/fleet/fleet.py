@@ -164,7 +164,7 @@ class Fleet:
         in_use = [p.key_id for p in ring.pairs if p.state is not KeyState.RETIRED] if ring else []
         if in_use:
             key_id = in_use[index % len(in_use)]
-            self._start_actor(host, lambda: host.rotator().revoke([key_id], REVOKE_REASON), points)
+            self._start_actor(host, lambda: host.revoke(key_id, REVOKE_REASON), points)
 
     def spoil_the_standby(self) -> None:
         """Lose the private key of the standby, as an operator's mistake in the custody does."""

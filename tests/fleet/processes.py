@@ -16,7 +16,8 @@ from tokensvc.clock import Moment
 from tokensvc.errors import RotationRefused
 from tokensvc.keyring.binding import Binding
 from tokensvc.keyring.effects import Effects
-from tokensvc.keyring.model import Ring
+from tokensvc.keyring.model import Act, Ring
+from tokensvc.keyring.revocation import declare_compromised
 from tokensvc.keyring.ring_document import RingStore, document_name
 from tokensvc.keyring.rotator import Rotator
 from tokensvc.keyring.steps import WaitUntil
@@ -179,6 +180,11 @@ class RotatorHost(Process):
         result = self.rotator().reconcile(lambda _: None)
         if isinstance(result, WaitUntil):
             self.waits_until = result.at
+
+    def revoke(self, key_id: str, reason: str) -> None:
+        """Mark that key as compromised, as `keys revoke` does first."""
+        act = Act(self.clock.now(), self.name, reason)
+        declare_compromised(RingStore(self.state, REGION), [key_id], act)
 
     def rotator(self) -> Rotator:
         """A new rotator, as each command makes one."""

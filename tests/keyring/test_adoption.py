@@ -75,7 +75,7 @@ def test_adopting_again_after_success_changes_nothing(world: World) -> None:
     assert world.store.load() == before
     world.rotator().adopt(private_key, held.arn, "third day", longest_ttl_seconds=900)
     assert world.ring.pair(first.key_id).adopted_ttl_seconds == 900
-    world.rotator().revoke([first.key_id], "laptop lost")
+    world.revoke([first.key_id], "laptop lost")
     with pytest.raises(RotationRefused, match=f"{first.key_id}.*compromised"):
         world.rotator().adopt(private_key, held.arn, "fourth day")
 

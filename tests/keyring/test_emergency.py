@@ -46,7 +46,7 @@ def test_revoking_the_active_key_switches_to_the_standby_at_once(world: World) -
     world.create_active_and_standby()
     compromised, standby = world.ring.pairs
 
-    world.rotator().revoke([compromised.key_id], "laptop lost")
+    world.revoke([compromised.key_id], "laptop lost")
     assert isinstance(world.reconcile(), Done)
 
     assert states(world.ring) == [RETIRED, ACTIVE, PUBLISHED]
@@ -65,7 +65,7 @@ def test_an_emergency_switch_skips_the_publish_delay(world: World) -> None:
     compromised, young = world.ring.pairs
     assert young.published_at == world.clock.now()
 
-    world.rotator().revoke([compromised.key_id], "laptop lost")
+    world.revoke([compromised.key_id], "laptop lost")
     world.reconcile()
 
     assert world.ring.active is not None
@@ -77,7 +77,7 @@ def test_revoking_the_standby_leaves_the_active_key_alone(world: World) -> None:
     world.create_active_and_standby()
     active, compromised = world.ring.pairs
 
-    world.rotator().revoke([compromised.key_id], "laptop lost")
+    world.revoke([compromised.key_id], "laptop lost")
     world.reconcile()
 
     assert states(world.ring) == [ACTIVE, RETIRED, PUBLISHED]
@@ -93,7 +93,7 @@ def test_revoking_all_ends_with_a_new_active_key(world: World) -> None:
     compromised = world.ring.pairs
     assert states(world.ring) == [RETIRING, ACTIVE, PUBLISHED]
 
-    world.rotator().revoke([pair.key_id for pair in compromised], "custody copied")
+    world.revoke([pair.key_id for pair in compromised], "custody copied")
     assert isinstance(world.reconcile(), Done)
 
     assert states(world.ring) == [RETIRED, RETIRED, RETIRED, ACTIVE, PUBLISHED]
@@ -108,7 +108,7 @@ def test_the_active_key_is_removed_last_while_a_slot_for_a_new_key_is_free(world
     world.create_active_and_standby()
     signing: list[bool] = []
 
-    world.rotator().revoke([pair.key_id for pair in world.ring.pairs], "custody copied")
+    world.revoke([pair.key_id for pair in world.ring.pairs], "custody copied")
     world.rotator().reconcile(lambda _: signing.append(world.ring.active is not None))
 
     assert signing
@@ -124,7 +124,7 @@ def test_foreign_pairs_in_the_slots_do_not_prevent_a_revocation(world: World) ->
     assert states(world.ring) == [ACTIVE]
     compromised = world.ring.pairs[0]
 
-    world.rotator().revoke([compromised.key_id], "laptop lost")
+    world.revoke([compromised.key_id], "laptop lost")
     world.reconcile()
 
     assert states(world.ring) == [RETIRED, ACTIVE]
@@ -143,7 +143,7 @@ def test_revoking_deletes_a_pair_whose_import_answer_was_lost(world: World) -> N
     assert compromised is not None
     assert compromised.fingerprint in held_fingerprints(world)
 
-    world.rotator().revoke([key_id], "laptop lost")
+    world.revoke([key_id], "laptop lost")
     world.reconcile()
 
     assert world.ring.pair(key_id).state is RETIRED
@@ -156,7 +156,7 @@ def test_a_revoked_private_key_is_destroyed_at_once_when_ivs_does_not_answer(wor
     active, compromised = world.ring.pairs
     lossy = LossyKeyPairs(world.key_pairs, {"delete"})
 
-    world.rotator().revoke([compromised.key_id], "laptop lost")
+    world.revoke([compromised.key_id], "laptop lost")
     with pytest.raises(IvsUnavailable):
         world.reconcile(world.rotator(key_pairs=lossy))
 
@@ -177,7 +177,7 @@ def test_a_revoked_private_key_is_destroyed_before_the_first_call_to_ivs(world: 
     compromised = world.ring.pairs[1]
     unreachable = LossyKeyPairs(world.key_pairs, {"held"})
 
-    world.rotator().revoke([compromised.key_id], "laptop lost")
+    world.revoke([compromised.key_id], "laptop lost")
     with pytest.raises(IvsUnavailable):
         world.reconcile(world.rotator(key_pairs=unreachable))
 
@@ -207,7 +207,7 @@ def test_revoking_an_unknown_key_marks_no_key_compromised(world: World) -> None:
     known = world.ring.pairs[0].key_id
 
     with pytest.raises(KeyNotFound):
-        world.rotator().revoke([known, "typo"], "laptop lost")
+        world.revoke([known, "typo"], "laptop lost")
 
     assert not any(pair.is_compromised for pair in world.ring.pairs)
 
@@ -228,7 +228,7 @@ def test_an_emergency_switch_skips_the_canary(world: World) -> None:
     def never(signer: Signer) -> None:
         raise RotationRefused("The edge answered 403.")
 
-    world.rotator().revoke([compromised.key_id], "laptop lost")
+    world.revoke([compromised.key_id], "laptop lost")
     world.reconcile(world.rotator(canary=never))
 
     assert states(world.ring) == [RETIRED, ACTIVE, PUBLISHED]
@@ -244,7 +244,7 @@ def test_revoking_removes_a_pair_whose_private_key_was_never_generated(world: Wo
     recorded = stored.ring.with_new_pair("kdied", Act(world.clock.now(), "ann@desk", "first"))
     world.store.save(recorded, replacing=stored.version)
 
-    world.rotator().revoke(["kdied"], "laptop lost")
+    world.revoke(["kdied"], "laptop lost")
     world.reconcile()
 
     assert world.ring.pair("kdied").state is RETIRED

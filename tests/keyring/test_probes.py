@@ -173,7 +173,7 @@ def test_an_emergency_does_not_wait_for_a_worker(world: World) -> None:
     active, standby = active_and_standby(world)
     record(world, standby, DAMAGED)
 
-    world.rotator().revoke([active], "laptop lost")
+    world.revoke([active], "laptop lost")
     world.reconcile()
 
     assert active_key_id(world) == standby

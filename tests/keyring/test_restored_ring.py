@@ -159,7 +159,7 @@ def test_the_tokens_of_a_standby_that_signed_meanwhile_play_until_they_expire(
     (world.folder / "keys" / f"{signed_meanwhile.key_id}.pem").unlink()
 
     world.clock.advance(30)
-    world.rotator().revoke([old.key_id], "laptop lost")
+    world.revoke([old.key_id], "laptop lost")
     wait = world.reconcile()
 
     assert isinstance(wait, WaitUntil)

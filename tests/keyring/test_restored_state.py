@@ -102,7 +102,7 @@ def test_a_lost_state_is_replaced_by_revoking_all(world: World) -> None:
     unrecorded = {held.arn for held in world.key_pairs.held()}
     restore(world, copy)
 
-    world.rotator().revoke([pair.key_id for pair in copy.pairs], "newest state lost")
+    world.revoke([pair.key_id for pair in copy.pairs], "newest state lost")
     with pytest.raises(RotationRefused) as refusal:
         world.reconcile()
     assert len(unrecorded) == 2
@@ -127,7 +127,7 @@ def test_revoking_an_active_pair_that_was_deleted_manually_switches_to_the_stand
     with pytest.raises(RotationRefused, match=f"tokensvc keys revoke {deleted.key_id}"):
         world.reconcile()
 
-    world.rotator().revoke([deleted.key_id], "deleted manually")
+    world.revoke([deleted.key_id], "deleted manually")
     assert isinstance(world.reconcile(), Done)
 
     assert world.ring.active is not None

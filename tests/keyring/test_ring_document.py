@@ -13,7 +13,7 @@ from tests.support.documents import some_document
 from tokensvc.errors import RotationRefused
 from tokensvc.keyring.model import Ring
 from tokensvc.keyring.ring_document import decode_ring, encode_ring
-from tokensvc.keyring.rotation_requests import RotationPause
+from tokensvc.keyring.rotation_requests import RotationPause, RotationRequest
 from tokensvc.keyring.terms import Terms
 from tokensvc.state.schema import PREVIOUS
 
@@ -51,9 +51,23 @@ MEMBERS_OF_VERSION_1 = {
         "compromised_at",
         "adopted",
     },
+    "rotation_request": {"requested_at", "requested_by", "reason", "is_urgent"},
     "history": {"at", "by", "key_id", "from_state", "to_state", "why"},
 }
 """The first release refuses a document with any other member."""
+
+
+def members(ring: dict[str, Any]) -> dict[str, set[str]]:
+    """The members of the document, and of its parts that it has."""
+    parts = {
+        "terms": [ring["terms"]],
+        "pairs": ring["pairs"],
+        "rotation_request": [ring["rotation_request"]] if ring["rotation_request"] else [],
+        "history": ring["history"],
+    }
+    found = {name: set().union(*listed) for name, listed in parts.items() if listed}
+    return {"ring": set(ring), **found}
+
 
 RING = Ring(
     region=REGION,
@@ -85,11 +99,26 @@ def test_a_document_in_the_current_schema_has_the_current_names() -> None:
 def test_what_version_1_can_not_store_is_refused_there() -> None:
     """The previous release would take the document for damaged."""
     paused = dataclasses.replace(RING, rotation_pause=RotationPause(1.0, "ann@desk", "bad key"))
-    with pytest.raises(RotationRefused, match="rotation_pause"):
+    with pytest.raises(RotationRefused, match="rotation_pause") as refused:
         encode_ring(paused, PREVIOUS)
+    assert "`tokensvc state upgrade`" in refused.value.hint
     assert decode_ring(some_document(encode_ring(paused))) == paused
 
 
 def test_a_document_is_written_as_the_first_release_reads_it() -> None:
     """That release refuses any other member."""
     assert json.loads(encode_ring(RING, PREVIOUS)) == FIRST_RELEASE
+
+
+def test_a_forced_request_stays_forced_in_version_1() -> None:
+    """Its reason says so there: the first release shows it, and this one skips the same checks."""
+    request = RotationRequest(1.0, "ann@desk", "laptop lost", is_forced=True)
+    forced = dataclasses.replace(RING, rotation_request=request)
+    body = encode_ring(forced, PREVIOUS)
+    assert json.loads(body)["rotation_request"] == {
+        "requested_at": 1.0,
+        "requested_by": "ann@desk",
+        "reason": "laptop lost (forced)",
+        "is_urgent": False,
+    }
+    assert decode_ring(some_document(body)) == forced

@@ -360,7 +360,7 @@ def test_a_failed_rotation_says_who_requested_it_and_why_it_failed(world: World)
         world.reconcile()
 
     with pytest.raises(RotationRefused) as refusal:
-        world.rotator().request_rotation("again", force=True)
+        world.rotator().request_rotation("again")
 
     request = world.ring.rotation_request
     assert request is not None

@@ -73,14 +73,14 @@ def revoke_active(world: World) -> None:
     """The active key is compromised."""
     active = world.ring.active
     assert active is not None
-    world.rotator().revoke([active.key_id], "laptop lost")
+    world.revoke([active.key_id], "laptop lost")
 
 
 def revoke_standby(world: World) -> None:
     """The standby is compromised."""
     standby = world.ring.standby
     assert standby is not None
-    world.rotator().revoke([standby.key_id], "laptop lost")
+    world.revoke([standby.key_id], "laptop lost")
 
 
 def wait(seconds: int) -> Event:

@@ -80,7 +80,7 @@ def test_a_standby_that_is_proven_unusable_is_discarded_for_a_new_pair(
     compromised, standby = world.ring.pairs
     spoil(world)
 
-    world.rotator().revoke([compromised.key_id], "laptop lost")
+    world.revoke([compromised.key_id], "laptop lost")
     assert isinstance(world.reconcile(), Done)
 
     assert states(world.ring) == [RETIRED, RETIRED, ACTIVE, PUBLISHED]
@@ -102,7 +102,7 @@ def test_a_draining_key_takes_over_where_the_standby_is_unusable(
     draining, compromised, _ = world.ring.pairs
     spoil(world)
 
-    world.rotator().revoke([compromised.key_id], "laptop lost")
+    world.revoke([compromised.key_id], "laptop lost")
     assert isinstance(world.reconcile(), Done)
 
     assert states(world.ring) == [ACTIVE, RETIRED, RETIRED, PUBLISHED]
@@ -118,7 +118,7 @@ def test_a_draining_key_that_is_unusable_too_is_not_given_up(world: World) -> No
     missing(world)
     (world.folder / "keys" / f"{draining.key_id}.pem").unlink()
 
-    world.rotator().revoke([compromised.key_id], "laptop lost")
+    world.revoke([compromised.key_id], "laptop lost")
     world.reconcile()
 
     assert states(world.ring) == [RETIRING, RETIRED, RETIRED, ACTIVE, PUBLISHED]
@@ -130,7 +130,7 @@ def test_a_standby_whose_use_is_denied_is_not_discarded(world: World) -> None:
     """A wrong file mode proves nothing about the key: the error says how to go on."""
     compromised, standby = world.ring.pairs
     standby_file(world).chmod(0o644)
-    world.rotator().revoke([compromised.key_id], "laptop lost")
+    world.revoke([compromised.key_id], "laptop lost")
 
     with pytest.raises(CustodyDenied, match=f"chmod 600 .*{standby.key_id}"):
         world.reconcile()
@@ -145,7 +145,7 @@ def test_a_wrong_key_encryption_secret_discards_nothing(world: World) -> None:
     """An operator's shell with an old secret is no reason to give up a good standby."""
     compromised, standby = world.ring.pairs
     wrong = FileCustody(world.folder / "keys", OTHER_SECRET, world.clock)
-    world.rotator().revoke([compromised.key_id], "laptop lost")
+    world.revoke([compromised.key_id], "laptop lost")
 
     with pytest.raises(CustodyDenied, match=standby.key_id):
         world.reconcile(world.rotator(custody=wrong))
@@ -157,7 +157,7 @@ def test_a_wrong_key_encryption_secret_discards_nothing(world: World) -> None:
 def test_the_standby_takes_over_while_ivs_does_not_answer(world: World) -> None:
     """The key signs no more at once. What needs IVS follows when it answers."""
     compromised, standby = world.ring.pairs
-    world.rotator().revoke([compromised.key_id], "laptop lost")
+    world.revoke([compromised.key_id], "laptop lost")
 
     with pytest.raises(IvsUnavailable):
         world.reconcile(world.rotator(key_pairs=_Silent(world.key_pairs, set())))
@@ -185,7 +185,7 @@ def test_a_private_key_that_can_not_be_destroyed_does_not_keep_a_compromised_key
 ) -> None:
     """Everything else is done, then the error is raised; the next run destroys it."""
     compromised = world.ring.pairs
-    world.rotator().revoke([pair.key_id for pair in compromised], "custody copied")
+    world.revoke([pair.key_id for pair in compromised], "custody copied")
     undeletable = _Undeletable(world.folder / "keys", SECRET, world.clock)
 
     with pytest.raises(CustodyUnavailable):
@@ -203,7 +203,7 @@ def test_a_pending_pair_with_a_damaged_private_key_is_discarded_in_an_emergency(
 ) -> None:
     """A crash left a file that can't be read, and no public key was recorded."""
     compromised, standby = world.ring.pairs
-    world.rotator().revoke([compromised.key_id, standby.key_id], "custody copied")
+    world.revoke([compromised.key_id, standby.key_id], "custody copied")
     rotator = world.rotator()
     file: list[Path] = []
 
@@ -223,7 +223,7 @@ def test_a_pending_pair_with_a_damaged_private_key_is_discarded_in_an_emergency(
 def test_a_late_import_of_a_revoked_pair_is_deleted_again(world: World) -> None:
     """A rotator was suspended before its import, and the pair was revoked and retired meanwhile."""
     active, standby = world.ring.pairs
-    world.rotator().revoke([standby.key_id], "laptop lost")
+    world.revoke([standby.key_id], "laptop lost")
     world.reconcile()
     assert standby.public_key is not None
     late = world.key_pairs.import_pair(standby.public_key, name=standby.name_in_ivs, tags={})

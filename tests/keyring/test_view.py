@@ -197,7 +197,7 @@ def test_the_key_set_has_the_public_keys_that_sign_have_signed_and_sign_next(wor
 def test_the_key_set_has_no_compromised_public_key(world: World, view: RingView) -> None:
     """A verifier that uses the key set must no longer accept an attacker's tokens."""
     old, standby = world.ring.pairs
-    world.rotator().revoke([old.key_id], "laptop lost")
+    world.revoke([old.key_id], "laptop lost")
     view.refresh()
     assert view.public_keys(world.moment()) == [standby.public_key]
 

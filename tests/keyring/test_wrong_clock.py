@@ -184,7 +184,7 @@ def test_an_emergency_ends_with_a_wrong_clock(world: World, off_seconds: int) ->
     world.create_active_and_standby()
     compromised, standby = (pair.key_id for pair in world.ring.pairs)
     set_ahead(world, off_seconds)
-    world.rotator().revoke([compromised], "laptop lost")
+    world.revoke([compromised], "laptop lost")
 
     with pytest.raises(ClockOff):
         world.reconcile()
@@ -200,7 +200,7 @@ def test_an_emergency_without_a_standby_ends_with_a_wrong_clock(world: World) ->
     world.create_active_and_standby()
     compromised = [pair.key_id for pair in world.ring.pairs]
     set_ahead(world, FIVE_MINUTES)
-    world.rotator().revoke(compromised, "laptop lost")
+    world.revoke(compromised, "laptop lost")
 
     with pytest.raises(ClockOff):
         world.reconcile()

@@ -75,7 +75,7 @@ def test_a_started_delete_is_not_recorded_as_done(world: World, other_account: I
 
 def delete_with_lost_answer(world: World, key_ids: Collection[str]) -> None:
     """Revoke those keys; IVS deletes the first one, but the answer is lost."""
-    world.rotator().revoke(key_ids, "laptop lost")
+    world.revoke(key_ids, "laptop lost")
     with pytest.raises(IvsUnavailable):
         world.reconcile(world.rotator(key_pairs=LossyKeyPairs(world.key_pairs, {"delete"})))
 
@@ -103,7 +103,7 @@ def test_an_empty_ivs_confirms_a_delete_if_sts_says_that_it_is_our_account(
     """The region is being removed, and its last key pair was deleted. Only STS can settle it."""
     world.create_active_and_standby()
     key_ids = [pair.key_id for pair in world.ring.pairs]
-    world.rotator().revoke(key_ids, "laptop lost")
+    world.revoke(key_ids, "laptop lost")
     for _ in range(2):
         lossy = LossyKeyPairs(world.key_pairs, {"delete"})
         with pytest.raises(IvsUnavailable):
@@ -125,7 +125,7 @@ def test_a_standby_is_not_discarded_because_another_account_lacks_it(
     """In an emergency it takes over: what the ring and the custody say counts."""
     world.create_active_and_standby()
     compromised, standby = world.ring.pairs
-    world.rotator().revoke([compromised.key_id], "laptop lost")
+    world.revoke([compromised.key_id], "laptop lost")
 
     with pytest.raises(RotationRefused, match="aws sts get-caller-identity"):
         world.reconcile(world.rotator(key_pairs=other_account))
@@ -172,7 +172,7 @@ def test_a_compromised_key_is_not_replaced_by_one_in_another_account(
     """Rule 10: the revocation is recorded, and is carried out with the right credentials."""
     world.create_active_and_standby()
     compromised = [pair.key_id for pair in world.ring.pairs]
-    world.rotator().revoke(compromised, "laptop lost")
+    world.revoke(compromised, "laptop lost")
     import_into(other_account)
 
     with pytest.raises(RotationRefused, match=f"{OTHER_ACCOUNT}.* {ACCOUNT_ID} .*ivs.account_id"):

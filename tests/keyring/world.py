@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -27,7 +27,8 @@ from tokensvc.ivs.model import HeldKeyPair
 from tokensvc.keyring.custody.base import Custody
 from tokensvc.keyring.custody.file import FileCustody
 from tokensvc.keyring.effects import Canary
-from tokensvc.keyring.model import Ring
+from tokensvc.keyring.model import Act, Ring
+from tokensvc.keyring.revocation import declare_compromised
 from tokensvc.keyring.ring_document import RingStore
 from tokensvc.keyring.rotator import Rotator
 from tokensvc.keyring.steps import Step
@@ -100,6 +101,10 @@ class World:
     def reconcile(self, rotator: Rotator | None = None) -> object:
         """Reconcile with a new rotator or the given one. Returns the result."""
         return (rotator or self.rotator()).reconcile(self.steps_reported.append)
+
+    def revoke(self, key_ids: Collection[str], reason: str) -> None:
+        """Mark those key pairs compromised, as `keys revoke` does first."""
+        declare_compromised(self.store, key_ids, Act(self.clock.now(), "ann@desk", reason))
 
     def create_active_and_standby(self) -> None:
         """Create an active key pair and a standby that is ready to sign; nothing is left to do."""

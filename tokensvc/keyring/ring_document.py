@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Self
@@ -156,8 +157,17 @@ def _members_since_version_2(schema: BaseModel) -> Iterator[str]:
                 yield from _members_since_version_2(part)
 
 
+# The previous release shows it as a part of the reason, and has no check that `--force` skips.
+_FORCED_IN_VERSION_1 = " (forced)"
+
+
 class _Schema(BaseModel):
-    """A part of the document. A member with a default is new in schema version 2."""
+    """A part of the document. A member with a default is new in schema version 2.
+
+    In version 1, a ring with a value of such a member is refused: without the pause, the former
+    terms, the restoration or the adopted key's lifetime a rotator would do what the ring forbids.
+    `is_forced` is the exception, because an emergency must end in every version.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
@@ -235,8 +245,24 @@ class _RotationRequestSchema(_Schema):
     reason: str
     is_urgent: bool
     is_forced: bool = False
+    # Only for people. A rotator goes on when it can't record them.
     failed_at: float | None = None
     failure: str = ""
+
+    @classmethod
+    def of(cls, request: RotationRequest, schema_version: int) -> Self:
+        stored = cls.model_validate(request, from_attributes=True)
+        if schema_version == PREVIOUS and request.is_forced:
+            reason = f"{request.reason}{_FORCED_IN_VERSION_1}"
+            return stored.model_copy(update={"reason": reason, "is_forced": False})
+        return stored
+
+    def request(self, schema_version: int) -> RotationRequest:
+        request = RotationRequest(**self.model_dump())
+        if schema_version == PREVIOUS and request.reason.endswith(_FORCED_IN_VERSION_1):
+            reason = request.reason.removesuffix(_FORCED_IN_VERSION_1)
+            return dataclasses.replace(request, reason=reason, is_forced=True)
+        return request
 
 
 class _RotationPauseSchema(_Schema):
@@ -294,9 +320,7 @@ class _RingSchema(_Schema):
             deployment=ring.deployment,
             terms=_TermsSchema.model_validate(ring.terms, from_attributes=True),
             pairs=[_PairSchema.of(pair) for pair in ring.pairs],
-            rotation_request=_RotationRequestSchema.model_validate(
-                ring.rotation_request, from_attributes=True
-            )
+            rotation_request=_RotationRequestSchema.of(ring.rotation_request, schema_version)
             if ring.rotation_request
             else None,
             history=[
@@ -329,7 +353,7 @@ class _RingSchema(_Schema):
             deployment=self.deployment,
             terms=Terms(**self.terms.model_dump()),
             pairs=tuple(pair.pair() for pair in self.pairs),
-            rotation_request=RotationRequest(**self.rotation_request.model_dump())
+            rotation_request=self.rotation_request.request(self.schema_version)
             if self.rotation_request
             else None,
             history=tuple(line.transition() for line in self.history),

@@ -8,7 +8,7 @@ Every save is compare-and-set: if two rotators save at once, one wins and the ot
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -28,7 +28,6 @@ from tokensvc.keyring.adoption import adopted, adopted_key_id, require_held
 from tokensvc.keyring.binding import Binding, binding_refusal
 from tokensvc.keyring.drains import with_lowered_terms
 from tokensvc.keyring.effects import Effects, ProvenUnusable
-from tokensvc.keyring.emergency import declared_compromised
 from tokensvc.keyring.model import KeyPair, KeyState, Ring
 from tokensvc.keyring.observation import Attempts
 from tokensvc.keyring.outcomes import recorded
@@ -225,16 +224,6 @@ class Rotator:
         stored = self._store.save(lowered, replacing=stored.version)
         return self._do(stored, Step(Action.RECORD_TERMS_END), reason).ring
 
-    def revoke(self, key_ids: Collection[str], reason: str) -> Ring:
-        """The ring with those key pairs marked compromised (rule 10); `reconcile` removes them.
-
-        Raises:
-            KeyNotFound: when the ring has no key pair with one of those IDs. Nothing was changed.
-        """
-        stored = self._load()
-        ring = declared_compromised(stored.ring, key_ids, self._effects.act(reason))
-        return self._store.save(ring, replacing=stored.version).ring
-
     def reconcile(self, on_step: Callable[[Step], None]) -> WaitUntil | Done:
         """Do every step that is allowed now. Returns the time until which to wait, or `Done`.
 
@@ -257,7 +246,7 @@ class Rotator:
 
     def _record_failure(self, error: TokensvcError) -> None:
         """Record in the rotation request, if there is one, why it could not be carried out."""
-        # The error itself is more important than its record.
+        # The error itself is more important than its record, which version 1 of the ring refuses.
         with suppress(TokensvcError):
             stored = self._load()
             request = stored.ring.rotation_request
