@@ -6,6 +6,7 @@ import contextlib
 import io
 import threading
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlsplit
 
@@ -21,7 +22,7 @@ from demo.backend import create_app
 from demo.configuration import Configuration
 from demo.launcher.folder import DemoFolder
 from demo.launcher.preparing import prepare
-from tests.support.aws import set_aws_endpoint
+from tests.support.aws import EndpointSession
 from tokensvc.arns import ChannelArn
 from tokensvc.audit import JsonLinesAudit
 from tokensvc.aws import AwsClients
@@ -93,13 +94,14 @@ def running_demo_site(folder: Path) -> Iterator[DemoSite]:
     audit = io.StringIO()
     with contextlib.ExitStack() as stack:
         local_ivs = stack.enter_context(LocalIvsServer(folder / "local-ivs"))
-        set_aws_endpoint(stack.enter_context(pytest.MonkeyPatch.context()), folder, local_ivs.url)
         demo_folder = DemoFolder(folder / "demo")
         demo_folder.path.mkdir()
-        with contextlib.closing(AwsClients(COMMAND_TERMS)) as clients:
-            api_key = prepare(demo_folder, local_ivs.url, 8000, clients, CLOCK)
+        # Not by the environment: the site lives longer than the environment of any one test.
+        session = partial(EndpointSession, endpoint_url=local_ivs.url)
+        clients = stack.enter_context(contextlib.closing(AwsClients(COMMAND_TERMS, session)))
+        api_key = prepare(demo_folder, local_ivs.url, 8000, clients, CLOCK)
         settings = load_settings(demo_folder.settings, {})
-        service = build(settings, CLOCK, JsonLinesAudit(audit))
+        service = build(settings, CLOCK, JsonLinesAudit(audit), clients=clients)
         stack.callback(service.close)
         service.start()
         service_url = stack.enter_context(served(create_service_app(service)))

@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import socket
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -13,9 +14,13 @@ from local_ivs.edge.refusals import Reason
 
 from demo.backend import create_app
 from demo.configuration import ConfigurationInvalid
-from tests.demo.site import DemoSite, served
+from tests.demo.site import DemoSite, running_demo_site, served
+from tests.support.aws import set_aws_endpoint
 from tokensvc.errors import InvalidSignature
 from tokensvc.token.jws import read, verify
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 FAULTS = ("expired", "other-channel", "unknown-key")
 
@@ -193,6 +198,17 @@ def test_a_public_other_channel_is_reported_with_the_command_that_protects_it(
     assert response.status == 409
     assert response.json()["code"] == "channel_not_private"
     assert "`tokensvc channels protect other`" in response.json()["hint"]
+
+
+def test_a_running_site_neither_changes_the_environment_nor_reads_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Tests share one site. The environment belongs to each test."""
+    before = dict(os.environ)
+    with running_demo_site(tmp_path) as site:
+        assert dict(os.environ) == before
+        set_aws_endpoint(monkeypatch, tmp_path, "http://127.0.0.1:9")
+        assert post(site, "/playback-urls", {}).status == 200
 
 
 def test_the_backend_ignores_a_proxy_in_the_environment(

@@ -4,8 +4,15 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
+import boto3
 import pytest
+from botocore.config import Config
+from botocore.session import Session
+
+if TYPE_CHECKING:
+    from mypy_boto3_ivs import IVSClient
 
 EXAMPLE_ACCOUNT = "123456789012"
 _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy")
@@ -38,3 +45,31 @@ def set_aws_endpoint(monkeypatch: pytest.MonkeyPatch, folder: Path, endpoint_url
         AWS_SECRET_ACCESS_KEY="example-secret",
         AWS_ENDPOINT_URL_IVS=endpoint_url,
     )
+
+
+class EndpointSession(boto3.Session):
+    """A session with example credentials, whose clients of IVS call one URL.
+
+    The environment has no effect on them. So a fixture that many tests share doesn't change the
+    environment of the process, and what one of these tests sets there doesn't reach it.
+    """
+
+    def __init__(self, core: Session, endpoint_url: str) -> None:
+        super().__init__(
+            aws_access_key_id=EXAMPLE_ACCOUNT,
+            aws_secret_access_key="example-secret",
+            botocore_session=core,
+        )
+        self._endpoint_url = endpoint_url
+
+    # The stubs have one overload for each service.
+    def client(  # type: ignore[override]
+        self, service_name: Literal["ivs"], *, config: Config | None = None, **options: Any
+    ) -> IVSClient:
+        """A client of IVS, at that URL, without a proxy."""
+        return super().client(
+            service_name,
+            endpoint_url=self._endpoint_url,
+            config=(config or Config()).merge(Config(proxies={})),
+            **options,
+        )

@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from random import SystemRandom
 from typing import Any, Unpack
@@ -16,12 +18,14 @@ from flask.testing import FlaskClient
 
 from tests.keyring.rings import REGION
 from tests.keyring.world import World, world_in
+from tests.support.aws import EndpointSession
 from tests.support.settings import settings_in
 from tokensvc.access import api_keys
 from tokensvc.access.api_keys import ApiKeys
 from tokensvc.access.callers import Caller
 from tokensvc.arns import ChannelArn
 from tokensvc.audit import Audit, AuditEvent
+from tokensvc.aws import AwsClients, AwsTerms
 from tokensvc.clock import Clock
 from tokensvc.ivs.directory import ChannelDirectory, DirectoryTerms, FetchBatch
 from tokensvc.ivs.model import Channel
@@ -170,7 +174,14 @@ def deployment_in(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Dep
         key = _saved_key(world, "backend", ("open",))
         audit = MemoryAudit()
         settings = settings_in(folder, channels={"demo": channel, "lobby": lobby}, grants=GRANTS)
-        with contextlib.closing(build(settings, world.clock, audit, state=world.state)) as service:
+        # Not by the environment: tests that share a deployment change it for others of their own.
+        session = partial(EndpointSession, endpoint_url=world.ivs.url)
+        with (
+            closing(AwsClients(AwsTerms(), session, clock=world.clock)) as clients,
+            closing(
+                build(settings, world.clock, audit, state=world.state, clients=clients)
+            ) as service,
+        ):
             service.start()
             service.clock_watch.look()  # The first one, so that none happens later by chance.
             arn, lobby_arn = ChannelArn.parse(channel), ChannelArn.parse(lobby)
