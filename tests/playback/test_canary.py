@@ -108,10 +108,11 @@ def test_the_error_for_an_unreachable_edge_does_not_contain_the_token(
 def test_the_canary_uses_the_proxy_of_the_environment(
     ivs: LocalIvsServer, clients: AwsClients, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As boto3 does. Here Local IVS stands in for the proxy and answers 404."""
+    """As boto3 does. Here the edge of Local IVS stands in for the proxy and answers 404."""
     edge_canary = canary(ivs, clients)
     channel = dataclasses.replace(
-        get_channel(clients, edge_canary.channel_arn), playback_url="http://edge.invalid/x.m3u8"
+        get_channel(clients, edge_canary.channel_arn),
+        playback_url="http://edge.invalid/api/video/v1/x.m3u8",
     )
     proxied = dataclasses.replace(edge_canary, get_channel=lambda _: channel)
     with pytest.raises(IvsUnavailable):
