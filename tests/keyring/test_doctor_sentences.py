@@ -558,8 +558,8 @@ TABLE: dict[str, tuple[Sequence[Finding], Finding]] = {
             NOTE,
             "restored",
             "",
-            "ann@desk restored this ring from a backup before 2027-01-15T08:00:00Z. Nothing that"
-            " may have signed meanwhile is deleted until 2027-01-15T09:02:20Z.",
+            "ann@desk restored this ring from a backup, at 2027-01-15T08:00:00Z or before. Nothing"
+            " that may have signed meanwhile is deleted until 2027-01-15T09:02:20Z.",
             "Nothing needs to be done.",
         ),
     ),

@@ -118,9 +118,9 @@ def _rings(contents: Contents) -> Sequence[Ring]:
 def _described(contents: Contents) -> str:
     keys = ApiKeys.decode(contents.documents.get(api_keys.DOCUMENT_NAME)).keys
     rings = [
-        f"the ring of {ring.region} ({len(_in_use(ring))} key pairs)" for ring in _rings(contents)
+        f"the ring of {ring.region} (key pairs: {len(_in_use(ring))})" for ring in _rings(contents)
     ]
-    return ", ".join([*rings, f"{len(keys)} API keys"])
+    return ", ".join([*rings, f"API keys: {len(keys)}"])
 
 
 def _in_use(ring: Ring) -> Sequence[str]:

@@ -28,5 +28,5 @@ class Restoration:
     @property
     def sentence(self) -> str:
         """Who restored the ring, and when, for people."""
-        when = "" if self.restored_at is None else f" before {rfc3339(self.restored_at)}"
+        when = "" if self.restored_at is None else f", at {rfc3339(self.restored_at)} or before"
         return f"{self.restored_by} restored this ring from a backup{when}."
