@@ -24,6 +24,7 @@ from tokensvc.errors import IvsUnavailable
 from tokensvc.ivs.channels import get_channel
 from tokensvc.ivs.key_pairs import IvsKeyPairs
 from tokensvc.keyring.binding import Binding
+from tokensvc.keyring.changes import Decision, OnChange, RingChange, ignore_change
 from tokensvc.keyring.checks.doctor import Doctor, RegionToExamine
 from tokensvc.keyring.checks.files import DeploymentFiles
 from tokensvc.keyring.custody.base import Custody
@@ -69,6 +70,7 @@ class Overrides(TypedDict, total=False):
     hasty_clients: AwsClients
     key_pairs: Callable[[Region], RegionInIvs]
     canary: Callable[[Region], Canary | None]
+    on_change: OnChange
 
 
 @dataclass(frozen=True)
@@ -157,7 +159,10 @@ class Operations:
             StateUnavailable, StateDamaged, StateConflict: when it could not be saved.
         """
         act = Act(self.clock.now(), self.by, reason)
-        return declare_compromised(RingStore(self.state, region), key_ids, act)
+        ring = declare_compromised(RingStore(self.state, region), key_ids, act)
+        for key_id in key_ids:
+            self._on_change(RingChange(region, Decision.DECLARE_COMPROMISED, key_id, act))
+        return ring
 
     def ring(self, region: Region) -> Ring | None:
         """That region's stored ring, read now; None when the region has no ring yet.
@@ -199,6 +204,7 @@ class Operations:
             terms=self.settings.rotation_terms(),
             keep_standby=self.settings.rotation.keep_standby,
             decommissioning=region not in self.settings.ivs.regions,
+            on_change=self._on_change,
         )
 
     def doctor(self, regions: Sequence[Region]) -> Doctor:
@@ -211,6 +217,10 @@ class Operations:
             self.settings.ivs.regions,
             _files_of(self.settings),
         )
+
+    @property
+    def _on_change(self) -> OnChange:
+        return self.overrides.get("on_change", ignore_change)
 
     def _endpoint(self, region: Region) -> str:
         """The endpoint to which the region's ring is bound."""

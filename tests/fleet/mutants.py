@@ -10,7 +10,7 @@ from tokensvc.clock import Moment
 from tokensvc.errors import NoSigningKey, RotationRefused, TokensvcError
 from tokensvc.keyring.drains import with_lowered_terms, with_terms_end
 from tokensvc.keyring.effects import Effects
-from tokensvc.keyring.model import KeyPair, KeyState, Ring
+from tokensvc.keyring.model import Act, KeyPair, KeyState, Ring
 from tokensvc.keyring.rollback import rolled_back
 from tokensvc.keyring.rotator import Rotator
 from tokensvc.keyring.steps import Action, Step
@@ -32,28 +32,28 @@ class ViewWithoutMaxAge(RingView):
 class RotatorWithEarlySigningEnd(Rotator):
     """Reads the end of signing before the switch is saved: rule 4's second write is left out."""
 
-    def _after(self, ring: Ring, step: Step, why: str) -> Ring:
+    def _after(self, ring: Ring, step: Step, why: str) -> tuple[Ring, Act]:
         """The ring after that step, with the end of signing in the same write as the switch."""
-        after = super()._after(ring, step, why)
+        after, act = super()._after(ring, step, why)
         if step.action is Action.SWITCH and ring.active is not None:
-            return after.signing_ended(ring.active.key_id, self._effects.clock.now())
-        return after
+            return after.signing_ended(ring.active.key_id, self._effects.clock.now()), act
+        return after, act
 
 
 class RotatorWithFirstSigningEnd(Rotator):
     """Drains a key that signed twice from the end of its first signing: rule 9 is left out."""
 
-    def _after(self, ring: Ring, step: Step, why: str) -> Ring:
+    def _after(self, ring: Ring, step: Step, why: str) -> tuple[Ring, Act]:
         """The ring after that step, with the earliest end of signing that the history has."""
-        after = super()._after(ring, step, why)
+        after, act = super()._after(ring, step, why)
         if step.action is not Action.RECORD_SIGNING_END:
-            return after
+            return after, act
         ends = [
             line.at
             for line in ring.history
             if line.key_id == step.key_id and line.to_state is KeyState.RETIRING
         ]
-        return after.signing_ended(step.key_id, ends[0])
+        return after.signing_ended(step.key_id, ends[0]), act
 
 
 class RotatorThatRollsBackADeletion(Rotator):
@@ -103,7 +103,7 @@ class RotatorWithEarlyTermsEnd(Rotator):
         """The ring with the lower terms and their end in the same write."""
         stored, _ = self._observe()
         act = self._effects.timed_act(stored.ring, reason)
-        lowered = with_lowered_terms(stored.ring, self._terms, act.by, act.at)
+        lowered = with_lowered_terms(stored.ring, self._terms, act)
         return self._store.save(with_terms_end(lowered, act.at), replacing=stored.version).ring
 
 

@@ -498,7 +498,8 @@ TABLE: dict[str, tuple[Sequence[Finding], Finding]] = {
         examine(
             evidence(
                 dataclasses.replace(
-                    HEALTHY_RING, former_terms=(FormerTerms(TERMS, "ann@desk", NOW),)
+                    HEALTHY_RING,
+                    former_terms=(FormerTerms(TERMS, "ann@desk", "shorter tokens", NOW),),
                 ),
                 *held("a", "b"),
             )
@@ -507,9 +508,9 @@ TABLE: dict[str, tuple[Sequence[Finding], Finding]] = {
             NOTE,
             "former_terms",
             "",
-            "The terms were lowered by ann@desk. Until 2027-01-15T09:02:20Z, a drain still allows"
-            " for a ring_max_age_seconds of 120, a longest_ttl_seconds of 3600 and a"
-            " clock_skew_seconds of 10.",
+            "The terms were lowered by ann@desk (shorter tokens). Until 2027-01-15T09:02:20Z, a"
+            " drain still allows for a ring_max_age_seconds of 120, a longest_ttl_seconds of 3600"
+            " and a clock_skew_seconds of 10.",
             "Nothing needs to be done.",
         ),
     ),

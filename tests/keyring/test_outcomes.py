@@ -66,7 +66,9 @@ RECORDS: dict[Action, tuple[Ring, Outcome, dict[str, object]]] = {
         {"state": RETIRING, "signing_ended_at": NOW},
     ),
     Action.RECORD_TERMS_END: (
-        dataclasses.replace(ring(DRAINED), former_terms=(FormerTerms(TERMS, "ann@desk"),)),
+        dataclasses.replace(
+            ring(DRAINED), former_terms=(FormerTerms(TERMS, "ann@desk", "shorter tokens"),)
+        ),
         Performed(),
         {"state": RETIRING},
     ),

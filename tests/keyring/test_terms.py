@@ -20,7 +20,7 @@ from tokensvc.keyring.drains import (
     with_lowered_terms,
     with_terms_end,
 )
-from tokensvc.keyring.model import KeyState, Ring
+from tokensvc.keyring.model import Act, KeyState, Ring
 from tokensvc.keyring.ring_document import decode_ring, encode_ring
 from tokensvc.keyring.rotation import next_step
 from tokensvc.keyring.steps import Action, Done, Step
@@ -52,7 +52,7 @@ def drain_end(of: Ring) -> float:
 
 def lowered_at(of: Ring, at: float) -> Ring:
     """The ring with LOW as its terms, which were saved at that time."""
-    return with_terms_end(with_lowered_terms(of, LOW, "ann@desk", at), at)
+    return with_terms_end(with_lowered_terms(of, LOW, Act(at, "ann@desk", "shorter tokens")), at)
 
 
 def draining_since(at: float) -> Ring:
@@ -82,10 +82,14 @@ def test_a_drain_allows_for_what_was_signed_before_the_terms_were_lowered(
 
 def test_without_a_recorded_end_the_earlier_terms_count_in_full() -> None:
     """A crash between the two writes never shortens a drain; the next reconcile records the end."""
-    between = with_lowered_terms(draining_since(NOW + 9_000), LOW, "ann@desk", NOW)
+    between = with_lowered_terms(
+        draining_since(NOW + 9_000), LOW, Act(NOW, "ann@desk", "shorter tokens")
+    )
 
     assert drain_end(between) == NOW + 9_000 + DRAIN_SECONDS
-    assert former_terms_in_force(between, NOW + 1e9) == [FormerTerms(TERMS, "ann@desk")]
+    assert former_terms_in_force(between, NOW + 1e9) == [
+        FormerTerms(TERMS, "ann@desk", "shorter tokens")
+    ]
     assert next_step(between, held("a", "b"), NOW) == Step(Action.RECORD_TERMS_END)
 
 
@@ -159,7 +163,9 @@ def test_lowering_is_two_saves_and_the_limit_falls_with_the_first(world: World) 
     after = world.rotator(terms=LOW).lower_terms("shorter tokens")
 
     assert after.terms == LOW
-    assert after.former_terms == (FormerTerms(TERMS, "ann@desk", world.clock.now()),)
+    assert after.former_terms == (
+        FormerTerms(TERMS, "ann@desk", "shorter tokens", world.clock.now()),
+    )
     stored = world.store.load()
     assert stored is not None
     assert stored.version.number == before.version.number + 2
@@ -187,7 +193,9 @@ def test_reconcile_records_the_end_that_a_crash_left_out(world: World) -> None:
     world.create_active_and_standby()
     stored = world.store.load()
     assert stored is not None
-    between = with_lowered_terms(stored.ring, LOW, "ann@desk", world.clock.now())
+    between = with_lowered_terms(
+        stored.ring, LOW, Act(world.clock.now(), "ann@desk", "shorter tokens")
+    )
     world.store.save(between, replacing=stored.version)
 
     world.reconcile(world.rotator(terms=LOW))

@@ -17,6 +17,7 @@ import click
 from tokensvc import operations
 from tokensvc.arns import Region, parse_region
 from tokensvc.aws import AwsClients
+from tokensvc.cli.change_audit import write_change
 from tokensvc.clock import Clock
 from tokensvc.errors import InvalidArn, StateMissing
 from tokensvc.ivs.model import HeldKeyPair
@@ -54,7 +55,9 @@ class Invocation:
     def operations(self) -> Operations:
         """What changes keys, in the operator's name; each part is opened when it is first used."""
         return self.resources.enter_context(
-            closing(operations.build(self.settings, self.clock, by=operator()))
+            closing(
+                operations.build(self.settings, self.clock, by=operator(), on_change=write_change)
+            )
         )
 
     @property

@@ -11,7 +11,7 @@ import dataclasses
 import math
 from collections.abc import Sequence
 
-from tokensvc.keyring.model import KeyPair, KeyState, Ring
+from tokensvc.keyring.model import Act, KeyPair, KeyState, Ring
 from tokensvc.keyring.terms import FormerTerms, Terms
 
 
@@ -61,7 +61,7 @@ def former_terms_in_force(ring: Ring, now: float) -> Sequence[FormerTerms]:
     return [former for former in ring.former_terms if former.is_in_force(now)]
 
 
-def with_lowered_terms(ring: Ring, terms: Terms, by: str, now: float) -> Ring:
+def with_lowered_terms(ring: Ring, terms: Terms, act: Act) -> Ring:
     """The ring with those terms, and the earlier ones kept for its drains.
 
     No process signs tokens beyond `MAX_TERM_SECONDS`, so no more of an earlier limit is kept. An
@@ -75,7 +75,7 @@ def with_lowered_terms(ring: Ring, terms: Terms, by: str, now: float) -> Ring:
         else pair
         for pair in ring.pairs
     )
-    kept = (*former_terms_in_force(ring, now), FormerTerms(earlier, by))
+    kept = (*former_terms_in_force(ring, act.at), FormerTerms(earlier, act.by, act.why))
     return dataclasses.replace(ring, terms=terms, former_terms=kept, pairs=pairs)
 
 

@@ -225,6 +225,7 @@ class _TermsSchema(_Schema):
 class _FormerTermsSchema(_Schema):
     terms: _TermsSchema
     lowered_by: str
+    reason: str
     ended_at: float | None
 
     @classmethod
@@ -232,11 +233,13 @@ class _FormerTermsSchema(_Schema):
         return cls(
             terms=_TermsSchema.model_validate(former.terms, from_attributes=True),
             lowered_by=former.lowered_by,
+            reason=former.reason,
             ended_at=former.ended_at,
         )
 
     def former_terms(self) -> FormerTerms:
-        return FormerTerms(Terms(**self.terms.model_dump()), self.lowered_by, self.ended_at)
+        terms = Terms(**self.terms.model_dump())
+        return FormerTerms(terms, self.lowered_by, self.reason, self.ended_at)
 
 
 class _RotationRequestSchema(_Schema):

@@ -7,7 +7,6 @@ Every save is compare-and-set: if two rotators save at once, one wins and the ot
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
@@ -25,10 +24,11 @@ from tokensvc.errors import (
 from tokensvc.ivs.limits import MAX_KEY_PAIRS
 from tokensvc.ivs.model import HeldKeyPair
 from tokensvc.keyring.adoption import adopted, adopted_key_id, require_held
-from tokensvc.keyring.binding import Binding, binding_refusal
+from tokensvc.keyring.binding import Binding, new_ring, require_bound, require_own
+from tokensvc.keyring.changes import Decision, OnChange, RingChange, ignore_change
 from tokensvc.keyring.drains import with_lowered_terms
 from tokensvc.keyring.effects import Effects, ProvenUnusable
-from tokensvc.keyring.model import KeyPair, KeyState, Ring
+from tokensvc.keyring.model import Act, KeyPair, KeyState, Ring
 from tokensvc.keyring.observation import Attempts
 from tokensvc.keyring.outcomes import recorded
 from tokensvc.keyring.plan import PlannedStep, plan
@@ -39,6 +39,7 @@ from tokensvc.keyring.rotation_requests import RotationRequest
 from tokensvc.keyring.scheduling import requested_rotation, rotation_is_due
 from tokensvc.keyring.steps import Action, Done, Step, WaitUntil
 from tokensvc.keyring.terms import Terms
+from tokensvc.state.base import NEW, Version
 from tokensvc.token.p384 import PublicKey
 
 _CHANGES_IVS = (Action.IMPORT, Action.DELETE, Action.DELETE_AGAIN)
@@ -56,6 +57,7 @@ class Rotator:
         terms: Terms,
         keep_standby: bool = True,
         decommissioning: bool = False,
+        on_change: OnChange = ignore_change,
     ) -> None:
         self._store = store
         self._effects = effects
@@ -63,6 +65,7 @@ class Rotator:
         self._terms = terms
         self._keep_standby = keep_standby
         self._decommissioning = decommissioning
+        self._on_change = on_change
 
     # --- Operator requests
 
@@ -139,7 +142,7 @@ class Rotator:
         """
         public_key = PublicKey.of(private_key.public_key())
         self._require_configured()
-        self._require_own_account_and_region(arn)
+        require_own(self._binding, arn)
         require_held(self._effects.key_pairs, public_key, arn)
         stored = self._load()
         act = self._effects.timed_act(stored.ring, why)
@@ -148,7 +151,7 @@ class Rotator:
         self._effects.custody.adopt(key_id, private_key)
         if ring == stored.ring:
             return ring.pair(key_id)
-        return self._store.save(ring, replacing=stored.version).ring.pair(key_id)
+        return self._save(ring, stored.version, Decision.ADOPT, act, key_id).ring.pair(key_id)
 
     def request_rotation(self, reason: str, *, force: bool = False) -> Ring:
         """The ring with a rotation request recorded; `reconcile` carries it out.
@@ -158,9 +161,7 @@ class Rotator:
         Raises:
             RotationRefused: when a key is still draining, or a rotation is already in progress.
         """
-        stored = self._load()
-        requested = self._requested(stored.ring, reason, force=force)
-        return self._store.save(requested, replacing=stored.version).ring
+        return self._request_rotation(self._load(), reason, force=force)
 
     def request_scheduled_rotation(self, max_age_seconds: int) -> bool:
         """Request a rotation if one is due. Returns whether it was requested.
@@ -172,8 +173,7 @@ class Rotator:
         if not rotation_is_due(stored.ring, max_age_seconds, self._effects.clock.now()):
             return False
         reason = f"scheduled: the key has signed for {max_age_seconds} s or longer"
-        requested = self._requested(stored.ring, reason, force=False)
-        self._store.save(requested, replacing=stored.version)
+        self._request_rotation(stored, reason, force=False)
         return True
 
     def plan_rotation(self, *, force: bool = False) -> Sequence[PlannedStep]:
@@ -183,10 +183,17 @@ class Rotator:
             RotationRefused: when the rotation would be refused.
         """
         stored = self._store.load()
-        ring = self._with_settings(self._new_ring() if stored is None else stored.ring)
+        ring = self._with_settings(
+            new_ring(self._binding, self._terms) if stored is None else stored.ring
+        )
         requested = self._requested(ring, "plan", force=force)
         held, now = self._list_held(ring), self._effects.clock.now()
         return tuple(plan(requested, held, now, keep_standby=self._keep_standby))
+
+    def _request_rotation(self, stored: StoredRing, reason: str, *, force: bool) -> Ring:
+        ring = self._requested(stored.ring, reason, force=force)
+        act = self._effects.act(reason)
+        return self._save(ring, stored.version, Decision.REQUEST_ROTATION, act).ring
 
     def _requested(self, ring: Ring, reason: str, *, force: bool) -> Ring:
         self._require_configured()
@@ -208,8 +215,10 @@ class Rotator:
         stored = self._load()
         pair = rollback_target(stored.ring, self._effects.clock.now())
         self._effects.check_before_rollback(pair, force=force)
-        ring = rolled_back(stored.ring, pair.key_id, self._effects.timed_act(stored.ring, reason))
-        return self._store.save(ring, replacing=stored.version).ring.require_active()
+        act = self._effects.timed_act(stored.ring, reason)
+        ring = rolled_back(stored.ring, pair.key_id, act)
+        self._save(ring, stored.version, Decision.ROLL_BACK, act, pair.key_id)
+        return ring.require_active()
 
     def lower_terms(self, reason: str) -> Ring:
         """The ring with its terms lowered to the settings of this process (rule 4).
@@ -220,8 +229,8 @@ class Rotator:
         if stored.ring.terms == self._terms:
             return stored.ring
         act = self._effects.timed_act(stored.ring, reason)
-        lowered = with_lowered_terms(stored.ring, self._terms, act.by, act.at)
-        stored = self._store.save(lowered, replacing=stored.version)
+        lowered = with_lowered_terms(stored.ring, self._terms, act)
+        stored = self._save(lowered, stored.version, Decision.LOWER_TERMS, act)
         return self._do(stored, Step(Action.RECORD_TERMS_END), reason).ring
 
     def reconcile(self, on_step: Callable[[Step], None]) -> WaitUntil | Done:
@@ -251,8 +260,9 @@ class Rotator:
             stored = self._load()
             request = stored.ring.rotation_request
             if request is not None and request.failure != error.detail:
-                failed = stored.ring.with_failed_request(self._effects.clock.now(), error.detail)
-                self._store.save(failed, replacing=stored.version)
+                act = self._effects.act(error.detail)
+                failed = stored.ring.with_failed_request(act.at, error.detail)
+                self._save(failed, stored.version, Decision.RECORD_FAILURE, act)
 
     def _reconcile(self, on_step: Callable[[Step], None]) -> WaitUntil | Done:
         stored, attempts = self._load(), Attempts()
@@ -310,12 +320,28 @@ class Rotator:
             return stored, attempts.with_undestroyed(step.key_id, exc)
 
     def _do(self, stored: StoredRing, step: Step, why: str) -> StoredRing:
-        return self._store.save(self._after(stored.ring, step, why), replacing=stored.version)
+        ring, act = self._after(stored.ring, step, why)
+        key_id = ring.pairs[-1].key_id if step.action is Action.NEW_PAIR else step.key_id
+        return self._save(ring, stored.version, step.action, act, key_id)
 
-    def _after(self, ring: Ring, step: Step, why: str) -> Ring:
+    def _after(self, ring: Ring, step: Step, why: str) -> tuple[Ring, Act]:
         """The ring after the step's effect, with the time at which the effect had succeeded."""
         outcome = self._effects.perform(ring, step)
-        return recorded(ring, step, outcome, self._effects.act_of(ring, step, why))
+        act = self._effects.act_of(ring, step, why)
+        return recorded(ring, step, outcome, act), act
+
+    def _save(
+        self,
+        ring: Ring,
+        replacing: Version,
+        change: Action | Decision,
+        act: Act,
+        key_id: str = "",
+    ) -> StoredRing:
+        """Save the ring, and report the change, which is then certain."""
+        saved = self._store.save(ring, replacing=replacing)
+        self._on_change(RingChange(ring.region, change, key_id, act))
+        return saved
 
     def _observe(self) -> tuple[StoredRing, Sequence[HeldKeyPair]]:
         """The ring and the key pairs in IVS, read while the ring didn't change.
@@ -333,34 +359,23 @@ class Rotator:
         """Every key pair that IVS holds; refused when the credentials are another account's."""
         held = self._effects.held(ring)
         for one in held:
-            self._require_own_account_and_region(one.arn)
+            require_own(self._binding, one.arn)
         return held
 
     def _load(self) -> StoredRing:
         stored = self._store.load()
         if stored is None:
-            return self._store.save(self._new_ring())
+            act = self._effects.act("the region has no ring yet")
+            return self._save(new_ring(self._binding, self._terms), NEW, Decision.CREATE_RING, act)
         raised = self._with_settings(stored.ring)
         if raised == stored.ring:
             return stored
-        return self._store.save(raised, replacing=stored.version)
-
-    def _new_ring(self) -> Ring:
-        return Ring(
-            self._binding.region,
-            self._binding.account_id,
-            self._binding.endpoint,
-            deployment=secrets.token_hex(8),
-            terms=self._terms,
-        )
+        act = self._effects.act("the settings have higher limits")
+        return self._save(raised, stored.version, Decision.RAISE_TERMS, act)
 
     def _with_settings(self, ring: Ring) -> Ring:
         """The ring with its limits raised to the settings; refused when it has another binding."""
-        if refusal := binding_refusal(ring, self._binding):
-            raise RotationRefused(
-                refusal,
-                hint="Use the settings and AWS environment that the ring was created with.",
-            )
+        require_bound(ring, self._binding)
         return ring.with_terms(self._terms)
 
     def _require_configured(self) -> None:
@@ -370,14 +385,6 @@ class Rotator:
                 "no key pair is added, and the existing ones are removed after their drain.",
                 hint="Add the region to ivs.regions to keep it. To continue removing it, run "
                 f"`tokensvc keys reconcile --region {self._binding.region}`.",
-            )
-
-    def _require_own_account_and_region(self, arn: PlaybackKeyArn) -> None:
-        if (arn.region, arn.account_id) != (self._binding.region, self._binding.account_id):
-            raise RotationRefused(
-                f"{arn} does not belong to account {self._binding.account_id} in "
-                f"{self._binding.region}.",
-                hint="Check the setting ivs.account_id, the AWS credentials and --region.",
             )
 
 

@@ -56,12 +56,14 @@ class FormerTerms:
     Attributes:
         terms: the limits before.
         lowered_by: the operator.
+        reason: why.
         ended_at: a time at which the lower terms were already saved, Unix seconds. It is recorded
             in a second write, like an end of signing; until then these terms stay in force.
     """
 
     terms: Terms
     lowered_by: str
+    reason: str
     ended_at: float | None = None
 
     @property
@@ -78,8 +80,8 @@ class FormerTerms:
         """Which limits still count in a drain, and until when, for people."""
         until = "their end is recorded" if self.until is None else rfc3339(self.until)
         return (
-            f"The terms were lowered by {self.lowered_by}. Until {until}, a drain still allows for "
-            f"a ring_max_age_seconds of {self.terms.ring_max_age_seconds}, a longest_ttl_seconds "
-            f"of {self.terms.longest_ttl_seconds} and a clock_skew_seconds of "
+            f"The terms were lowered by {self.lowered_by} ({self.reason}). Until {until}, a drain "
+            f"still allows for a ring_max_age_seconds of {self.terms.ring_max_age_seconds}, a "
+            f"longest_ttl_seconds of {self.terms.longest_ttl_seconds} and a clock_skew_seconds of "
             f"{self.terms.clock_skew_seconds}."
         )

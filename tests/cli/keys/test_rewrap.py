@@ -6,9 +6,12 @@ import os
 import re
 from contextlib import ExitStack
 
+import click
+
 from tests.cli.conftest import Desk
 from tests.keyring.rings import REGION
 from tokensvc.cli.context import Invocation
+from tokensvc.cli.main import cli
 
 CHANGED = """
 key_encryption_secret_file = "next-secret"
@@ -60,7 +63,7 @@ def test_the_secret_is_changed_while_the_keys_stay_usable(rotating_desk: Desk) -
 def test_a_watch_makes_its_next_key_pair_with_the_new_secret(rotating_desk: Desk) -> None:
     """It was started before the change, and must not encrypt with a secret that no worker has."""
     desk = rotating_desk
-    with ExitStack() as resources:
+    with ExitStack() as resources, click.Context(cli, info_name="tokensvc").scope():
         watch = Invocation(desk.settings, os.environ, desk.clock, resources)
         watch.rotator_by_settings_of_now(REGION).reconcile(lambda _: None)
         with_next_secret(desk)

@@ -47,9 +47,10 @@ def test_lowering_says_which_limits_still_count_and_until_when(rotating_desk: De
     with_shorter_tokens(rotating_desk)
     at = rotating_desk.clock.now()
 
-    (shown,) = rotating_desk.json("keys", "terms", "--lower")
+    (shown,) = rotating_desk.json("keys", "terms", "--lower", "--reason", "shorter tokens")
 
     assert shown["terms"] == LIMITS | {"longest_ttl_seconds": 600}
+    assert [one["reason"] for one in shown["former_terms"]] == ["shorter tokens"]
     assert [one["terms"] for one in shown["former_terms"]] == [LIMITS]
     until = shown["former_terms"][0]["until"]
     assert at == EXAMPLE_NOW + 120

@@ -83,5 +83,6 @@ def _former(former: FormerTerms) -> dict[str, Any]:
     return {
         "terms": _by_name(former.terms),
         "lowered_by": former.lowered_by,
+        "reason": former.reason,
         "until": None if until is None else rfc3339(until),
     }
