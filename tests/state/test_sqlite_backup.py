@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import signal
 import sqlite3
 import stat
+import subprocess
+import sys
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
-from typing import Any, ClassVar
 
 import pytest
 
@@ -47,6 +47,11 @@ def _state(path: Path) -> SqliteState:
 def opened(path: Path) -> SqliteState:
     """The state file as another process opens it."""
     return SqliteState(path, ManualClock())
+
+
+def run_module(module: str, *arguments: str) -> None:
+    """Run a Python module of the tests in a process of its own."""
+    subprocess.run([sys.executable, "-m", module, *arguments], check=True, timeout=120)
 
 
 # --- Backup
@@ -200,84 +205,34 @@ def test_a_log_that_was_left_behind_is_not_taken_for_one_of_the_new_file(
 # --- A restore that is killed
 
 
-class _Killed(sqlite3.Connection):
-    """Kills its process before a statement, when as many were executed as `left` says."""
-
-    left: ClassVar[int]
-
-    def execute(self, sql: str, parameters: Any = (), /) -> sqlite3.Cursor:
-        count_and_kill()
-        return super().execute(sql, parameters)
-
-    def executemany(self, sql: str, parameters: Any, /) -> sqlite3.Cursor:
-        count_and_kill()
-        return super().executemany(sql, parameters)
-
-    def executescript(self, sql: str, /) -> sqlite3.Cursor:
-        count_and_kill()
-        return super().executescript(sql)
-
-
-def count_and_kill() -> None:
-    """Kill this process if this is its turn."""
-    if _Killed.left == 0:
-        os.kill(os.getpid(), signal.SIGKILL)
-    _Killed.left -= 1
-
-
-def restore_in_child(path: Path, *, kill_after: int) -> bool:
-    """Restore in a child that is killed after that many statements and file operations.
-
-    Returns whether it was killed.
-    """
-    child = os.fork()
-    if child == 0:
-        _Killed.left = kill_after
-        for name in ("open", "fsync", "link", "unlink", "mkdir"):
-            setattr(os, name, _counted(getattr(os, name)))
-        try:
-            state = SqliteState(path, ManualClock(), connection_class=_Killed)
-            state.restore(OTHER, replace=True)
-        finally:
-            os._exit(0)
-    _, status = os.waitpid(child, 0)
-    return os.WIFSIGNALED(status)
-
-
-def _counted(call: Callable[..., Any]) -> Callable[..., Any]:
-    def counted(*arguments: Any, **options: Any) -> Any:
-        count_and_kill()
-        return call(*arguments, **options)
-
-    return counted
-
-
 @pytest.mark.no_cover
 @pytest.mark.parametrize("is_lost", [False, True], ids=["replaces", "creates"])
 def test_a_restore_that_is_killed_leaves_the_old_state_or_the_new_one(
     tmp_path: Path, state: SqliteState, *, is_lost: bool
 ) -> None:
-    """Whichever it is, the next restore completes."""
-    before = state.contents()
-    state.back_up(tmp_path / "before")
-    results = set()
-    kill_after = 0
-    is_killed = True
-    while is_killed:
-        path = tmp_path / f"{kill_after}" / "state.sqlite3"
-        if not is_lost:
-            path.parent.mkdir()
-            opened(path).restore(before, replace=False)
-        is_killed = restore_in_child(path, kill_after=kill_after)
+    """Before and after each statement and file operation. The next restore completes."""
+    before, existing = state.back_up(tmp_path / "before"), tmp_path / "before"
+    opened(tmp_path / "other.sqlite3").restore(OTHER, replace=False)
+    killed = tmp_path / "killed"
+    run_module(
+        "tests.state.killed_restore",
+        str(killed),
+        str(tmp_path / "other.sqlite3"),
+        "" if is_lost else str(existing),
+    )
+
+    results = []
+    for number in range(len(list(killed.iterdir()))):
+        restored = opened(killed / f"{number}" / "state.sqlite3")
         try:
-            found = opened(path).contents()
-            results.add("new" if found == OTHER else "old")
-            assert found in (before, OTHER)
+            found = restored.contents()
+            assert found in (([] if is_lost else [before]) + [OTHER])
+            results.append("new" if found == OTHER else "old")
         except StateMissing:
-            results.add("old")
             assert is_lost
-        opened(path).restore(OTHER, replace=True)
-        assert opened(path).contents() == OTHER
-        kill_after += 1
-    assert kill_after > 10
-    assert results == {"old", "new"}
+            results.append("old")
+        restored.restore(OTHER, replace=True)
+        assert restored.contents() == OTHER
+    assert results == sorted(results, reverse=True)  # Old until one moment, then new.
+    assert results.count("old") > 10
+    assert results[-1] == "new"

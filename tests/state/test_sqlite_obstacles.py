@@ -17,8 +17,8 @@ from tests.support.clock import ManualClock
 from tests.support.disks import SmallDisk, can_mount, small_disk
 from tests.support.documents import save_next, stored
 from tests.support.sqlite_files import created_state
-from tokensvc.errors import StateMissing, StateUnavailable, TokensvcError
-from tokensvc.state.base import NEW, Record
+from tokensvc.errors import BackupRefused, StateMissing, StateUnavailable, TokensvcError
+from tokensvc.state.base import NEW, Contents, Document, Record
 from tokensvc.state.sqlite import SqliteState
 
 PROJECT = Path(__file__).parents[2]
@@ -90,6 +90,29 @@ def test_a_write_on_a_full_disk_says_so_and_works_when_there_is_space(
     assert stored(state, "ring") == ("body", 1)
     disk.free()
     assert save_next(state, "ring", "new") == 2
+
+
+def test_a_full_disk_can_be_backed_up_to_another_and_not_to_itself(
+    disk: SmallDisk, path: Path, tmp_path: Path
+) -> None:
+    """The error names the backup, of which nothing is left behind."""
+    disk.fill()
+    with pytest.raises(BackupRefused, match=str(disk.folder / "backup")):
+        opened(path).back_up(disk.folder / "backup")
+    assert [entry.name for entry in disk.folder.iterdir() if "backup" in entry.name] == []
+    opened(path).back_up(tmp_path / "backup")
+    assert stored(opened(tmp_path / "backup"), "ring") == ("body", 1)
+
+
+def test_a_restore_on_a_full_disk_changes_nothing(disk: SmallDisk, path: Path) -> None:
+    """When there is space again, it succeeds."""
+    contents = Contents({"ring": Document("x" * 500_000, NEW.next())})
+    disk.fill()
+    assert "disk is full" in fault(lambda: opened(path).restore(contents, replace=True)).detail
+    assert stored(opened(path), "ring") == ("body", 1)
+    disk.free()
+    opened(path).restore(contents, replace=True)
+    assert opened(path).contents() == contents
 
 
 def test_no_state_is_created_on_a_full_disk(disk: SmallDisk) -> None:
