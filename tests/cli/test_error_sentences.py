@@ -148,6 +148,19 @@ def api_key(desk: Desk) -> None:
     desk.done("api-keys", "create", "website", "--grant", "web")
 
 
+def backed_up(desk: Desk) -> None:
+    """There is a backup in the file backup."""
+    desk.state.create()
+    desk.done("state", "backup", str(desk.folder / "backup"))
+
+
+def left_log(desk: Desk) -> None:
+    """There is a backup. The state file was moved away, and its log was not."""
+    backed_up(desk)
+    (desk.folder / "keys/state.sqlite3").rename(desk.folder / "moved")
+    (desk.folder / "keys/state.sqlite3-wal").write_bytes(b"log")
+
+
 def private_channel(desk: Desk, *, private: bool = True) -> None:
     """The channel `show` of the settings is private and not live; there is no key pair."""
     desk.state.create()

@@ -61,7 +61,9 @@ def backup(invocation: Invocation, file: Path) -> None:
 
     Calls no operation of IVS.
     """
-    contents = _sqlite_state(invocation).back_up(file)
+    stored = _sqlite_state(invocation)
+    as_restored(stored.contents(), operator())  # Raises if the backup could not be restored.
+    contents = stored.back_up(file)
     click.echo(file)
     say(f"The backup has {_described(contents)}. Copy too, to other places:")
     for line in _not_in_the_backup(invocation.settings, contents):
@@ -74,7 +76,7 @@ def backup(invocation: Invocation, file: Path) -> None:
 @yes_option
 @pass_invocation
 def restore(invocation: Invocation, file: Path, *, replace: bool, yes: bool) -> None:
-    """Restore the state from FILE, which `tokensvc state backup` wrote.
+    """Restore the state from FILE, which `tokensvc state backup` wrote. Stop scheduled jobs first.
 
     No API key works until you confirm it with `tokensvc api-keys confirm`, because the backup has
     keys that were revoked later. Nothing is deleted from IVS until every token has expired that was
@@ -136,7 +138,7 @@ def _not_in_the_backup(settings: Settings, contents: Contents) -> Iterator[str]:
     if files := _private_key_files(settings, contents):
         yield f"the encrypted private keys: cp -p {shlex.join(map(str, files))} DIRECTORY/"
     secret = settings.custody.key_encryption_secret_file
-    where = f"in {secret}" if secret else "in the environment (TOKENSVC_CUSTODY__...)"
+    where = secret or "TOKENSVC_CUSTODY__KEY_ENCRYPTION_SECRET"
     yield f"the key-encryption secret ({where}), apart from the private keys"
     yield "the settings file"
 
@@ -145,6 +147,6 @@ def _after_a_restore(settings: Settings, contents: Contents) -> Iterator[str]:
     missing = [file for file in _private_key_files(settings, contents) if not file.exists()]
     if missing:
         yield f"copy these private keys back, if you have them: {shlex.join(map(str, missing))}"
-    yield "tokensvc api-keys list             # each key needs `tokensvc api-keys confirm KEY`"
-    yield "tokensvc keys doctor               # compares the rings with IVS and the private keys"
-    yield "tokensvc keys reconcile            # continues the rotation"
+    yield "tokensvc keys doctor      # compares the rings with IVS and the private keys"
+    yield "tokensvc keys reconcile   # continues the rotation, when doctor reports nothing serious"
+    yield "tokensvc api-keys list    # each key needs `tokensvc api-keys confirm KEY`"

@@ -231,8 +231,9 @@ class SqliteState:
                     f"{file} already exists. It was not changed.", hint="Choose another file."
                 ) from exc
             except (OSError, sqlite3.Error) as exc:
+                reason = exc.strerror if isinstance(exc, OSError) else exc
                 raise BackupRefused(
-                    f"{file} can't be written: {exc}. Nothing was left behind.",
+                    f"The backup {file} can't be written ({reason}).",
                     hint="Choose a file in a folder that exists, that this user can write, and"
                     " whose disk has space.",
                 ) from exc
@@ -375,8 +376,10 @@ class SqliteState:
         left = [str(log) for log in logs if log.exists()]
         if left and not self._path.exists():
             raise StateDamaged(
-                f"{' and '.join(left)} exist without {self._path}. They would damage a new file.",
-                hint="Stop every process that uses the state, and move them to where the file is.",
+                f"The state file {self._path} does not exist, but its log does:"
+                f" {', '.join(left)}. It would damage a new file.",
+                hint="Stop every process that uses the state, and move the log to where the file"
+                " was moved.",
             )
 
     def _inspect(self, connection: sqlite3.Connection) -> None:
