@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from tests.support import event_loop
 from tokensvc.waiting import MustWait, may_wait, no_waiting
 
 
@@ -32,4 +32,4 @@ def test_a_program_with_an_event_loop_of_its_own_may_wait() -> None:
     async def program() -> None:
         may_wait()
 
-    asyncio.run(program())
+    event_loop.run(program())

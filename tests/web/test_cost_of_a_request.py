@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import sys
 from collections import Counter
@@ -16,6 +15,7 @@ from typing import cast
 import pytest
 
 import tokensvc
+from tests.support import event_loop
 from tests.support.asgi import Request
 from tests.support.deployment import Deployment
 from tokensvc.audit_output import AuditOutput
@@ -86,7 +86,7 @@ def calls_of(deployment: Deployment, front: Front, viewer_id: str) -> Calls:
     body = {"channel": "demo", "viewer_id": viewer_id, "ttl_seconds": 300}
     request = Request("/v1/playback-urls", body, {"authorization": f"Bearer {deployment.key}"})
     request.around = lambda: sys.setprofile(calls.note), lambda: sys.setprofile(None)
-    answer = asyncio.run(request.send_to(front))
+    answer = event_loop.run(request.send_to(front))
     assert answer is not None
     assert answer.status == 200
     return calls

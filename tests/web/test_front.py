@@ -14,6 +14,7 @@ import pytest
 
 from tests.keyring.rings import REGION
 from tests.playback.test_issuance import REGION_WITHOUT_RING
+from tests.support import event_loop
 from tests.support.asgi import Answer, Request
 from tests.support.deployment import Deployment, directory_over
 from tests.web.problem_shape import assert_problem_document
@@ -82,7 +83,7 @@ def authorization(deployment: Deployment) -> dict[str, str]:
 
 def run(main: Coroutine[Any, Any, Answer | None]) -> Answer:
     """The answer of the coroutine, which must answer."""
-    answer = asyncio.run(main)
+    answer = event_loop.run(main)
     assert answer is not None
     return answer
 
@@ -113,9 +114,9 @@ def test_other_requests_take_turns_while_a_batch_is_made(deployment: Deployment)
         assert {verify(result["token"], [active]) for result in results} == {active}
         assert singles > (5 if is_direct else 0)
 
-    asyncio.run(main())
+    event_loop.run(main())
     in_batch = Counter(thread for event, thread in audit.lines if event.viewer_id is not None)
-    assert in_batch == {"MainThread" if is_direct else "request": 100}
+    assert in_batch == {"loop" if is_direct else "request": 100}
 
 
 @pytest.mark.parametrize("application", [create_app], indirect=True)
@@ -135,7 +136,7 @@ def test_a_batch_stops_when_its_client_leaves(deployment: Deployment) -> None:
         request.left.set()
         return await batch
 
-    assert asyncio.run(main()) is None
+    assert event_loop.run(main()) is None
     assert 1 < len(audit.events) < 101
 
 
@@ -218,11 +219,11 @@ def test_a_batch_waits_in_a_thread_for_one_item_and_continues_on_the_loop(
         audit.waits_at = frozenset({50})
         await batch_of(deployment, *["demo"] * 100).send_to(front)
 
-    asyncio.run(main())
+    event_loop.run(main())
     assert [event.viewer_id for event in audit.events] == [f"v{n}" for n in range(100)]
     threads = [thread for _, thread in audit.lines]
-    assert threads[:51] == 50 * ["MainThread"] + ["request"]
-    assert threads[-1] == "MainThread"
+    assert threads[:51] == 50 * ["loop"] + ["request"]
+    assert threads[-1] == "loop"
 
 
 # --- Waiting for IVS
@@ -270,7 +271,7 @@ def test_a_region_that_hangs_takes_no_thread_from_another_one(deployment: Deploy
             assert answer is not None
             assert answer.status == 200
 
-    asyncio.run(main())
+    event_loop.run(main())
     directory.close()
 
 
@@ -292,7 +293,7 @@ def test_a_request_that_waited_too_long_for_its_turn_is_refused(deployment: Depl
         on_time.extra = {RECEIVED_AT: time.monotonic() + 60}
         return [await request.send_to(front) for request in requests]
 
-    answers = asyncio.run(main())
+    answers = event_loop.run(main())
     refused = answers.pop(MIN_SERVED)
     assert refused is not None
     assert refused.status == 503
