@@ -33,7 +33,7 @@ def test_what_waits_too_long_is_refused_and_every_connection_is_answered(tmp_pat
         assert parsed(read_all(health))[0] == 200
         assert {parsed(each)[0] for each in answers} == {200, 503}
         assert set(refused) == {(503, "overloaded")}
-        assert len(refused) > REQUESTS / 10  # More than half, unless the machine is busy itself.
+        assert len(refused) > REQUESTS / 10  # Most of them, unless the machine is busy.
         assert [server.get("/block?0.01")[0] for _ in range(10)] == 10 * [200]
         assert server.log.read_text().count("Too many requests") == 1
 
