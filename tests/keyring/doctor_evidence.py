@@ -8,7 +8,7 @@ from tests.keyring.rings import ACCOUNT_ID, ENDPOINT, REGION, TERMS, held, pair,
 from tests.support.clock import EXAMPLE_NOW
 from tokensvc.ivs.model import HeldKeyPair
 from tokensvc.keyring.binding import Binding
-from tokensvc.keyring.checks.finding import Evidence
+from tokensvc.keyring.checks.finding import Evidence, Finding, Severity
 from tokensvc.keyring.model import KeyState, Ring
 
 NOW = EXAMPLE_NOW
@@ -18,6 +18,7 @@ OTHER_ACCOUNT_ID = "999999999999"
 ACTIVE_A = pair("a", KeyState.ACTIVE, activated_at=NOW - DAY)
 STANDBY_B = pair("b", KeyState.PUBLISHED)
 HEALTHY_RING = ring(ACTIVE_A, STANDBY_B)
+RECONCILE = "`tokensvc keys reconcile --region us-west-2`"
 
 
 def evidence(of_ring: Ring | None, *in_ivs: HeldKeyPair, **changes: Any) -> Evidence:
@@ -44,3 +45,8 @@ def evidence(of_ring: Ring | None, *in_ivs: HeldKeyPair, **changes: Any) -> Evid
 def healthy(**changes: Any) -> Evidence:
     """Evidence of a region with an active key and a standby, and no problem but the changes."""
     return evidence(HEALTHY_RING, *held("a", "b"), **changes)
+
+
+def in_region(severity: Severity, code: str, subject: str, reason: str, hint: str) -> Finding:
+    """A finding about the region of the tests."""
+    return Finding(severity, code, REGION, subject, reason, hint)

@@ -1,7 +1,7 @@
-"""Every sentence that `tokensvc keys doctor` prints, as a table: the only test that holds them.
+"""The sentences of `tokensvc keys doctor` about a ring, its private keys and files, as a table.
 
-The reasons and hints of `decision_needed`, `binding_mismatch` and of errors are written elsewhere;
-they are here because the operator reads them here.
+The reasons and hints of errors are written elsewhere; they are here because the operator reads them
+here. `test_doctor_sentences_with_ivs` has the others.
 """
 
 from __future__ import annotations
@@ -17,27 +17,20 @@ from tests.keyring.doctor_evidence import (
     DAY,
     HEALTHY_RING,
     NOW,
-    OTHER_ACCOUNT_ID,
-    OTHER_DEPLOYMENT,
+    RECONCILE,
     STANDBY_B,
     evidence,
     healthy,
+    in_region,
 )
 from tests.keyring.rings import (
-    ACCOUNT_ID,
-    DEPLOYMENT,
-    DRAIN_SECONDS,
-    REGION,
     TERMS,
-    arn,
     held,
     pair,
-    public_key,
     ring,
 )
-from tokensvc.errors import CustodyDamaged, CustodyDenied, IvsUnavailable
-from tokensvc.ivs.model import HeldKeyPair
-from tokensvc.keyring.binding import Binding
+from tests.keyring.test_doctor_sentences_with_ivs import TABLE as TABLE_WITH_IVS
+from tokensvc.errors import CustodyDamaged, CustodyDenied
 from tokensvc.keyring.checks.examination import examine, find_orphans
 from tokensvc.keyring.checks.files import find_open_files
 from tokensvc.keyring.checks.finding import Finding, FindingCode, Severity
@@ -50,24 +43,7 @@ from tokensvc.protected_files import Fault, FileFault
 
 PENDING, PUBLISHED, ACTIVE, RETIRING, RETIRED = KeyState
 SERIOUS, WARNING, NOTE = Severity
-RECONCILE = "`tokensvc keys reconcile --region us-west-2`"
-KEY_ARN = "arn:aws:ivs:us-west-2:123456789012:playback-key/in-ivs-"
-CLOCK_HINT = (
-    "Synchronize the clock of this machine by NTP, for example with the Amazon Time Sync Service."
-)
 NO_STANDBY = "There is no standby key. In an emergency, a new key pair would have to be made first."
-DELETE = f"aws ivs delete-playback-key-pair --region us-west-2 --arn {KEY_ARN}"
-FOREIGN_SLOTS = "\n".join(
-    f"{KEY_ARN}{name} (name: tokensvc-{name}; IVS reports no age) is a foreign key pair, not made"
-    f" by tokensvc. If nothing signs with it, delete it: {DELETE}{name}"
-    for name in "xyz"
-)
-
-
-def in_region(severity: Severity, code: str, subject: str, reason: str, hint: str) -> Finding:
-    """A finding about the region of the tests."""
-    return Finding(severity, code, REGION, subject, reason, hint)
-
 
 TABLE: dict[str, tuple[Sequence[Finding], Finding]] = {
     "no active key": (
@@ -81,7 +57,7 @@ TABLE: dict[str, tuple[Sequence[Finding], Finding]] = {
         ),
     ),
     "no standby": (
-        examine(evidence(ring(ACTIVE_A), *held("a"))),
+        examine(evidence(ring(ACTIVE_A), *held("a"), now=NOW - DAY + 899)),
         in_region(WARNING, "no_standby", "", NO_STANDBY, f"Run {RECONCILE}."),
     ),
     "no standby, and no free slot yet": (
@@ -162,6 +138,23 @@ TABLE: dict[str, tuple[Sequence[Finding], Finding]] = {
             "Or: Restore it.",
         ),
     ),
+    "a key-encryption secret that fits no private key": (
+        examine(
+            healthy(
+                unusable={
+                    "b": CustodyDenied("b.pem has another secret.", hint="Set the secret."),
+                    "a": CustodyDenied("a.pem has another secret.", hint="Set the secret."),
+                }
+            )
+        ),
+        in_region(
+            SERIOUS,
+            "private_key_unusable",
+            "a",
+            "a.pem has another secret. The same is true for b.",
+            "Set the secret.",
+        ),
+    ),
     "a destroyed private key that custody has again": (
         examine(
             evidence(
@@ -190,51 +183,6 @@ TABLE: dict[str, tuple[Sequence[Finding], Finding]] = {
             "Keep it if another state, or a region that was configured before, may record it"
             " (check with `tokensvc keys list --region REGION`). Otherwise delete it from the"
             " custody manually.",
-        ),
-    ),
-    "a ring of another endpoint": (
-        examine(healthy(binding=Binding(REGION, ACCOUNT_ID, "https://ivs.example"))),
-        in_region(
-            SERIOUS,
-            "binding_mismatch",
-            "",
-            "The ring of us-west-2 is bound to account 123456789012 at http://127.0.0.1:8001, but"
-            " this process is configured for account 123456789012 at https://ivs.example.",
-            "Use the settings and AWS environment that the ring was created with.",
-        ),
-    ),
-    "credentials of another account": (
-        examine(healthy(binding=Binding(REGION, OTHER_ACCOUNT_ID, "http://127.0.0.1:8001"))),
-        in_region(
-            SERIOUS,
-            "wrong_account",
-            "",
-            "These AWS credentials belong to account 123456789012, but the settings are for account"
-            " 999999999999. The ring was not compared with IVS.",
-            "Use credentials of account 999999999999 (check with `aws sts get-caller-identity`), or"
-            " correct the setting ivs.account_id.",
-        ),
-    ),
-    "a clock that is behind": (
-        examine(healthy(clock_offset_seconds=-42.0)),
-        in_region(
-            SERIOUS,
-            "clock_off",
-            "",
-            "The clock of this machine is 42 s behind the clock of IVS. The allowed difference is"
-            " 10 s (rotation.clock_skew_seconds).",
-            CLOCK_HINT,
-        ),
-    ),
-    "a clock that is ahead": (
-        examine(healthy(clock_offset_seconds=11.0)),
-        in_region(
-            SERIOUS,
-            "clock_off",
-            "",
-            "The clock of this machine is 11 s ahead of the clock of IVS. The allowed difference is"
-            " 10 s (rotation.clock_skew_seconds).",
-            CLOCK_HINT,
         ),
     ),
     "a standby that was imported in the future": (
@@ -283,189 +231,6 @@ TABLE: dict[str, tuple[Sequence[Finding], Finding]] = {
             " now: the clock of the host that recorded it was ahead.",
             "Its drain begins at that time, and until its end it occupies a slot in IVS. To delete"
             " it now, run `tokensvc keys revoke z`: IVS then refuses the tokens that it signed.",
-        ),
-    ),
-    "the active key pair is missing in IVS": (
-        examine(evidence(HEALTHY_RING, *held("b"))),
-        in_region(
-            SERIOUS,
-            "missing_in_ivs",
-            "a",
-            f"IVS does not hold a ({KEY_ARN}a), the active key pair of us-west-2, so IVS refuses"
-            " its tokens. The key pair was deleted from IVS, or this state is an old copy, or"
-            " these AWS credentials do not belong to account 123456789012.",
-            "Check the credentials with `aws sts get-caller-identity`. If this state is an old"
-            " copy, replace it with the newest one. If there is no newer copy, run"
-            " `tokensvc keys revoke a` to switch to another key at once.",
-        ),
-    ),
-    "the standby is missing in IVS": (
-        examine(evidence(HEALTHY_RING, *held("a"))),
-        in_region(
-            WARNING,
-            "missing_in_ivs",
-            "b",
-            "b is the standby key, but IVS does not hold it.",
-            "Run `tokensvc keys revoke b`.",
-        ),
-    ),
-    "a retiring key pair is missing in IVS": (
-        examine(
-            evidence(
-                ring(pair("z", RETIRING, signing_ended_at=NOW - 5), *HEALTHY_RING.pairs),
-                *held("a", "b"),
-            )
-        ),
-        in_region(
-            WARNING,
-            "missing_in_ivs",
-            "z",
-            "z was deleted from IVS before its tokens expired. IVS refuses these tokens.",
-            "Give the affected viewers a new playback URL. Nothing else needs to be done.",
-        ),
-    ),
-    "a retired key pair that IVS holds": (
-        examine(
-            evidence(
-                ring(pair("z", RETIRED, destroyed_on=NOW - DAY), *HEALTHY_RING.pairs),
-                *held("a", "b", "z"),
-            )
-        ),
-        in_region(
-            SERIOUS,
-            "retired_in_ivs",
-            "z",
-            f"z is retired, but IVS holds it again as {KEY_ARN}z. Anyone who has a copy of its"
-            " private key can sign valid tokens.",
-            f"Run {RECONCILE} to delete it from IVS again.",
-        ),
-    ),
-    "another key under the standby's ARN": (
-        examine(
-            evidence(
-                HEALTHY_RING,
-                *held("a"),
-                HeldKeyPair(arn("b"), "", public_key("x").fingerprint, {}),
-            )
-        ),
-        in_region(
-            SERIOUS,
-            "fingerprint_mismatch",
-            "b",
-            f"{KEY_ARN}b has the fingerprint {public_key('x').fingerprint} in IVS, but the ring"
-            f" records {public_key('b').fingerprint} for b. They are different keys.",
-            "Replace this state with the newest copy. If there is no newer copy, run"
-            " `tokensvc keys revoke --all --region us-west-2`.",
-        ),
-    ),
-    "a key pair of this deployment without a record": (
-        examine(evidence(HEALTHY_RING, *held("a", "b"), *held("c", deployment=DEPLOYMENT))),
-        in_region(
-            SERIOUS,
-            "unrecorded",
-            f"{KEY_ARN}c",
-            f"{KEY_ARN}c (tokensvc-c) is tagged by this deployment, but this state has no record of"
-            " it. The state is an old copy.",
-            "Replace this state with the newest copy. If that is lost and nothing signs with this"
-            f" key pair, delete it: `{DELETE}c`. Then run `tokensvc keys reconcile`.",
-        ),
-    ),
-    "an empty state beside a key pair of another deployment": (
-        examine(
-            evidence(None, *held("c", deployment=OTHER_DEPLOYMENT), custody_key_ids=()),
-        ),
-        in_region(
-            SERIOUS,
-            "other_deployment",
-            f"{KEY_ARN}c",
-            f"This state has no key pair in us-west-2, but IVS holds {KEY_ARN}c (tokensvc-c) of"
-            " another deployment (fedcba9876543210).",
-            "Use the state of that deployment (setting state.url) or a copy of it. To start a new"
-            " deployment beside it, run `tokensvc keys generate --region us-west-2`.",
-        ),
-    ),
-    "another key under the ARN of the active key": (
-        examine(
-            evidence(
-                HEALTHY_RING,
-                *held("b"),
-                HeldKeyPair(arn("a"), "", public_key("x").fingerprint, {}),
-            )
-        ),
-        in_region(
-            SERIOUS,
-            "fingerprint_mismatch",
-            "a",
-            f"{KEY_ARN}a has the fingerprint {public_key('x').fingerprint} in IVS, but the ring"
-            f" records {public_key('a').fingerprint} for a. They are different keys.",
-            "Replace this state with the newest copy. If there is no newer copy, run"
-            " `tokensvc keys revoke a` to switch to another key at once.",
-        ),
-    ),
-    "a key pair of another deployment": (
-        examine(evidence(HEALTHY_RING, *held("a", "b"), *held("c", deployment=OTHER_DEPLOYMENT))),
-        in_region(
-            WARNING,
-            "other_deployment",
-            f"{KEY_ARN}c",
-            f"{KEY_ARN}c (tokensvc-c) is tagged by another deployment and occupies one of the 3"
-            " slots.",
-            f"Delete it if that deployment no longer exists: `{DELETE}c`.",
-        ),
-    ),
-    "a foreign key pair": (
-        examine(
-            evidence(HEALTHY_RING, *held("a", "b"), HeldKeyPair(arn("c"), "", "00:11", {})),
-        ),
-        in_region(
-            NOTE,
-            "foreign",
-            f"{KEY_ARN}c",
-            f"{KEY_ARN}c (no name) is a foreign key pair (not made by tokensvc) and occupies one of"
-            " the 3 slots.",
-            "Adopt it with `tokensvc keys adopt`. If nothing signs with it, delete it:"
-            f" `{DELETE}c`.",
-        ),
-    ),
-    "foreign key pairs in two slots": (
-        examine(evidence(ring(ACTIVE_A), *held("a", "x", "y"))),
-        in_region(
-            WARNING,
-            "slot_pressure",
-            "",
-            "Key pairs outside this ring leave it 1 of the 3 slots in IVS. A rotation needs 2"
-            " slots, or 3 to keep a standby.",
-            "Free a slot. The findings about these key pairs contain the commands.",
-        ),
-    ),
-    "a step that only a person can decide": (
-        examine(evidence(ring(STANDBY_B, pair("c", PENDING)), *held("x", "y", "z"))),
-        in_region(
-            SERIOUS,
-            "decision_needed",
-            "",
-            "All 3 key pair slots of IVS in us-west-2 are occupied:\n" + FOREIGN_SLOTS,
-            "Free a slot with one of the commands above, but only if nothing signs with that key"
-            " pair. Then run `tokensvc keys reconcile --region us-west-2`.",
-        ),
-    ),
-    "a step that is overdue": (
-        examine(
-            evidence(
-                ring(
-                    pair("z", RETIRING, signing_ended_at=NOW - DRAIN_SECONDS - 900),
-                    *HEALTHY_RING.pairs,
-                ),
-                *held("z", "a", "b"),
-            )
-        ),
-        in_region(
-            WARNING,
-            "stuck_step",
-            "z",
-            "A step is overdue: record that z will be deleted from IVS. The ring was last changed"
-            " at 2027-01-15T06:42:40Z.",
-            f"Run {RECONCILE}, and schedule it as a job.",
         ),
     ),
     "a worker that can't sign": (
@@ -575,10 +340,6 @@ TABLE: dict[str, tuple[Sequence[Finding], Finding]] = {
         examine(healthy(unusable={"b": CustodyDenied("b.pem is open.", hint="Run chmod.")})),
         in_region(WARNING, "private_key_unusable", "b", "b.pem is open.", "Run chmod."),
     ),
-    "evidence that could not be gathered": (
-        examine(healthy(held=IvsUnavailable("IVS throttles.", hint="Try again."))),
-        in_region(SERIOUS, "ivs_unavailable", "", "IVS throttles.", "Try again."),
-    ),
 }
 
 
@@ -588,6 +349,7 @@ def test_every_sentence(findings: Sequence[Finding], expected: Finding) -> None:
     assert [found for found in findings if found.code == expected.code] == [expected]
 
 
-def test_the_table_has_every_finding_code() -> None:
-    """A new code needs a row above; `ivs_unavailable` stands for the codes of errors."""
-    assert {expected.code for _, expected in TABLE.values()} == {*FindingCode, "ivs_unavailable"}
+def test_the_tables_have_every_finding_code() -> None:
+    """A new code needs a row; `ivs_unavailable` stands for the codes of errors."""
+    rows = (*TABLE.values(), *TABLE_WITH_IVS.values())
+    assert {expected.code for _, expected in rows} == {*FindingCode, "ivs_unavailable"}

@@ -169,3 +169,17 @@ def test_findings_are_json_for_programs(desk_now: Desk) -> None:
 
     assert set(finding) == {"severity", "code", "region", "subject", "reason", "hint"}
     assert finding["region"] == "us-west-2"
+
+
+def test_a_wrong_key_encryption_secret_is_one_finding(rotating_desk: Desk) -> None:
+    """It names every private key that the secret does not fit."""
+    (rotating_desk.folder / "secret").write_text(bytes(range(32, 64)).hex())
+
+    report = rotating_desk.run("keys", "doctor", "--json")
+    (found,) = (one for one in json.loads(report.stdout) if one["severity"] != "note")
+
+    active, standby = (pair.key_id for pair in rotating_desk.ring().pairs)
+    assert report.exit_code == 1
+    assert (found["code"], found["subject"]) == ("private_key_unusable", active)
+    assert active in found["reason"]
+    assert standby in found["reason"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from tokensvc.clock import rfc3339
 from tokensvc.errors import CustodyUnavailable, TokensvcError
@@ -105,8 +105,10 @@ def _canary(context: Context) -> Iterator[Finding]:
 
 
 def _unusable_private_keys(context: Context) -> Iterator[Finding]:
-    for key_id, error in context.evidence.unusable.items():
-        is_active = context.ring.pair(key_id).state is KeyState.ACTIVE
+    active_id = context.ring.active.key_id if context.ring.active else None
+    for key_ids, error in _grouped_by_cause(context.evidence.unusable, first=active_id):
+        key_id, *others = key_ids
+        is_active = key_id == active_id
         revoke = f"Run `tokensvc keys revoke {key_id}`: tokensvc has signed no token with this key."
         # A key that is only denied, such as by the mode of its file, is good again in a moment.
         keeps_key = is_active or isinstance(error, CustodyUnavailable)
@@ -114,9 +116,25 @@ def _unusable_private_keys(context: Context) -> Iterator[Finding]:
             Severity.SERIOUS if is_active else Severity.WARNING,
             FindingCode.PRIVATE_KEY_UNUSABLE,
             key_id,
-            error.detail,
+            f"{error.detail} The same is true for {', '.join(others)}." if others else error.detail,
             error.hint if keeps_key else f"{revoke}\nOr: {error.hint}",
         )
+
+
+def _grouped_by_cause(
+    unusable: Mapping[str, TokensvcError], *, first: str | None
+) -> Iterable[tuple[Sequence[str], TokensvcError]]:
+    """The key IDs that have an error from the same cause, with the error of the first of them.
+
+    The key `first` comes first. A damaged or missing private key is a cause of its own. What denies
+    the use of several has the same hint, such as to set another key-encryption secret.
+    """
+    groups: dict[tuple[str, str], list[str]] = {}
+    for key_id in sorted(unusable, key=lambda key_id: key_id != first):
+        error = unusable[key_id]
+        own = "" if isinstance(error, CustodyUnavailable) else key_id
+        groups.setdefault((error.hint, own), []).append(key_id)
+    return [(key_ids, unusable[key_ids[0]]) for key_ids in groups.values()]
 
 
 def _failed_probes(context: Context) -> Iterator[Finding]:

@@ -30,6 +30,8 @@ def _contradictions(context: Context) -> Iterator[Finding]:
 
 def _missing_in_ivs(context: Context) -> Iterator[Finding]:
     """The standby and retiring key pairs; a missing active key pair is a contradiction."""
+    if context.comparison.is_old_copy or context.comparison.is_about_nothing_held:
+        return  # Another finding reports the cause, and what to do about all of them.
     for pair in context.ring.pairs:
         if (
             is_held(pair, context.held)

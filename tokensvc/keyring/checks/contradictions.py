@@ -51,6 +51,16 @@ class Comparison:
             return None
         return active
 
+    @property
+    def is_old_copy(self) -> bool:
+        """Whether IVS holds a key pair of this deployment that the ring does not record."""
+        return any(pairs_owned_by(Owner.UNRECORDED, self.ring, self.held))
+
+    @property
+    def is_about_nothing_held(self) -> bool:
+        """Whether IVS holds nothing, although a key pair signs: another account's answer, maybe."""
+        return not self.held and self.missing_active is not None
+
     def is_contradiction(self, pair: KeyPair, other_key: HeldKeyPair) -> bool:
         """Whether another key under the ARN of that record needs the operator's decision."""
         return pair == self.missing_active or owner_of(self.ring, other_key) is Owner.UNRECORDED
@@ -114,20 +124,26 @@ def _beside_another_deployment(comparison: Comparison) -> Iterator[Finding]:
 
 def _active_key_missing(comparison: Comparison) -> Iterator[Finding]:
     ring, active = comparison.ring, comparison.missing_active
-    if active is None or active.arn in comparison.other_keys:
-        return  # `_other_keys` reports another key under its ARN.
+    if active is None or active.arn in comparison.other_keys or comparison.is_old_copy:
+        return  # `_other_keys` or `_unrecorded` reports the cause.
+    revoke = f"`tokensvc keys revoke {active.key_id}` to switch to another key at once"
+    if comparison.is_about_nothing_held:
+        reason = (
+            f"IVS holds no key pair in {ring.region} in the account of these AWS credentials, also "
+            f"not the active {active.key_id} ({active.arn})."
+        )
+        hint = (
+            "Check with `aws sts get-caller-identity` that they belong to account "
+            f"{ring.account_id}. If they do, every key pair was deleted from IVS: run {revoke}."
+        )
+    else:
+        reason = (
+            f"{active.key_id} ({active.arn}), the active key pair of {ring.region}, was deleted "
+            "from IVS, so IVS refuses its tokens."
+        )
+        hint = f"Run {revoke}. If there is a newer copy of this state, use that instead."
     yield Finding(
-        Severity.SERIOUS,
-        FindingCode.MISSING_IN_IVS,
-        ring.region,
-        active.key_id,
-        f"IVS does not hold {active.key_id} ({active.arn}), the active key pair of "
-        f"{ring.region}, so IVS refuses its tokens. The key pair was deleted from IVS, or this "
-        "state is an old copy, or these AWS credentials do not belong to account "
-        f"{ring.account_id}.",
-        "Check the credentials with `aws sts get-caller-identity`. If this state is an "
-        "old copy, replace it with the newest one. If there is no newer copy, run "
-        f"`tokensvc keys revoke {active.key_id}` to switch to another key at once.",
+        Severity.SERIOUS, FindingCode.MISSING_IN_IVS, ring.region, active.key_id, reason, hint
     )
 
 

@@ -30,6 +30,21 @@ _CONSEQUENCES = frozenset(
 """What often follows from another finding, and is gone with it."""
 
 
+_STOPPING = frozenset(
+    {
+        FindingCode.BINDING_MISMATCH,
+        FindingCode.WRONG_ACCOUNT,
+        FindingCode.CLOCK_OFF,
+        FindingCode.MISSING_IN_IVS,
+        FindingCode.FINGERPRINT_MISMATCH,
+        FindingCode.UNRECORDED,
+        FindingCode.OTHER_DEPLOYMENT,
+        FindingCode.DECISION_NEEDED,
+    }
+)
+"""What the operator must decide or repair before any step, where it is serious."""
+
+
 def unusable_private_keys(signer_loader: SignerLoader, ring: Ring) -> Mapping[str, TokensvcError]:
     """Self-check each private key that is active or may become active.
 
@@ -88,7 +103,27 @@ def examine(evidence: Evidence) -> tuple[Finding, ...]:
         checks = (*CHECKS_OF_RING, *CHECKS_WITH_IVS) if can_compare else CHECKS_OF_RING
         context = Context(evidence, evidence.ring or _empty_ring(evidence), held)
         findings += chain.from_iterable(check(context) for check in checks)
-    return tuple(sorted(findings, key=_rank))
+    return tuple(sorted(_without_consequences(findings), key=_rank))
+
+
+def _without_consequences(findings: Sequence[Finding]) -> Iterator[Finding]:
+    """The findings without those that are gone when the cause is gone that another one names."""
+    stopped = any(_stops_every_step(finding) for finding in findings)
+    overdue = any(finding.code == FindingCode.STUCK_STEP for finding in findings)
+    for finding in findings:
+        if finding.code in (FindingCode.STUCK_STEP, FindingCode.SLOT_PRESSURE) and stopped:
+            continue
+        if finding.code == FindingCode.NO_STANDBY and (stopped or overdue):
+            continue
+        yield finding
+
+
+def _stops_every_step(finding: Finding) -> bool:
+    """Whether no step can be done, not even one for the next standby, until that is decided."""
+    is_missing_evidence = finding.code not in set(FindingCode)
+    return finding.severity is Severity.SERIOUS and (
+        is_missing_evidence or finding.code in _STOPPING
+    )
 
 
 def _rank(finding: Finding) -> tuple[int, bool]:
