@@ -196,6 +196,21 @@ TABLE: dict[str, tuple[Sequence[Finding], Finding]] = {
             f" key pair, delete it: `{DELETE}c`. Then run `tokensvc keys reconcile`.",
         ),
     ),
+    "an old copy, whose active key pair is missing in IVS": (
+        examine(evidence(HEALTHY_RING, *held("b"), *held("c", deployment=DEPLOYMENT))),
+        in_region(
+            SERIOUS,
+            "unrecorded",
+            f"{KEY_ARN}c",
+            f"{KEY_ARN}c (tokensvc-c) is tagged by this deployment, but this state has no record of"
+            f" it. The state is an old copy. IVS holds a ({KEY_ARN}a), the active key pair of this"
+            " copy, no longer and refuses its tokens.",
+            "Replace this state with the newest copy. If there is none, run"
+            " `tokensvc keys revoke a` to switch to another key at once. If that is lost and"
+            " nothing signs with this key pair, delete it:"
+            f" `{DELETE}c`. Then run `tokensvc keys reconcile`.",
+        ),
+    ),
     "an empty state beside a key pair of another deployment": (
         examine(
             evidence(None, *held("c", deployment=OTHER_DEPLOYMENT), custody_key_ids=()),

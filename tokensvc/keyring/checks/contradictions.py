@@ -154,6 +154,17 @@ def _other_keys(comparison: Comparison) -> Iterator[Finding]:
 
 
 def _unrecorded(comparison: Comparison) -> Iterator[Finding]:
+    active = comparison.missing_active
+    consequence = switch = ""
+    if active is not None and active.arn not in comparison.other_keys:
+        consequence = (
+            f" IVS holds {active.key_id} ({active.arn}), the active key pair of this copy, no "
+            "longer and refuses its tokens."
+        )
+        switch = (
+            f" If there is none, run `tokensvc keys revoke {active.key_id}` to switch to another "
+            "key at once."
+        )
     for held in pairs_owned_by(Owner.UNRECORDED, comparison.ring, comparison.held):
         if held.arn in comparison.other_keys:
             continue  # `_other_keys` reports it.
@@ -163,9 +174,10 @@ def _unrecorded(comparison: Comparison) -> Iterator[Finding]:
             comparison.ring.region,
             str(held.arn),
             f"{held.arn} ({held.name or 'no name'}) is tagged by this deployment, but this state "
-            "has no record of it. The state is an old copy.",
-            "Replace this state with the newest copy. If that is lost and nothing signs with this "
-            f"key pair, delete it: `{delete_command(held)}`. Then run `tokensvc keys reconcile`.",
+            f"has no record of it. The state is an old copy.{consequence}",
+            f"Replace this state with the newest copy.{switch} If that is lost and nothing signs "
+            f"with this key pair, delete it: `{delete_command(held)}`. Then run "
+            "`tokensvc keys reconcile`.",
         )
 
 
