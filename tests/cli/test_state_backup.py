@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import stat
 from contextlib import closing
 from pathlib import Path
@@ -14,6 +15,7 @@ from tests.support.settings import settings_in
 from tokensvc import service
 from tokensvc.access.api_keys import ApiKeys, authenticate
 from tokensvc.audit import JsonLinesAudit
+from tokensvc.cli.context import operator
 from tokensvc.clock import Moment
 from tokensvc.errors import BackupRefused, NotFound, Unauthenticated
 from tokensvc.keyring.model import KeyState
@@ -56,7 +58,10 @@ def test_a_lost_state_is_restored_and_signs_again(rotating_desk: Desk, backup: P
     before = rotating_desk.ring()
     (rotating_desk.folder / "keys/state.sqlite3").unlink()
 
-    rotating_desk.done("state", "restore", str(backup))
+    result = rotating_desk.run("state", "restore", str(backup))
+
+    (line,) = [json.loads(one) for one in result.stderr.splitlines() if one.startswith("{")]
+    assert (line["step"], line["region"], line["by"]) == ("restore", "us-west-2", operator())
 
     assert rotating_desk.ring().pairs == before.pairs
     assert "restored" in findings(rotating_desk)

@@ -10,11 +10,13 @@ import click
 
 from tokensvc.access import api_keys
 from tokensvc.access.api_keys import ApiKeys
+from tokensvc.cli.change_audit import write_change
 from tokensvc.cli.changing import confirm, yes_option
 from tokensvc.cli.context import Invocation, operator, pass_invocation
 from tokensvc.cli.output import say
 from tokensvc.errors import BackupRefused, StateDamaged
-from tokensvc.keyring.model import KeyState, Ring
+from tokensvc.keyring.changes import Decision, RingChange
+from tokensvc.keyring.model import Act, KeyState, Ring
 from tokensvc.keyring.ring_document import decode_ring, is_ring
 from tokensvc.service import build_state, custody_folder
 from tokensvc.settings import Settings
@@ -94,6 +96,9 @@ def restore(invocation: Invocation, file: Path, *, replace: bool, yes: bool) -> 
             yes=yes,
         )
     stored.restore(contents, replace=replace)
+    act = Act(invocation.clock.now(), operator(), f"backup {file}")
+    for ring in _rings(contents):
+        write_change(RingChange(ring.region, Decision.RESTORE, "", act))
     say(f"Restored: {_described(contents)}. Next:")
     for line in _after_a_restore(invocation.settings, contents):
         say(f"  {line}")

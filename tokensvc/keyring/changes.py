@@ -23,6 +23,7 @@ class Decision(StrEnum):
     RECORD_FAILURE = "record_failure"
     ROLL_BACK = "roll_back"
     DECLARE_COMPROMISED = "declare_compromised"
+    RESTORE = "restore"
 
 
 @dataclass(frozen=True, slots=True)
