@@ -137,13 +137,13 @@ MUTANTS = {
         Parts(terms=_NO_SKEW, effects=_UNCHECKED), 2
     ),
     "rule 4: the drain includes the skew once instead of twice": Mutant(
-        Parts(terms=_SINGLE_SKEW, effects=_UNCHECKED), 3
+        Parts(terms=_SINGLE_SKEW, effects=_UNCHECKED), 4
     ),
     "rule 9: a key that signed twice drains from the end of its first signing": Mutant(
         Parts(rotator=RotatorWithFirstSigningEnd), 0
     ),
     "rule 9: a rollback ignores that a deletion was decided": Mutant(
-        Parts(rotator=RotatorThatRollsBackADeletion), 23
+        Parts(rotator=RotatorThatRollsBackADeletion), 34
     ),
     "a rotator's clock is five minutes off, and is not compared with IVS's": Mutant(
         Parts(wrong_clock_seconds=300, effects=_UNCHECKED), 0
