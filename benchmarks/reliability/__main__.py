@@ -6,8 +6,9 @@ A real Local IVS and a real service with two workers run on loopback. Twelve pla
 are requested for one channel, and one a second for a channel that the service does not know yet.
 Each token is presented at the edge when it is new, in the middle of its lifetime, and shortly
 before it expires. The ages and lifetimes are short, so that every phase of an outage is seen. The
-state is on a disk of its own, which needs the permission to mount one. The exit status is 1 if the
-edge refused a token that it should play, or if the service did not recover.
+state and the log are on disks of their own, which needs the permission to mount one. The exit
+status is 1 if the edge refused a token that it should play, if a URL has no audit line, or if the
+service did not recover.
 """
 
 from __future__ import annotations
@@ -26,11 +27,12 @@ from urllib.parse import urlsplit
 
 from benchmarks.reliability import site as sites
 from benchmarks.reliability.load import NEW_CHANNELS_PER_SECOND, Load
-from benchmarks.reliability.observations import Row, Window, row
+from benchmarks.reliability.observations import GRANTED, Row, Window, row
 from benchmarks.reliability.report import failures, table
 from benchmarks.reliability.scenarios import SCENARIOS, Scenario, end_worker
 from benchmarks.reliability.site import TTL_SECONDS, Site, running_site
 from benchmarks.serving import machine
+from benchmarks.serving.deployment import require_audit
 from benchmarks.serving.failure import BenchmarkFailed
 from tests.support.full_disk import DiskNotMounted
 from tokensvc.errors import TokensvcError
@@ -88,6 +90,8 @@ def _run(folder: Path, scenarios: list[Scenario]) -> tuple[dict[str, Row], int]:
                 window = _carry_out(scenario, site, load)
                 rows[scenario.name] = row(scenario.title, load.seen, window)
                 print(f"{scenario.name}: {json.dumps(asdict(rows[scenario.name]))}", flush=True)
+        granted = sum(answer.code == GRANTED for answer in load.seen.answers)
+        require_audit(site.service, granted)
         return rows, load.seen.late_plays
 
 

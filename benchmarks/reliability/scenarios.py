@@ -16,6 +16,7 @@ from typing import Final
 from benchmarks.reliability.load import Load
 from benchmarks.reliability.site import DRAIN_SECONDS, TTL_SECONDS, Site
 from benchmarks.serving.failure import BenchmarkFailed
+from tests.support.full_disk import SmallDisk
 
 _FAULT_SECONDS: Final = 15.0
 _CLOCK_FAULT_SECONDS: Final = 20.0
@@ -71,12 +72,12 @@ def _revocation(site: Site, _load: Load) -> Iterator[None]:
 
 
 @contextmanager
-def _full_disk(site: Site, _load: Load) -> Iterator[None]:
-    site.disk.fill()
+def _full(disk: SmallDisk) -> Iterator[None]:
+    disk.fill()
     try:
         yield
     finally:
-        site.disk.free()
+        disk.free()
 
 
 @contextmanager
@@ -179,8 +180,19 @@ SCENARIOS: Final = (
         DRAIN_SECONDS + _BEFORE_ROLLBACK_SECONDS + 3.0,
     ),
     Scenario("revocation", "`keys revoke` of the active key", _revocation, TTL_SECONDS),
-    Scenario("full_disk", "full disk of the state", _full_disk, ends_worker=True),
-    Scenario("read_only", "read-only disk of the state", _read_only_disk, ends_worker=True),
+    Scenario(
+        "full_disk",
+        "full disk of the state, and a worker is replaced",
+        lambda site, _: _full(site.disk),
+        ends_worker=True,
+    ),
+    Scenario(
+        "read_only",
+        "read-only disk of the state, and a worker is replaced",
+        _read_only_disk,
+        ends_worker=True,
+    ),
+    Scenario("full_log", "full disk of the audit log", lambda site, _: _full(site.log_disk)),
     Scenario("state_away", "folder of the state away", lambda site, _: _moved_away(site.state)),
     Scenario(
         "state_away_worker",

@@ -34,6 +34,7 @@ DRAIN_SECONDS: Final = RING_MAX_AGE_SECONDS + TTL_SECONDS + 2 * CLOCK_SKEW_SECON
 """Rule 4: how long IVS accepts the tokens of a key pair that signs no more."""
 
 _WORKERS = 2
+_LOG_DISK_KIB = 65_536  # A run logs about 15 MB.
 _COMMAND_SECONDS = 60.0
 _OK, _CREATED = 200, 201
 _SETTINGS = f"""\
@@ -75,6 +76,7 @@ class Site:
     Attributes:
         folder: its settings, secret and logs.
         disk: the disk of the state, and of nothing else.
+        log_disk: the disk of the service's log, which has the audit lines.
         environment: the environment variables of its processes.
         local_ivs: the running Local IVS.
         service: the running service.
@@ -82,6 +84,7 @@ class Site:
 
     folder: Path
     disk: SmallDisk
+    log_disk: SmallDisk
     environment: Mapping[str, str]
     local_ivs: Server
     service: Server
@@ -145,6 +148,7 @@ def running_site(folder: Path) -> Iterator[Site]:
     environment = clean_environment(os.environ)
     with ExitStack() as stack:
         disk = stack.enter_context(mounted_disk(folder / "disk"))
+        log_disk = stack.enter_context(mounted_disk(folder / "logs", size_kib=_LOG_DISK_KIB))
         listener = listen(0, "LOCAL_IVS_PORT", clock)
         data = ("--data", str(folder / "ivs"))
         options = ("--listen-fd", str(listener.fileno()), *data, "--no-throttle")
@@ -168,11 +172,11 @@ def running_site(folder: Path) -> Iterator[Site]:
                 (sys.executable, "-m", "tokensvc", "serve"),
                 listener=service_listener,
                 environment={**environment, "GUNICORN_CMD_ARGS": arguments},
-                log=folder / "service.log",
+                log=log_disk.folder / "service.log",
             )
         )
         service.wait_until_ready("/readyz", clock)
-        yield Site(folder, disk, environment, local_ivs, service)
+        yield Site(folder, disk, log_disk, environment, local_ivs, service)
 
 
 def create_channels(site: Site, count: int) -> list[str]:
