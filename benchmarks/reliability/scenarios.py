@@ -37,7 +37,7 @@ class Scenario:
         name: its identifier.
         title: what a reader of the table sees.
         inject: begins the fault, and removes it when the block ends.
-        fault_seconds: how long the fault lasts.
+        fault_seconds: how long the fault lasts at least.
         ends_worker: whether a worker is ended as soon as the fault is there, so that another starts
             in the middle of it.
     """
@@ -51,9 +51,8 @@ class Scenario:
 
 @contextmanager
 def _rotation(site: Site, _load: Load) -> Iterator[None]:
-    site.command("keys", "rotate")
+    site.command("keys", "rotate", "--wait")  # Until the drain is over and the old one is deleted.
     yield
-    site.command("keys", "reconcile")  # The drain is over: the old key pair is deleted from IVS.
 
 
 @contextmanager
@@ -61,8 +60,9 @@ def _rollback(site: Site, _load: Load) -> Iterator[None]:
     site.command("keys", "rotate")
     time.sleep(_BEFORE_ROLLBACK_SECONDS)
     site.command("keys", "rollback")
-    yield
+    time.sleep(DRAIN_SECONDS + 1.0)
     site.command("keys", "reconcile")
+    yield
 
 
 @contextmanager
@@ -172,13 +172,8 @@ def end_worker(site: Site) -> None:
 
 
 SCENARIOS: Final = (
-    Scenario("rotation", "scheduled rotation", _rotation, DRAIN_SECONDS + 2.0),
-    Scenario(
-        "rollback",
-        "rotation and rollback",
-        _rollback,
-        DRAIN_SECONDS + _BEFORE_ROLLBACK_SECONDS + 3.0,
-    ),
+    Scenario("rotation", "scheduled rotation", _rotation, DRAIN_SECONDS),
+    Scenario("rollback", "rotation and rollback", _rollback, DRAIN_SECONDS),
     Scenario("revocation", "`keys revoke` of the active key", _revocation, TTL_SECONDS),
     Scenario(
         "full_disk",
