@@ -8,7 +8,7 @@ from pathlib import Path
 from local_ivs.testing import LocalIvsServer
 
 from tests.e2e.conftest import Site
-from tests.e2e.processes import TIMEOUT_SECONDS, running
+from tests.e2e.processes import TIMEOUT_SECONDS, coverage_environment, running
 from tests.e2e.test_serve import address, request_url
 from tests.support.process_memory import children_of, has_loaded, thread_count, unique_mebibytes
 
@@ -25,7 +25,11 @@ def test_each_worker_has_little_memory_of_its_own(
     site.command("keys", "reconcile")
     key = site.command("api-keys", "create", "site", "--grant", "web")
     channel = ivs.client().create_channel(authorized=True)["channel"]["arn"]
-    environment = site.environment(GUNICORN_CMD_ARGS="--bind=127.0.0.1:0")
+    # Without the coverage measurement, which needs memory of its own in each worker.
+    environment: dict[str, str] = {
+        **site.environment(GUNICORN_CMD_ARGS="--bind=127.0.0.1:0"),
+        **dict.fromkeys(coverage_environment(), ""),
+    }
     with running(tmp_path / "out.txt", "serve", environment=environment) as server:
         url = address(server)
         main = server.process.pid

@@ -17,7 +17,7 @@ STEPS = sized(short=STEPS_PER_SEED, full=20_000)
 MAX_SEEDS = 40
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3, 4, 5])
+@pytest.mark.parametrize("seed", [1, 2, 3])
 def test_every_token_is_accepted_until_it_expires(seed: int) -> None:
     """Five runs of 2,000 steps each, at full size of 20,000, with all rules."""
     report = simulate(seed, STEPS)
