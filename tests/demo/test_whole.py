@@ -55,7 +55,7 @@ def test_the_demo_plays_in_a_browser_and_refuses_without_a_token(
         assert demo.interrupt() == 0
 
 
-def verified(token: str, key: dict[str, str]) -> dict[str, Any] | None:
+def verified(token: str, key: dict[str, str | list[str]]) -> dict[str, Any] | None:
     """The claims of the token, None if it was not signed with that key."""
     try:
         return dict(jwt.decode(token, ECKey.import_key(key), ["ES384"]).claims)
