@@ -102,6 +102,13 @@ CASES = (
         actions={Action.RECORD_TERMS_END},
     ),
     Case(
+        "reconcile by a clock that is ahead, while a key drains",
+        "reconcile ahead",
+        scenarios.draining,
+        calls=ASK_IVS,
+        actions=set(),
+    ),
+    Case(
         "reconcile deletes the drained key and creates the next standby",
         "reconcile",
         scenarios.drained_with_foreign_pair,

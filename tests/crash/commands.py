@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import shutil
 from collections.abc import Callable, Mapping
@@ -10,10 +11,12 @@ from pathlib import Path
 
 from tests.keyring.rings import REGION, TERMS
 from tests.keyring.world import OTHER_REGION
+from tests.support.clock import ManualClock
 from tests.support.settings import SECRET, settings_in
 from tokensvc import operations
 from tokensvc.arns import PlaybackKeyArn
 from tokensvc.clock import Clock
+from tokensvc.errors import ClockOff
 from tokensvc.ivs.key_pairs import IvsKeyPairs
 from tokensvc.keyring.custody.file import FileCustody
 from tokensvc.keyring.rotator import Rotator
@@ -87,6 +90,15 @@ def reconcile(command_context: CommandContext, _: Arguments) -> None:
     command_context.rotator.reconcile(_ignore_step)
 
 
+def reconcile_ahead(command_context: CommandContext, _: Arguments) -> None:
+    """`keys reconcile` on a host whose clock is two hours ahead: longer than the drain."""
+    clock = command_context.clock
+    assert isinstance(clock, ManualClock)
+    clock.jump_wall(7_200)
+    with contextlib.suppress(ClockOff):
+        command_context.rotator.reconcile(_ignore_step)
+
+
 def decommission(command_context: CommandContext, _: Arguments) -> None:
     """`keys reconcile --region R`, after R was removed from the settings."""
     command_context.rotator_with(decommissioning=True).reconcile(_ignore_step)
@@ -146,6 +158,7 @@ COMMANDS: Mapping[str, Callable[[CommandContext, Arguments], None]] = {
     "import": import_pair,
     "adopt": adopt,
     "reconcile": reconcile,
+    "reconcile ahead": reconcile_ahead,
     "decommission": decommission,
     "rotate": rotate,
     "rotate on schedule": rotate_on_schedule,
