@@ -85,8 +85,11 @@ $(VENV)/.made:
 	@touch $@
 
 # Run `make requirements` to update the pins. It needs uv, which no environment of ours installs.
+# pip finds a pin for "coverage[toml]" only if it has the extra: without it, a new release of coverage
+# would break the installation.
 COMPILE = uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
-	--no-emit-index-url --no-emit-find-links --custom-compile-command "make requirements"
+	--no-emit-index-url --no-emit-find-links --no-strip-extras \
+	--custom-compile-command "make requirements"
 requirements:
 	$(COMPILE) --upgrade pyproject.toml local_ivs/pyproject.toml requirements/build.in \
 		-o requirements/run.txt
