@@ -31,7 +31,7 @@ from tokensvc.keyring.view import RingView
 # The killed children aren't measured, and the rest of each test would only be slower.
 pytestmark = pytest.mark.no_cover
 
-CRASH_POINTS = sized(short=9, full=None)  # For each command; None for all.
+CRASH_POINTS = sized(short=6, full=None)  # For each command; None for all.
 PUBLISH_DELAY_SECONDS = 60
 VIEW_MAX_AGE_SECONDS = 120
 DRAIN_SECONDS = 3_740  # 120 + 3,600 + 2 times 10, by hand.
