@@ -14,8 +14,14 @@ botocore.loaders.create_loader = functools.lru_cache(botocore.loaders.create_loa
 from hypothesis import settings  # noqa: E402 # After the loader, because it may import boto3.
 
 from tests.support.browser import browser, page  # noqa: E402
+from tests.support.moto import moto, running_moto  # noqa: E402
 
-__all__ = ["browser", "page"]  # One browser per process: a second one can't be started.
+__all__ = [
+    "browser",  # One browser per process: a second one can't be started.
+    "moto",
+    "page",
+    "running_moto",
+]
 
 # As the documents say for the files of a deployment: one that everyone can read is refused.
 os.umask(0o077)

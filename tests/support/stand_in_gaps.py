@@ -1,0 +1,55 @@
+"""What the stand-ins for AWS in our tests don't do as AWS does.
+
+What no stand-in shows is called believed wherever a person reads it. A test that depends on a gap
+names it, so that it can be found when the stand-in no longer has it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """One difference between a stand-in and AWS.
+
+    Attributes:
+        stand_in: the program, such as moto.
+        service: the AWS service.
+        difference: what the stand-in does, and what AWS does.
+    """
+
+    stand_in: str
+    service: str
+    difference: str
+
+
+KMS_HASHES_A_DIGEST: Final = Gap(
+    "moto",
+    "KMS",
+    "Sign and Verify hash the message also when MessageType is DIGEST, so such a signature is one"
+    " of a digest's digest. AWS signs the digest as it is. With RAW both do the same.",
+)
+DYNAMODB_HAS_NO_LOCKS: Final = Gap(
+    "moto",
+    "DynamoDB",
+    "Two conditional writes that come at the same time may both succeed. AWS lets one succeed.",
+)
+IAM_IS_NOT_ENFORCED: Final = Gap(
+    "moto",
+    "all",
+    "Every call is allowed, whatever policies, key policies and conditions on tags say.",
+)
+NOTHING_PROPAGATES: Final = Gap(
+    "moto",
+    "all",
+    "A change is seen by the next call. AWS says that aliases and tags of KMS may take minutes"
+    " until conditions on them hold.",
+)
+GAPS: Final = (
+    KMS_HASHES_A_DIGEST,
+    DYNAMODB_HAS_NO_LOCKS,
+    IAM_IS_NOT_ENFORCED,
+    NOTHING_PROPAGATES,
+)
