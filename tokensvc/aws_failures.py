@@ -1,7 +1,5 @@
 """Why a call to AWS got no answer, for operators: whose fault it is, and what to check.
 
-Most failures happen before a request leaves: credentials that can't be read, a proxy, a region
-without an endpoint. Each of botocore's exceptions for them has a row in one of the tables below.
 The text of an exception is never shown, because a program or another system wrote it.
 """
 
@@ -18,23 +16,23 @@ import boto3
 import botocore.session
 from botocore import exceptions as raised
 from botocore.exceptions import BotoCoreError, ClientError
-from botocore.parsers import ResponseParserError
 
 from tokensvc.arns import Region
+from tokensvc.aws_causes import (
+    BAD_CONFIGURATION,
+    NO_CREDENTIALS,
+    NO_REQUEST,
+    NOT_THE_SERVICE,
+    UNREADABLE_CREDENTIALS,
+    WRONG_SHAPE,
+    Cause,
+)
 from tokensvc.errors import IvsUnavailable
 
-# JSON of an unexpected shape makes botocore, or the code that reads the answer, raise these.
-_WRONG_SHAPE = (
-    AttributeError,
-    LookupError,
-    ResponseParserError,
-    TypeError,
-    UnicodeDecodeError,
-)
 NO_ANSWER = (
     BotoCoreError,
     ValueError,
-    *_WRONG_SHAPE,
+    *WRONG_SHAPE,
     # Raised while credentials are read: a missing file or program, an MFA code without a terminal,
     # and credentials that have expired when they come.
     OSError,
@@ -55,191 +53,41 @@ _ISSUER_OF_OPERATION: Final[Mapping[str, str]] = {
 }
 
 
-class CredentialsUnavailable(IvsUnavailable):
-    """Raised when there are no usable AWS credentials, so that no request to IVS was sent."""
+@dataclass(frozen=True, slots=True)
+class AwsService:
+    """A service of AWS that this program calls.
+
+    Attributes:
+        name: the name for people.
+        boto3_name: the name of its client in boto3.
+        endpoint_variable: the environment variable that overrides the URL of its endpoint.
+    """
+
+    name: str
+    boto3_name: str
+    endpoint_variable: str
+
+
+IVS: Final = AwsService("Amazon IVS", "ivs", "AWS_ENDPOINT_URL_IVS")
 
 
 @dataclass(frozen=True, slots=True)
-class _Cause:
-    """What some exceptions mean. In the sentences, `{name}` is one of `_fields`."""
+class Failure:
+    """Why a call to AWS got no answer.
 
-    kinds: tuple[type[Exception], ...]
+    Attributes:
+        reason: what happened, as the end of a sentence.
+        hint: what to check or change.
+        is_of_credentials: whether there were no usable credentials, so that nothing was sent.
+    """
+
     reason: str
     hint: str
+    is_of_credentials: bool
 
 
-_NO_CREDENTIALS: Final = (
-    _Cause(
-        (raised.NoCredentialsError,),
-        "none were found.",
-        "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, set AWS_PROFILE, or use an IAM role.",
-    ),
-    _Cause(
-        (raised.ProfileNotFound,),
-        "the profile {profile} does not exist.",
-        "Correct AWS_PROFILE, or add the profile to the files in ~/.aws.",
-    ),
-    _Cause(
-        (raised.PartialCredentialsError,),
-        "{missing} is missing, but other values are set ({provider}).",
-        "Set {missing} too, or remove the other values. Check the environment, AWS_PROFILE and the"
-        " files in ~/.aws.",
-    ),
-    _Cause(
-        (raised.InfiniteLoopConfigError,),
-        "the profiles refer to each other in a circle ({source_profile}).",
-        "Correct source_profile in the files in ~/.aws.",
-    ),
-    _Cause(
-        (raised.InvalidConfigError, raised.UnknownCredentialError),
-        "the profile {profile} is incomplete, or its values contradict each other ({kind}).",
-        "Check role_arn, source_profile, credential_source, web_identity_token_file and the values"
-        " with sso_ of that profile in ~/.aws/config.",
-    ),
-    _Cause(
-        (raised.ConfigParseError, raised.ConfigNotFound),
-        "the file {path} can't be parsed or found.",
-        "Correct the file, or AWS_CONFIG_FILE and AWS_SHARED_CREDENTIALS_FILE.",
-    ),
-    _Cause(
-        (raised.CredentialRetrievalError,),
-        "their source failed ({provider}, profile {profile}).",
-        "For custom-process, run the credential_process of the profile as the user of this process:"
-        " it must print JSON with Version 1. For container-role and iam-role, check the role of the"
-        " container or instance.",
-    ),
-    _Cause(
-        (
-            raised.MetadataRetrievalError,
-            raised.InvalidIMDSEndpointError,
-            raised.InvalidIMDSEndpointModeError,
-        ),
-        "the metadata service of the instance or container did not return them ({kind}).",
-        "Check the role of the instance or container, and the variables with"
-        " AWS_EC2_METADATA_SERVICE and AWS_CONTAINER_CREDENTIALS.",
-    ),
-    _Cause(
-        (
-            raised.SSOError,
-            raised.TokenRetrievalError,
-            raised.NoAuthTokenError,
-            raised.UnknownTokenProviderError,
-        ),
-        "the sign-in to IAM Identity Center of the profile {profile} is missing or expired"
-        " ({kind}).",
-        "Run `aws sso login --profile {profile}`. A service should use an IAM role instead.",
-    ),
-    _Cause(
-        (raised.LoginInsufficientPermissions,),
-        "AWS Sign-In did not allow the profile {profile} to renew them.",
-        "Allow the action signin:CreateOAuth2Token, then run `aws login --profile {profile}`.",
-    ),
-    _Cause(
-        (raised.LoginError,),
-        "the sign-in of the profile {profile} is missing or expired ({kind}).",
-        "Run `aws login --profile {profile}`. A service should use an IAM role instead.",
-    ),
-    _Cause(
-        (raised.MissingDependencyException,),
-        "boto3 lacks a package that the profile {profile} needs.",
-        "Install it with `pip install 'botocore[crt]'`, or use another kind of credentials.",
-    ),
-    _Cause(
-        (EOFError, raised.RefreshWithMFAUnsupportedError),
-        "the profile {profile} needs an MFA code, and no terminal is here to type it.",
-        "Use credentials that need no code, such as an IAM role. Or set temporary ones, which"
-        " `aws sts get-session-token` prints.",
-    ),
-    _Cause(
-        (OSError,),
-        "{file} can't be read or run ({system_error}).",
-        "Check AWS_WEB_IDENTITY_TOKEN_FILE, AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE, and"
-        " credential_process and web_identity_token_file of the profile {profile}: the user of this"
-        " process must be able to read or run what they name.",
-    ),
-    _Cause(
-        (RuntimeError,),
-        "their source returned credentials that have expired already.",
-        "Renew them at their source, and check this machine's clock.",
-    ),
-)
-_NO_REQUEST: Final = (
-    _Cause(
-        (raised.ProxyConnectionError,),
-        "the proxy {proxy} can't be reached, or refused the connection.",
-        "Check HTTPS_PROXY, HTTP_PROXY and NO_PROXY, and whether the proxy allows the connection.",
-    ),
-    _Cause(
-        (raised.SSLError,),
-        "the TLS certificate of {endpoint} can't be verified.",
-        "Check AWS_CA_BUNDLE and this machine's clock. A proxy that inspects TLS has a certificate"
-        " authority of its own, which AWS_CA_BUNDLE must name.",
-    ),
-    _Cause(
-        (
-            raised.BaseEndpointResolverError,
-            raised.EndpointProviderError,
-            raised.InvalidEndpointConfigurationError,
-            raised.InvalidHostLabelError,
-            raised.InvalidRegionError,
-            raised.ServiceNotInRegionError,
-            raised.UnknownRegionError,
-        ),
-        "boto3 knows no endpoint for this region and configuration ({kind}).",
-        "Check the region, AWS_USE_FIPS_ENDPOINT, AWS_USE_DUALSTACK_ENDPOINT and"
-        " AWS_STS_REGIONAL_ENDPOINTS.",
-    ),
-    _Cause(
-        (raised.InvalidSTSRegionalEndpointsConfigError,),
-        "AWS_STS_REGIONAL_ENDPOINTS has a value that boto3 does not know.",
-        "Set AWS_STS_REGIONAL_ENDPOINTS to regional, or unset it. Check sts_regional_endpoints in"
-        " ~/.aws/config too.",
-    ),
-    _Cause(
-        (raised.InvalidRetryConfigurationError, raised.InvalidDefaultsMode),
-        "the mode of retries or defaults is one that boto3 does not know ({kind}).",
-        "Check AWS_RETRY_MODE, AWS_MAX_ATTEMPTS and AWS_DEFAULTS_MODE, and the same settings in"
-        " ~/.aws/config.",
-    ),
-    _Cause(
-        (raised.InvalidChecksumConfigError,),
-        "the setting of request or response checksums is one that boto3 does not know.",
-        "Check AWS_REQUEST_CHECKSUM_CALCULATION and AWS_RESPONSE_CHECKSUM_VALIDATION.",
-    ),
-    _Cause(
-        (
-            raised.ApiVersionNotFoundError,
-            raised.DataNotFoundError,
-            raised.UndefinedModelAttributeError,
-            raised.UnknownSignatureVersionError,
-            raised.UnsupportedServiceProtocolsError,
-            raised.UnsupportedSignatureVersionError,
-        ),
-        "the installed boto3 has no usable model of the service ({kind}).",
-        "Install boto3 and botocore again, in one version, and check AWS_DATA_PATH.",
-    ),
-    _Cause(
-        (raised.ConnectionError, raised.HTTPClientError, raised.IncompleteReadError),
-        "{endpoint} can't be reached, or did not answer in time ({kind}).",
-        "Check the network and any proxy. If AWS_ENDPOINT_URL_IVS or AWS_ENDPOINT_URL_STS is set,"
-        " check its value.",
-    ),
-)
-_UNREADABLE_CREDENTIALS: Final = _Cause(
-    (Exception,),
-    "what their source returned can't be read ({kind}).",
-    "Check the files in ~/.aws, and what credential_process of the profile {profile} prints.",
-)
-_NOT_IVS: Final = _Cause(
-    _WRONG_SHAPE,
-    "the server that answered is not Amazon IVS.",
-    "Check AWS_ENDPOINT_URL_IVS, AWS_ENDPOINT_URL and any proxy.",
-)
-_BAD_CONFIGURATION: Final = _Cause(
-    (Exception,),
-    "boto3 can't use the AWS configuration ({kind}).",
-    "Check the region and AWS_ENDPOINT_URL_IVS (a URL such as http://127.0.0.1:8001).",
-)
+class CredentialsUnavailable(IvsUnavailable):
+    """Raised when there are no usable AWS credentials, so that no request to IVS was sent."""
 
 
 def no_credentials(error: Exception, region: Region) -> CredentialsUnavailable:
@@ -247,8 +95,8 @@ def no_credentials(error: Exception, region: Region) -> CredentialsUnavailable:
     if isinstance(error, ClientError):
         reason, hint = _refusal_by_issuer(error)
     else:
-        cause = _first_cause(error, (*_NO_REQUEST, *_NO_CREDENTIALS, _UNREADABLE_CREDENTIALS))
-        reason, hint = _sentences(cause, error)
+        cause = _first_cause(error, (*NO_REQUEST, *NO_CREDENTIALS, UNREADABLE_CREDENTIALS))
+        reason, hint = _sentences(cause, error, IVS)
     return CredentialsUnavailable(
         f"There are no usable AWS credentials for Amazon IVS in {region}: {reason}", hint=hint
     )
@@ -259,35 +107,54 @@ def no_answer(error: Exception, operation: str, region: Region) -> IvsUnavailabl
 
     It is a `CredentialsUnavailable` when the credentials are the cause.
     """
-    causes = (*_NO_REQUEST, *_NO_CREDENTIALS, _NOT_IVS, _BAD_CONFIGURATION)
-    cause = _first_cause(error, causes)
-    if cause in _NO_CREDENTIALS:
+    why = failure(error, IVS, region)
+    if why.is_of_credentials:
         return no_credentials(error, region)
-    reason, hint = _unknown_region(error, region) or _sentences(cause, error)
-    return IvsUnavailable(f"Amazon IVS {operation} in {region} failed: {reason}", hint=hint)
+    return IvsUnavailable(f"Amazon IVS {operation} in {region} failed: {why.reason}", hint=why.hint)
+
+
+def failure(error: Exception, service: AwsService, region: Region) -> Failure:
+    """Why a call to that service got no answer.
+
+    Args:
+        error: a `NO_ANSWER` error, or the refusal by a system that issues credentials.
+        service: the service that was called.
+        region: the region of the call.
+    """
+    if isinstance(error, ClientError):
+        return Failure(*_refusal_by_issuer(error), is_of_credentials=True)
+    causes = (*NO_REQUEST, *NO_CREDENTIALS, NOT_THE_SERVICE, BAD_CONFIGURATION)
+    cause = _first_cause(error, causes)
+    if cause in NO_CREDENTIALS:
+        return Failure(*_sentences(cause, error, service), is_of_credentials=True)
+    reason, hint = _unknown_region(error, service, region) or _sentences(cause, error, service)
+    return Failure(reason, hint, is_of_credentials=False)
 
 
 def is_refusal_by_issuer(error: ClientError) -> bool:
-    """Whether a system that issues credentials refused, and not IVS."""
+    """Whether a system that issues credentials refused, and not the service that was called."""
     return error.operation_name in _ISSUER_OF_OPERATION
 
 
 def has_cause_of_its_own(kind: type[Exception]) -> bool:
     """Whether exceptions of that class have their own row in a table."""
-    return any(issubclass(kind, cause.kinds) for cause in (*_NO_REQUEST, *_NO_CREDENTIALS))
+    return any(issubclass(kind, cause.kinds) for cause in (*NO_REQUEST, *NO_CREDENTIALS))
 
 
-def _first_cause(error: Exception, causes: Iterable[_Cause]) -> _Cause:
+def _first_cause(error: Exception, causes: Iterable[Cause]) -> Cause:
     return next(cause for cause in causes if isinstance(error, cause.kinds))
 
 
-def _sentences(cause: _Cause, error: Exception) -> tuple[str, str]:
+def _sentences(cause: Cause, error: Exception, service: AwsService) -> tuple[str, str]:
     """The reason and the hint of that cause, with the values of the exception."""
-    fields = _fields(error)
+    fields = _fields(error) | {
+        "service": service.name,
+        "endpoint_variable": service.endpoint_variable,
+    }
     return cause.reason.format_map(fields), cause.hint.format_map(fields)
 
 
-def _fields(error: Exception) -> Mapping[str, str]:
+def _fields(error: Exception) -> dict[str, str]:
     """The values that a sentence may show: names, paths and URLs, never another system's text."""
     given: Mapping[str, Any] = getattr(error, "kwargs", {})
     proxy = urlsplit(str(given.get("proxy_url", "")))
@@ -306,17 +173,19 @@ def _fields(error: Exception) -> Mapping[str, str]:
     }
 
 
-def _unknown_region(error: Exception, region: Region) -> tuple[str, str] | None:
+def _unknown_region(
+    error: Exception, service: AwsService, region: Region
+) -> tuple[str, str] | None:
     """The reason and the hint when the host of a region can't be found that boto3 doesn't list."""
     if not isinstance(error, raised.EndpointConnectionError):
         return None
     endpoint = str(error.kwargs.get("endpoint_url", ""))
-    known = boto3.Session().get_available_regions("ivs")
+    known = boto3.Session().get_available_regions(service.boto3_name)
     # An older boto3 can lack a new region, so its list explains a failure and never causes one.
     if region not in endpoint or region in known:
         return None
     return (
-        f"{endpoint} can't be reached, and {region} is not in boto3's list of IVS regions.",
+        f"{endpoint} can't be reached, and boto3 knows no region {region} of {service.name}.",
         f"Correct the region (boto3 lists {', '.join(known)}), or install a newer boto3.",
     )
 
