@@ -7,17 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.settings.files import MINIMAL
 from tests.support.settings import settings_in
 from tokensvc.errors import SettingsInvalid
 from tokensvc.settings import Settings, load_settings
-
-MINIMAL = """
-[ivs]
-account_id = "123456789012"
-regions = ["us-west-2"]
-[custody]
-key_encryption_secret_file = "secret"
-"""
 
 
 def load(folder: Path, service: str) -> Settings:

@@ -8,26 +8,19 @@ from pathlib import Path
 
 import pytest
 
+from tests.settings.files import MINIMAL
 from tests.support.deadline import deadline
 from tokensvc.errors import SettingsInvalid
 from tokensvc.settings import load_settings
-
-TEXT = """
-[ivs]
-account_id = "123456789012"
-regions = ["us-west-2"]
-[custody]
-key_encryption_secret_file = "secret"
-"""
 
 
 @pytest.mark.parametrize(
     "content",
     [
-        codecs.BOM_UTF8 + TEXT.encode(),
-        TEXT.replace("\n", "\r\n").encode(),
-        codecs.BOM_UTF16_LE + TEXT.encode("utf-16-le"),
-        TEXT.rstrip().encode(),
+        codecs.BOM_UTF8 + MINIMAL.encode(),
+        MINIMAL.replace("\n", "\r\n").encode(),
+        codecs.BOM_UTF16_LE + MINIMAL.encode("utf-16-le"),
+        MINIMAL.rstrip().encode(),
     ],
     ids=["BOM", "CRLF", "UTF-16", "no newline at the end"],
 )
@@ -43,7 +36,7 @@ def test_a_settings_file_is_read_as_an_editor_left_it(tmp_path: Path, content: b
 def test_relative_paths_begin_at_the_name_that_was_given(tmp_path: Path) -> None:
     """A Kubernetes volume: `tokensvc.toml -> ..data/tokensvc.toml`."""
     (tmp_path / "..2026_11_26").mkdir()
-    (tmp_path / "..2026_11_26/tokensvc.toml").write_text(TEXT)
+    (tmp_path / "..2026_11_26/tokensvc.toml").write_text(MINIMAL)
     (tmp_path / "..data").symlink_to("..2026_11_26")
     (tmp_path / "tokensvc.toml").symlink_to("..data/tokensvc.toml")
     settings = load_settings(tmp_path / "tokensvc.toml", {})
@@ -53,7 +46,7 @@ def test_relative_paths_begin_at_the_name_that_was_given(tmp_path: Path) -> None
 def test_a_file_in_another_encoding_is_named(tmp_path: Path) -> None:
     """Latin-1, with the place of the first byte that is not UTF-8."""
     path = tmp_path / "tokensvc.toml"
-    path.write_bytes("# für\n".encode("latin-1") + TEXT.encode())
+    path.write_bytes("# für\n".encode("latin-1") + MINIMAL.encode())
     with pytest.raises(SettingsInvalid, match=f"{path} is not UTF-8 text, from byte 4"):
         load_settings(path, {})
 
@@ -79,7 +72,7 @@ def test_a_link_to_a_missing_file_is_not_an_absent_file(
 def test_blanks_around_a_variable_are_no_part_of_its_value(tmp_path: Path) -> None:
     """An env file with CRLF, or a value that was copied with its newline."""
     path = tmp_path / "tokensvc.toml"
-    path.write_text(TEXT)
+    path.write_text(MINIMAL)
     settings = load_settings(
         path, {"TOKENSVC_IVS__REGIONS": "eu-west-1\r", "TOKENSVC_PLAYBACK__TTL_SECONDS": " 90\n"}
     )
@@ -94,7 +87,7 @@ def test_a_working_folder_that_was_deleted_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Only where a path begins there."""
-    (tmp_path / "tokensvc.toml").write_text(TEXT)
+    (tmp_path / "tokensvc.toml").write_text(MINIMAL)
     (tmp_path / "deleted").mkdir()
     monkeypatch.chdir(tmp_path / "deleted")
     (tmp_path / "deleted").rmdir()

@@ -2,36 +2,19 @@
 
 from __future__ import annotations
 
-import itertools
 import logging
-import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
-from pathlib import Path
 
 import pytest
-from hypothesis import settings
-from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from tests.fleet.links import Condition, Link
 from tests.fleet.memory_state import MemoryState, MemoryStore
-from tests.state.test_sqlite import start
-from tests.support.clock import ManualClock
-from tests.support.sqlite_files import created_state, stored_records, write_lock_held
+from tests.state.records import KIND, WAIT_SECONDS, eventually, record
 from tokensvc.state.base import Record
 from tokensvc.state.record_writer import RecordWriter
-
-KIND = "channel"
-WAIT_SECONDS = 30.0
-"""How long a test waits for another thread before the test fails."""
-
-
-def record(record_id: str, body: str = "") -> Record:
-    """A record that does not expire during a test."""
-    return Record(record_id, body, 4e9)
 
 
 class ObservedState(MemoryState):
@@ -84,14 +67,6 @@ def writer(state: ObservedState) -> Iterator[RecordWriter]:
     """A writer for three records, not started; it retries almost at once."""
     with closing(RecordWriter(state, KIND, capacity=3, retry_seconds=0.01)) as writer:
         yield writer
-
-
-def eventually(condition: Callable[[], object]) -> None:
-    """Wait until the condition is true."""
-    give_up_at = time.monotonic() + WAIT_SECONDS
-    while not condition():
-        assert time.monotonic() < give_up_at
-        time.sleep(0.01)
 
 
 # --- The queue
@@ -189,62 +164,6 @@ def test_transactions_are_limited_to_500_changes(state: ObservedState) -> None:
     assert writer.flush()
     assert [len(ids) for ids in state.writes] == [500, 500, 200]
     assert writer.queued == 0
-
-
-class AnyOrderOfChanges(RuleBasedStateMachine):
-    """In any order of changes and faults, the queue agrees with a list of changes."""
-
-    CAPACITY = 4
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.link = Link()
-        self.store = MemoryStore()
-        self.writer = RecordWriter(MemoryState(self.store, self.link), KIND, capacity=self.CAPACITY)
-        self.queue: list[tuple[str, Record | None]] = []  # The oldest first.
-        self.stored: dict[str, Record] = {}
-        self.dropped = 0
-        self.bodies = itertools.count()
-
-    @rule(record_id=st.sampled_from("abcdefg"), is_put=st.booleans())
-    def a_change_is_queued(self, record_id: str, *, is_put: bool) -> None:
-        """It replaces an earlier one of the same record; a full queue loses its oldest one."""
-        new = record(record_id, str(next(self.bodies))) if is_put else None
-        returned = self.writer.put(new) if new else self.writer.remove(record_id)
-        self.queue = [(queued, change) for queued, change in self.queue if queued != record_id]
-        expected = None
-        if len(self.queue) == self.CAPACITY:
-            expected = self.queue.pop(0)[0]
-            self.dropped += 1
-        self.queue.append((record_id, new))
-        assert returned == expected
-
-    @rule(condition=st.sampled_from([Condition.UP, Condition.UP, Condition.DOWN]))
-    def the_queue_is_flushed(self, condition: Condition) -> None:
-        """Everything is written, or everything stays in the queue."""
-        self.link.condition = condition
-        is_written = not self.queue or condition is Condition.UP
-        assert self.writer.flush() == is_written
-        if is_written:
-            for record_id, new in self.queue:
-                self.stored.pop(record_id, None)
-                self.stored |= {record_id: new} if new else {}
-            self.queue = []
-
-    @invariant()
-    def the_writer_agrees_with_the_model(self) -> None:
-        """The queue, its bound, the counter, and what is stored."""
-        assert self.writer.queued == len(self.queue) <= self.CAPACITY
-        assert self.writer.dropped == self.dropped
-        for record_id, new in self.queue:
-            change = self.writer.queued_change(record_id)
-            assert change is not None
-            assert change.record == new
-        assert self.store.kinds.get(KIND, {}) == self.stored
-
-
-TestAnyOrderOfChanges = AnyOrderOfChanges.TestCase
-TestAnyOrderOfChanges.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)
 
 
 # --- The thread
@@ -399,55 +318,3 @@ def test_a_writer_that_was_not_started_can_be_closed(writer: RecordWriter) -> No
     """For a service that could not start."""
     writer.close()
     assert writer.queued == 0
-
-
-# --- Processes
-
-
-def test_two_processes_write_without_losing_a_record(tmp_path: Path) -> None:
-    """Each queues 500 records and removes all but the last ten, at the same time."""
-    path = tmp_path / "state.sqlite3"
-    names = ("one", "other")
-    writers = [start("write_in_the_background", str(path), name, "500") for name in names]
-    assert [each.communicate(timeout=60)[0] for each in writers] == ["left 0\n", "left 0\n"]
-    assert stored_records(path, KIND) == sorted(
-        (record(f"{name}-{number}", name) for name in names for number in range(490, 500)),
-        key=lambda each: each.record_id,
-    )
-
-
-def test_a_killed_process_loses_only_records_that_were_not_written_yet(tmp_path: Path) -> None:
-    """After kill -9, all records that it saw as written are complete, and writing still works."""
-    path = tmp_path / "state.sqlite3"
-    with start("queue_until_killed", str(path)) as process:
-        assert process.stdout is not None
-        lines = [process.stdout.readline() for _ in range(400)]
-        process.send_signal(signal.SIGKILL)
-        lines += process.stdout.readlines()
-    last = max(int(line.removeprefix("stored ")) for line in lines if line.endswith("\n"))
-    stored = {each.record_id: each for each in stored_records(path, KIND)}
-    assert last >= 300
-    seen = [each for each in range(last + 1) if f"stored {each}\n" in lines]
-    assert [stored[str(each)].body for each in seen] == [f"body of {each}" for each in seen]
-    state = created_state(path, ManualClock())
-    state.put_many(KIND, [record("next")])
-    assert state.record(KIND, "next") == record("next")
-
-
-def test_records_are_written_when_another_process_releases_the_write_lock(tmp_path: Path) -> None:
-    """Until then they are queued, and queueing takes no time."""
-    path = tmp_path / "state.sqlite3"
-    state = created_state(path, ManualClock())
-    state.put_many(KIND, [record("before")])
-    with closing(RecordWriter(state, KIND, retry_seconds=0.01)) as writer:
-        writer.start()
-        with write_lock_held(path):
-            began_at = time.monotonic()
-            for number in range(100):
-                writer.put(record(f"{number:02}"))
-            assert time.monotonic() - began_at < 1.0
-            time.sleep(0.3)
-            assert writer.queued == 100
-            assert len(stored_records(path, KIND)) == 1
-        eventually(lambda: writer.queued == 0)
-    assert len(stored_records(path, KIND)) == 101

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.state.test_sqlite import start
+from tests.state.processes import start
 from tests.support.clock import EXAMPLE_NOW, ManualClock
 from tests.support.documents import save_next, stored
 from tests.support.sizes import sized

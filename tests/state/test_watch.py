@@ -1,9 +1,10 @@
+"""A watched document: its value, its age, its failures and its thread."""
+
 from __future__ import annotations
 
 import logging
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -11,17 +12,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.state.watching import NEVER, decode, wait_until
 from tests.support.clock import ManualClock
 from tests.support.documents import save_next
 from tests.support.sqlite_files import created_state
 from tokensvc.clock import Moment
 from tokensvc.errors import StateDamaged, StateMissing, StateUnavailable
-from tokensvc.state.base import NEW, Document, Version
+from tokensvc.state.base import NEW, Document
 from tokensvc.state.sqlite import SqliteState
 from tokensvc.state.watch import Watched
-
-NEVER = 3_600.0
-"""A refresh interval for tests in which the thread must not read."""
 
 
 @pytest.fixture
@@ -42,15 +41,6 @@ def writer(tmp_path: Path, clock: ManualClock) -> SqliteState:
     return created_state(tmp_path / "state.sqlite3", clock)
 
 
-def decode(document: Document | None) -> str:
-    """The body in capitals; the body `damaged` can't be decoded."""
-    if document is None:
-        return "NOTHING"
-    if document.body == "damaged":
-        raise StateDamaged("The document can't be read.")
-    return document.body.upper()
-
-
 @pytest.fixture
 def watched(state: SqliteState, clock: ManualClock) -> Iterator[Watched[str]]:
     """The watched document `ring`, not started; it is closed at the end."""
@@ -62,14 +52,6 @@ def latest(watched: Watched[str], clock: ManualClock) -> tuple[str, int, float]:
     """The latest value, its version, and its age now in seconds."""
     reading = watched.latest()
     return reading.value, reading.version.number, reading.age_seconds(Moment.of(clock))
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    """Wait until a thread makes the condition true."""
-    deadline = time.monotonic() + 20.0
-    while not condition():
-        assert time.monotonic() < deadline, "Timed out."
-        time.sleep(0.005)
 
 
 def watch_threads() -> list[threading.Thread]:
@@ -355,77 +337,3 @@ def test_close_ends_the_thread_and_keeps_the_last_value(
     clock.advance(5.0)
     assert not watch_threads()
     assert latest(watched, clock)[2] == 5.0
-
-
-class CountingClock(ManualClock):
-    """Counts the calls of `monotonic`."""
-
-    calls = 0
-
-    def monotonic(self) -> float:
-        """Seconds by the monotonic clock."""
-        self.calls += 1
-        return super().monotonic()
-
-
-class GatedState(SqliteState):
-    """Answers or fails only after its gate was opened."""
-
-    def __init__(self, path: Path, clock: ManualClock, *, failing: bool) -> None:
-        super().__init__(path, clock)
-        self.failing = failing
-        self.reads = 0
-        self.read_started = threading.Event()
-        self.gate = threading.Event()
-
-    def version(self, name: str) -> Version:
-        """The version, after the gate was opened."""
-        self.wait_for_the_gate()
-        return super().version(name)
-
-    def load(self, name: str) -> Document | None:
-        """The document, after the gate was opened."""
-        self.wait_for_the_gate()
-        return super().load(name)
-
-    def wait_for_the_gate(self) -> None:
-        """Wait until the gate is open, then fail if this state is failing."""
-        self.reads += 1
-        self.read_started.set()
-        assert self.gate.wait(20.0)
-        if self.failing:
-            raise StateUnavailable("The state is unavailable.")
-
-
-@pytest.mark.parametrize("failing", [False, True], ids=["answers", "fails"])
-def test_threads_that_refresh_during_a_read_share_the_next(
-    tmp_path: Path, *, failing: bool
-) -> None:
-    """Nine threads cause two reads, so the time-outs of an unavailable state don't add up."""
-    clock = CountingClock()
-    state = GatedState(tmp_path / "state.sqlite3", clock, failing=failing)
-    state.create()
-    watched = Watched(state, "ring", decode, clock=clock, refresh_seconds=NEVER)
-    results: list[str] = []
-
-    def refresh() -> None:
-        try:
-            watched.refresh()
-        except StateUnavailable as exc:
-            results.append(exc.detail)
-        else:
-            results.append("read")
-
-    threads = [threading.Thread(target=refresh) for _ in range(9)]
-    threads[0].start()
-    assert state.read_started.wait(20.0)
-    for thread in threads[1:]:
-        thread.start()
-    # The first thread has read the clock for the call and for the read, the others for the call.
-    wait_until(lambda: clock.calls == 2 + 8)
-    clock.advance(1.0)
-    state.gate.set()
-    for thread in threads:
-        thread.join()
-    assert results == ["The state is unavailable." if failing else "read"] * 9
-    assert state.reads == 2
