@@ -1,4 +1,4 @@
-"""boto3 clients for Amazon IVS.
+"""boto3 clients for Amazon IVS and the other services of AWS that this program calls.
 
 boto3 finds credentials, regions and endpoints in its usual places: the environment, `~/.aws`, the
 IAM role of the instance, `AWS_ENDPOINT_URL_IVS`. `aws_failures` says why a call got no answer.
@@ -29,6 +29,7 @@ from tokensvc.waiting import may_wait
 
 if TYPE_CHECKING:
     from botocore.client import BaseClient
+    from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_ivs import IVSClient
 
 
@@ -90,6 +91,7 @@ class AwsClients:
         self._make_session = make_session
         self._session: boto3.Session | None = None
         self._ivs: dict[Region, IVSClient] = {}
+        self._dynamodb: dict[Region, DynamoDBClient] = {}
         self._unsigned: dict[Region, IVSClient] = {}
         # Creating a client is not thread-safe in a boto3 session; using a client is.
         self._lock = threading.Lock()
@@ -116,6 +118,21 @@ class AwsClients:
                 except (ClientError, *NO_ANSWER) as exc:
                     raise no_answer(exc, "client setup", region) from exc
             return self._ivs[region]
+
+    def dynamodb(self, region: Region) -> DynamoDBClient:
+        """Return the DynamoDB client of that region, when there are credentials for its calls.
+
+        Expired credentials are renewed here, which may call AWS STS, a program or a file. What
+        boto3 raises is not translated: call this in the block that translates the call's errors.
+        """
+        may_wait()
+        session = self._session_with_credentials()
+        with self._lock:
+            if region not in self._dynamodb:
+                self._dynamodb[region] = session.client(
+                    "dynamodb", region_name=region, config=self._config().merge(self._for_calls())
+                )
+            return self._dynamodb[region]
 
     def endpoint(self, region: Region, service: Literal["ivs", "sts"] = "ivs") -> str:
         """Return the URL of IVS or AWS STS in that region, also while there are no credentials.
@@ -173,9 +190,14 @@ class AwsClients:
     def close(self) -> None:
         """Close the connections of every client; a later call opens new ones."""
         with self._lock:
-            for client in (*self._ivs.values(), *self._unsigned.values()):
+            for client in (
+                *self._ivs.values(),
+                *self._dynamodb.values(),
+                *self._unsigned.values(),
+            ):
                 client.close()
             self._ivs.clear()
+            self._dynamodb.clear()
             self._unsigned.clear()
 
     def _session_with_credentials(self) -> boto3.Session:
@@ -201,11 +223,9 @@ class AwsClients:
         return session
 
     def _create_ivs(self, session: boto3.Session, region: Region) -> IVSClient:
-        more = Config(
-            max_pool_connections=self._terms.pool_size,
-            user_agent_extra="tokensvc",
+        return session.client(
+            "ivs", region_name=region, config=self._config().merge(self._for_calls())
         )
-        return session.client("ivs", region_name=region, config=self._config().merge(more))
 
     def _create_unsigned(self, region: Region) -> IVSClient:
         """The client of that region whose requests are not signed, and are sent once."""
@@ -222,6 +242,9 @@ class AwsClients:
             aws_secret_access_key="unused",  # noqa: S106 # Nothing is signed.
             config=self._config().merge(more),
         )
+
+    def _for_calls(self) -> Config:
+        return Config(max_pool_connections=self._terms.pool_size, user_agent_extra="tokensvc")
 
     def _config(self) -> Config:
         return Config(
