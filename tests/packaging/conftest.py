@@ -14,6 +14,7 @@ import pytest
 from local_ivs.testing import LocalIvsServer
 
 from tests.e2e.processes import ROOT
+from tests.packaging.dockerfile import Dockerfile
 
 PIP = ("-m", "pip", "--quiet", "--disable-pip-version-check")
 
@@ -76,20 +77,25 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
             copy.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, copy)
     build = ("wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", str(folder))
-    _run_python(sys.executable, *PIP, *build, str(folder / "source"))
+    _run(sys.executable, *PIP, *build, str(folder / "source"))
     (path,) = folder.glob("*.whl")
     return path
 
 
 @pytest.fixture(scope="session")
 def virtual_environment(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A virtual environment with the pinned dependencies of the service, and the wheel."""
+    """A virtual environment as the Dockerfile makes it, and the wheel."""
     folder = tmp_path_factory.mktemp("installed") / "environment"
-    _run_python(sys.executable, "-m", "venv", str(folder))
-    python = str(folder / "bin/python")
-    pins = ROOT / "requirements/service.txt"
-    _run_python(python, *PIP, "install", "--require-hashes", "-r", str(pins))
-    _run_python(python, *PIP, "install", "--no-deps", "--no-index", str(wheel))
+    install = Dockerfile.read(ROOT / "Dockerfile").one("RUN", stage=0).text
+    for path, here in {
+        "/opt/tokensvc": folder,
+        "/tmp/service.txt": ROOT / "requirements/service.txt",  # noqa: S108 # Of the image.
+        "python3 -m venv": f"{sys.executable} -m venv",
+    }.items():
+        assert path in install
+        install = install.replace(path, str(here))
+    _run("sh", "-c", install)
+    _run(str(folder / "bin/python"), *PIP, "install", "--no-deps", "--no-index", str(wheel))
     return folder
 
 
@@ -116,7 +122,7 @@ def installation(virtual_environment: Path, ivs: LocalIvsServer, tmp_path: Path)
     return Installation(virtual_environment, site, environment)
 
 
-def _run_python(*command: str) -> None:
+def _run(*command: str) -> None:
     # Only what pip itself needs: a PYTHONPATH would lead to the repository.
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
