@@ -14,6 +14,7 @@ import math
 import os
 import random
 import resource
+import socket
 import sys
 import tempfile
 import time
@@ -139,11 +140,15 @@ class Attack:
     report: Report = field(default_factory=Report)
     _open: int = 0
 
-    async def run(self, each: int, seconds: float) -> Report:
-        """Run all clients for that time, with so many connections of each kind."""
+    async def run(
+        self, each: int, seconds: float, is_enough: Callable[[Report], bool] = lambda _: False
+    ) -> Report:
+        """Run all clients with so many connections of each kind, for that time or until enough."""
         tasks = [asyncio.create_task(self._hold(kind)) for kind in KINDS for _ in range(each)]
         tasks.append(asyncio.create_task(self._watch()))
-        good = [asyncio.create_task(self._send_good(seconds)) for _ in range(_GOOD_CLIENTS)]
+        good = [
+            asyncio.create_task(self._send_good(seconds, is_enough)) for _ in range(_GOOD_CLIENTS)
+        ]
         await asyncio.gather(*good)
         for task in tasks:
             task.cancel()
@@ -171,9 +176,9 @@ class Attack:
             self.report.most_descriptors = max([self.report.most_descriptors, *counts])
             await asyncio.sleep(0.25)
 
-    async def _send_good(self, seconds: float) -> None:
+    async def _send_good(self, seconds: float, is_enough: Callable[[Report], bool]) -> None:
         stop_at = time.monotonic() + seconds
-        while time.monotonic() < stop_at:
+        while time.monotonic() < stop_at and not is_enough(self.report):
             began = time.monotonic()
             try:
                 answer = await asyncio.wait_for(self._answer(), _GOOD_TIMEOUT_SECONDS)
@@ -189,9 +194,12 @@ class Attack:
             await asyncio.sleep(_GOOD_PAUSE_SECONDS)
 
     async def _answer(self) -> bytes:
-        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        # At once, with no turn of another client in between: a full worker closes the connection
+        # that has waited longest for its request, which must not be the slowness of this process.
+        connection = socket.create_connection(("127.0.0.1", self.port), _GOOD_TIMEOUT_SECONDS)
+        connection.sendall(self.good)
+        reader, writer = await asyncio.open_connection(sock=connection)
         try:
-            writer.write(self.good)
             return await reader.read()
         finally:
             writer.close()

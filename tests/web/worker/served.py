@@ -1,7 +1,7 @@
 """A gunicorn configuration and a small application for the tests of the worker.
 
 The environment variable TERMS holds the `ConnectionTerms` as JSON. While the file in FAULT exists,
-a worker can't start: its text says where that fails.
+a worker can't start: its text says where that fails. PIPE is a named pipe.
 """
 
 from __future__ import annotations
@@ -72,6 +72,8 @@ class Application:
             body = b"waited"
         elif environ["PATH_INFO"] == "/block":
             time.sleep(float(environ["QUERY_STRING"]))
+        elif environ["PATH_INFO"] == "/block-until-closed":
+            Path(os.environ["PIPE"]).read_bytes()  # The test opens and closes it.
         elif environ["PATH_INFO"] == "/bug":
             raise ZeroDivisionError
         elif environ["PATH_INFO"] == "/split":
