@@ -311,6 +311,13 @@ class CustodyDamaged(TokensvcError):
     title = "Private key damaged"
 
 
+class KeyDestroyed(CustodyDamaged):
+    """Raised when a private key was destroyed on purpose: its ID is never used again."""
+
+    code = "key_destroyed"
+    title = "Private key destroyed"
+
+
 class KeyNotFound(TokensvcError):
     """Raised when the ring has no key pair with that ID."""
 

@@ -7,6 +7,7 @@ custody's other methods subclasses `LoadingContract`.
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import threading
 from collections.abc import Callable
@@ -22,10 +23,11 @@ from tokensvc.errors import (
     CustodyUnavailable,
     InvalidKeyMaterial,
     InvalidSignature,
+    KeyDestroyed,
     TokensvcError,
 )
 from tokensvc.keyring.custody.base import Custody
-from tokensvc.keyring.signers import SignerLoader
+from tokensvc.keyring.signers import SignerLoader, StoredKey
 from tokensvc.token.p384 import PublicKey
 
 OpenCustody = Callable[[], Custody]
@@ -49,6 +51,10 @@ class LoadingContract:
         """Each call opens the tested loader on the private keys of that custody."""
         raise NotImplementedError
 
+    def never_created(self, created: StoredKey) -> StoredKey:
+        """The record of a private key `k-2` that the custody of `created` has never had."""
+        return StoredKey("k-2", created.public_key)
+
     @pytest.fixture
     def custody(self, open_custody: OpenCustody) -> Custody:
         """One custody, for tests that need only one."""
@@ -63,26 +69,26 @@ class LoadingContract:
         self, open_custody: OpenCustody, open_loader: OpenLoader
     ) -> None:
         """A key pair that one process created signs in another process."""
-        public_key = open_custody().create("k-1")
+        key = open_custody().create("k-1")
         other = open_custody().create("k-2")
-        signer = open_loader().signer("k-1", public_key)
-        assert signer.public_key == public_key
+        signer = open_loader().signer(key)
+        assert signer.public_key == key.public_key
         signature = signer.sign(MESSAGE)
         assert len(signature) == 96
-        public_key.verify(signature, MESSAGE)
+        key.public_key.verify(signature, MESSAGE)
         with pytest.raises(InvalidSignature):
-            other.verify(signature, MESSAGE)
+            other.public_key.verify(signature, MESSAGE)
         with pytest.raises(InvalidSignature):
-            public_key.verify(signature, MESSAGE + b".")
+            key.public_key.verify(signature, MESSAGE + b".")
 
     def test_threads_share_one_signer(self, custody: Custody, loader: SignerLoader) -> None:
         """A worker has one signer for all its threads."""
-        public_key = custody.create("k-1")
-        signer = loader.signer("k-1", public_key)
+        key = custody.create("k-1")
+        signer = loader.signer(key)
 
         def sign(number: int) -> None:
             message = b"%d" % number
-            public_key.verify(signer.sign(message), message)
+            key.public_key.verify(signer.sign(message), message)
 
         with ThreadPoolExecutor(6) as pool:
             list(pool.map(sign, range(30)))
@@ -91,9 +97,10 @@ class LoadingContract:
         self, custody: Custody, loader: SignerLoader
     ) -> None:
         """The error for a missing private key names its ID and has a hint."""
-        public_key = custody.create("k-1")
+        never_created = self.never_created(custody.create("k-1"))
+        assert never_created.key_id == "k-2"
         with pytest.raises(CustodyDamaged, match="k-2") as refusal:
-            loader.signer("k-2", public_key)
+            loader.signer(never_created)
         assert refusal.value.hint
 
     def test_a_private_key_of_another_public_key_does_not_sign(
@@ -102,16 +109,16 @@ class LoadingContract:
         """IVS holds the recorded public key, so it would refuse tokens signed by any other."""
         mine, other = custody.create("k-1"), custody.create("k-2")
         with pytest.raises(CustodyDamaged) as refusal:
-            loader.signer("k-1", other)
-        assert mine.fingerprint in refusal.value.detail
-        assert other.fingerprint in refusal.value.detail
-        assert loader.signer("k-1", mine).public_key == mine
+            loader.signer(dataclasses.replace(mine, public_key=other.public_key))
+        assert mine.public_key.fingerprint in refusal.value.detail
+        assert other.public_key.fingerprint in refusal.value.detail
+        assert loader.signer(mine).public_key == mine.public_key
 
     def test_an_invalid_key_id_has_no_signer(self, custody: Custody, loader: SignerLoader) -> None:
         """A name that leaves the folder is refused before anything is read."""
-        public_key = custody.create("k-1")
+        key = custody.create("k-1")
         with pytest.raises(CustodyDamaged, match=re.escape(repr("../k"))):
-            loader.signer("../k", public_key)
+            loader.signer(dataclasses.replace(key, key_id="../k"))
 
     def test_errors_contain_no_private_key_bytes(
         self, custody: Custody, loader: SignerLoader
@@ -119,7 +126,7 @@ class LoadingContract:
         """No error text of a custody or a loader contains a private key."""
         mine, other = custody.create("k-1"), custody.create("k-2")
         with pytest.raises(CustodyDamaged) as refusal:
-            loader.signer("k-1", other)
+            loader.signer(dataclasses.replace(mine, public_key=other.public_key))
         assert "PRIVATE" not in str(refusal.value)
         assert mine != other
 
@@ -135,6 +142,9 @@ class CustodyContract(LoadingContract):
 
     compromised_destroyed_within_seconds: ClassVar[float] = 0.0
     """The same for a compromised private key."""
+
+    remembers_compromised: ClassVar[bool] = True
+    """False when the ID of a compromised private key can be used again once it is destroyed."""
 
     @pytest.fixture
     def open_loader(self, open_custody: OpenCustody) -> OpenLoader:
@@ -157,7 +167,7 @@ class CustodyContract(LoadingContract):
 
     def test_each_id_has_a_key_pair_of_its_own(self, custody: Custody) -> None:
         """Two IDs never share a private key."""
-        public_keys = {custody.create(key_id) for key_id in ("k-1", "k-2", "k-3")}
+        public_keys = {custody.create(key_id).public_key for key_id in ("k-1", "k-2", "k-3")}
         assert len(public_keys) == 3
         assert sorted(custody.key_ids()) == ["k-1", "k-2", "k-3"]
 
@@ -167,26 +177,26 @@ class CustodyContract(LoadingContract):
         """The first thread creates it, and the others read it."""
         together = threading.Barrier(6, timeout=30)
 
-        def create(_: int) -> PublicKey:
+        def create(_: int) -> StoredKey:
             custody = open_custody()
             together.wait()
             return custody.create("k-1")
 
         with ThreadPoolExecutor(6) as pool:
-            public_keys = set(pool.map(create, range(6)))
-        assert len(public_keys) == 1
-        open_custody().signer("k-1", public_keys.pop())
+            keys = set(pool.map(create, range(6)))
+        assert len(keys) == 1
+        open_custody().signer(keys.pop())
 
     @pytest.mark.parametrize("key_id", ["", "../k", "K-1", "k_1", "k/1", "k" * 65, "k\n"])
     def test_an_invalid_key_id_is_refused_by_every_method(
         self, custody: Custody, key_id: str
     ) -> None:
         """An ID is 1 to 64 of a-z, 0-9 and '-', so that every custody can use it as a name."""
-        public_key = custody.create("k-1")
+        key = custody.create("k-1")
         with pytest.raises(CustodyDamaged, match=re.escape(repr(key_id))):
             custody.create(key_id)
         with pytest.raises(CustodyDamaged, match=re.escape(repr(key_id))):
-            custody.signer(key_id, public_key)
+            custody.signer(dataclasses.replace(key, key_id=key_id))
         with pytest.raises(CustodyDamaged, match=re.escape(repr(key_id))):
             custody.destroy(key_id, compromised=False)
         assert tuple(custody.key_ids()) == ("k-1",)
@@ -202,10 +212,11 @@ class CustodyContract(LoadingContract):
                 open_custody().adopt("k-1", private_key)
             assert refusal.value.hint
             return
-        assert open_custody().adopt("k-1", private_key) == expected
-        assert open_custody().adopt("k-1", private_key) == expected
-        assert open_custody().create("k-1") == expected
-        expected.verify(open_custody().signer("k-1", expected).sign(MESSAGE), MESSAGE)
+        adopted = open_custody().adopt("k-1", private_key)
+        assert adopted.public_key == expected
+        assert open_custody().adopt("k-1", private_key) == adopted
+        assert open_custody().create("k-1") == adopted
+        expected.verify(open_custody().signer(adopted).sign(MESSAGE), MESSAGE)
 
     def test_adopting_over_another_private_key_is_refused_and_changes_nothing(
         self, custody: Custody
@@ -216,7 +227,7 @@ class CustodyContract(LoadingContract):
             custody.adopt("k-1", ec.generate_private_key(ec.SECP384R1()))
         expected = CustodyDamaged if self.can_adopt else CustodyUnavailable
         assert type(refusal.value) is expected
-        mine.verify(custody.signer("k-1", mine).sign(MESSAGE), MESSAGE)
+        mine.public_key.verify(custody.signer(mine).sign(MESSAGE), MESSAGE)
 
     def test_a_private_key_of_another_curve_is_not_adopted(self, custody: Custody) -> None:
         """IVS accepts only P-384, and so does a custody."""
@@ -232,7 +243,9 @@ class CustodyContract(LoadingContract):
     ) -> None:
         """Rule 8: unusable now, deleted at the returned time; other private keys stay."""
         destroyed, remaining = open_custody().create("k-1"), open_custody().create("k-2")
-        destroyed_at = open_custody().destroy("k-1", compromised=compromised)
+        destroyed_at = open_custody().destroy(
+            "k-1", handle=destroyed.handle, compromised=compromised
+        )
         max_seconds = (
             self.compromised_destroyed_within_seconds
             if compromised
@@ -241,9 +254,23 @@ class CustodyContract(LoadingContract):
         assert EXAMPLE_NOW <= destroyed_at <= EXAMPLE_NOW + max_seconds
         custody = open_custody()
         with pytest.raises(CustodyDamaged):
-            custody.signer("k-1", destroyed)
+            custody.signer(destroyed)
         assert tuple(custody.key_ids()) == ("k-2",)
-        remaining.verify(custody.signer("k-2", remaining).sign(MESSAGE), MESSAGE)
+        remaining.public_key.verify(custody.signer(remaining).sign(MESSAGE), MESSAGE)
+
+    @pytest.mark.parametrize("compromised", [False, True], ids=["retired", "compromised"])
+    def test_a_destroyed_private_key_is_never_created_again(
+        self, open_custody: OpenCustody, *, compromised: bool
+    ) -> None:
+        """A crash after the destruction repeats the step, which must not generate a new one."""
+        open_custody().create("k-1")
+        open_custody().destroy("k-1", compromised=compromised)
+        if compromised and not self.remembers_compromised:
+            return
+        with pytest.raises(KeyDestroyed, match="k-1") as refusal:
+            open_custody().create("k-1")
+        assert refusal.value.hint
+        assert tuple(open_custody().key_ids()) == ()
 
     def test_destroying_again_or_an_unknown_id_has_no_effect(self, custody: Custody) -> None:
         """Every step can be repeated."""

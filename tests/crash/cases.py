@@ -35,7 +35,7 @@ DELETE = {"ivs DeletePlaybackKeyPair"}
 SAVE = {"state save"}
 MAKE_FOLDER = {"os.mkdir"}
 MAKE_FILE = {"os.open", "partial Path.write_bytes", "Path.write_bytes", "os.fsync", "os.link"}
-REMOVE_FILE = {"os.unlink", "os.fsync"}  # A private key file, or its draft once it is linked.
+REMOVE_FILE = {"os.unlink", "os.fsync"}  # A draft that is linked, or a private key file.
 NEW_FILE = MAKE_FILE | REMOVE_FILE
 
 NEW_PAIR = {Action.NEW_PAIR, Action.MAKE}
@@ -126,14 +126,14 @@ CASES = (
         "reconcile after a delete's answer was lost",
         "reconcile",
         scenarios.delete_answer_lost,
-        calls=SAVE | REMOVE_FILE | ASK_IVS,
+        calls=SAVE | NEW_FILE | ASK_IVS,
         actions={Action.RECORD_DELETE, Action.DESTROY},
     ),
     Case(
         "reconcile decommissions the region, and the next one finds it in the settings again",
         "decommission",
         scenarios.active_and_standby,
-        calls=SAVE | REMOVE_FILE | ASK_IVS | DELETE,
+        calls=SAVE | NEW_FILE | ASK_IVS | DELETE,
         actions={
             Action.WITHDRAW,
             Action.DELETE,

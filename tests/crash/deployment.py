@@ -27,6 +27,7 @@ from tokensvc.aws import AwsClients, AwsTerms
 from tokensvc.ivs.key_pairs import IvsKeyPairs
 from tokensvc.keyring.custody.file import FileCustody
 from tokensvc.keyring.model import KeyState
+from tokensvc.keyring.signers import StoredKey
 from tokensvc.keyring.view import RingView
 from tokensvc.state.sqlite import SqliteState
 from tokensvc.token.claims import PlaybackClaims, PlaybackOptions
@@ -169,7 +170,7 @@ class Deployment:
         for pair in self.world.ring.pairs:
             is_usable = pair.state is not KeyState.RETIRED and pair.key_id != self.spoiled_key_id
             if is_usable and pair.public_key is not None:
-                custody.signer(pair.key_id, pair.public_key)
+                custody.signer(StoredKey(pair.key_id, pair.public_key))
 
     def check_tokens(self) -> None:
         """Check that each token plays until its `exp`, unless its key was marked compromised."""
@@ -195,7 +196,9 @@ class Deployment:
         assert len(ring.in_state(KeyState.ACTIVE)) <= 1
         in_use = [pair for pair in ring.pairs if pair.state is not KeyState.RETIRED]
         alive = [pair for pair in in_use if pair.key_id != self.spoiled_key_id]
-        files = {path.name for path in (self.world.folder / "keys").iterdir()}
+        names = {path.name for path in (self.world.folder / "keys").iterdir()}
+        assert not names & {f"{pair.key_id}.destroyed" for pair in alive}
+        files = {name for name in names if ".destroyed" not in name}
         if len(alive) < len(in_use):
             files.discard(f"{self.spoiled_key_id}.pem")
         drafts = {name for name in files if name.endswith(".draft")}
@@ -203,7 +206,7 @@ class Deployment:
         assert is_adopting or self.draft_key_ids() <= {pair.key_id for pair in alive}
         for pair in alive:
             assert pair.public_key is not None
-            self.world.custody.signer(pair.key_id, pair.public_key)
+            self.world.custody.signer(StoredKey(pair.key_id, pair.public_key))
 
 
 Scenario = Callable[[Deployment], None]

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from tests.fleet.links import Link
 from tokensvc.clock import Clock
-from tokensvc.errors import CustodyDamaged, CustodyUnavailable
+from tokensvc.errors import CustodyDamaged, CustodyUnavailable, KeyDestroyed
+from tokensvc.keyring.signers import StoredKey
 from tokensvc.token.p384 import LocalSigner, PublicKey, Signer
 
 _KEY_ID = re.compile(r"[a-z0-9-]{1,64}")
@@ -34,35 +35,43 @@ class MemoryCustody:
         self._clock = clock
         self._link = link or Link()
 
-    def create(self, key_id: str) -> PublicKey:
-        """The public key of that key pair, which is created if there is none."""
+    def create(self, key_id: str, *, tags: Mapping[str, str] | None = None) -> StoredKey:
+        """The key pair of that ID, which is created if there is none."""
+        del tags
         with self._link.call(CustodyUnavailable), self._vault.lock:
-            _require_key_id(key_id)
+            self._require_not_destroyed(key_id)
             if key_id not in self._vault.private_keys:
                 self._vault.private_keys[key_id] = LocalSigner.generate()
-            return self._vault.private_keys[key_id].public_key
+            return StoredKey(key_id, self._vault.private_keys[key_id].public_key)
 
-    def adopt(self, key_id: str, private_key: ec.EllipticCurvePrivateKey) -> PublicKey:
-        """Store the private key, and return its public key."""
+    def adopt(
+        self,
+        key_id: str,
+        private_key: ec.EllipticCurvePrivateKey,
+        *,
+        tags: Mapping[str, str] | None = None,
+    ) -> StoredKey:
+        """Store the private key."""
+        del tags
         public_key = PublicKey.of(private_key.public_key())
         with self._link.call(CustodyUnavailable), self._vault.lock:
-            _require_key_id(key_id)
+            self._require_not_destroyed(key_id)
             stored = self._vault.private_keys.setdefault(
                 key_id, LocalSigner(private_key)
             ).public_key
             if stored != public_key:
                 raise _wrong_key_error(key_id, stored, public_key)
-            return stored
+            return StoredKey(key_id, stored)
 
-    def signer(self, key_id: str, expected: PublicKey) -> Signer:
+    def signer(self, key: StoredKey) -> Signer:
         """A signer for that key pair."""
         with self._link.call(CustodyUnavailable):
-            _require_key_id(key_id)
-            signer = self._vault.private_keys.get(key_id)
+            _require_key_id(key.key_id)
+            signer = self._vault.private_keys.get(key.key_id)
             if signer is None:
-                raise CustodyDamaged(f"The private key of {key_id} is missing.", hint=_HINT)
-            if signer.public_key != expected:
-                raise _wrong_key_error(key_id, signer.public_key, expected)
+                raise CustodyDamaged(f"The private key of {key.key_id} is missing.", hint=_HINT)
+            if signer.public_key != key.public_key:
+                raise _wrong_key_error(key.key_id, signer.public_key, key.public_key)
             return signer
 
     def key_ids(self) -> Collection[str]:
@@ -70,14 +79,19 @@ class MemoryCustody:
         with self._link.call(CustodyUnavailable):
             return tuple(sorted(self._vault.private_keys))
 
-    def destroy(self, key_id: str, *, compromised: bool) -> float:
+    def destroy(self, key_id: str, *, handle: str | None = None, compromised: bool) -> float:
         """Delete the private key at once, and return the current time."""
-        del compromised
+        del handle, compromised
         with self._link.call(CustodyUnavailable):
             _require_key_id(key_id)
             self._vault.private_keys.pop(key_id, None)
             self._vault.destroyed.add(key_id)
             return self._clock.now()
+
+    def _require_not_destroyed(self, key_id: str) -> None:
+        _require_key_id(key_id)
+        if key_id in self._vault.destroyed:
+            raise KeyDestroyed(f"The private key of {key_id} was destroyed.", hint=_HINT)
 
 
 _HINT = "Run `tokensvc keys rotate`."

@@ -21,11 +21,11 @@ from tokensvc.audit import JsonLinesAudit
 from tokensvc.errors import CustodyDamaged, RotationRefused, TokensvcError
 from tokensvc.keyring.model import KeyState
 from tokensvc.keyring.probes import KIND, FailedProbe, ProbeRecorder, failed_probes
-from tokensvc.keyring.signers import SignerLoader
+from tokensvc.keyring.signers import SignerLoader, StoredKey
 from tokensvc.keyring.view import RingView
 from tokensvc.state.base import Record
 from tokensvc.state.record_writer import RecordWriter
-from tokensvc.token.p384 import PublicKey, Signer
+from tokensvc.token.p384 import Signer
 
 DAMAGED = CustodyDamaged("The private key is unreadable.", hint="Restore it.")
 THIS_WORKER = f"{socket.gethostname()} process {os.getpid()}"
@@ -44,11 +44,11 @@ class PartlyUnreadable:
     inner: SignerLoader
     unreadable: set[str] = field(default_factory=set)
 
-    def signer(self, key_id: str, expected: PublicKey) -> Signer:
+    def signer(self, key: StoredKey) -> Signer:
         """A signer, unless that private key is unreadable."""
-        if key_id in self.unreadable:
+        if key.key_id in self.unreadable:
             raise DAMAGED
-        return self.inner.signer(key_id, expected)
+        return self.inner.signer(key)
 
 
 def record(world: World, key_id: str, error: TokensvcError | None) -> None:

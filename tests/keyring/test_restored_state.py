@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from tests.keyring.world import World, world_in
 from tests.support.settings import settings_in
 from tokensvc import operations
 from tokensvc.errors import RotationRefused
-from tokensvc.keyring.model import Ring
+from tokensvc.keyring.model import KeyState, Ring
 from tokensvc.keyring.rotator import Rotator
 from tokensvc.keyring.steps import Action, Done
 
@@ -187,3 +188,17 @@ def test_planning_the_first_rotation_of_a_region_does_not_create_its_ring(world:
 
     assert [one.step.action for one in planned][:2] == [Action.NEW_PAIR, Action.MAKE]
     assert world.store.load() is None
+
+
+def test_a_private_key_that_was_destroyed_since_is_not_generated_again(world: World) -> None:
+    """The restored ring still has it as pending. Its record is given up, and another one signs."""
+    destroyed = world.rotator().generate("first")
+    pending = dataclasses.replace(destroyed, public_key=None)
+    restore(world, dataclasses.replace(world.ring, pairs=(pending,)))
+    world.custody.destroy(destroyed.key_id, compromised=False)
+
+    world.create_active_and_standby()
+
+    assert world.ring.pair(destroyed.key_id).state is KeyState.RETIRED
+    assert world.ring.require_active().key_id != destroyed.key_id
+    assert destroyed.key_id not in world.custody.key_ids()

@@ -11,7 +11,7 @@ import pytest
 from tests.keyring.rings import ACCOUNT_ID, DEPLOYMENT, ENDPOINT, REGION
 from tests.support.documents import some_document
 from tokensvc.errors import RotationRefused
-from tokensvc.keyring.model import Ring
+from tokensvc.keyring.model import KeyPair, KeyState, Ring
 from tokensvc.keyring.ring_document import decode_ring, encode_ring
 from tokensvc.keyring.rotation_requests import RotationPause, RotationRequest
 from tokensvc.keyring.terms import Terms
@@ -122,3 +122,12 @@ def test_a_forced_request_stays_forced_in_version_1() -> None:
         "is_urgent": False,
     }
     assert decode_ring(some_document(body)) == forced
+
+
+def test_the_handle_of_a_private_key_is_stored_from_version_2_on() -> None:
+    """A worker of the previous release can't sign with a private key that has one."""
+    pair = KeyPair("k1", KeyState.PENDING, 1.0, custody_handle="arn:aws:kms:us-west-2:1:key/2")
+    ring = dataclasses.replace(RING, pairs=(pair,))
+    with pytest.raises(RotationRefused, match="custody_handle"):
+        encode_ring(ring, PREVIOUS)
+    assert decode_ring(some_document(encode_ring(ring))) == ring

@@ -248,7 +248,7 @@ class _Silent(LossyKeyPairs):
 class _Undeletable(FileCustody):
     """A folder from which no file can be removed."""
 
-    def destroy(self, key_id: str, *, compromised: bool) -> float:
+    def destroy(self, key_id: str, *, handle: str | None = None, compromised: bool) -> float:
         """Refuse."""
-        del compromised
+        del handle, compromised
         raise CustodyUnavailable(f"{key_id}.pem can't be removed.")

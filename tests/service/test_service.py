@@ -135,7 +135,7 @@ def test_a_secret_may_come_from_the_environment(tmp_path: Path) -> None:
     with_text = CustodySettings(url=url, key_encryption_secret=SecretStr(bytes(range(32)).hex()))
     created = build_custody(with_file, clock).create("k1")
     assert build_custody(with_text, clock).create("k1") == created
-    assert build_signer_loader(with_text).signer("k1", created).public_key == created
+    assert build_signer_loader(with_text).signer(created).public_key == created.public_key
 
 
 @pytest.mark.parametrize(

@@ -52,6 +52,7 @@ def adopted(
     key_id = adopted_key_id(public_key)
     earlier = next((pair for pair in ring.pairs if pair.key_id == key_id), None)
     if earlier is None:
+        _require_unknown(ring, public_key)
         return ring.with_adopted_pair(key_id, public_key, arn, longest_ttl_seconds, act)
     if earlier.is_compromised or earlier.state is KeyState.RETIRED:
         state = "compromised" if earlier.is_compromised else "retired"
@@ -63,3 +64,21 @@ def adopted(
     kept = dataclasses.replace(earlier, adopted_ttl_seconds=longer)
     pairs = tuple(kept if pair is earlier else pair for pair in ring.pairs)
     return dataclasses.replace(ring, pairs=pairs)
+
+
+def with_custody_handle(ring: Ring, key_id: str, handle: str | None) -> Ring:
+    """The ring with what custody calls the private key of that key pair."""
+    pairs = tuple(
+        dataclasses.replace(pair, custody_handle=handle) if pair.key_id == key_id else pair
+        for pair in ring.pairs
+    )
+    return dataclasses.replace(ring, pairs=pairs)
+
+
+def _require_unknown(ring: Ring, public_key: PublicKey) -> None:
+    for pair in ring.pairs:
+        if pair.state is not KeyState.RETIRED and public_key == pair.public_key:
+            raise RotationRefused(
+                f"This key is already in the ring of {ring.region}, as {pair.key_id}.",
+                hint=f"Run `tokensvc keys show {pair.key_id}` to see its state.",
+            )

@@ -23,6 +23,7 @@ from tokensvc.errors import (
     InvalidSignature,
     IvsRefused,
     IvsUnavailable,
+    KeyDestroyed,
     NotFound,
     RotationRefused,
     TokensvcError,
@@ -31,7 +32,7 @@ from tokensvc.ivs.errors import Conflict, QuotaExceeded
 from tokensvc.ivs.model import HeldKeyPair
 from tokensvc.keyring.custody.base import Custody
 from tokensvc.keyring.emergency import has_emergency
-from tokensvc.keyring.model import DEPLOYMENT_TAG, KEY_TAG, Act, KeyPair, Ring
+from tokensvc.keyring.model import Act, KeyPair, Ring
 from tokensvc.keyring.outcomes import (
     Destroyed,
     Generated,
@@ -40,10 +41,10 @@ from tokensvc.keyring.outcomes import (
     Outcome,
     Performed,
 )
-from tokensvc.keyring.ownership import delete_command, is_held
+from tokensvc.keyring.ownership import delete_command, is_held, tags_of
 from tokensvc.keyring.probes import FailedProbe, require_usable
 from tokensvc.keyring.rotation import rests_on_clock
-from tokensvc.keyring.signers import self_checked_signer
+from tokensvc.keyring.signers import StoredKey, self_checked_signer
 from tokensvc.keyring.slots import no_free_slot
 from tokensvc.keyring.steps import Action, Step
 from tokensvc.token.p384 import PublicKey, Signer
@@ -198,7 +199,8 @@ class Effects:
             case Action.NEW_PAIR:
                 return NewKeyId(new_key_id())
             case Action.MAKE:
-                return Generated(self._make(ring, step.key_id))
+                made = self._make(ring, step.key_id)
+                return Generated(made.public_key, made.handle)
             case Action.IMPORT:
                 return Imported(self._import(ring, ring.pair(step.key_id)).arn)
             case Action.RECORD_IMPORT:
@@ -212,7 +214,7 @@ class Effects:
                 public_key = ring.pair(step.key_id).require_public_key()
                 self.key_pairs.delete(self._find_in_ivs(public_key).arn)
             case Action.DESTROY:
-                return Destroyed(self._destroy(ring.pair(step.key_id)))
+                return Destroyed(self._destroy(ring, ring.pair(step.key_id)))
             case _:
                 pass
         return Performed()
@@ -239,7 +241,7 @@ class Effects:
 
     def _import(self, ring: Ring, pair: KeyPair) -> HeldKeyPair:
         public_key = pair.require_public_key()
-        tags = {DEPLOYMENT_TAG: ring.deployment, KEY_TAG: pair.key_id}
+        tags = tags_of(ring, pair.key_id)
         try:
             held = self.key_pairs.import_pair(public_key, name=pair.name_in_ivs, tags=tags)
         except QuotaExceeded as exc:
@@ -285,9 +287,11 @@ class Effects:
         except IvsUnavailable:
             return False
 
-    def _make(self, ring: Ring, key_id: str) -> PublicKey:
+    def _make(self, ring: Ring, key_id: str) -> StoredKey:
         try:
-            return self.custody.create(key_id)
+            return self.custody.create(key_id, tags=tags_of(ring, key_id))
+        except KeyDestroyed as exc:  # The state is older than the custody: it was restored.
+            raise ProvenUnusable(exc.detail, hint=exc.hint) from exc
         except CustodyDamaged as exc:
             if not has_emergency(ring):
                 raise
@@ -340,13 +344,16 @@ class Effects:
             hint="Check the credentials with `aws sts get-caller-identity`.",
         )
 
-    def _destroy(self, pair: KeyPair) -> float:
+    def _destroy(self, ring: Ring, pair: KeyPair) -> float:
         if pair.public_key is None:
             # It is not recorded whether the private key was generated before a crash. `create`
             # returns the existing one or generates one, so there is always one to destroy.
-            with suppress(CustodyDamaged):  # A damaged one exists, too.
-                self.custody.create(pair.key_id)
-        return self.custody.destroy(pair.key_id, compromised=pair.is_compromised)
+            # A damaged one exists, too, and one that was destroyed before a crash did.
+            with suppress(CustodyDamaged):
+                self.custody.create(pair.key_id, tags=tags_of(ring, pair.key_id))
+        return self.custody.destroy(
+            pair.key_id, handle=pair.custody_handle, compromised=pair.is_compromised
+        )
 
     def _delete(self, pair: KeyPair) -> None:
         if pair.arn is None:

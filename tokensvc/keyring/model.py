@@ -62,6 +62,7 @@ class KeyPair:
         adopted: whether its private key was generated outside tokensvc.
         adopted_ttl_seconds: the longest lifetime of the tokens that were signed with it elsewhere.
             None when it is not adopted, or when an earlier release adopted it.
+        custody_handle: what custody calls its private key; see `StoredKey`.
     """
 
     key_id: str
@@ -78,6 +79,7 @@ class KeyPair:
     compromised_at: float | None = None
     adopted: bool = False
     adopted_ttl_seconds: int | None = None
+    custody_handle: str | None = None
 
     @property
     def is_compromised(self) -> bool:
@@ -250,12 +252,6 @@ class Ring:
 
         Its drain allows for tokens of that lifetime, which were signed elsewhere (rule 4).
         """
-        for pair in self.pairs:
-            if pair.state is not KeyState.RETIRED and public_key == pair.public_key:
-                raise RotationRefused(
-                    f"This key is already in the ring of {self.region}, as {pair.key_id}.",
-                    hint=f"Run `tokensvc keys show {pair.key_id}` to see its state.",
-                )
         pair = KeyPair(
             key_id,
             KeyState.PUBLISHED,
@@ -268,10 +264,12 @@ class Ring:
         )
         return _with_record(self, pair, act)
 
-    def with_public_key(self, key_id: str, public_key: PublicKey) -> Ring:
+    def with_public_key(
+        self, key_id: str, public_key: PublicKey, handle: str | None = None
+    ) -> Ring:
         """The ring after custody has generated the private key of that pending key pair."""
         _require(self, key_id, KeyState.PENDING)
-        return _with_changes(self, key_id, public_key=public_key)
+        return _with_changes(self, key_id, public_key=public_key, custody_handle=handle)
 
     def published(self, key_id: str, arn: PlaybackKeyArn, act: Act) -> Ring:
         """The ring after IVS has imported the public key."""

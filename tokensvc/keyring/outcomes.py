@@ -25,9 +25,10 @@ class NewKeyId:
 
 @dataclass(frozen=True, slots=True)
 class Generated:
-    """The public key of a private key that custody has generated."""
+    """The public key of a private key that custody has generated, and custody's name for it."""
 
     public_key: PublicKey
+    handle: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +69,8 @@ def recorded(ring: Ring, step: Step, outcome: Outcome, act: Act) -> Ring:  # noq
     match step.action, outcome:
         case Action.NEW_PAIR, NewKeyId(new_key_id):
             return ring.with_new_pair(new_key_id, act)
-        case Action.MAKE, Generated(public_key):
-            return ring.with_public_key(key_id, public_key)
+        case Action.MAKE, Generated(public_key, handle):
+            return ring.with_public_key(key_id, public_key, handle)
         case ((Action.IMPORT | Action.RECORD_IMPORT), Imported(arn)):
             return ring.published(key_id, arn, act)
         case Action.SWITCH, Performed():

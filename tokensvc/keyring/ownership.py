@@ -6,12 +6,12 @@ to the operator and never deleted.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 
 from tokensvc.clock import rfc3339
 from tokensvc.ivs.model import HeldKeyPair
-from tokensvc.keyring.model import DEPLOYMENT_TAG, KeyPair, Ring
+from tokensvc.keyring.model import DEPLOYMENT_TAG, KEY_TAG, KeyPair, Ring
 
 
 class Owner(StrEnum):
@@ -29,6 +29,11 @@ _DESCRIPTIONS = {
     Owner.OTHER_DEPLOYMENT: "tagged by another deployment",
     Owner.FOREIGN: "a foreign key pair, not made by tokensvc",
 }
+
+
+def tags_of(ring: Ring, key_id: str) -> Mapping[str, str]:
+    """The tags of everything that belongs to a key pair, in IVS and in custody."""
+    return {DEPLOYMENT_TAG: ring.deployment, KEY_TAG: key_id}
 
 
 def owner_of(ring: Ring | None, held: HeldKeyPair) -> Owner:

@@ -165,7 +165,8 @@ class _Schema(BaseModel):
     """A part of the document. A member with a default is new in schema version 2.
 
     In version 1, a ring with a value of such a member is refused: without the pause, the former
-    terms, the restoration or the adopted key's lifetime a rotator would do what the ring forbids.
+    terms, the restoration or the adopted key's lifetime a rotator would do what the ring forbids,
+    and without the handle a worker of the previous release can't sign.
     `is_forced` is the exception, because an emergency must end in every version.
     """
 
@@ -187,6 +188,7 @@ class _PairSchema(_Schema):
     compromised_at: float | None
     adopted: bool
     adopted_ttl_seconds: int | None = None
+    custody_handle: str | None = None
 
     @classmethod
     def of(cls, pair: KeyPair) -> Self:

@@ -23,7 +23,12 @@ from tokensvc.errors import (
 )
 from tokensvc.ivs.limits import MAX_KEY_PAIRS
 from tokensvc.ivs.model import HeldKeyPair
-from tokensvc.keyring.adoption import adopted, adopted_key_id, require_held
+from tokensvc.keyring.adoption import (
+    adopted,
+    adopted_key_id,
+    require_held,
+    with_custody_handle,
+)
 from tokensvc.keyring.binding import Binding, new_ring, require_bound, require_own
 from tokensvc.keyring.changes import Decision, OnChange, RingChange, ignore_change
 from tokensvc.keyring.drains import with_lowered_terms
@@ -31,6 +36,7 @@ from tokensvc.keyring.effects import Effects, ProvenUnusable
 from tokensvc.keyring.model import Act, KeyPair, KeyState, Ring
 from tokensvc.keyring.observation import Attempts
 from tokensvc.keyring.outcomes import recorded
+from tokensvc.keyring.ownership import tags_of
 from tokensvc.keyring.plan import PlannedStep, plan
 from tokensvc.keyring.ring_document import RingStore, StoredRing, ring_conflict
 from tokensvc.keyring.rollback import rollback_target, rolled_back
@@ -148,7 +154,8 @@ class Rotator:
         act = self._effects.timed_act(stored.ring, why)
         ring = adopted(stored.ring, public_key, arn, longest_ttl_seconds, act)
         key_id = adopted_key_id(public_key)
-        self._effects.custody.adopt(key_id, private_key)
+        stored_key = self._effects.custody.adopt(key_id, private_key, tags=tags_of(ring, key_id))
+        ring = with_custody_handle(ring, key_id, stored_key.handle)
         if ring == stored.ring:
             return ring.pair(key_id)
         return self._save(ring, stored.version, Decision.ADOPT, act, key_id).ring.pair(key_id)

@@ -6,6 +6,7 @@ or destroys a private key (rule 11).
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Protocol
 
 from tokensvc.errors import CustodyDamaged, InvalidSignature
@@ -15,11 +16,27 @@ from tokensvc.token.p384 import PublicKey, Signer
 _SELF_CHECK_MESSAGE = b"tokensvc self-check"
 
 
-class SignerLoader(Protocol):
-    """Loads signers of existing private keys, by key ID."""
+@dataclass(frozen=True, slots=True)
+class StoredKey:
+    """A private key in custody, as a ring records it.
 
-    def signer(self, key_id: str, expected: PublicKey) -> Signer:
-        """A signer of that key pair, whose public key was compared with `expected`.
+    Attributes:
+        key_id: the ID of the key pair.
+        public_key: the public key. A signer of another one is refused.
+        handle: what custody itself calls this private key, such as the ARN of a KMS key. It can't
+            come to mean another private key, as a name can. None in a custody that has only names.
+    """
+
+    key_id: str
+    public_key: PublicKey
+    handle: str | None = None
+
+
+class SignerLoader(Protocol):
+    """Loads signers of existing private keys."""
+
+    def signer(self, key: StoredKey) -> Signer:
+        """A signer of that private key, whose public key was compared with the recorded one.
 
         Raises:
             CustodyDamaged: when the private key is proven missing, damaged or of another key pair.
@@ -37,7 +54,7 @@ def self_checked_signer(signers: SignerLoader, pair: KeyPair) -> Signer:
         RotationRefused: when custody has not generated the private key yet.
     """
     public_key = pair.require_public_key()
-    signer = signers.signer(pair.key_id, public_key)
+    signer = signers.signer(StoredKey(pair.key_id, public_key, pair.custody_handle))
     try:
         public_key.verify(signer.sign(_SELF_CHECK_MESSAGE), _SELF_CHECK_MESSAGE)
     except InvalidSignature as exc:

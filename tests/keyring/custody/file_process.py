@@ -75,7 +75,9 @@ def _rewrap(folder: Path) -> None:
 def attempt(folder: Path) -> None:
     """Print the fingerprint, or the code of the error."""
     try:
-        sys.stdout.write(FileCustody(folder, SECRET, ManualClock()).create("k-1").fingerprint)
+        sys.stdout.write(
+            FileCustody(folder, SECRET, ManualClock()).create("k-1").public_key.fingerprint
+        )
     except TokensvcError as exc:
         sys.stdout.write(f"{exc.code}\n")
 

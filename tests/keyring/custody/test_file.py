@@ -18,7 +18,7 @@ from tests.support.unprivileged import unprivileged_folder
 from tokensvc.errors import CustodyDamaged, CustodyDenied, CustodyUnavailable, SettingsInvalid
 from tokensvc.keyring.custody.encryption import unwrap, wrap
 from tokensvc.keyring.custody.file import FileCustody
-from tokensvc.token.p384 import PublicKey
+from tokensvc.keyring.signers import StoredKey
 
 PROCESS = "tests.keyring.custody.file_process"
 PROJECT = Path(__file__).parents[3]
@@ -73,7 +73,7 @@ def test_the_file_is_encrypted_and_openssl_reads_it_with_the_secret_as_base64(
     custody: FileCustody, folder: Path, tmp_path: Path
 ) -> None:
     """It is a standard PKCS#8 file, so its owner can use the key without tokensvc."""
-    public_key = custody.create("k-1")
+    key = custody.create("k-1")
     secret_file = tmp_path / "secret"
     secret_file.write_bytes(base64.b64encode(SECRET) + b"\n")
     openssl = shutil.which("openssl")
@@ -84,17 +84,17 @@ def test_the_file_is_encrypted_and_openssl_reads_it_with_the_secret_as_base64(
         check=True,
         timeout=30,
     )
-    assert ended.stdout.decode() == public_key.pem
+    assert ended.stdout.decode() == key.public_key.pem
     assert b"BEGIN ENCRYPTED PRIVATE KEY" in (folder / "k-1.pem").read_bytes()
 
 
 def test_a_written_file_is_never_changed(custody: FileCustody, folder: Path) -> None:
     """Creating again, signing and listing change neither the content nor the file itself."""
-    public_key = custody.create("k-1")
+    key = custody.create("k-1")
     path = folder / "k-1.pem"
     before = path.read_bytes(), path.stat().st_ino, path.stat().st_mtime_ns
     custody.create("k-1")
-    custody.signer("k-1", public_key)
+    custody.signer(key)
     custody.key_ids()
     assert (path.read_bytes(), path.stat().st_ino, path.stat().st_mtime_ns) == before
 
@@ -128,13 +128,13 @@ def test_a_private_key_can_be_encrypted_again_with_another_secret() -> None:
 
 def test_a_wrong_secret_is_distinguished_from_damage(custody: FileCustody, folder: Path) -> None:
     """The hint names the setting, for a signer and for a repeated creation."""
-    public_key = custody.create("k-1")
+    key = custody.create("k-1")
     wrong = FileCustody(folder, OTHER_SECRET, ManualClock())
     with pytest.raises(CustodyDenied, match=r"custody\.key_encryption_secret_file"):
-        wrong.signer("k-1", public_key)
+        wrong.signer(key)
     with pytest.raises(CustodyDenied, match=r"custody\.key_encryption_secret_file"):
         wrong.create("k-1")
-    assert custody.signer("k-1", public_key).public_key == public_key
+    assert custody.signer(key).public_key == key.public_key
 
 
 def cut(path: Path) -> None:
@@ -196,12 +196,12 @@ def test_a_damaged_file_does_not_sign_and_is_not_replaced(
     data: str,
 ) -> None:
     """The error has the key ID and the command to run. The file is kept for an investigation."""
-    public_key = custody.create("k-1")
+    key = custody.create("k-1")
     path = folder / "k-1.pem"
     damage(path)
     before = path.read_bytes()
     with pytest.raises(CustodyDamaged, match=f"k-1 .*{data}") as refusal:
-        custody.signer("k-1", public_key)
+        custody.signer(key)
     assert isinstance(refusal.value.__cause__, cause)
     assert path.read_bytes() == before
 
@@ -228,11 +228,11 @@ def test_a_swapped_file_does_not_sign(custody: FileCustody, folder: Path) -> Non
     (folder / "k-1.pem").rename(folder / "aside")
     (folder / "k-2.pem").rename(folder / "k-1.pem")
     (folder / "aside").rename(folder / "k-2.pem")
-    for key_id, expected in (("k-1", first), ("k-2", second)):
-        found = second if expected == first else first
-        data = rf"{key_id} .*{expected.fingerprint}.*{found.fingerprint}"
+    for expected, found in ((first, second), (second, first)):
+        recorded, in_file = expected.public_key.fingerprint, found.public_key.fingerprint
+        data = rf"{expected.key_id} .*{recorded}.*{in_file}"
         with pytest.raises(CustodyDamaged, match=data):
-            custody.signer(key_id, expected)
+            custody.signer(expected)
 
 
 # --- Faults of the machine
@@ -242,15 +242,15 @@ def test_a_loaded_signer_still_signs_after_the_folder_has_vanished(
     custody: FileCustody, folder: Path
 ) -> None:
     """Everything else raises `CustodyUnavailable`, and the folder is not created again."""
-    public_key = custody.create("k-1")
-    signer = custody.signer("k-1", public_key)
+    key = custody.create("k-1")
+    signer = custody.signer(key)
     folder.rename(folder.with_name("away"))
-    public_key.verify(signer.sign(MESSAGE), MESSAGE)
+    key.public_key.verify(signer.sign(MESSAGE), MESSAGE)
     adopted = ec.generate_private_key(ec.SECP384R1())
     for call in (
         lambda: custody.create("k-2"),
         lambda: custody.adopt("k-2", adopted),
-        lambda: custody.signer("k-1", public_key),
+        lambda: custody.signer(key),
         lambda: custody.destroy("k-1", compromised=False),
         custody.key_ids,
     ):
@@ -297,9 +297,9 @@ def test_a_crash_before_the_file_has_its_name_leaves_no_key_pair(
     assert run("crash_before_link", folder).returncode == 9
     assert len(names_in(folder)) == 1
     assert custody.key_ids() == []
-    public_key = custody.create("k-1")
+    key = custody.create("k-1")
     assert custody.key_ids() == ["k-1"]
-    assert custody.signer("k-1", public_key).public_key == public_key
+    assert custody.signer(key).public_key == key.public_key
 
 
 def test_a_crash_after_the_file_has_its_name_leaves_that_key_pair(
@@ -310,8 +310,8 @@ def test_a_crash_after_the_file_has_its_name_leaves_that_key_pair(
     assert len(names_in(folder)) == 2
     assert custody.key_ids() == ["k-1"]
     before = (folder / "k-1.pem").read_bytes()
-    public_key = custody.create("k-1")
-    assert custody.signer("k-1", public_key).public_key == public_key
+    key = custody.create("k-1")
+    assert custody.signer(key).public_key == key.public_key
     assert (folder / "k-1.pem").read_bytes() == before
 
 
@@ -324,7 +324,7 @@ def test_destroying_after_a_crash_destroys_the_draft_as_well(
     assert len(names_in(folder)) == 3
     (folder / ".k-11.pem.0123.draft").write_text("of another key pair")
     custody.destroy("k-1", compromised=True)
-    assert names_in(folder) == [".k-11.pem.0123.draft"]
+    assert names_in(folder) == [".k-11.pem.0123.draft", "k-1.destroyed"]
 
 
 def test_a_key_id_that_is_a_prefix_of_another_is_a_different_key(custody: FileCustody) -> None:
@@ -333,4 +333,4 @@ def test_a_key_id_that_is_a_prefix_of_another_is_a_different_key(custody: FileCu
     assert len(set(public_keys)) == 4
     custody.destroy("k-1", compromised=False)
     assert custody.key_ids() == ["k", "k-", "k-11"]
-    assert isinstance(public_keys[0], PublicKey)
+    assert isinstance(public_keys[0], StoredKey)

@@ -17,7 +17,7 @@ from tokensvc.errors import CustodyDamaged, CustodyDenied, SettingsInvalid
 from tokensvc.keyring.custody import file as file_custody
 from tokensvc.keyring.custody.encryption import wrap
 from tokensvc.keyring.custody.file import FileCustody
-from tokensvc.token.p384 import PublicKey
+from tokensvc.keyring.signers import StoredKey
 
 PROJECT = Path(__file__).parents[3]
 MESSAGE = b"header.payload"
@@ -30,8 +30,8 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def public_key(folder: Path) -> PublicKey:
-    """The public key of `k-1`, whose private key is encrypted with the previous secret."""
+def key(folder: Path) -> StoredKey:
+    """The private key `k-1`, which is encrypted with the previous secret."""
     return FileCustody(folder, SECRET, ManualClock()).create("k-1")
 
 
@@ -45,25 +45,25 @@ def after(folder: Path) -> FileCustody:
     return FileCustody(folder, NEXT_SECRET, ManualClock())
 
 
-def assert_signs(custody: FileCustody, public_key: PublicKey) -> None:
+def assert_signs(custody: FileCustody, key: StoredKey) -> None:
     """Assert that the custody signs with the private key of `k-1`."""
-    public_key.verify(custody.signer("k-1", public_key).sign(MESSAGE), MESSAGE)
+    key.public_key.verify(custody.signer(key).sign(MESSAGE), MESSAGE)
 
 
 def test_a_rewrapped_private_key_can_only_be_read_with_the_next_secret(
-    folder: Path, public_key: PublicKey
+    folder: Path, key: StoredKey
 ) -> None:
     """It is the same private key. The file has mode 0600, and no draft remains."""
     assert during(folder).rewrap("k-1") is True
 
-    assert_signs(after(folder), public_key)
+    assert_signs(after(folder), key)
     with pytest.raises(CustodyDenied, match=r"custody\.key_encryption_secret_file"):
-        FileCustody(folder, SECRET, ManualClock()).signer("k-1", public_key)
+        FileCustody(folder, SECRET, ManualClock()).signer(key)
     (path,) = folder.iterdir()
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
-def test_rewrapping_again_changes_nothing(folder: Path, public_key: PublicKey) -> None:
+def test_rewrapping_again_changes_nothing(folder: Path, key: StoredKey) -> None:
     """A file that is encrypted with the current secret is recognized by its first line."""
     during(folder).rewrap("k-1")
     before = (folder / "k-1.pem").read_bytes()
@@ -72,35 +72,33 @@ def test_rewrapping_again_changes_nothing(folder: Path, public_key: PublicKey) -
     assert (folder / "k-1.pem").read_bytes() == before
 
 
-def test_a_process_with_both_secrets_works_during_the_change(
-    folder: Path, public_key: PublicKey
-) -> None:
+def test_a_process_with_both_secrets_works_during_the_change(folder: Path, key: StoredKey) -> None:
     """It signs before and after the rewrap, and encrypts new keys with the current secret."""
     custody = during(folder)
-    assert_signs(custody, public_key)
+    assert_signs(custody, key)
     custody.rewrap("k-1")
-    assert_signs(custody, public_key)
+    assert_signs(custody, key)
 
     created = custody.create("k-2")
-    assert after(folder).signer("k-2", created).public_key == created
+    assert after(folder).signer(created).public_key == created.public_key
 
 
 def test_a_signer_that_was_loaded_before_the_rewrap_still_signs(
-    folder: Path, public_key: PublicKey
+    folder: Path, key: StoredKey
 ) -> None:
     """Running workers are not affected."""
-    signer = FileCustody(folder, SECRET, ManualClock()).signer("k-1", public_key)
+    signer = FileCustody(folder, SECRET, ManualClock()).signer(key)
 
     during(folder).rewrap("k-1")
 
-    public_key.verify(signer.sign(MESSAGE), MESSAGE)
+    key.public_key.verify(signer.sign(MESSAGE), MESSAGE)
 
 
 @pytest.mark.parametrize(
     "program", ["rewrap_and_crash_before_replace", "rewrap_and_crash_after_replace"]
 )
 def test_a_crash_leaves_the_private_key_encrypted_with_one_of_the_secrets(
-    folder: Path, public_key: PublicKey, program: str
+    folder: Path, key: StoredKey, program: str
 ) -> None:
     """Both secrets together can read it. Another rewrap completes the change, without drafts."""
     ended = subprocess.run(
@@ -110,16 +108,16 @@ def test_a_crash_leaves_the_private_key_encrypted_with_one_of_the_secrets(
         check=False,
     )
     assert ended.returncode == 9
-    assert_signs(during(folder), public_key)
+    assert_signs(during(folder), key)
 
     during(folder).rewrap("k-1")
 
-    assert_signs(after(folder), public_key)
+    assert_signs(after(folder), key)
     assert [entry.name for entry in folder.iterdir()] == ["k-1.pem"]
 
 
 def test_a_private_key_that_is_destroyed_during_a_rewrap_does_not_come_back(
-    folder: Path, public_key: PublicKey, monkeypatch: pytest.MonkeyPatch
+    folder: Path, key: StoredKey, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A compromised key is destroyed while it is rewrapped: no file remains."""
     custody = during(folder)
@@ -134,7 +132,7 @@ def test_a_private_key_that_is_destroyed_during_a_rewrap_does_not_come_back(
     custody.rewrap("k-1")
     destruction.join()
 
-    assert list(folder.iterdir()) == []
+    assert [entry.name for entry in folder.iterdir()] == ["k-1.destroyed"]
     assert custody.rewrap("k-1") is False
 
 
@@ -149,7 +147,7 @@ def test_a_file_that_is_encrypted_with_neither_secret_is_not_changed(folder: Pat
     assert (folder / "k-1.pem").read_bytes() == before
 
 
-@pytest.mark.usefixtures("public_key")
+@pytest.mark.usefixtures("key")
 def test_a_damaged_file_that_names_the_current_secret_is_reported(folder: Path) -> None:
     """Its first line is correct, but the file is truncated, so rewrap must not report success."""
     during(folder).rewrap("k-1")

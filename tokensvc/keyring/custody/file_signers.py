@@ -19,6 +19,7 @@ from tokensvc import protected_files
 from tokensvc.errors import CustodyDamaged, CustodyDenied, CustodyUnavailable, SettingsInvalid
 from tokensvc.keyring.custody.encryption import RESTORE_HINT, is_encrypted_with, unwrap
 from tokensvc.keyring.custody.secret import SECRET_BYTES
+from tokensvc.keyring.signers import StoredKey
 from tokensvc.protected_files import Fault, FileFault, FileRefused
 from tokensvc.token.p384 import LocalSigner, PublicKey, Signer
 
@@ -56,8 +57,8 @@ class FileSigners:
         self._folder_seen = False
         self._reported: set[tuple[Path, Fault]] = set()
 
-    def signer(self, key_id: str, expected: PublicKey) -> Signer:
-        """A signer of that key pair, whose public key was compared with `expected`.
+    def signer(self, key: StoredKey) -> Signer:
+        """A signer of that private key, whose public key was compared with the recorded one.
 
         It keeps the private key in memory, and can still sign if the folder vanishes.
 
@@ -67,9 +68,9 @@ class FileSigners:
                 to other users or not a regular file.
             CustodyUnavailable: when the folder can't be read now.
         """
-        signer = LocalSigner(self._load(key_id))
-        if signer.public_key != expected:
-            raise mismatch(key_id, signer.public_key, expected)
+        signer = LocalSigner(self._load(key.key_id))
+        if signer.public_key != key.public_key:
+            raise mismatch(key.key_id, signer.public_key, key.public_key)
         return signer
 
     def _load(self, key_id: str) -> ec.EllipticCurvePrivateKey:
