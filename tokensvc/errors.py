@@ -177,10 +177,10 @@ class Unavailable(TokensvcError):
 
 
 class NoSigningKey(Unavailable):
-    """Raised when a region has no active key pair that this process can sign with."""
+    """Raised when a region has no active key pair, or its active one is compromised."""
 
     code = "no_signing_key"
-    title = "No active key pair in this region"
+    title = "No signing key in this region"
 
 
 class CustodyUnavailable(Unavailable):

@@ -10,6 +10,9 @@ import urllib3
 
 from tests.cli.conftest import SETTINGS, Desk
 from tokensvc.errors import SettingsInvalid
+from tokensvc.keyring.model import Act
+from tokensvc.keyring.revocation import declare_compromised
+from tokensvc.keyring.ring_document import RingStore
 
 
 def lines(output: str) -> dict[str, str]:
@@ -137,6 +140,18 @@ def test_a_missing_private_key_of_the_active_pair_fails(rotating_desk: Desk) -> 
     assert re.findall(r"k[0-9a-f]{12}", passed) == [ring.active.key_id, standby.key_id]
     (rotating_desk.folder / f"keys/{ring.active.key_id}.pem").unlink()
     assert ring.active.key_id in failed(rotating_desk)["key pair of us-west-2"]
+
+
+def test_a_compromised_active_key_fails(rotating_desk: Desk) -> None:
+    """A worker would refuse every request until another key pair has taken over."""
+    ring = rotating_desk.ring()
+    assert ring.active is not None
+    act = Act(rotating_desk.clock.now(), "ann@desk", "laptop lost")
+    store = RingStore(rotating_desk.state, ring.region)
+    declare_compromised(store, [ring.active.key_id], act)
+    failure = failed(rotating_desk)["key pair of us-west-2"]
+    assert ring.active.key_id in failure
+    assert "`tokensvc keys reconcile --region us-west-2`" in failure
 
 
 def test_a_damaged_state_fails_every_check_that_reads_it(rotating_desk: Desk) -> None:

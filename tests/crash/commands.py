@@ -131,6 +131,7 @@ def revoke(command_context: CommandContext, arguments: Arguments) -> None:
     """`keys revoke KEY ...`."""
     key_ids = arguments["key_ids"].split()
     command_context.operations().declare_compromised(REGION, key_ids, "laptop lost")
+    command_context.rotator.remove_compromised(_ignore_step)
     command_context.rotator.reconcile(_ignore_step)
 
 

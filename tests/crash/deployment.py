@@ -24,6 +24,7 @@ from tests.support.clock import EXAMPLE_NOW, ManualClock
 from tests.support.settings import SECRET
 from tokensvc.arns import ChannelArn
 from tokensvc.aws import AwsClients, AwsTerms
+from tokensvc.errors import NoSigningKey
 from tokensvc.ivs.key_pairs import IvsKeyPairs
 from tokensvc.keyring.custody.file import FileCustody
 from tokensvc.keyring.model import KeyState
@@ -98,13 +99,21 @@ class Deployment:
         self.tokens.append(Token(sign(claims, signer), signer.public_key, claims.expires_at))
 
     def issue_token_from(self, view: RingView) -> None:
-        """Issue a token as a worker with that view does."""
-        self.issue_token(view.active(self.world.moment()).signer)
+        """Issue a token as a worker with that view does. Its key must not be compromised."""
+        moment = self.world.moment()
+        key = view.active(moment)
+        assert not view.ring(moment).pair(key.key_id).is_compromised
+        self.issue_token(key.signer)
 
     def issue_token_from_new_view(self) -> None:
         """Issue a token as a worker that has just started does."""
         with self.world.view() as view:
             self.issue_token_from(view)
+
+    def issue_token_if_a_key_signs(self) -> None:
+        """Issue a token as a worker that starts at any point of a command does."""
+        with contextlib.suppress(NoSigningKey):
+            self.issue_token_from_new_view()
 
     def import_foreign_pair(self, public_key: PublicKey | None = None) -> str:
         """Import a foreign key pair, which occupies a slot; its ARN."""

@@ -111,6 +111,7 @@ def test_the_cases_do_every_step_of_a_rotation() -> None:
                 "request_scheduled_rotation",
                 "rollback",
                 "lower_terms",
+                "remove_compromised",
                 "reconcile",
             },
             {"ring", "plan_rotation"},
@@ -137,6 +138,7 @@ def run_and_check(
         )
         outcome = run_in_child(case.command, deployment, kill_after)
         try:
+            deployment.issue_token_if_a_key_signs()
             recover(case, deployment)
             equivalence_key = deployment.equivalence_key()
             if equivalence_key not in prepared.tested_keys:

@@ -1,7 +1,8 @@
 """A simulated fleet: replicas and rotators run the real rules in virtual time, with faults.
 
-The invariant: the edge accepts every token that a replica issues, from its issue until its `exp` by
-the clock of IVS, unless its key was marked compromised.
+The invariants: the edge accepts every token that a replica issues, from its issue until its `exp`
+by the clock of IVS, unless its key was marked compromised. A replica that has read this mark no
+longer signs with that key.
 
 Each operation is one step of a schedule. `schedule` draws schedules at random, hypothesis does in
 `test_any_schedule`, and `test_schedules` has some that are written by hand.
@@ -15,7 +16,7 @@ from typing import Self
 
 from tests.fleet.cooperative_threads import Actor
 from tests.fleet.memory_custody import Vault
-from tests.fleet.memory_ivs import BrokenToken, MemoryIvs
+from tests.fleet.memory_ivs import BrokenToken, Fault, MemoryIvs
 from tests.fleet.memory_state import MemoryState, MemoryStore
 from tests.fleet.processes import Parts, Process, Replica, RotatorHost, World
 from tests.fleet.virtual_time import SkewedClock, VirtualTime
@@ -47,7 +48,7 @@ class Report:
         retirements: the number of destroyed private keys.
         crashes: the number of killed processes.
         refusals: the number of operations that raised a `TokensvcError`.
-        broken: the tokens that the edge refused before they expired.
+        broken: the tokens that break one of the invariants.
     """
 
     seed: int
@@ -253,7 +254,7 @@ class Fleet:
     def _is_expected_after_revocation(self, broken: BrokenToken) -> bool:
         """Whether such tokens are refused by rule 10, as the operator accepted by revoking."""
         ring = self.ring
-        if ring is None:
+        if ring is None or broken.fault is Fault.COMPROMISED:
             return False
         compromised = [pair.key_id for pair in ring.pairs if pair.is_compromised]
         if broken.token.key_id in compromised:
@@ -261,4 +262,4 @@ class Fleet:
         urgent_key_ids = [
             line.key_id for line in ring.history if line.why.startswith(REVOKE_REASON)
         ]
-        return broken.is_key_too_new and broken.token.key_id in urgent_key_ids
+        return broken.fault is Fault.TOO_NEW and broken.token.key_id in urgent_key_ids

@@ -9,6 +9,7 @@ import contextlib
 import itertools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 from tests.fleet.links import Link
 from tests.fleet.virtual_time import SkewedClock
@@ -34,6 +35,7 @@ class Token:
         issued_at: the true time from which a viewer has the token.
         expires_at: its claim `exp`, Unix seconds by the clock of the replica that signed.
         signed_by: the name of that replica.
+        key_was_compromised: whether the replica had read before that the key is compromised.
     """
 
     key_id: str
@@ -41,28 +43,36 @@ class Token:
     issued_at: float
     expires_at: int
     signed_by: str
+    key_was_compromised: bool = False
+
+
+class Fault(StrEnum):
+    """What is wrong with the key of a token."""
+
+    TOO_NEW = "not accepted yet"
+    DELETED = "deleted"
+    COMPROMISED = "compromised, as the replica had read before"
 
 
 @dataclass(frozen=True, slots=True)
 class BrokenToken:
-    """A token that the edge refuses although it has not expired by the clock of IVS.
+    """A token that the edge refuses before it expires by the clock of IVS, or must not be issued.
 
     Attributes:
         token: the token.
-        refused_at: the true time of the refusal.
-        is_key_too_new: whether the edge has not accepted the key yet; otherwise it was deleted.
+        found_at: the true time of the refusal, or of the issue.
+        fault: what is wrong with its key.
     """
 
     token: Token
-    refused_at: float
-    is_key_too_new: bool
+    found_at: float
+    fault: Fault
 
     def __str__(self) -> str:
         token = self.token
-        reason = "not accepted yet" if self.is_key_too_new else "deleted"
         return (
             f"token of {token.signed_by} signed by {token.key_id}, issued at {token.issued_at:.3f}"
-            f", expires at {token.expires_at}, refused at {self.refused_at:.3f}: key is {reason}"
+            f", expires at {token.expires_at}, found at {self.found_at:.3f}: key is {self.fault}"
         )
 
 
@@ -80,6 +90,7 @@ class MemoryIvs:
         accepted_until: the true time from which the edge refuses each deleted key.
         tokens_issued: the number of tokens ever issued.
         signed_with: the fingerprints of all keys that signed them.
+        wrongly_issued: the tokens that must not have been issued.
     """
 
     clock: SkewedClock
@@ -91,6 +102,7 @@ class MemoryIvs:
     accepted_until: dict[str, float] = field(default_factory=dict)
     tokens_issued: int = 0
     signed_with: set[str] = field(default_factory=set)
+    wrongly_issued: list[BrokenToken] = field(default_factory=list)
     _arn_numbers: itertools.count[int] = field(default_factory=itertools.count)
 
     @property
@@ -127,6 +139,9 @@ class MemoryIvs:
         self.tokens.setdefault(token.fingerprint, []).append(token)
         self.tokens_issued += 1
         self.signed_with.add(token.fingerprint)
+        if token.key_was_compromised:
+            found = BrokenToken(token, self.clock.time.now, Fault.COMPROMISED)
+            self.wrongly_issued.append(found)
 
     def accepts(self, fingerprint: str) -> bool:
         """Whether the edge accepts that key's tokens now."""
@@ -140,12 +155,12 @@ class MemoryIvs:
         return min((at for at in self.accepted_until.values() if at > now), default=float("inf"))
 
     def pop_broken_tokens(self) -> list[BrokenToken]:
-        """The tokens that the edge refuses now although they have not expired; each only once."""
-        broken = []
+        """The tokens that are refused now, or must not have been issued; each only once."""
+        broken, self.wrongly_issued = self.wrongly_issued, []
         for fingerprint in [key for key in self.tokens if not self.accepts(key)]:
-            is_too_new = fingerprint not in self.accepted_until
+            fault = Fault.DELETED if fingerprint in self.accepted_until else Fault.TOO_NEW
             broken += [
-                BrokenToken(token, self.clock.time.now, is_too_new)
+                BrokenToken(token, self.clock.time.now, fault)
                 for token in self.tokens.pop(fingerprint)
                 # At exactly `exp` the edge refuses a token rightly.
                 if self.clock.now() < token.expires_at

@@ -14,7 +14,7 @@ from tokensvc.keyring.model import Act, KeyPair, KeyState, Ring
 from tokensvc.keyring.rollback import rolled_back
 from tokensvc.keyring.rotator import Rotator
 from tokensvc.keyring.steps import Action, Step
-from tokensvc.keyring.view import RingView
+from tokensvc.keyring.view import ActiveKey, RingView
 
 
 class ViewWithoutMaxAge(RingView):
@@ -27,6 +27,16 @@ class ViewWithoutMaxAge(RingView):
         if ring is None:
             raise NoSigningKey("No ring has been read yet.")
         return ring
+
+
+class ViewThatIgnoresCompromises(RingView):
+    """Signs with a key that it has read to be compromised: rule 10 is left out."""
+
+    def active(self, moment: Moment) -> ActiveKey:
+        """The active key pair, whether or not it is compromised."""
+        ring = self.ring(moment)
+        pair = ring.require_active()
+        return ActiveKey(pair.key_id, self._signer_of(pair), ring.terms.longest_ttl_seconds)
 
 
 class RotatorWithEarlySigningEnd(Rotator):
@@ -137,13 +147,16 @@ MUTANTS = {
         Parts(terms=_NO_SKEW, effects=_UNCHECKED), 2
     ),
     "rule 4: the drain includes the skew once instead of twice": Mutant(
-        Parts(terms=_SINGLE_SKEW, effects=_UNCHECKED), 4
+        Parts(terms=_SINGLE_SKEW, effects=_UNCHECKED), 29
     ),
     "rule 9: a key that signed twice drains from the end of its first signing": Mutant(
         Parts(rotator=RotatorWithFirstSigningEnd), 0
     ),
     "rule 9: a rollback ignores that a deletion was decided": Mutant(
         Parts(rotator=RotatorThatRollsBackADeletion), 34
+    ),
+    "rule 10: a replica signs with a key that it has read to be compromised": Mutant(
+        Parts(view=ViewThatIgnoresCompromises), 6
     ),
     "a rotator's clock is five minutes off, and is not compared with IVS's": Mutant(
         Parts(wrong_clock_seconds=300, effects=_UNCHECKED), 0

@@ -149,6 +149,7 @@ class Replica(Process):
         """Answer a request as the service does, and record the issued token."""
         moment = Moment.of(self.clock)
         yield_point()
+        compromised = self._read_as_compromised()
         key = self.view.active(moment)
         yield_point()
         granted = PlaybackOptions(ttl_seconds=min(ttl_seconds, key.longest_ttl_seconds))
@@ -156,8 +157,20 @@ class Replica(Process):
         fingerprint = key.signer.public_key.fingerprint
         yield_point()
         issued_at = self.clock.time.now
-        token = Token(key.key_id, fingerprint, issued_at, claims.expires_at, self.name)
+        token = Token(
+            key.key_id,
+            fingerprint,
+            issued_at,
+            claims.expires_at,
+            self.name,
+            key_was_compromised=key.key_id in compromised,
+        )
         self.world.ivs.add_token(token)
+
+    def _read_as_compromised(self) -> set[str]:
+        """The IDs of the key pairs that are compromised in the ring that it has read."""
+        ring = self._seen.value if self._seen is not None else None
+        return {pair.key_id for pair in ring.pairs if pair.is_compromised} if ring else set()
 
 
 @dataclass(slots=True)

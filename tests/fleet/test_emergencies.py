@@ -8,9 +8,11 @@ import pytest
 
 from tests.fleet.fleet import Fleet
 from tests.fleet.links import Condition
+from tests.fleet.mutants import ViewThatIgnoresCompromises
 from tests.fleet.processes import Parts
 from tokensvc.keyring.model import KeyPair, KeyState
 
+BROKEN = True
 PENDING, PUBLISHED, ACTIVE, RETIRING, RETIRED = KeyState
 
 
@@ -61,6 +63,36 @@ def test_a_compromised_key_signs_no_more_while_ivs_does_not_answer(condition: Co
         host.ivs_link.condition = Condition.UP
         fleet.reconcile(host)
         assert states(fleet) == [RETIRED, ACTIVE, PUBLISHED]
+
+
+@pytest.mark.parametrize(
+    ("parts", "outcome"),
+    [(Parts(), not BROKEN), (Parts(view=ViewThatIgnoresCompromises), BROKEN)],
+    ids=["refused", "signs"],
+)
+def test_a_compromised_key_without_a_successor_signs_no_more_while_ivs_is_away(
+    *, parts: Parts, outcome: bool
+) -> None:
+    """No other key pair can sign until IVS has imported one: safety comes before availability."""
+    with Fleet(parts) as fleet:
+        host, replica = fleet.rotators[0], fleet.replicas[0]
+        fleet.create_active_and_standby()
+        fleet.spoil_the_standby()
+        host.ivs_link.condition = Condition.DOWN
+
+        fleet.revoke(host, 0)
+        fleet.reconcile(host)
+        fleet.refresh_view(replica)
+        fleet.sign(replica, ttl_seconds=300)
+
+        assert bool(fleet.broken) is outcome
+        assert fleet.report(0).tokens == (1 if outcome is BROKEN else 0)
+        host.ivs_link.condition = Condition.UP
+        fleet.reconcile(host)
+        fleet.refresh_view(replica)
+        fleet.sign(replica, ttl_seconds=300)
+        assert states(fleet) == [RETIRED, RETIRED, ACTIVE, PUBLISHED]
+        assert fleet.report(0).tokens == (2 if outcome is BROKEN else 1)
 
 
 def test_an_import_by_a_suspended_rotator_brings_no_revoked_key_back() -> None:

@@ -123,6 +123,22 @@ TABLE: dict[str, tuple[Sequence[Finding], Finding]] = {
             f"Run {RECONCILE}.",
         ),
     ),
+    "a compromised key pair that is still active": (
+        examine(
+            evidence(
+                ring(pair("a", ACTIVE, activated_at=NOW - 91 * DAY, compromised_at=NOW - 5)),
+                *held("a"),
+            )
+        ),
+        in_region(
+            SERIOUS,
+            "compromised_key_in_ivs",
+            "a",
+            "a was marked compromised, and IVS has not confirmed its deletion. No other key pair "
+            "has taken over, so no tokens can be signed for us-west-2.",
+            f"Run {RECONCILE}.",
+        ),
+    ),
     "an unusable private key of the active key": (
         examine(healthy(unusable={"a": CustodyDamaged("a.pem is missing.", hint="Restore it.")})),
         in_region(SERIOUS, "private_key_unusable", "a", "a.pem is missing.", "Restore it."),

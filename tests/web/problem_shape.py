@@ -39,7 +39,7 @@ TITLE_OF_CODE = {
     "body_too_large": "Request body too large",
     "unsupported_media_type": "Unsupported media type",
     "internal_error": "Internal error",
-    "no_signing_key": "No active key pair in this region",
+    "no_signing_key": "No signing key in this region",
     "custody_unavailable": "Private key custody unavailable",
     "ivs_unavailable": "Amazon IVS unavailable",
     "clock_off": "The clock is off",

@@ -22,7 +22,7 @@ AUTHENTICATION_HINT = (
     "Send `Authorization: Bearer tsk_…` with a key that an operator made with"
     " `tokensvc api-keys create`."
 )
-NO_KEY_PAIR = "The region has no active key pair to sign with."
+NO_KEY_PAIR = "The region has no key pair that may sign right now."
 NO_CUSTODY = "The service can't use its private key right now."
 NO_STATE = "The service can't read its shared state right now."
 OLDER_RELEASE = "This process of the service is older than its shared state."

@@ -16,6 +16,7 @@ from tokensvc.aws import endpoint_of
 from tokensvc.cli.context import Invocation
 from tokensvc.errors import SettingsInvalid, TokensvcError
 from tokensvc.keyring.checks.examination import unusable_private_keys
+from tokensvc.keyring.emergency import signing_pair
 from tokensvc.keyring.ring_document import ring_missing
 from tokensvc.settings import config_file
 from tokensvc.settings.model import ServiceSettings
@@ -99,7 +100,7 @@ def _key_pair(invocation: Invocation, region: Region) -> str:
     ring = invocation.ring(region)
     if ring is None:
         raise ring_missing(region)
-    active = ring.require_active()
+    active = signing_pair(ring)
     unusable = dict(unusable_private_keys(invocation.custody, ring))
     if (failure := unusable.pop(active.key_id, None)) is not None:
         raise failure

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+from tokensvc.errors import NoSigningKey
 from tokensvc.keyring.model import Act, KeyPair, KeyState, Ring
 from tokensvc.keyring.rotation_requests import RotationRequest
 
@@ -18,6 +19,23 @@ def declared_compromised(ring: Ring, key_ids: Collection[str], act: Act) -> Ring
     if declared.active is None or not declared.active.is_compromised:
         return declared
     return declared.with_rotation_request(RotationRequest(act.at, act.by, act.why, is_urgent=True))
+
+
+def signing_pair(ring: Ring) -> KeyPair:
+    """The key pair that signs: the active one, until it is marked compromised.
+
+    Raises:
+        NoSigningKey: when no key pair is active, or the active one is compromised.
+    """
+    active = ring.require_active()
+    if active.is_compromised:
+        raise NoSigningKey(
+            f"{active.key_id}, the active key pair of {ring.region}, was marked as compromised, and"
+            " no other key pair has taken over yet.",
+            hint=f"Run `tokensvc keys reconcile --region {ring.region}` to switch to another key"
+            " pair. A new key pair can sign as soon as IVS answers.",
+        )
+    return active
 
 
 def has_emergency(ring: Ring) -> bool:

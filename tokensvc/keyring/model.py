@@ -58,7 +58,8 @@ class KeyPair:
         delete_intended_at: when its deletion from IVS was decided. That decision is final.
         deleted_at: when IVS was first seen without it.
         destroyed_on: when the private key is permanently gone, as reported by the custody.
-        compromised_at: when it was marked compromised (rule 10). It can then only be removed.
+        compromised_at: when it was marked compromised (rule 10): it signs no more, and can only be
+            removed.
         adopted: whether its private key was generated outside tokensvc.
         adopted_ttl_seconds: the longest lifetime of the tokens that were signed with it elsewhere.
             None when it is not adopted, or when an earlier release adopted it.

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 from tokensvc.arns import Region
@@ -18,9 +19,15 @@ from tokensvc.keyring import emergency
 from tokensvc.keyring.drains import longest_ttl_seconds
 from tokensvc.keyring.lookup import ReadRing
 from tokensvc.keyring.model import Act, KeyState, Ring
-from tokensvc.keyring.reconcile_loop import ReconcileEvent, ReconcileLoop, RegionFailed
+from tokensvc.keyring.reconcile_loop import (
+    ReconcileEvent,
+    ReconcileLoop,
+    RegionFailed,
+    StepBegins,
+)
 from tokensvc.keyring.ring_document import RingStore
 from tokensvc.keyring.rotator import Rotator
+from tokensvc.keyring.steps import Step
 
 _MAX_CONFLICTS = 10
 
@@ -81,8 +88,16 @@ class NotMarked:
 
 
 @dataclass(frozen=True, slots=True)
+class Marked:
+    """Those key pairs of the region are marked as compromised, so none of them signs any more."""
+
+    region: Region
+    key_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Ended:
-    """None of the region's revoked key pairs signs any more.
+    """The revocation in the region has ended, for now.
 
     Attributes:
         region: the region.
@@ -95,15 +110,7 @@ class Ended:
     successor: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class StillSigns:
-    """A revoked key pair still signs, because of the error that was reported before."""
-
-    region: Region
-    key_id: str
-
-
-RevocationEvent = NotMarked | Ended | StillSigns | ReconcileEvent
+RevocationEvent = NotMarked | Marked | Ended | ReconcileEvent
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,9 +183,9 @@ def consequences(
     if any(pair.state is KeyState.ACTIVE for pair in revoked):
         yield _replacement(ring, key_ids)
         yield (
-            f"Workers switch within {state_refresh_seconds} s. A worker that can't read "
-            f"the state stops signing after {ring.terms.ring_max_age_seconds} s. IVS refuses the "
-            "tokens that workers sign with the compromised key until then."
+            f"Workers cease to sign with the compromised key within {state_refresh_seconds} s. A "
+            f"worker that can't read the state stops after {ring.terms.ring_max_age_seconds} s. IVS"
+            " refuses the tokens that workers sign with the compromised key until then."
         )
 
 
@@ -216,8 +223,9 @@ def revoke(
 ) -> RevocationResult:
     """Mark the key pairs of every region as compromised first, then do every step that is due.
 
-    A region that fails does not stop the others. The last event about a region says whether a
-    revoked key pair still signs.
+    What needs no answer of IVS is done in every region before IVS is called in one: no region waits
+    for the IVS of another. A region that fails does not stop the others. The last event about a
+    region says which key pair signs.
     """
     marked: list[Region] = []
     for region, keys in plan.regions.items():
@@ -226,12 +234,21 @@ def revoke(
         except TokensvcError as exc:
             on_event(NotMarked(region, exc))
         else:
+            on_event(Marked(region, keys.key_ids))
             marked.append(region)
+    for region in marked:
+        # The loop does again what fails here, and reports the error.
+        with contextlib.suppress(TokensvcError):
+            actions.rotator(region).remove_compromised(partial(_report, region, on_event))
     loop = ReconcileLoop(marked, actions.rotator, actions.clock, on_event)
     has_failed_steps = loop.run_once().failed
     for region in marked:
         on_event(_ending(region, plan.regions[region].key_ids, actions))
     return RevocationResult(len(marked) == len(plan.regions), has_failed_steps)
+
+
+def _report(region: Region, on_event: Callable[[RevocationEvent], None], step: Step) -> None:
+    on_event(StepBegins(region, step))
 
 
 def _ending(
@@ -242,29 +259,31 @@ def _ending(
     except TokensvcError as exc:
         return RegionFailed(region, exc)
     active = ring.active if ring is not None else None
-    if active is not None and active.is_compromised:
-        return StillSigns(region, active.key_id)
-    return Ended(region, key_ids, None if active is None else active.key_id)
+    if active is None or active.is_compromised:
+        return Ended(region, key_ids, successor=None)
+    return Ended(region, key_ids, active.key_id)
 
 
 def _replacement(ring: Ring, key_ids: Sequence[str]) -> str:
     """The sentence about the key pair that becomes active in place of the revoked one."""
     declared = ring.compromised(key_ids, Act(at=0, by="", why=""))
     successor = emergency.replacement(declared)
-    if successor is not None and successor.state is KeyState.RETIRING:
-        return (
+    if successor is not None:
+        becomes_active = (
             f"No standby is left that is not compromised. {successor.key_id}, which drains, "
             "becomes active again at once."
+            if successor.state is KeyState.RETIRING
+            else f"The standby {successor.key_id} becomes active at once."
         )
-    if successor is not None:
-        return f"The standby {successor.key_id} becomes active at once."
+        return (
+            f"{becomes_active} If this host may not use its private key, no playback URL is signed "
+            "(no_signing_key) until that is fixed."
+        )
     return (
-        "No standby is left that is not compromised. A new key pair is created and imported, and "
+        "No standby is left that is not compromised. No playback URL is signed (no_signing_key) "
+        "until a new key pair is imported, which takes seconds when IVS answers. The new key pair "
         f"becomes active at once, without the {ring.terms.publish_delay_seconds} s in which IVS's "
-        "edge learns about a new key. IVS may refuse its first tokens for a short time. If IVS has "
-        "no free slot, the compromised key is deleted first. Then no playback URL is signed "
-        "(no_signing_key) until IVS has imported the new key pair, which takes seconds when IVS "
-        "answers."
+        "edge learns about a new key. IVS may refuse its first tokens for a short time."
     )
 
 

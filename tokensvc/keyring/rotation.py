@@ -1,6 +1,6 @@
 """The rules of rotation, and the next step of a ring that follows from them.
 
- 1. At most one key of a ring is active. Only the active key signs.
+ 1. At most one key of a ring is active. Only the active key signs, until it is marked compromised.
  2. A key becomes active only when it has been published for `publish_delay_seconds`, has passed a
     self-check (sign, verify, IVS's fingerprint equals ours) and, where a canary is configured, the
     canary was answered with anything but 403. Workers load and probe each key that may become
@@ -38,12 +38,13 @@
     cancels a rotation request and pauses scheduled rotation until an operator rotates. It is
     refused if that key is compromised, is to be deleted, is missing in IVS or fails rule 2's
     checks. An active key has neither `signing_ended_at` nor `delete_intended_at`.
-10. Emergency: a compromised key is removed without a drain. A compromised active key is replaced
-    first, at once and without IVS if need be: by the standby; if that is proven missing or wrong,
-    which discards it, by a draining key pair that is not compromised; else by a new key pair,
-    without rule 2's delay and canary. Compromised key pairs that don't sign are removed before a
-    new key pair is imported. When foreign key pairs leave no slot for it, the compromised active
-    key is removed first, and no key signs meanwhile.
+10. Emergency: a process that has read that a key is marked compromised signs with it no more. The
+    mark is one save, which needs no custody and no IVS. A compromised key is removed without a
+    drain. A compromised active key is replaced first, at once and without IVS if need be: by the
+    standby; if that is proven missing or wrong, which discards it, by a draining key pair that is
+    not compromised; else by a new key pair, without rule 2's delay and canary. Until then no key
+    signs. Compromised key pairs that are not active are removed before a new key pair is imported.
+    When foreign key pairs leave no slot for it, the compromised active key is removed first.
 11. Rotation runs as a command or a scheduled job, never inside a web worker.
 
 Times are by this machine's clock. While it differs from IVS's by more than the clock skew, no step
@@ -51,7 +52,7 @@ is done that could cost tokens then (`rests_on_clock`). The removal of a comprom
 
 `next_step` is pure: the same ring, the same key pairs in IVS and the same time give the same step.
 A region that was removed from the settings (`decommissioning`) gets no new key: its active key
-drains. `view` implements rules 3 and 11, `ring_document` rule 7, `effects` the checks of rule 2,
+drains. `view` implements rules 1, 3 and 11, `ring_document` rule 7, `effects` the checks of rule 2,
 `rollback` the rollback of rule 9, `checks.contradictions` the last part of rule 5, and `rotator`
 the order of rule 6.
 """

@@ -190,11 +190,9 @@ class Rotator:
             RotationRefused: when the rotation would be refused.
         """
         stored = self._store.load()
-        ring = self._with_settings(
-            new_ring(self._binding, self._terms) if stored is None else stored.ring
-        )
-        requested = self._requested(ring, "plan", force=force)
-        held, now = self._list_held(ring), self._effects.clock.now()
+        ring = new_ring(self._binding, self._terms) if stored is None else stored.ring
+        requested = self._requested(self._with_settings(ring), "plan", force=force)
+        held, now = self._list_held(requested), self._effects.clock.now()
         return tuple(plan(requested, held, now, keep_standby=self._keep_standby))
 
     def _request_rotation(self, stored: StoredRing, reason: str, *, force: bool) -> Ring:
@@ -258,6 +256,21 @@ class Rotator:
             self._record_failure(exc)
             raise
 
+    def remove_compromised(self, on_step: Callable[[Step], None]) -> Attempts:
+        """Do the steps about compromised keys that need no answer of IVS (rule 10).
+
+        Another key pair takes over if one can. Returns what has failed; `reconcile` does the rest.
+
+        Raises:
+            StateConflict, CustodyUnavailable, StateUnavailable: call `reconcile` later.
+        """
+        stored, attempts = self._load(), Attempts()
+        decommissioning = self._decommissioning
+        while step := step_without_ivs(stored.ring, attempts, decommissioning=decommissioning):
+            on_step(step)
+            stored, attempts = self._attempt(stored, step, attempts)
+        return attempts
+
     # --- Shared by all of the above
 
     def _record_failure(self, error: TokensvcError) -> None:
@@ -272,10 +285,7 @@ class Rotator:
                 self._save(failed, stored.version, Decision.RECORD_FAILURE, act)
 
     def _reconcile(self, on_step: Callable[[Step], None]) -> WaitUntil | Done:
-        stored, attempts = self._load(), Attempts()
-        while (step := self._step_without_ivs(stored.ring, attempts)) is not None:
-            on_step(step)
-            stored, attempts = self._attempt(stored, step, attempts)
+        attempts = self.remove_compromised(on_step)
         stored, held = self._observe()
         while True:
             upcoming = self._next_step(stored.ring, held, attempts)
@@ -287,9 +297,6 @@ class Rotator:
             stored, attempts = self._attempt(stored, upcoming, attempts)
             if upcoming.action in _CHANGES_IVS:
                 stored, held = self._observe()
-
-    def _step_without_ivs(self, ring: Ring, attempts: Attempts) -> Step | None:
-        return step_without_ivs(ring, attempts, decommissioning=self._decommissioning)
 
     def _next_step(
         self, ring: Ring, held: Sequence[HeldKeyPair], attempts: Attempts

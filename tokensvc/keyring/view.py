@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from tokensvc.arns import Region
 from tokensvc.clock import Clock, Moment
 from tokensvc.errors import TokensvcError
+from tokensvc.keyring.emergency import has_emergency, signing_pair
 from tokensvc.keyring.model import KeyPair, KeyState, Ring
 from tokensvc.keyring.ring_document import decode_ring, document_name, ring_missing
 from tokensvc.keyring.signers import SignerLoader, self_checked_signer
@@ -86,6 +87,7 @@ class RingView:
             refresh_seconds=refresh_seconds,
             on_change=self._load_signers,
             on_pass=self._probe_again,
+            changes_soon=lambda ring: ring is not None and has_emergency(ring),
         )
 
     def start(self) -> None:
@@ -127,12 +129,12 @@ class RingView:
         """The active key pair at that moment.
 
         Raises:
-            NoSigningKey: when no key pair is active.
+            NoSigningKey: when no key pair is active, or the active one is compromised (rule 10).
             StateUnavailable: when the view is too old and the state can't be read.
             CustodyUnavailable, CustodyDamaged: when the private key can't be used.
         """
         ring = self.ring(moment)
-        pair = ring.require_active()
+        pair = signing_pair(ring)
         return ActiveKey(pair.key_id, self._signer_of(pair), ring.terms.longest_ttl_seconds)
 
     def public_keys(self, moment: Moment) -> Sequence[PublicKey]:
@@ -228,13 +230,15 @@ def _decode(document: Document | None) -> Ring | None:
 
 
 def _may_sign(ring: Ring) -> Sequence[KeyPair]:
-    """The active key pair, the standbys, and the retiring ones that a rollback may activate."""
-    retiring = [
+    """The active key pair, the standbys, and the retiring ones that a rollback may activate.
+
+    Compromised ones never sign again (rule 10).
+    """
+    return [
         pair
-        for pair in ring.in_state(KeyState.RETIRING)
+        for pair in ring.in_state(KeyState.ACTIVE, KeyState.PUBLISHED, KeyState.RETIRING)
         if pair.delete_intended_at is None and not pair.is_compromised
     ]
-    return (*ring.in_state(KeyState.ACTIVE, KeyState.PUBLISHED), *retiring)
 
 
 def _is_withdrawn(pair: KeyPair) -> bool:

@@ -21,8 +21,17 @@ T = TypeVar("T")
 _logger = logging.getLogger(__name__)
 
 
+SOON_SECONDS = 0.5
+"""The pause before the next read of a value that is about to change."""
+
+
 def _nothing() -> None:
     """Do nothing after a read."""
+
+
+def _never(_value: object) -> bool:
+    """Expect no value to change soon."""
+    return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +68,11 @@ class Watched(Generic[T]):
         refresh_seconds: the interval between two reads of the version.
         on_change: called with every new value, including the first, in the thread that read it.
         on_pass: called in the watching thread after each read, whether or not it succeeded.
+        changes_soon: whether a value is about to change. It is then read again after at most
+            `SOON_SECONDS`.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 # The last three are rarely needed, and have defaults.
         self,
         state: State,
         name: str,
@@ -71,6 +82,7 @@ class Watched(Generic[T]):
         refresh_seconds: float,
         on_change: Callable[[T], None] | None = None,
         on_pass: Callable[[], None] = _nothing,
+        changes_soon: Callable[[T], bool] = _never,
     ) -> None:
         self._state = state
         self._name = name
@@ -79,6 +91,7 @@ class Watched(Generic[T]):
         self._refresh_seconds = refresh_seconds
         self._on_change = on_change
         self._on_pass = on_pass
+        self._changes_soon = changes_soon
         self._latest: Reading[T] | None = None
         self._refresh_lock = threading.Lock()
         self._last_attempt = _Attempt(sent_monotonic=float("-inf"), error=None)
@@ -185,9 +198,15 @@ class Watched(Generic[T]):
         return Reading(self._decode(document), version, sent)
 
     def _watch(self) -> None:
-        while not self._stop.wait(self._refresh_seconds):
+        while not self._stop.wait(self._pause_seconds()):
             self._try_to_refresh()
             self._on_pass()
+
+    def _pause_seconds(self) -> float:
+        latest = self._latest
+        if latest is not None and self._changes_soon(latest.value):
+            return min(SOON_SECONDS, self._refresh_seconds)
+        return self._refresh_seconds
 
     def _try_to_refresh(self) -> None:
         try:

@@ -36,7 +36,7 @@ MAX_ERRORS: Final = 20
 
 PUBLIC_SENTENCES: Final[Mapping[str, str]] = {
     Unavailable.code: "The service could not start this request in time.",
-    errors.NoSigningKey.code: "The region has no active key pair to sign with.",
+    errors.NoSigningKey.code: "The region has no key pair that may sign right now.",
     errors.CustodyUnavailable.code: "The service can't use its private key right now.",
     errors.CustodyDamaged.code: "A private key of the service is damaged or missing.",
     errors.IvsUnavailable.code: "The service can't get the channel from Amazon IVS right now.",

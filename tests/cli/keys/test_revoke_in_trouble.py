@@ -55,7 +55,7 @@ def test_a_key_signs_no_more_although_there_are_no_aws_credentials(
     assert states(desk) == ["retired", "active", "published"]
 
 
-def test_a_key_that_can_not_be_replaced_is_marked_and_the_last_line_says_that_it_signs(
+def test_a_key_that_can_not_be_replaced_is_marked_and_the_last_line_says_that_none_signs(
     rotating_desk: Desk,
 ) -> None:
     """Without the key-encryption secret nothing can take over, and nothing is given up."""
@@ -67,7 +67,7 @@ def test_a_key_that_can_not_be_replaced_is_marked_and_the_last_line_says_that_it
     printed = desk.refused("keys", "revoke", compromised, "--yes")
 
     assert "custody.key_encryption_secret_file" in printed
-    assert f"us-west-2: {compromised} is marked as compromised and still signs" in printed
+    assert f"us-west-2: {compromised} signs no more. No key signs (no_signing_key)." in printed
     assert desk.ring().pair(compromised).is_compromised
     (desk.folder / "secret").write_bytes(secret)
     (desk.folder / "secret").chmod(0o600)

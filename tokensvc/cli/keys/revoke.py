@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from functools import partial
 from typing import TextIO
 
 import click
@@ -14,13 +15,7 @@ from tokensvc.cli.keys.session_progress import print_audited, print_session_even
 from tokensvc.cli.output import say, say_error
 from tokensvc.cli.params import EVERY_REGION, reason_option, region_option
 from tokensvc.keyring import revocation
-from tokensvc.keyring.revocation import (
-    Ended,
-    NotMarked,
-    RevocationEvent,
-    RevocationPlan,
-    StillSigns,
-)
+from tokensvc.keyring.revocation import Ended, Marked, NotMarked, RevocationEvent, RevocationPlan
 from tokensvc.playback.audited_viewers import audited_viewers
 from tokensvc.playback.revocation import has_failures, revoke_sessions_of
 
@@ -50,11 +45,13 @@ def command(
 ) -> None:
     """Emergency: revoke a compromised KEY, and switch signing to another key pair at once.
 
-    The standby takes over; if it is missing or wrong, a key that drains, else a new key pair. The
-    private key is destroyed and the key pair is deleted from IVS. The consequences for viewers are
-    printed first. Marking a key as compromised, and switching to a key that exists, need neither
-    IVS nor AWS credentials. `tokensvc keys reconcile` retries steps that fail; the key is not
-    retired until IVS in its region confirms the deletion.
+    The consequences for viewers are printed first. Then KEY is marked as compromised, which ends
+    its signing. The standby takes over; if it is missing or wrong, a key that drains, else a new
+    key pair. The private key is destroyed and the key pair is deleted from IVS.
+
+    Marking a key, and switching to a key that exists, need neither IVS nor AWS credentials. If only
+    a new key pair can take over, none signs until IVS has imported it. `tokensvc keys reconcile`
+    retries steps that fail; KEY is not retired until IVS in its region confirms the deletion.
 
     Calls ListPlaybackKeyPairs, GetPlaybackKeyPair, DeletePlaybackKeyPair and, as needed,
     ImportPlaybackKeyPair; with a canary channel GetChannel; with --from-audit
@@ -69,7 +66,9 @@ def command(
     _print_plan(invocation, plan)
     if plan.regions:
         confirm("Revoke these key pairs?", yes=yes)
-    result = revocation.revoke(plan, invocation.operations, reason, _print_event)
+    refresh_seconds = invocation.settings.rotation.state_refresh_seconds
+    on_event = partial(_print_event, state_refresh_seconds=refresh_seconds)
+    result = revocation.revoke(plan, invocation.operations, reason, on_event)
     if result.has_failed_steps:
         say(
             "The keys stay marked as compromised. Fix the error above, then run"
@@ -96,20 +95,20 @@ def _print_plan(invocation: Invocation, plan: RevocationPlan) -> None:
         say("There is no key pair to revoke.")
 
 
-def _print_event(event: RevocationEvent) -> None:
+def _print_event(event: RevocationEvent, *, state_refresh_seconds: int) -> None:
     match event:
         case NotMarked():
             say(f"{event.region}: no key was marked as compromised. The active key still signs.")
             say_error(event.error)
+        case Marked():
+            say(
+                f"{event.region}: marked as compromised: {', '.join(event.key_ids)}. Within"
+                f" {state_refresh_seconds} s, no worker signs with a compromised key."
+            )
         case Ended(successor=None):
             say(f"{event.region}: {_signs_no_more(event)} No key signs (no_signing_key).")
         case Ended():
             say(f"{event.region}: {_signs_no_more(event)} {event.successor} signs.")
-        case StillSigns():
-            say(
-                f"{event.region}: {event.key_id} is marked as compromised and still signs, because"
-                " of the error above, and no other key can take over."
-            )
         case _:
             print_event(event)
 

@@ -41,6 +41,8 @@ def _active_and_standby(context: Context) -> Iterator[Finding]:
             f"No key pair is active in {context.region}, so no tokens can be signed for it.",
             f"Run `{context.reconcile_command}`.",
         )
+    elif context.ring.active.is_compromised:
+        return  # `_compromised_keys` reports it.
     elif context.evidence.keep_standby and context.ring.standby is None:
         yield context.finding(
             Severity.WARNING,
@@ -68,18 +70,25 @@ def _standby_hint(context: Context) -> str:
 def _compromised_keys(context: Context) -> Iterator[Finding]:
     for pair in context.ring.pairs:
         if pair.is_compromised and pair.state is not KeyState.RETIRED:
+            no_token = (
+                f" No other key pair has taken over, so no tokens can be signed for "
+                f"{context.region}."
+                if pair.state is KeyState.ACTIVE
+                else ""
+            )
             yield context.finding(
                 Severity.SERIOUS,
                 FindingCode.COMPROMISED_KEY_IN_IVS,
                 pair.key_id,
-                f"{pair.key_id} was marked compromised, and IVS has not confirmed its deletion.",
+                f"{pair.key_id} was marked compromised, and IVS has not confirmed its deletion."
+                f"{no_token}",
                 f"Run `{context.reconcile_command}`.",
             )
 
 
 def _key_age(context: Context) -> Iterator[Finding]:
     active, allowed = context.ring.active, context.evidence.key_age_warning_seconds
-    if active is None or active.activated_at is None:
+    if active is None or active.is_compromised or active.activated_at is None:
         return
     if (age := context.evidence.now - active.activated_at) > allowed:
         yield context.finding(

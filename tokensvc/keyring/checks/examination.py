@@ -53,7 +53,7 @@ def unusable_private_keys(signer_loader: SignerLoader, ring: Ring) -> Mapping[st
     """
     unusable: dict[str, TokensvcError] = {}
     for pair in ring.in_state(KeyState.PENDING, KeyState.PUBLISHED, KeyState.ACTIVE):
-        if pair.public_key is None or pair.destroyed_on is not None:
+        if pair.public_key is None or pair.is_compromised:
             continue
         try:
             self_checked_signer(signer_loader, pair)
