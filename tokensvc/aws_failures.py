@@ -69,6 +69,7 @@ class AwsService:
 
 
 IVS: Final = AwsService("Amazon IVS", "ivs", "AWS_ENDPOINT_URL_IVS")
+DYNAMODB: Final = AwsService("Amazon DynamoDB", "dynamodb", "AWS_ENDPOINT_URL_DYNAMODB")
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +135,20 @@ def failure(error: Exception, service: AwsService, region: Region) -> Failure:
 def is_refusal_by_issuer(error: ClientError) -> bool:
     """Whether a system that issues credentials refused, and not the service that was called."""
     return error.operation_name in _ISSUER_OF_OPERATION
+
+
+def is_from_aws(error: ClientError) -> bool:
+    """Whether AWS sent the answer with that error, and not a server in front of it.
+
+    Answers of AWS have an error code, and headers such as `x-amzn-RequestId`.
+    """
+    code = error.response.get("Error", {}).get("Code", "")
+    about: Mapping[str, Any] = error.response.get("ResponseMetadata", {})
+    status = about.get("HTTPStatusCode", 0)
+    # botocore uses the status as the code where the answer has none.
+    has_code = code not in {"", str(status)}
+    headers: Mapping[str, str] = about.get("HTTPHeaders", {})
+    return has_code or not status or any(name.lower().startswith("x-amz") for name in headers)
 
 
 def has_cause_of_its_own(kind: type[Exception]) -> bool:

@@ -1,10 +1,11 @@
-"""What reverse proxies change: the address that a request comes from, and its path's prefix."""
+"""Addresses: what reverse proxies change about a request, and which hosts are this machine."""
 
 from __future__ import annotations
 
 import ipaddress
 import re
 from collections.abc import Collection
+from urllib.parse import urlsplit
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 # Segments of plain characters; a segment of dots only would mean another path.
@@ -45,6 +46,22 @@ def is_in(address: str, networks: Collection[Network]) -> bool:
 def is_path_prefix(text: str) -> bool:
     """Whether the text is a path prefix such as `/api/video`, without a final slash."""
     return _PATH_PREFIX.fullmatch(text) is not None
+
+
+def is_loopback(host: str) -> bool:
+    """Whether the host is a loopback address: 127.0.0.0/8, ::1 or `localhost`."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def is_loopback_url(url: str) -> bool:
+    """Whether the host of the URL is a loopback address: a stand-in for AWS, such as Local IVS."""
+    host = urlsplit(url).hostname
+    return host is not None and is_loopback(host)
 
 
 def _parse_hop(text: str) -> _Address | None:

@@ -35,11 +35,11 @@ from tokensvc.keyring.probes import FailedProbe, failed_probes
 from tokensvc.keyring.revocation import declare_compromised
 from tokensvc.keyring.ring_document import RingStore
 from tokensvc.keyring.rotator import Rotator
+from tokensvc.net import is_loopback, is_loopback_url
 from tokensvc.playback.canary import EdgeCanary
 from tokensvc.service import build_state, custody_folder, key_encryption_secrets
 from tokensvc.settings import Settings
 from tokensvc.settings.model import CustodySettings
-from tokensvc.settings.rules import is_loopback
 from tokensvc.state.base import State
 from tokensvc.state.reserve import Reserve
 
@@ -241,7 +241,7 @@ class Operations:
         """
         clients = self.hasty_clients
         endpoint, sts = clients.endpoint(region), clients.endpoint(region, "sts")
-        if _is_loopback_url(endpoint) and not _is_loopback_url(sts):
+        if is_loopback_url(endpoint) and not is_loopback_url(sts):
             raise IvsUnavailable(f"{endpoint} has no AWS STS beside it.")
         return clients.account_id(region)
 
@@ -325,14 +325,9 @@ def bound_endpoint(endpoint_url: str) -> str:
 
     Local IVS keeps its key pairs when it is started on another port, so its ring must stay valid.
     """
-    if _is_loopback_url(endpoint_url):
+    if is_loopback_url(endpoint_url):
         return f"{urlsplit(endpoint_url).scheme}://loopback"
     return endpoint_url
-
-
-def _is_loopback_url(url: str) -> bool:
-    host = urlsplit(url).hostname
-    return host is not None and is_loopback(host)
 
 
 def _session(environment: Mapping[str, str], core: botocore.session.Session) -> boto3.Session:

@@ -12,6 +12,7 @@ from botocore.exceptions import ClientError, ParamValidationError
 from tokensvc.arns import Region
 from tokensvc.aws_failures import (
     NO_ANSWER,
+    is_from_aws,
     is_refusal_by_issuer,
     no_answer,
     no_credentials,
@@ -110,20 +111,13 @@ def _error_from_answer(error: ClientError, operation: str, region: Region) -> To
     code = error.response.get("Error", {}).get("Code", "")
     about: Mapping[str, Any] = error.response.get("ResponseMetadata", {})
     status = about.get("HTTPStatusCode", 0)
-    # botocore uses the status as the code where the answer has none; AWS's answers have one.
-    has_code = code not in {"", str(status)}
-    if not has_code and status and not _is_from_aws(about.get("HTTPHeaders", {})):
+    if not is_from_aws(error):
         return IvsUnavailable(
             f"A server in front of Amazon IVS in {region} answered {operation} with HTTP {status}:"
             " the answer is not from AWS.",
             hint="Check what the proxy allows (HTTPS_PROXY, NO_PROXY), and AWS_ENDPOINT_URL_IVS.",
         )
     return _error(code, status, operation, region)
-
-
-def _is_from_aws(headers: Mapping[str, str]) -> bool:
-    """Whether the headers are those of AWS, such as `x-amzn-RequestId`."""
-    return any(name.lower().startswith("x-amz") for name in headers)
 
 
 def _error(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
 from pathlib import Path
@@ -41,16 +40,6 @@ def broken_rules(sections: _Sections, folder: Path) -> Iterable[Problem]:
         _grants(sections),
         _canary_channels(sections),
     )
-
-
-def is_loopback(host: str) -> bool:
-    """Whether the host is a loopback address: 127.0.0.0/8, ::1 or `localhost`."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _lifetimes(sections: _Sections) -> Iterator[Problem]:
