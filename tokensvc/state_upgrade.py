@@ -35,7 +35,7 @@ def upgrade_state(state: State) -> Iterator[str]:
     if written_schema(state) != CURRENT:
         replacing = state.version(DOCUMENT_NAME)
         state.save(DOCUMENT_NAME, schema_document(CURRENT), replacing=replacing)
-    for name in state.names():
+    for name in state.versions():
         if name != DOCUMENT_NAME and _rewrite(state, name):
             yield name
 

@@ -32,7 +32,7 @@ def body(desk: Desk, name: str) -> dict[str, Any]:
 
 def versions(desk: Desk) -> dict[str, int]:
     """The schema version of each document."""
-    return {name: body(desk, name)["schema_version"] for name in desk.state.names()}
+    return {name: body(desk, name)["schema_version"] for name in desk.state.versions()}
 
 
 def as_of_previous_release(desk: Desk) -> None:

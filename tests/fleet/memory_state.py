@@ -64,11 +64,11 @@ class MemoryState:
     def create(self) -> None:
         """Do nothing: the store exists."""
 
-    def names(self) -> Sequence[str]:
-        """The names of all documents."""
+    def versions(self) -> Mapping[str, Version]:
+        """The version of each document, by name."""
         self._require_open()
         with self._link.call(StateUnavailable):
-            return sorted(self._store.documents)
+            return {name: self._store.version(name) for name in sorted(self._store.documents)}
 
     def version(self, name: str) -> Version:
         """The document's version, `NEW` when it was never saved."""

@@ -19,8 +19,8 @@ from tests.support.sqlite_files import (
     stored_records,
 )
 from tokensvc.errors import StateUnavailable
-from tokensvc.state.base import NEW, Record
-from tokensvc.state.sqlite import _PRUNE, EXPIRED_RECORD_RETENTION_SECONDS, SqliteState
+from tokensvc.state.base import EXPIRED_RECORD_RETENTION_SECONDS, NEW, Record
+from tokensvc.state.sqlite import _PRUNE, SqliteState
 
 
 @pytest.fixture

@@ -199,7 +199,7 @@ def test_a_log_that_was_left_behind_is_not_taken_for_one_of_the_new_file(
     assert not path.exists()
     log.unlink()
     make(opened(path))
-    assert opened(path).names()
+    assert opened(path).versions()
 
 
 # --- A restore that is killed

@@ -74,7 +74,7 @@ def test_everything_is_read_on_a_full_disk(disk: SmallDisk, path: Path) -> None:
     state = opened(path)
     assert state.version("ring").number == 1
     assert stored(state, "ring") == ("body", 1)
-    assert state.names() == ("ring", "schema")
+    assert list(state.versions()) == ["ring", "schema"]
     assert state.record("channel", "a") == Record("a", "answer", 4e9)
     assert state.record("channel", "b") is None
 

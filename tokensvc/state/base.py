@@ -38,6 +38,9 @@ class Version:
 NEW = Version(0, "")
 """The version of a document before its first save."""
 
+EXPIRED_RECORD_RETENTION_SECONDS = 3_600
+"""How long an expired record is stored. Readers check expiry with clocks that differ."""
+
 
 @dataclass(frozen=True, slots=True)
 class Document:
@@ -70,16 +73,18 @@ class State(Protocol):
     def create(self) -> None:
         """Create the state, unless it exists: for commands that may begin a new deployment.
 
-        Everything else raises StateMissing where there is no state, so that data which is lost, or
-        not mounted, is never taken for a new deployment.
+        What needs other permissions, such as a table, is not made here. Everything else raises
+        StateMissing where there is no state, so that data which is lost, or not mounted, is never
+        taken for a new deployment.
 
         Raises:
+            StateMissing: when something is missing that is not made here.
             StateUnavailable: when the state can't be written now.
         """
         ...
 
-    def names(self) -> Sequence[str]:
-        """The names of all documents, sorted.
+    def versions(self) -> Mapping[str, Version]:
+        """The version of each document, by name, sorted. All are read at once, without bodies.
 
         Raises:
             StateUnavailable: when the state can't be read now.
@@ -111,14 +116,17 @@ class State(Protocol):
 
         Raises:
             StateConflict: when the stored version is another; nothing was written.
-            StateUnavailable: when the state can't be written now.
+            StateUnavailable: when the state can't be written now. It is not certain that nothing
+                was written: load the document again.
         """
         ...
 
     def put_many(self, kind: str, records: Sequence[Record]) -> None:
-        """Store the records durably, all or none. Each replaces the record with its kind and ID.
+        """Store the records durably. Each replaces the record with its kind and ID.
 
-        Long-expired records of that kind may be deleted at the same time.
+        Each record is stored by itself: while this runs, and after an error, a reader may see some
+        of them. The last one counts if several have the same ID. Long-expired records of that kind
+        may be deleted at the same time.
 
         Raises:
             StateUnavailable: when the state can't be written now. It is not certain that nothing
@@ -127,7 +135,7 @@ class State(Protocol):
         ...
 
     def remove_many(self, kind: str, record_ids: Sequence[str]) -> None:
-        """Remove the records, all or none. An ID without a record is not an error.
+        """Remove the records, each by itself. An ID without a record is not an error.
 
         Raises:
             StateUnavailable: when the state can't be written now. It is not certain that nothing

@@ -9,7 +9,7 @@ on a file that has been moved away. Reads go on where nothing can be written: `s
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
@@ -18,7 +18,14 @@ from tokensvc import durable
 from tokensvc.clock import Clock
 from tokensvc.errors import BackupRefused, StateConflict, StateDamaged, StateUnavailable
 from tokensvc.state import schema, sqlite_reading
-from tokensvc.state.base import NEW, Contents, Document, Record, Version
+from tokensvc.state.base import (
+    EXPIRED_RECORD_RETENTION_SECONDS,
+    NEW,
+    Contents,
+    Document,
+    Record,
+    Version,
+)
 from tokensvc.state.sqlite_errors import translated
 from tokensvc.state.sqlite_tables import (
     EXPIRY_INDEX,
@@ -34,9 +41,6 @@ from tokensvc.state.sqlite_tables import (
 from tokensvc.waiting import may_wait
 
 T = TypeVar("T")
-
-EXPIRED_RECORD_RETENTION_SECONDS = 3_600
-"""How long an expired record is stored. Readers check expiry with clocks that differ."""
 
 MAX_PRUNED = 1_000
 """How many expired records one `put_many` deletes, so that its transaction stays short."""
@@ -106,18 +110,16 @@ class SqliteState:
         row = self._read_row("SELECT body, version, writer FROM documents WHERE name = ?", (name,))
         return None if row is None else Document(row[0], Version(row[1], row[2]))
 
-    def names(self) -> Sequence[str]:
-        """The names of all documents, sorted.
+    def versions(self) -> Mapping[str, Version]:
+        """The version of each document, by name, sorted.
 
         Raises:
             StateUnavailable: when the file can't be read now.
             StateDamaged: when the file is damaged or is not a tokensvc state file.
         """
-        return self._read(
-            lambda connection: tuple(
-                name for (name,) in connection.execute("SELECT name FROM documents ORDER BY name")
-            )
-        )
+        sql = "SELECT name, version, writer FROM documents ORDER BY name"
+        rows = self._read(lambda connection: connection.execute(sql).fetchall())
+        return {name: Version(*version) for name, *version in rows}
 
     def save(self, name: str, body: str, *, replacing: Version) -> Version:
         """Durably replace version `replacing` with `body`, and return the new version.
