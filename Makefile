@@ -13,6 +13,7 @@ SHELL := /bin/sh
 VENV := .venv
 AWSCLI := .venv-awscli
 LOWEST := .venv-lowest
+DYNALITE := tests/dynalite/node_modules
 BIN := $(VENV)/bin
 NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
 # The first interpreter that is new enough. To choose another: `make PYTHON=/path/to/python run`.
@@ -30,7 +31,7 @@ run: $(VENV)/.run
 	@exec $(BIN)/python -m demo
 
 # Three workers on two cores, because many tests wait for a process.
-test: $(VENV)/.test $(AWSCLI)/.made
+test: $(VENV)/.test $(AWSCLI)/.made $(DYNALITE)/.made
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -50,7 +51,7 @@ bench: $(VENV)/.run
 reliability: $(VENV)/.test
 	$(BIN)/python -m benchmarks.reliability
 
-test-lowest: $(LOWEST)/.made $(AWSCLI)/.made
+test-lowest: $(LOWEST)/.made $(AWSCLI)/.made $(DYNALITE)/.made
 	$(LOWEST)/bin/pytest -n 3 -m "not installs"
 	cd local_ivs && ../$(LOWEST)/bin/pytest -n 3 -m "not installs"
 
@@ -75,6 +76,15 @@ $(AWSCLI)/.made: requirements/awscli.txt | $(VENV)/.made
 	@$(AWSCLI)/bin/python $(PIP_INSTALL) --require-hashes -r requirements/awscli.txt
 	@touch $@
 
+# The stand-in for DynamoDB that the tests use, in a process of its own.
+$(DYNALITE)/.made: tests/dynalite/package-lock.json
+	@command -v npm >/dev/null || { echo \
+		"npm is missing, which installs dynalite for the tests. On Debian: apt install nodejs npm" \
+		>&2; exit 1; }
+	@echo "Installing what tests/dynalite/package-lock.json pins ..."
+	@npm ci --prefix tests/dynalite --ignore-scripts --no-audit --no-fund --silent
+	@touch $@
+
 $(VENV)/.made:
 	@"$(PYTHON)" -c '$(NEW_ENOUGH)' 2>/dev/null || { echo \
 		"Python 3.11 or newer was not found. Install it, or name one: make PYTHON=/path/to/python run" \
@@ -85,6 +95,7 @@ $(VENV)/.made:
 	@touch $@
 
 # Run `make requirements` to update the pins. It needs uv, which no environment of ours installs.
+# dynalite's release is in its package.json, and its lock file names no registry.
 # pip finds a pin for "coverage[toml]" only if it has the extra: without it, a new release of coverage
 # would break the installation.
 COMPILE = uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
@@ -101,3 +112,5 @@ requirements:
 		requirements/build.in -o $(VENV)/lowest.txt
 	$(COMPILE) --upgrade pyproject.toml local_ivs/pyproject.toml requirements/build.in \
 		--extra test -c $(VENV)/lowest.txt -o requirements/lowest.txt
+	npm install --prefix tests/dynalite --package-lock-only --omit-lockfile-registry-resolved \
+		--ignore-scripts --no-audit --no-fund --silent

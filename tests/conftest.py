@@ -14,10 +14,12 @@ botocore.loaders.create_loader = functools.lru_cache(botocore.loaders.create_loa
 from hypothesis import settings  # noqa: E402 # After the loader, because it may import boto3.
 
 from tests.support.browser import browser, page  # noqa: E402
+from tests.support.dynalite import dynalite  # noqa: E402
 from tests.support.moto import moto, running_moto  # noqa: E402
 
 __all__ = [
     "browser",  # One browser per process: a second one can't be started.
+    "dynalite",
     "moto",
     "page",
     "running_moto",

@@ -216,6 +216,14 @@ class StateMissing(StateUnavailable):
     """Raised when the shared state does not exist where the settings say."""
 
 
+class StateRefused(StateUnavailable):
+    """Raised when the shared state is there, and this process can't or must not use it.
+
+    So it is with a missing permission, a table of another account, or one whose replicas could
+    each accept the same save.
+    """
+
+
 class SchemaUnsupported(StateUnavailable):
     """Raised when a newer release of tokensvc wrote what this process reads from the state."""
 

@@ -7,12 +7,16 @@ from pathlib import Path
 
 import boto3
 import pytest
+from botocore.exceptions import ClientError
 from cryptography.hazmat.primitives.asymmetric.ec import ECDSA, EllipticCurvePublicKey
 from cryptography.hazmat.primitives.hashes import SHA384
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
 from tests.support.aws import EXAMPLE_ACCOUNT
+from tests.support.dynalite import Dynalite
 from tests.support.moto import Moto
+from tests.support.tables import Table
+from tokensvc.state.dynamodb_errors import NOT_SUPPORTED, code_of
 
 REGION = "eu-west-1"
 
@@ -50,3 +54,21 @@ def test_the_gap_that_moto_hashes_a_digest() -> None:
     public_key = load_der_public_key(client.get_public_key(KeyId=key_id)["PublicKey"])
     assert isinstance(public_key, EllipticCurvePublicKey)
     public_key.verify(signature, digest, ECDSA(SHA384()))  # KMS_HASHES_A_DIGEST
+
+
+def test_the_gap_that_dynalite_has_no_housekeeping(dynalite: Dynalite) -> None:
+    """`tokensvc init --aws` goes on without it, and says so."""
+    table = Table(dynalite.url)
+    with table.opened:
+        client = table.clients().dynamodb(table.address.region)
+        table.make()
+        with pytest.raises(ClientError) as ttl:  # DYNALITE_HAS_NO_HOUSEKEEPING
+            client.update_time_to_live(
+                TableName=table.address.table,
+                TimeToLiveSpecification={"Enabled": True, "AttributeName": "delete_at"},
+            )
+        with pytest.raises(ClientError) as backups:
+            client.describe_continuous_backups(TableName=table.address.table)
+        arn = client.describe_table(TableName=table.address.table)["Table"]["TableArn"]
+    assert {code_of(ttl.value), code_of(backups.value)} == {NOT_SUPPORTED}
+    assert ":000000000000:" in arn  # DYNALITE_HAS_NO_ACCOUNT

@@ -36,6 +36,28 @@ DYNAMODB_HAS_NO_LOCKS: Final = Gap(
     "DynamoDB",
     "Two conditional writes that come at the same time may both succeed. AWS lets one succeed.",
 )
+DYNALITE_HAS_NO_HOUSEKEEPING: Final = Gap(
+    "dynalite",
+    "DynamoDB",
+    "UpdateTimeToLive and UpdateContinuousBackups are unknown operations, expired items stay, and a"
+    " table has no deletion protection.",
+)
+DYNALITE_HAS_NO_LIMITS: Final = Gap(
+    "dynalite",
+    "DynamoDB",
+    "Nothing is throttled, and BatchWriteItem leaves no item unprocessed.",
+)
+DYNAMODB_HAS_ONE_REGION: Final = Gap(
+    "dynalite, moto",
+    "DynamoDB",
+    "There are no tables whose replicas are strongly consistent, and reads that are not strongly"
+    " consistent see every write at once.",
+)
+DYNALITE_HAS_NO_ACCOUNT: Final = Gap(
+    "dynalite",
+    "DynamoDB",
+    "Every table is in the account 000000000000, and any credentials are accepted.",
+)
 IAM_IS_NOT_ENFORCED: Final = Gap(
     "moto",
     "all",
@@ -50,6 +72,10 @@ NOTHING_PROPAGATES: Final = Gap(
 GAPS: Final = (
     KMS_HASHES_A_DIGEST,
     DYNAMODB_HAS_NO_LOCKS,
+    DYNALITE_HAS_NO_HOUSEKEEPING,
+    DYNALITE_HAS_NO_LIMITS,
+    DYNAMODB_HAS_ONE_REGION,
+    DYNALITE_HAS_NO_ACCOUNT,
     IAM_IS_NOT_ENFORCED,
     NOTHING_PROPAGATES,
 )
