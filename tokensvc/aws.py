@@ -47,14 +47,18 @@ class AwsTerms:
     pool_size: int = 10
 
 
-def load_descriptions(region: Region) -> None:
-    """Load AWS's own descriptions of IVS before a fork, so that all workers share them.
+def load_descriptions(region: Region, service: Service = "ivs") -> None:
+    """Load AWS's own descriptions of the service before a fork, so that all workers share them.
 
-    They are 8 MB. The first call reports a mistake in the configuration of AWS.
+    Those of IVS are 8 MB. The first call reports a mistake in the configuration of AWS.
     """
     # A client loads them when it is created, and opens no connection before its first call.
     with suppress(IvsUnavailable):
-        AwsClients(AwsTerms()).endpoint(region)
+        AwsClients(AwsTerms()).endpoint(region, service)
+
+
+Service = Literal["dynamodb", "ivs", "sts"]
+"""The name of a service in boto3."""
 
 
 @functools.cache
@@ -134,8 +138,8 @@ class AwsClients:
                 )
             return self._dynamodb[region]
 
-    def endpoint(self, region: Region, service: Literal["ivs", "sts"] = "ivs") -> str:
-        """Return the URL of IVS or AWS STS in that region, also while there are no credentials.
+    def endpoint(self, region: Region, service: Service = "ivs") -> str:
+        """Return the URL of a service in that region, also while there are no credentials.
 
         Raises:
             IvsUnavailable: when the AWS configuration is invalid.

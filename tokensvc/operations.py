@@ -116,7 +116,7 @@ class Operations:
     def state(self) -> State:
         """The shared state."""
         return self.overrides.get("state") or self.resources.enter_context(
-            closing(build_state(self.settings.state.url, self.clock))
+            closing(build_state(self.settings, self.clock))
         )
 
     @cached_property

@@ -38,6 +38,8 @@ from tokensvc.playback.issuance import PlaybackIssuer
 from tokensvc.settings import Settings
 from tokensvc.settings.model import CustodySettings
 from tokensvc.state.base import State
+from tokensvc.state.dynamodb import RECORD_TERMS, STATE_TERMS, DynamoDbState
+from tokensvc.state.dynamodb_address import TableAddress
 from tokensvc.state.record_writer import RecordWriter
 from tokensvc.state.sqlite import SqliteState
 from tokensvc.state.watch import Watched
@@ -142,9 +144,7 @@ def build(
         SettingsInvalid: when the state, the custody or the secret of the settings can't be used.
     """
     resources = ExitStack()
-    state = overrides.get("state") or resources.enter_context(
-        closing(build_state(settings.state.url, clock))
-    )
+    state = overrides.get("state") or resources.enter_context(closing(build_state(settings, clock)))
     clients = overrides.get("clients") or resources.enter_context(
         closing(AwsClients(AwsTerms(), clock=clock))
     )
@@ -244,20 +244,29 @@ def _rings(
     }
 
 
-def build_state(url: str, clock: Clock) -> SqliteState:
-    """The state at `sqlite:FILE`.
+def build_state(settings: Settings, clock: Clock) -> SqliteState | DynamoDbState:
+    """The state at `sqlite:FILE` or `dynamodb:REGION/TABLE`.
 
     Raises:
         SettingsInvalid: when the URL has another scheme.
     """
-    scheme, _, rest = url.partition(":")
+    scheme, _, rest = settings.state.url.partition(":")
     match scheme:
         case "sqlite":
             return SqliteState(Path(rest), clock)
+        case "dynamodb":
+            return DynamoDbState(
+                TableAddress.parse(rest),
+                AwsClients(STATE_TERMS, clock=clock),
+                AwsClients(RECORD_TERMS, clock=clock),
+                clock,
+                settings.ivs.account_id,
+                Random(),  # noqa: S311 # Spreads attempts in time; not used for anything secret.
+            )
         case _:
             raise SettingsInvalid(
                 f"state.url has an unknown scheme: {scheme!r}.",
-                hint="Set state.url to sqlite:FILE.",
+                hint="Set state.url to sqlite:FILE or dynamodb:REGION/TABLE.",
             )
 
 

@@ -20,6 +20,7 @@ from tokensvc.operations import bound_endpoint, build_custody
 from tokensvc.service import build, build_signer_loader, build_state
 from tokensvc.settings import Settings, load_settings
 from tokensvc.settings.model import CustodySettings
+from tokensvc.state.dynamodb import DynamoDbState
 from tokensvc.state.sqlite import SqliteState
 
 SETTINGS = """
@@ -112,13 +113,21 @@ def test_one_state_and_one_signer_loader_serve_every_region(settings: Settings) 
     service.close()
 
 
+def with_state(settings: Settings, url: str) -> Settings:
+    """The settings with another state."""
+    state = settings.state.model_copy(update={"url": url})
+    return settings.model_copy(update={"state": state})
+
+
 def test_the_scheme_of_a_url_selects_state_and_custody(settings: Settings) -> None:
     """An unknown scheme is refused."""
     clock = ManualClock()
-    assert isinstance(build_state(settings.state.url, clock), SqliteState)
+    assert isinstance(build_state(settings, clock), SqliteState)
     assert isinstance(build_custody(settings.custody, clock), FileCustody)
     with pytest.raises(SettingsInvalid, match=r"state\.url.*'mysql'"):
-        build_state("mysql:x", clock)
+        build_state(with_state(settings, "mysql:x"), clock)
+    with closing(build_state(with_state(settings, "dynamodb:eu-west-1/state"), clock)) as state:
+        assert isinstance(state, DynamoDbState)
     assert isinstance(build_signer_loader(settings.custody), FileSigners)
     with pytest.raises(SettingsInvalid, match=r"custody\.url.*'vault'"):
         build_custody(CustodySettings(url="vault:x"), clock)

@@ -41,7 +41,7 @@ def test_all_problems_are_reported_at_once(load: Load) -> None:
     ttl_seconds = 900
     max_ttl_seconds = 600
     [state]
-    url = "dynamodb:table"
+    url = "mysql:table"
     [grants.web]
     channels = ["nowhere"]
     max_ttl = 3
@@ -136,6 +136,10 @@ def test_all_problems_are_reported_at_once(load: Load) -> None:
         ("[state]\naccess_max_age_seconds = 9", "rotation.state_refresh_seconds", None),
         ('[state]\nurl = "mysql:x"', "state.url", "unknown_scheme"),
         ('[state]\nurl = "sqlite:"', "state.url", "unknown_scheme"),
+        ('[state]\nurl = "dynamodb:"', "state.url", "unknown_scheme"),
+        ('[state]\nurl = "dynamodb:us-west-2/x"', "state.url", "table_address"),
+        ('[state]\nurl = "dynamodb:tokensvc"', "state.url", "table_address"),
+        ('[state]\nurl = "dynamodb:us-west-2/tokensvc"', "custody.url", "files_of_a_fleet"),
         ("[state]\nurl = 3", "state.url", "string_type"),
         ("[service]\nport = 65536", "service.port", "less_than_equal"),
         ("[demo]", "demo", "unknown_key"),

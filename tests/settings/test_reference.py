@@ -27,7 +27,12 @@ def model_keys() -> dict[str, set[str]]:
 @pytest.fixture
 def new_file() -> str:
     """The text that `tokensvc init` writes."""
-    return settings_file(account_id="123456789012", regions=("us-west-2", "eu-west-1"))
+    return settings_file(
+        {
+            "ivs": {"account_id": "123456789012", "regions": ("us-west-2", "eu-west-1")},
+            "custody": {"key_encryption_secret_file": "key-encryption-secret"},
+        }
+    )
 
 
 def test_a_new_file_shows_exactly_the_settings_that_exist(new_file: str) -> None:

@@ -164,3 +164,10 @@ def test_the_refresh_interval_may_be_50_percent_of_the_maximum_age(load: Load) -
     lines = "[rotation]\nring_max_age_seconds = 10\n[state]\naccess_max_age_seconds = 10"
     settings = load(MINIMAL + lines)
     assert settings.rotation.state_refresh_seconds == 5
+
+
+def test_the_address_of_a_table_is_not_a_path(load: Load) -> None:
+    """Keys in files are allowed beside it where every process runs on this machine."""
+    settings = load(MINIMAL + 'single_host = true\n[state]\nurl = "dynamodb:us-west-2/tokensvc"')
+    assert settings.state.url == "dynamodb:us-west-2/tokensvc"
+    assert settings.custody.single_host

@@ -41,13 +41,13 @@ def saved_times(count: int) -> Head:
 def test_the_keys_are_those_that_policies_name() -> None:
     """deploy/iam and existing tables depend on them."""
     version = Version(12, "abc")
-    head = head_item("ring/us-west-2", saved_times(1))
-    (body,) = body_items("ring/us-west-2", version, "{}")
+    head = head_item("ring:us-west-2", saved_times(1))
+    (body,) = body_items("ring:us-west-2", version, "{}")
     record = record_item("channel", Record("arn", "{}", 1_800_000_000.5))
     keys = [(item["pk"]["S"], item["sk"]["S"]) for item in (head, body, record)]
     assert keys == [
-        ("heads", "ring/us-west-2"),
-        ("body/ring/us-west-2", "000000000012/abc/0000"),
+        ("heads", "ring:us-west-2"),
+        ("body/ring:us-west-2", "000000000012/abc/0000"),
         ("record/channel", "arn"),
     ]
     # An hour after it has expired, in whole seconds.
@@ -126,8 +126,8 @@ def test_a_record_is_returned_unchanged(record: Record) -> None:
 )
 def test_a_damaged_head_is_named(damage: dict[str, object]) -> None:
     """Its item was changed by something else than this program."""
-    item = {**head_item("ring/us-west-2", saved_times(1)), **damage}
-    with pytest.raises(StateDamaged, match="heads/ring/us-west-2") as refusal:
+    item = {**head_item("ring:us-west-2", saved_times(1)), **damage}
+    with pytest.raises(StateDamaged, match="heads/ring:us-west-2") as refusal:
         head_of(item)
     assert refusal.value.hint
 

@@ -19,8 +19,14 @@ from typing import Final
 
 import pytest
 
-_PROGRAM: Final = Path(__file__).parents[1] / "dynalite/node_modules/dynalite/cli.js"
-_ADDRESS: Final = re.compile(r"listening at: (http://127\.0\.0\.1:\d+)")
+_INSTALLED: Final = Path(__file__).parents[1] / "dynalite/node_modules/dynalite"
+_PORT: Final = re.compile(r"port (\d+)")
+# dynalite's own command can't listen at a free port.
+_PROGRAM: Final = """
+const [path, folder] = process.argv.slice(1);
+const server = require(path)({ path: folder, createTableMs: 0 });
+server.listen(0, "127.0.0.1", () => console.log("port " + server.address().port));
+"""
 _START_SECONDS: Final = 60.0
 
 
@@ -40,14 +46,11 @@ def dynalite_in(folder: Path) -> Iterator[Dynalite]:
     """Run a server at a free port until the block ends. Its tables and its log are in `folder`."""
     node = shutil.which("node")
     assert node is not None, "node is missing: `make test` names the packages."
-    assert _PROGRAM.exists(), "dynalite is missing: run `make test`, which installs it."
+    assert _INSTALLED.exists(), "dynalite is missing: run `make test`, which installs it."
     log = folder / "dynalite.log"
     with log.open("wb") as stream:
         process = subprocess.Popen(
-            [
-                *(node, str(_PROGRAM), "--host", "127.0.0.1", "--port", "0"),
-                *("--path", str(folder / "tables"), "--createTableMs", "0"),
-            ],
+            [node, "-e", _PROGRAM, str(_INSTALLED), str(folder / "tables")],
             env={"PATH": os.environ["PATH"], "HOME": str(folder)},
             stdin=subprocess.DEVNULL,
             stdout=stream,
@@ -62,11 +65,11 @@ def dynalite_in(folder: Path) -> Iterator[Dynalite]:
 
 def _address(process: subprocess.Popen[bytes], log: Path) -> str:
     give_up_at = time.monotonic() + _START_SECONDS
-    while not (found := _ADDRESS.search(log.read_text())):
+    while not (found := _PORT.search(log.read_text())):
         assert process.poll() is None, log.read_text()
         assert time.monotonic() < give_up_at, log.read_text()
         time.sleep(0.02)
-    return found[1]
+    return f"http://127.0.0.1:{found[1]}"
 
 
 @pytest.fixture(scope="session")

@@ -105,7 +105,14 @@ def restore(invocation: Invocation, file: Path, *, replace: bool, yes: bool) -> 
 
 
 def _sqlite_state(invocation: Invocation) -> SqliteState:
-    return build_state(invocation.settings.state.url, invocation.clock)
+    stored = build_state(invocation.settings, invocation.clock)
+    if isinstance(stored, SqliteState):
+        return stored
+    stored.close()
+    raise BackupRefused(
+        f"The state is in {invocation.settings.state.url}, which has backups of its own.",
+        hint="Restore the table to a point in time, as docs/state-dynamodb.md describes.",
+    )
 
 
 def _read_backup(invocation: Invocation, file: Path) -> Contents:

@@ -263,4 +263,4 @@ def _with_absolute_paths(settings: Settings, folder: Path) -> Settings:
 def _absolute_url(url: str, folder: Path) -> str:
     """The URL with an absolute path. A relative one (`sqlite:keys/...`) begins at `folder`."""
     scheme, _, path = url.partition(":")
-    return f"{scheme}:{folder / path}"
+    return f"{scheme}:{folder / path}" if scheme in {"sqlite", "file"} else url

@@ -113,7 +113,9 @@ class StateSettings(Section):
 
     url: str = Field(
         default="sqlite:keys/state.sqlite3",
-        description="Where the state is stored: sqlite:FILE, for processes on one machine.",
+        description="Where the state is stored: sqlite:FILE, for processes on one machine, or"
+        " dynamodb:REGION/TABLE, for any number of machines. The region of the environment is not"
+        " used.",
     )
     access_max_age_seconds: _PositiveSeconds = Field(
         default=120,
@@ -129,6 +131,11 @@ class CustodySettings(Section):
         default="file:keys",
         description="Where the keys are stored: file:FOLDER, one file per key, encrypted with the"
         " key-encryption secret.",
+    )
+    single_host: bool = Field(
+        default=False,
+        description="Set to true if every process runs on this machine: only then may the keys be"
+        " in its files, file:FOLDER, while the state is in DynamoDB.",
     )
     key_encryption_secret_file: Path | None = Field(
         default=None,

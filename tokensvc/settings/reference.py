@@ -44,14 +44,16 @@ Otherwise it logs the problem and continues with the old settings. A new host or
 restart."""
 
 
-def settings_file(*, account_id: str, regions: tuple[str, ...]) -> str:
-    """The text of a `tokensvc.toml` with every setting, its help text and its default."""
-    values = {
-        "account_id": account_id,
-        "regions": regions,
-        "key_encryption_secret_file": KEY_ENCRYPTION_FILE,
-    }
-    parts = [_HEAD, *(_toml_section(name, values) for name in Settings.model_fields)]
+def settings_file(values: Mapping[str, Mapping[str, Any]]) -> str:
+    """The text of a `tokensvc.toml` with every setting, its help text and its default.
+
+    Args:
+        values: the settings that are set in it, by section and name.
+    """
+    parts = [
+        _HEAD,
+        *(_toml_section(name, values.get(name, {})) for name in Settings.model_fields),
+    ]
     return "\n".join(parts)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tokensvc.arns import ChannelArn, ChannelPattern, Region
-from tokensvc.errors import InvalidArn, Problem
+from tokensvc.errors import InvalidArn, Problem, SettingsInvalid
 from tokensvc.settings.model import (
     CustodySettings,
     GrantSettings,
@@ -17,11 +17,12 @@ from tokensvc.settings.model import (
     RotationSettings,
     StateSettings,
 )
+from tokensvc.state.dynamodb_address import TableAddress
 
 _Sections = Mapping[str, Any]
 
-STATE_SCHEMES = ("sqlite",)
-CUSTODY_SCHEMES = ("file",)
+STATE_FORMS = {"sqlite": "sqlite:FILE", "dynamodb": "dynamodb:REGION/TABLE"}
+CUSTODY_FORMS = {"file": "file:FOLDER"}
 
 
 def broken_rules(sections: _Sections, folder: Path) -> Iterable[Problem]:
@@ -35,6 +36,7 @@ def broken_rules(sections: _Sections, folder: Path) -> Iterable[Problem]:
         _lifetimes(sections),
         _refresh_interval(sections),
         _url_schemes(sections),
+        _files_of_a_fleet(sections),
         _secret(sections, folder),
         _channels(sections),
         _grants(sections),
@@ -87,18 +89,45 @@ def _interval_against(name: str, max_age: int, interval: int) -> Iterator[Proble
 def _url_schemes(sections: _Sections) -> Iterator[Problem]:
     match sections:
         case {"state": StateSettings(url=url)}:
-            yield from _url_scheme("state.url", url, STATE_SCHEMES)
+            yield from _url_scheme("state.url", url, STATE_FORMS)
+            yield from _table_address(url)
     match sections:
         case {"custody": CustodySettings(url=url)}:
-            yield from _url_scheme("custody.url", url, CUSTODY_SCHEMES)
+            yield from _url_scheme("custody.url", url, CUSTODY_FORMS)
 
 
-def _url_scheme(field: str, url: str, supported: tuple[str, ...]) -> Iterator[Problem]:
+def _url_scheme(field: str, url: str, supported: Mapping[str, str]) -> Iterator[Problem]:
     scheme, _, rest = url.partition(":")
     if scheme not in supported or not rest:
-        forms = " or ".join(f"{name}:PATH" for name in supported)
+        forms = " or ".join(supported.values())
         message = f"{url!r} does not have a supported form. Use {forms}."
         yield Problem(field, "unknown_scheme", message)
+
+
+def _table_address(url: str) -> Iterator[Problem]:
+    scheme, _, rest = url.partition(":")
+    if scheme == "dynamodb" and rest:
+        try:
+            TableAddress.parse(rest)
+        except SettingsInvalid as exc:
+            yield Problem("state.url", "table_address", str(exc))
+
+
+def _files_of_a_fleet(sections: _Sections) -> Iterator[Problem]:
+    """A worker on another machine would not find the private key that the shared ring names."""
+    match sections:
+        case {"state": StateSettings(url=state), "custody": CustodySettings() as custody} if (
+            state.startswith("dynamodb:")
+            and custody.url.startswith("file:")
+            and not custody.single_host
+        ):
+            yield Problem(
+                "custody.url",
+                "files_of_a_fleet",
+                "The state is in DynamoDB, for several machines, but the private keys are in files"
+                " of this one. If every process runs on this machine, set custody.single_host to"
+                " true.",
+            )
 
 
 def _secret(sections: _Sections, folder: Path) -> Iterator[Problem]:

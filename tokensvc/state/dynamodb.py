@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from random import Random
 
-from tokensvc.aws import AwsClients, endpoint_of
+from tokensvc.aws import AwsClients, AwsTerms, endpoint_of
 from tokensvc.clock import Clock
 from tokensvc.errors import StateConflict, StateDamaged, StateUnavailable
 from tokensvc.net import is_loopback_url
@@ -50,6 +50,12 @@ from tokensvc.state.dynamodb_items import (
     version_of,
 )
 from tokensvc.state.dynamodb_table import require_usable
+
+STATE_TERMS = AwsTerms(connect_timeout_seconds=1.0, read_timeout_seconds=2.0, max_attempts=3)
+"""A call ends within 12 s."""
+
+RECORD_TERMS = AwsTerms(connect_timeout_seconds=0.3, read_timeout_seconds=0.7, max_attempts=1)
+"""A call ends within 1 s: a request may wait for it."""
 
 MAX_READ_ATTEMPTS = 5
 """How often a document is read whose body was replaced between the reads of head and body."""

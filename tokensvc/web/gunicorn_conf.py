@@ -95,7 +95,10 @@ def app() -> Front:
 def on_starting(server: Any) -> None:
     """Prepare the master, before it starts workers."""
     master.on_starting(server)
-    aws.load_descriptions(_settings.ivs.regions[0])
+    region = _settings.ivs.regions[0]
+    aws.load_descriptions(region)
+    if _settings.state.url.startswith("dynamodb:"):
+        aws.load_descriptions(region, "dynamodb")
     _configure_logging()
 
 
