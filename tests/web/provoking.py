@@ -18,7 +18,7 @@ from tokensvc.arns import ChannelArn
 from tokensvc.errors import IvsUnavailable, TokensvcError
 from tokensvc.ivs.clock_watch import ASK_AFTER_SECONDS
 from tokensvc.ivs.model import Channel
-from tokensvc.web.front import DRAINING
+from tokensvc.web.http1 import DRAINING
 
 SINGLE = "/v1/playback-urls"
 BATCH = "/v1/playback-urls:batch"

@@ -36,10 +36,14 @@ def lines_of(environ: dict[str, Any], status: int = 200, **options: bool) -> lis
     target = Lines()
     log = AccessLog(LogOutput(target), [PROXY], **{"with_probes": False, **options})
     log.write(
-        {"REQUEST_METHOD": "GET", "REMOTE_ADDR": "198.51.100.7", **environ},
+        {
+            "REQUEST_METHOD": "GET",
+            "REMOTE_ADDR": "198.51.100.7",
+            "HTTP_X_REQUEST_ID": "r-1",
+            **environ,
+        },
         status,
         size_bytes=12,
-        request_id="r-1",
         duration_seconds=0.01234,
     )
     return [json.loads(line) for line in target.lines]

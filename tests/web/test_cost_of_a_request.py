@@ -16,8 +16,8 @@ import pytest
 
 import tokensvc
 from tests.support import event_loop
-from tests.support.asgi import Request
 from tests.support.deployment import Deployment
+from tests.support.front_requests import Request
 from tokensvc.audit_output import AuditOutput
 from tokensvc.web.app import create_app
 from tokensvc.web.front import Application, Front

@@ -15,8 +15,8 @@ import pytest
 from tests.keyring.rings import REGION
 from tests.playback.test_issuance import REGION_WITHOUT_RING
 from tests.support import event_loop
-from tests.support.asgi import Answer, Request
 from tests.support.deployment import Deployment, directory_over
+from tests.support.front_requests import Answer, Request
 from tests.web.problem_shape import assert_problem_document
 from tokensvc.arns import ChannelArn
 from tokensvc.audit import AuditEvent
@@ -26,7 +26,8 @@ from tokensvc.token.jws import verify
 from tokensvc.waiting import may_wait
 from tokensvc.web.app import create_app
 from tokensvc.web.front import Application, Front
-from tokensvc.web.overload import MAX_AGE_SECONDS, MIN_SERVED, RECEIVED_AT
+from tokensvc.web.http1 import RECEIVED_AT
+from tokensvc.web.overload import MAX_AGE_SECONDS, MIN_SERVED
 
 SINGLE = "/v1/playback-urls"
 BATCH = "/v1/playback-urls:batch"

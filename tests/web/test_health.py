@@ -6,7 +6,7 @@ from pathlib import Path
 from tests.support.deployment import Deployment
 from tests.web.problem_shape import assert_problem
 from tokensvc.waiting import no_waiting
-from tokensvc.web.front import DRAINING
+from tokensvc.web.http1 import DRAINING
 
 
 def test_healthz_answers_200_without_the_state(own_deployment: Deployment, tmp_path: Path) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tokensvc.web.overload import RECEIVED_AT, Admission
+from tokensvc.web.http1 import RECEIVED_AT
+from tokensvc.web.overload import Admission
 
 
 class Turns:
@@ -17,8 +18,8 @@ class Turns:
     def admits(self, received_at: float | None, at: float, path: str = "/") -> bool:
         """Whether a request is served that was received then and whose turn is `at`."""
         self.now = at
-        scope = {"path": path} if received_at is None else {"path": path, RECEIVED_AT: received_at}
-        return self._admission.admits(scope)
+        received = {} if received_at is None else {RECEIVED_AT: received_at}
+        return self._admission.admits({"PATH_INFO": path, **received})
 
 
 @pytest.fixture

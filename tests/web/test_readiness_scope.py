@@ -21,7 +21,7 @@ from tokensvc import audit_output
 from tokensvc.audit_output import AuditOutput
 from tokensvc.errors import AuditUnavailable, TokensvcError
 from tokensvc.service import Service, build
-from tokensvc.web.front import DRAINING
+from tokensvc.web.http1 import DRAINING
 
 NEWER_DOCUMENT = '{"schema_version": 99}'
 

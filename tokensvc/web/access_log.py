@@ -13,6 +13,7 @@ from tokensvc.clock import rfc3339
 from tokensvc.net import Network
 from tokensvc.telemetry.log_output import LogOutput
 from tokensvc.telemetry.logs import redact
+from tokensvc.web.headers import request_id_of
 from tokensvc.web.proxies import client_address_of
 
 if TYPE_CHECKING:
@@ -47,7 +48,6 @@ class AccessLog:
         status: int,
         *,
         size_bytes: int,
-        request_id: str | None,
         duration_seconds: float,
     ) -> None:
         """Write the line of a request that was answered."""
@@ -69,6 +69,6 @@ class AccessLog:
             "bytes": size_bytes,
             "duration_ms": round(duration_seconds * 1_000, 1),
             "client_address": client_address_of(environ, self._trusted_proxies),
-            "request_id": request_id,
+            "request_id": request_id_of(environ),
         }
         self._output.write(to_json(members) + b"\n")

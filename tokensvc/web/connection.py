@@ -1,31 +1,30 @@
 """One connection of a worker: slow clients hurt no other client.
 
-gunicorn's ASGI protocol has no deadline for the first head, for a whole body or for a client that
-never reads, and accepts any number of connections. This subclass adds them, and answers what is not
-valid HTTP with a problem document.
+A connection reads a whole request, bounded, before the application gets it, and then reads on only
+for the next one. Each phase has a deadline: the head, the body, the time between two requests, and
+the time in which the client reads nothing of a response. What is not valid HTTP is answered with a
+problem document.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
-import re
+import math
 import select
 import time
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
-from gunicorn.asgi.parser import PythonProtocol
-from gunicorn.asgi.protocol import ASGIProtocol
+from gunicorn.asgi.parser import ParseError
 
 from tokensvc import errors
 from tokensvc.errors import TokensvcError
-from tokensvc.web import problems
-from tokensvc.web.overload import RECEIVED_AT
+from tokensvc.web import http1, problems
+from tokensvc.web.http1 import FieldParser, Response
 
 if TYPE_CHECKING:
-    from tokensvc.web.front import ConnectionTerms
     from tokensvc.web.worker import Worker
 
 # What the server itself refuses, before the application sees the request.
@@ -37,269 +36,291 @@ _REFUSALS: Final[Mapping[int, TokensvcError]] = {
         errors.UriTooLong("The request line is too long.", hint="Send values in the body."),
         errors.HeadersTooLarge("The header fields are too long or too many."),
         errors.TransferCodingUnknown("The transfer coding is not supported."),
+        TokensvcError("The service failed because of an internal error."),
     )
 }
-_INTERNAL_ERROR: Final = TokensvcError("The service failed because of an internal error.")
 
-# RFC 9110 §5.6.2 and §5.5.
-_TOKEN: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_CONTROL: Final = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
-_LINE_BREAK: Final = re.compile(rb"[\r\n]")
+FIRST_HEAD: Final = "first head"
+IDLE: Final = "idle"
+BODY: Final = "body"
+UNREAD: Final = "unread"
+WAITING: Final = (FIRST_HEAD, IDLE, BODY, UNREAD)
+"""What a connection waits for from its client, in the order in which a full worker closes those
+that wait. A later request whose head is not whole counts as `idle`."""
 
-
-class FieldParser(PythonProtocol):  # type: ignore[misc] # gunicorn ships no types.
-    """gunicorn's parser. It checks a header field as a whole, which gunicorn does byte by byte."""
-
-    __slots__ = ()
-
-    def _is_valid_token(self, data: bytes) -> bool:
-        return _TOKEN.fullmatch(data) is not None
-
-    def _has_invalid_header_chars(self, value: bytes) -> bool:
-        return _CONTROL.search(value) is not None
+_CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
+_MAX_UNREAD_BYTES: Final = 64 * 1024
+"""Of responses: more are not made while the client does not read."""
+_MAX_NEXT_BYTES: Final = 64 * 1024
+"""Of later requests, while one is answered: more stay in the socket."""
 
 
-class Connection(ASGIProtocol):  # type: ignore[misc] # gunicorn ships no types.
-    """One connection: each phase of a request has a deadline."""
+class Connection(asyncio.Protocol):
+    """One connection: its requests are answered one after another."""
 
     def __init__(self, worker: Worker) -> None:
-        super().__init__(worker)
-        self._terms: ConnectionTerms = worker.asgi.terms
-        self._loop: asyncio.AbstractEventLoop = worker.loop
-        self._opened_at = self._loop.time()
-        self._received_at = 0.0  # By time.monotonic(): the loop's time stands still in a turn.
-        self._deadline: asyncio.TimerHandle | None = None
-        self._write_deadline: asyncio.TimerHandle | None = None
+        self._worker = worker
+        self._front = worker.front
+        self._terms = worker.front.terms
+        self._opened_at = time.monotonic()
+        self._answered = 0
         self._waits_for: str | None = None
-        self._is_idle = False
+        self._deadline_at = math.inf  # All times are those of `time.monotonic`.
+        self._write_deadline_at = math.inf
         self._has_begun = False  # The client has sent the first byte of the first request.
-        self._has_next_head = False  # Bytes of the next request came before the response was sent.
-        self._is_refused = False
+        self._is_between_requests = False
+        self._is_answering = False
+        self._is_closed = False
+        self._parser = FieldParser(
+            on_headers_complete=self._take_head,
+            on_body=self._take_body,
+            limit_request_line=worker.cfg.limit_request_line,
+            limit_request_fields=worker.cfg.limit_request_fields,
+            limit_request_field_size=worker.cfg.limit_request_field_size,
+        )
+        self._received_at: float | None = None
+        self._body: list[bytes] = []
+        self._body_bytes = 0
+        self._next = b""
 
-    # --- The phases of a request
+    # --- The transport
 
     def connection_made(self, transport: Any) -> None:
         """Accept the connection, unless the worker has too many."""
-        if not self.worker.has_room():
-            self._is_refused = True
-            transport.abort()
+        self._transport = transport
+        if not self._worker.has_room():
+            self._is_closed = True
+            self._transport.abort()
             return
-        self.worker.connections.add(self)
-        super().connection_made(transport)
-        self._wait_for("first head")
-        self._expect("head", self._terms.head_seconds)
+        self._worker.connections.add(self)
+        self._transport.set_write_buffer_limits(high=_MAX_UNREAD_BYTES)
+        self._environ = http1.environ_of_connection(transport)
+        self._wait_for(FIRST_HEAD)
+        self._deadline_at = self._opened_at + self._terms.head_seconds
 
     def data_received(self, data: bytes) -> None:
         """Read a part of a request."""
+        if self._is_closed:
+            return
         self._has_begun = True
-        if self._is_idle:
-            self._expect_next_head()
-        elif self._deadline is None:
-            self._has_next_head = True
-        super().data_received(data)
-
-    def _on_headers_complete(self) -> Any:
-        self._received_at = time.monotonic()
-        self._has_next_head = False
-        self._wait_for("body")
-        self._expect("body", self._terms.body_seconds)
-        return super()._on_headers_complete()
-
-    def _build_http_scope(self, *args: Any) -> Any:
-        return {**super()._build_http_scope(*args), RECEIVED_AT: self._received_at}
-
-    def _on_message_complete(self) -> None:
-        self._cancel_deadline()
-        self._wait_for(None)
-        super()._on_message_complete()
-
-    def _feed_callback_parser(self, data: bytes) -> bool:
-        try:
-            return bool(super()._feed_callback_parser(data))
-        except ValueError:  # A Content-Length with more digits than Python converts.
-            self._refuse(400)
-            return False
+        if self._is_answering:
+            self._next += data
+            if len(self._next) > _MAX_NEXT_BYTES:
+                self._transport.pause_reading()
+            return
+        if self._is_between_requests:
+            self._begin_next_head()
+        self._feed(data)
 
     def eof_received(self) -> None:
         """Refuse a request whose end is missing; the connection is closed in any case."""
-        if self._has_begun and self._deadline is not None:
-            self._refuse(400)
-
-    def _arm_keepalive_timer(self) -> None:
-        self._is_idle = True
-        self._wait_for("idle")
-        super()._arm_keepalive_timer()
-        if self._has_next_head:
-            self._expect_next_head()
-
-    def _expect_next_head(self) -> None:
-        self._is_idle = False
-        self._cancel_keepalive_timer()
-        self._expect("head", self._terms.head_seconds)
+        is_partial = self._has_begun and not self._is_answering and not self._is_between_requests
+        if is_partial and not self._is_closed:
+            self._refuse(HTTPStatus.BAD_REQUEST)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the connection."""
-        self._cancel_deadline()
-        if self._write_deadline is not None:
-            self._write_deadline.cancel()
+        del exc  # The client has left, or we have closed the connection.
+        self._is_closed = True
         self._forget()
-        if not self._is_refused:
-            super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        """Limit how long the client may not read."""
+        self._limit_writing()
+
+    def resume_writing(self) -> None:
+        """The client reads again."""
+        if self._is_closed:
+            return
+        self._write_deadline_at = math.inf
+        if self._is_between_requests:
+            self._read_next()
+
+    # --- A request
+
+    def _feed(self, data: bytes) -> None:
+        try:
+            self._parser.feed(data)
+        except (ParseError, ValueError) as exc:  # ValueError: a number with too many digits.
+            self._refuse(http1.status_of_refusal(exc))
+            return
+        if self._parser.is_complete or self._body_bytes > http1.MAX_BODY_BYTES:
+            self._is_answering = True
+            self._deadline_at = math.inf
+            self._wait_for(None)
+            self._worker.loop.call_soon(self._answer)
+        elif self._received_at is not None and self._waits_for != BODY:
+            self._wait_for(BODY)
+            self._deadline_at = self._received_at + self._terms.body_seconds
+            if not self._body and http1.expects_continue(self._parser):
+                self._transport.write(_CONTINUE)
+
+    def _take_head(self) -> bool:
+        self._received_at = time.monotonic()
+        return False
+
+    def _take_body(self, part: bytes) -> None:
+        self._body.append(part)
+        self._body_bytes += len(part)
+
+    def _answer(self) -> None:
+        if self._is_closed:
+            return
+        body = b"".join(self._body)[: http1.MAX_BODY_BYTES + 1]
+        try:
+            environ = http1.environ_of(self._parser, body, self._environ)
+            environ[http1.RECEIVED_AT] = self._received_at
+            environ[http1.DRAINING] = self._worker.is_draining
+            answer = self._front(environ, self._has_left)
+        except Exception as exc:  # noqa: BLE001 # A bug; `_fail` logs it.
+            self._fail(exc)
+            return
+        if isinstance(answer, Response):
+            self._send(answer)
+        else:
+            self._worker.run_task(self._answer_later(answer))
+
+    async def _answer_later(self, answer: Coroutine[Any, Any, Response | None]) -> None:
+        try:
+            response = await answer
+        except Exception as exc:  # noqa: BLE001 # A bug; `_fail` logs it.
+            self._fail(exc)
+            return
+        if response is not None:
+            self._send(response)
+
+    def _has_left(self) -> bool:
+        return self._is_closed
+
+    def _fail(self, bug: Exception) -> None:
+        message = "The service failed because of an internal error."
+        self._worker.log.error(message, exc_info=bug)
+        self._refuse(HTTPStatus.INTERNAL_SERVER_ERROR)
+
+    # --- Its response
+
+    def _send(self, response: Response) -> None:
+        if self._is_closed:
+            return
+        self._answered += 1
+        closes = self._closes()
+        try:
+            data = http1.bytes_of(
+                response,
+                self._worker.date.now(),
+                closes=closes,
+                is_head=self._parser.method == b"HEAD",
+            )
+        except ValueError as exc:
+            self._fail(exc)
+            return
+        self._transport.write(data)
+        if closes:
+            self._close()
+        else:
+            self._begin_next_request()
+
+    def _closes(self) -> bool:
+        return (
+            self._worker.is_stopping
+            or self._answered >= self._terms.max_requests
+            or not self._parser.is_complete  # The rest of a body that was cut off may come.
+            or not http1.keeps_connection(self._parser)
+            or time.monotonic() - self._opened_at >= self._terms.max_seconds
+        )
+
+    def _begin_next_request(self) -> None:
+        self._next = self._parser.remaining() + self._next
+        self._parser.reset()
+        self._received_at = None
+        self._body.clear()
+        self._body_bytes = 0
+        self._is_answering = False
+        self._is_between_requests = True
+        self._deadline_at = time.monotonic() + self._worker.cfg.keepalive
+        if self._write_deadline_at == math.inf:
+            self._read_next()
+
+    def _read_next(self) -> None:
+        """Read the next request, of which the client may have sent a part already."""
+        self._wait_for(IDLE)
+        if not self._transport.is_reading():
+            self._transport.resume_reading()
+        if self._next:
+            received, self._next = self._next, b""
+            self._begin_next_head()
+            self._feed(received)
+
+    def _begin_next_head(self) -> None:
+        self._is_between_requests = False
+        self._deadline_at = time.monotonic() + self._terms.head_seconds
+
+    # --- Deadlines
+
+    def check_deadline(self, now: float) -> None:
+        """End the connection if its client is late at that time."""
+        if now >= self._write_deadline_at:
+            self._transport.abort()
+        elif now >= self._deadline_at:
+            if self._is_between_requests:
+                self._close()
+            else:
+                self._refuse(HTTPStatus.REQUEST_TIMEOUT)
+
+    def _limit_writing(self) -> None:
+        if self._write_deadline_at == math.inf:
+            self._write_deadline_at = time.monotonic() + self._terms.write_seconds
+            self._wait_for(UNREAD)
+            self._transport.pause_reading()
+
+    # --- The end
 
     def close_if_idle(self) -> None:
         """Close the connection unless it has a request, or a part of one."""
-        is_idle = self._is_idle or not self._has_begun
+        is_idle = self._is_between_requests or not self._has_begun
         if is_idle and not self.has_unread_bytes():
-            self._keepalive_timeout()
+            self._close()
 
     def has_unread_bytes(self) -> bool:
         """Whether the kernel has bytes of the client, or its end, that the loop has not read."""
         poll = select.poll()
-        poll.register(self.transport.get_extra_info("socket").fileno(), select.POLLIN)
+        poll.register(self._transport.get_extra_info("socket").fileno(), select.POLLIN)
         return bool(poll.poll(0))
 
     def evict(self) -> None:
         """Abort the connection, which waits for its client, to make room for another."""
         self._forget()
-        self.transport.abort()
+        self._transport.abort()
+
+    def _refuse(self, status: HTTPStatus) -> None:
+        """Answer with an error instead of the application, and close the connection."""
+        error = _REFUSALS[status]
+        body = json.dumps(problems.members_of(error)).encode()
+        headers = [
+            ("Content-Type", problems.MEDIA_TYPE),
+            ("Content-Length", str(len(body))),
+            ("Cache-Control", "no-store"),
+        ]
+        response = Response(status, headers, [body])
+        date = self._worker.date.now()
+        self._transport.write(http1.bytes_of(response, date, closes=True, is_head=False))
+        self._close()
+
+    def _close(self) -> None:
+        self._is_closed = True
+        self._deadline_at = math.inf
+        # close() waits until the client has read everything.
+        self._limit_writing()
+        self._transport.close()
 
     def _wait_for(self, what: str | None) -> None:
         """Record what the connection waits for; None while it answers a request."""
         if self._waits_for is not None:
-            self.worker.waiting[self._waits_for].pop(self, None)
+            self._worker.waiting[self._waits_for].pop(self, None)
         self._waits_for = what
         if what is not None:
-            self.worker.waiting[what][self] = None
+            self._worker.waiting[what][self] = None
 
     def _forget(self) -> None:
         self._wait_for(None)
-        self.worker.connections.discard(self)
-
-    # --- Deadlines
-
-    def _expect(self, part: str, seconds: float) -> None:
-        self._cancel_deadline()
-        self._deadline = self._loop.call_later(seconds, self._give_up, part)
-
-    def _cancel_deadline(self) -> None:
-        if self._deadline is not None:
-            self._deadline.cancel()
-            self._deadline = None
-
-    def _give_up(self, part: str) -> None:
-        self.log.debug("A client did not send the whole %s in time", part)
-        self._refuse(408)
-
-    def _refuse(self, status: int) -> None:
-        """Answer with an error instead of the application, and close the connection."""
-        self._cancel_deadline()
-        self._send_error_response(status, "")
-        self._close_transport()
-        # gunicorn's handler waits for a head, or for the body.
-        if self._request_ready is not None:
-            self._request_ready.set()
-        if self._body_receiver is not None:
-            self._body_receiver.signal_disconnect()
-
-    def pause_writing(self) -> None:
-        """Limit how long the client may not read."""
-        super().pause_writing()
-        self._limit_writing()
-
-    def resume_writing(self) -> None:
-        """The client reads again."""
-        super().resume_writing()
-        if self._write_deadline is not None:
-            self._write_deadline.cancel()
-            self._write_deadline = None
-            self._wait_for(None)
-
-    def _close_transport(self) -> None:
-        super()._close_transport()
-        # close() waits until the client has read everything.
-        self._limit_writing()
-
-    def _limit_writing(self) -> None:
-        if self._write_deadline is None and not self._conn_lost_handled:
-            self._wait_for("unread")
-            self._write_deadline = self._loop.call_later(
-                self._terms.write_seconds, self.transport.abort
-            )
-
-    # --- Requests and answers
-
-    def _setup_callback_parser(self) -> None:
-        """Use our parser, whatever other parser is installed beside gunicorn."""
-        self._callback_parser = FieldParser(
-            on_headers_complete=self._on_headers_complete,
-            on_body=self._on_body,
-            on_message_complete=self._on_message_complete,
-            limit_request_line=self.cfg.limit_request_line,
-            limit_request_fields=self.cfg.limit_request_fields,
-            limit_request_field_size=self.cfg.limit_request_field_size,
-        )
-
-    async def _serve_http_request(self, request: Any, sockname: Any, peername: Any) -> bool:
-        """Answer one request; whether the connection stays open.
-
-        gunicorn's own method runs a task for each request and supports responses that are sent in
-        parts. Ours come whole, and without these two a request costs a tenth less.
-        """
-        messages: list[Mapping[str, Any]] = []
-
-        async def send(message: Mapping[str, Any]) -> None:
-            messages.append(message)
-
-        scope = self._build_http_scope(request, sockname, peername)
-        try:
-            await self.app(scope, self._body_receiver.receive, send)
-        except Exception:
-            self.log.exception("The service failed because of an internal error.")
-            self._send_error_response(HTTPStatus.INTERNAL_SERVER_ERROR, "")
-            return False
-        if self._closed or not messages:
-            return False  # The client has left.
-        start, end = messages
-        return self._send_response(request, start["status"], start["headers"], end["body"])
-
-    def _send_response(
-        self, request: Any, status: int, headers: list[tuple[bytes, bytes]], body: bytes
-    ) -> bool:
-        if any(_LINE_BREAK.search(value) for _, value in headers):
-            self.log.error("A response has a line break in a header field, and was not sent.")
-            self._send_error_response(HTTPStatus.INTERNAL_SERVER_ERROR, "")
-            return False
-        closes = self._will_close(request, response_requires_close=False)
-        if self._response_omits_body(request.method, status):
-            headers, body = self._strip_body_framing_headers(headers, status), b""
-        self._send_response_start(status, headers, request, close=closes)
-        self._send_body(body)
-        return not closes
-
-    def _will_close(self, request: Any, response_requires_close: Any) -> bool:
-        age_seconds = self._loop.time() - self._opened_at
-        return (
-            self.worker.is_stopping
-            or self.req_count >= self._terms.max_requests
-            or age_seconds >= self._terms.max_seconds
-            or bool(super()._will_close(request, response_requires_close))
-        )
-
-    def _is_websocket_upgrade(self, _request: Any) -> bool:
-        return False
-
-    def _send_error_response(self, status: int, message: str, extra_headers: Any = ()) -> None:
-        """Answer a request that is not valid HTTP with a problem document (RFC 9457)."""
-        del message  # It may quote the request.
-        error = _REFUSALS.get(status, _INTERNAL_ERROR)
-        document = problems.members_of(error)
-        body = json.dumps(document).encode()
-        lines = [
-            f"HTTP/1.1 {status} {error.title}",
-            f"Content-Type: {problems.MEDIA_TYPE}",
-            f"Content-Length: {len(body)}",
-            "Cache-Control: no-store",
-            "Connection: close",
-            *(f"{name}: {value}" for name, value in extra_headers),
-        ]
-        self._safe_write("\r\n".join([*lines, "", ""]).encode("latin-1") + body)
+        self._worker.connections.discard(self)

@@ -40,7 +40,7 @@ from tokensvc.keyring.view import RingView
 from tokensvc.service import Service
 from tokensvc.waiting import MustWait, no_waiting
 from tokensvc.web import problems
-from tokensvc.web.front import DRAINING
+from tokensvc.web.http1 import DRAINING
 from tokensvc.web.identity import current_api_keys
 
 T = TypeVar("T")

@@ -15,14 +15,16 @@ import json
 import logging
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import cache
-from typing import Any, Final
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Final
 
 from tokensvc.web import headers, problems
+from tokensvc.web.http1 import RECEIVED_AT, Response
 
-RECEIVED_AT: Final = "tokensvc.received_at"
-"""The key of an ASGI scope with the time when the head was received, in monotonic seconds."""
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
 
 MAX_AGE_SECONDS: Final = 0.03
 """The longest wait for a turn. Before that, a request has waited in its socket while the requests
@@ -48,9 +50,9 @@ class Admission:
         self._round_began_at = -math.inf
         self._served_in_round = 0
 
-    def admits(self, scope: Mapping[str, Any]) -> bool:
+    def admits(self, environ: WSGIEnvironment) -> bool:
         """Whether to serve the request, whose turn it is. Call it once for each request."""
-        received_at = scope.get(RECEIVED_AT, math.inf)
+        received_at = environ.get(RECEIVED_AT, math.inf)
         now = self._now()
         if received_at > self._round_began_at:
             self._round_began_at = now
@@ -58,7 +60,7 @@ class Admission:
         is_served = (
             now - received_at <= MAX_AGE_SECONDS
             or self._served_in_round < MIN_SERVED
-            or scope["path"].endswith(ALWAYS_ANSWERED)
+            or environ["PATH_INFO"].endswith(ALWAYS_ANSWERED)
         )
         self._served_in_round += is_served
         return is_served
@@ -71,26 +73,26 @@ class Refusals:
         self._count = 0
         self._logged_at = -math.inf
 
-    def next(self, scope: Mapping[str, Any]) -> tuple[list[tuple[bytes, bytes]], bytes]:
-        """The header fields and the body of the answer to that request."""
+    def next(self, environ: WSGIEnvironment) -> Response:
+        """The answer to that request."""
         self._count += 1
         now = time.monotonic()
         if now - self._logged_at >= _LOG_SECONDS:
             _log.warning("Too many requests: %d were refused so far.", self._count)
             self._logged_at = now
-        offered = dict(scope["headers"]).get(b"x-request-id", b"").decode("latin-1")
-        request_id = headers.request_id_of({"HTTP_X_REQUEST_ID": offered}).encode()
+        request_id = headers.request_id_of(environ)
         fields, before, after = _prebuilt()
-        body = before + request_id + after
-        return [
-            *fields,
-            (headers.REQUEST_ID_HEADER.lower().encode(), request_id),
-            (b"content-length", str(len(body)).encode()),
-        ], body
+        body = f"{before}{request_id}{after}".encode()
+        length = ("Content-Length", str(len(body)))
+        return Response(
+            HTTPStatus.SERVICE_UNAVAILABLE,
+            [*fields, (headers.REQUEST_ID_HEADER, request_id), length],
+            [body],
+        )
 
 
 @cache
-def _prebuilt() -> tuple[list[tuple[bytes, bytes]], bytes, bytes]:
+def _prebuilt() -> tuple[list[tuple[str, str]], str, str]:
     """The header fields, and the body before and after the request ID."""
     error = problems.overloaded()
     fields = {
@@ -101,8 +103,4 @@ def _prebuilt() -> tuple[list[tuple[bytes, bytes]], bytes, bytes]:
     place = "%"
     body = json.dumps(problems.document(error, place), separators=(",", ":"))
     before, _, after = body.rpartition(place)
-    return (
-        [(name.lower().encode(), value.encode()) for name, value in fields.items()],
-        before.encode(),
-        after.encode(),
-    )
+    return list(fields.items()), before, after

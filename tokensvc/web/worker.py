@@ -1,7 +1,8 @@
-"""A gunicorn worker that serves the ASGI application, and stops without losing a request.
+"""A gunicorn worker with an event loop, which stops without losing a request.
 
-Only this module, `connection` and `master` touch gunicorn's internals, so gunicorn is pinned to a
-minor version, and tests/web/worker tests each use.
+It uses gunicorn's ASGI worker for the loop, the signals and the master's side, and answers requests
+with connections of its own. Only this module, `http1` and `master` touch gunicorn's internals, so
+gunicorn is pinned to a minor version, and tests/web/worker tests each use.
 """
 
 from __future__ import annotations
@@ -9,33 +10,35 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+import time
+from collections.abc import Coroutine
 from itertools import chain
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from gunicorn.arbiter import Arbiter
-from gunicorn.asgi.lifespan import LifespanManager
 from gunicorn.workers.gasgi import ASGIWorker
 
 from tokensvc.web.accepting import accept_until, accepted, serve
-from tokensvc.web.connection import Connection
-from tokensvc.web.front import DRAINING
+from tokensvc.web.connection import WAITING, Connection
+from tokensvc.web.http1 import DateField
 
 if TYPE_CHECKING:
+    from tokensvc.web.front import Front
     from tokensvc.web.master import SharedFacts
 
 HEARTBEAT_SECONDS: Final = 1.0
 IDLE_GRACE_SECONDS: Final = 1.0
 """For how long a stopping worker keeps an idle connection: the client may just send a request."""
 
-_EVICTION_ORDER: Final = ("first head", "idle", "body", "unread")
-"""Which connections a full worker closes for a new one: those that wait for their client."""
+DEADLINE_CHECK_SECONDS: Final = 0.1
+"""The time between two looks for late clients: a timer for each deadline costs more than a rule."""
 
 _BOOT_FAILED: Final = 1  # The exit status for which gunicorn starts another worker.
 _POLL_SECONDS: Final = 0.05
 
 
 class Worker(ASGIWorker):  # type: ignore[misc] # gunicorn ships no types.
-    """Serves the ASGI application on an event loop, with the deadlines of its `terms`.
+    """Serves a `Front` on an event loop, with the deadlines of its `terms`.
 
     At SIGTERM it first drains: it accepts connections as before for `drain_seconds`, and readiness
     answers `draining`. A worker that SIGHUP replaces skips this. Then it closes its listeners,
@@ -43,18 +46,25 @@ class Worker(ASGIWorker):  # type: ignore[misc] # gunicorn ships no types.
 
     Attributes:
         facts: what it shares with the master, set by `master.pre_fork`.
+        front: the application.
+        date: the field `Date` of all responses.
+        is_draining: whether readiness answers `draining`.
     """
 
     facts: SharedFacts
+    front: Front
     alive: bool
     boot_retry_seconds: ClassVar[float] = 5.0
     """The time between two attempts to replace a worker, while the others serve."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.date = DateField()
+        self.is_draining = False
         self.connections: set[Connection] = set()
         # The waiting connections by what they wait for, each in the order in which they began to.
-        self.waiting: dict[str, dict[Connection, None]] = {what: {} for what in _EVICTION_ORDER}
+        self.waiting: dict[str, dict[Connection, None]] = {what: {} for what in WAITING}
+        self._running: set[asyncio.Task[None]] = set()
         self._listeners_closed = asyncio.Event()
         self._must_stop = asyncio.Event()
         self._must_stop_at_once = asyncio.Event()
@@ -93,6 +103,7 @@ class Worker(ASGIWorker):  # type: ignore[misc] # gunicorn ships no types.
         accepting = self.loop.create_task(
             accept_until(self._listeners_closed, listeners, lambda: Connection(self))
         )
+        self.run_task(self._check_deadlines())
         while self.alive and self.ppid == os.getppid():
             if await _is_set_within(HEARTBEAT_SECONDS, self._must_stop):
                 break
@@ -107,15 +118,26 @@ class Worker(ASGIWorker):  # type: ignore[misc] # gunicorn ships no types.
             self.notify()
             await asyncio.sleep(HEARTBEAT_SECONDS)
 
+    async def _check_deadlines(self) -> None:
+        while True:
+            await asyncio.sleep(DEADLINE_CHECK_SECONDS)
+            now = time.monotonic()
+            for connection in list(self.connections):
+                connection.check_deadline(now)
+
+    def run_task(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        """Run the coroutine on the loop."""
+        task = self.loop.create_task(coroutine)
+        self._running.add(task)  # The loop itself keeps no reference.
+        task.add_done_callback(self._running.discard)
+
     # --- Start
 
     async def _start_application(self) -> None:
         try:
-            self.asgi = self.app.wsgi()
-            self.lifespan = LifespanManager(self.asgi, self.log, self.state)
-            await self.lifespan.startup()
+            self.front = self.app.wsgi()
+            await self.front.start()
         except Exception as exc:
-            self.lifespan = None
             self.log.critical("The service can't start: %s", exc)
             if not self.facts.has_started:
                 # With this exit status, gunicorn stops instead of starting the worker again.
@@ -142,12 +164,12 @@ class Worker(ASGIWorker):  # type: ignore[misc] # gunicorn ships no types.
     async def _stop(self) -> None:
         stopped_at = self.loop.time()
         if not self.facts.is_replaced(self.age):
-            self.state[DRAINING] = True
-            await _is_set_within(self.asgi.terms.drain_seconds, self._must_stop_at_once)
+            self.is_draining = True
+            await _is_set_within(self.front.terms.drain_seconds, self._must_stop_at_once)
         await self._close_listeners()
         await self._finish_connections(close_idle_at=stopped_at + IDLE_GRACE_SECONDS)
         if not self._must_stop_at_once.is_set():
-            await self.lifespan.shutdown()
+            await self.front.close()
 
     async def _close_listeners(self) -> None:
         """Close the listeners, and serve the connections that the kernel has accepted for them.
@@ -163,7 +185,7 @@ class Worker(ASGIWorker):  # type: ignore[misc] # gunicorn ships no types.
 
     async def _finish_connections(self, *, close_idle_at: float) -> None:
         """Wait until the last request is answered, at most as long as a request may take."""
-        give_up_at = self.loop.time() + self.asgi.terms.longest_request_seconds
+        give_up_at = self.loop.time() + self.front.terms.longest_request_seconds
         while self.connections and self.loop.time() < give_up_at:
             if self.loop.time() >= close_idle_at:
                 for connection in list(self.connections):

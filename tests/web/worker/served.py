@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING
 from tokensvc.errors import SettingsInvalid, StateUnavailable
 from tokensvc.waiting import may_wait
 from tokensvc.web import master
-from tokensvc.web.front import DRAINING, ConnectionTerms, Front
+from tokensvc.web.front import ConnectionTerms, Front
+from tokensvc.web.http1 import DRAINING
 from tokensvc.web.worker import Worker
 
 if TYPE_CHECKING:

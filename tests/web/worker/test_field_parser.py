@@ -7,7 +7,7 @@ from gunicorn.asgi.parser import ParseError, PythonProtocol
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from tokensvc.web.connection import FieldParser
+from tokensvc.web.http1 import FieldParser
 
 ANY_BYTE = [bytes([byte]) for byte in range(256)]
 
