@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import cache, lru_cache
 from typing import ClassVar, NewType, Self
 
 from tokensvc.errors import InvalidArn
@@ -31,6 +32,11 @@ def parse_region(text: str) -> Region:
     return Region(text)
 
 
+@cache
+def _pattern_of(kind: str) -> re.Pattern[str]:
+    return re.compile(rf"arn:aws:ivs:([a-z0-9-]+):([0-9]+):{kind}/([a-zA-Z0-9-]+)", re.ASCII)
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class _IvsArn:
     """The parts that all ARNs of IVS have. Each subclass is one kind of resource."""
@@ -49,9 +55,7 @@ class _IvsArn:
             InvalidArn: when the text is not an ARN of this kind (botocore model: `ChannelArn`,
                 `PlaybackKeyPairArn`).
         """
-        match = re.fullmatch(
-            rf"arn:aws:ivs:([a-z0-9-]+):([0-9]+):{cls.kind}/([a-zA-Z0-9-]+)", text, re.ASCII
-        )
+        match = _pattern_of(cls.kind).fullmatch(text)
         if match is None or len(text) > LONGEST_ARN:
             raise InvalidArn(
                 f"{text[:LONGEST_ARN]!r} is not the ARN of an IVS {cls.kind}.",
@@ -144,6 +148,7 @@ class ChannelPattern(_IvsArn):
         return cls(arn.region, arn.account_id, arn.resource_id)
 
     @classmethod
+    @lru_cache(maxsize=1_024)
     def all_that_cover(cls, arn: ChannelArn) -> tuple[Self, Self]:
         """The two patterns that cover the channel: its own, and the one of all channels."""
         return cls.of(arn), cls(arn.region, arn.account_id, "*")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final, Literal, Protocol, TextIO
+from typing import Literal, Protocol, TextIO
+
+from pydantic_core import to_json
 
 from tokensvc.clock import rfc3339
 from tokensvc.errors import AuditUnavailable
@@ -14,9 +16,6 @@ from tokensvc.ivs.limits import LONGEST_ARN
 # The requested channel is cut to the length of the longest ARN or name. Untrusted input must not
 # fill the log, and no usable part of a token or an API key sent by mistake may end up in it.
 _LONGEST_NAME = 64
-
-ONE_LINE: Final = json.JSONEncoder(separators=(",", ":"), check_circular=False)
-"""Its ASCII escapes keep each decision on one line, whatever an untrusted name contains."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,15 +110,25 @@ class JsonLinesAudit:
         Raises:
             OSError: when the stream can't be written.
         """
-        line = ONE_LINE.encode(event.members())
+        line = json_line(event.members()).decode()
         # One write call for the whole line, because other threads, and other processes that have
         # the same file open, write to it too.
         with self._lock:
-            self._stream.write(line + "\n")
+            self._stream.write(line)
             self._stream.flush()
+
+
+def json_line(members: Mapping[str, object]) -> bytes:
+    """The members as one line of JSON, with its line break.
+
+    ASCII escapes keep it on one line, whatever an untrusted name contains.
+    """
+    return to_json(members, ensure_ascii=True) + b"\n"
 
 
 def _shorten_channel(channel: str | None) -> str | None:
     if channel is None:
         return None
-    return channel[: LONGEST_ARN if channel.startswith("arn:") else _LONGEST_NAME]
+    shortened = channel[: LONGEST_ARN if channel.startswith("arn:") else _LONGEST_NAME]
+    # An argument of a command may have unpaired surrogates, which JSON can't have.
+    return shortened.encode(errors="backslashreplace").decode()

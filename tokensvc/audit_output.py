@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from typing import Final
 
-from tokensvc.audit import ONE_LINE, AuditEvent
+from tokensvc.audit import AuditEvent, json_line
 from tokensvc.errors import AuditUnavailable
 from tokensvc.line_targets import MAX_LINE_BYTES, line_target
 from tokensvc.waiting import may_wait
@@ -45,8 +45,7 @@ class AuditOutput:
             AuditUnavailable: nothing was written. The token must not be returned.
             MustWait: nothing was written, because an event loop may not wait for the reader.
         """
-        text = ONE_LINE.encode(event.members())
-        line = f"{text}\n".encode("ascii")
+        line = json_line(event.members())
         if len(line) > MAX_LINE_BYTES:
             raise AuditUnavailable(f"An audit line has {len(line)} bytes.")
         try:

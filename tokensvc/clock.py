@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Protocol, Self
 
 _END_OF_YEAR_9999 = 253_402_300_799
@@ -54,7 +55,11 @@ def rfc3339(unix_seconds: float) -> str:
 
     The form has four digits for the year, so a later time is shown as the end of the year 9999.
     """
-    seconds = int(min(unix_seconds, _END_OF_YEAR_9999))
+    return _rfc3339(int(min(unix_seconds, _END_OF_YEAR_9999)))
+
+
+@lru_cache(maxsize=64)
+def _rfc3339(seconds: int) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
 
 

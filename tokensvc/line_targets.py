@@ -100,13 +100,15 @@ class _Pipe:
 
     def __init__(self, descriptor: int) -> None:
         flags = os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
+        self._is_copy = False
         try:
             self._descriptor = os.open(f"/proc/self/fd/{descriptor}", flags)
         except OSError:
+            self._is_copy = True
             self._descriptor = os.dup(descriptor)
 
     def write(self, line: bytes) -> None:
-        if not self._is_writable(0.0):  # A copy would block.
+        if self._is_copy and not self._is_writable(0.0):  # Writing would block.
             raise BlockingIOError
         written = os.write(self._descriptor, line)
         if written != len(line):  # Only a terminal takes a part of a line.

@@ -9,10 +9,9 @@ an event loop of its own, nothing is raised and the call waits.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from concurrent.futures import Future
-from contextlib import contextmanager
-from contextvars import ContextVar
+from contextvars import ContextVar, Token
 from typing import Any
 
 _waiting_is_forbidden: ContextVar[bool] = ContextVar("waiting_is_forbidden", default=False)
@@ -34,14 +33,17 @@ class MustWait(BaseException):
         self.seconds = seconds
 
 
-@contextmanager
-def no_waiting() -> Iterator[None]:
-    """Forbid waiting in the block, in this thread; a thread that it starts may wait."""
-    token = _waiting_is_forbidden.set(True)
-    try:
-        yield
-    finally:
-        _waiting_is_forbidden.reset(token)
+class no_waiting:  # noqa: N801 # It is used like a function: `with no_waiting():`.
+    """Forbids waiting in the block, in this thread; a thread that it starts may wait."""
+
+    __slots__ = ("_token",)
+    _token: Token[bool]
+
+    def __enter__(self) -> None:
+        self._token = _waiting_is_forbidden.set(True)
+
+    def __exit__(self, *_: object) -> None:
+        _waiting_is_forbidden.reset(self._token)
 
 
 def may_wait(until: Collection[Future[Any]] = (), seconds: float = 0.0) -> None:

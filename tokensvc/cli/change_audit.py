@@ -7,7 +7,7 @@ import sys
 
 import click
 
-from tokensvc.audit import ONE_LINE
+from tokensvc.audit import json_line
 from tokensvc.keyring.changes import RingChange
 
 
@@ -21,7 +21,7 @@ def write_change(change: RingChange) -> None:
     members = change.members() | {"command": click.get_current_context().command_path}
     # The change is saved already. A log that is full or closed must not stop an emergency.
     with contextlib.suppress(OSError):
-        click.echo(ONE_LINE.encode(members), err=True)
+        click.echo(json_line(members), err=True, nl=False)
 
 
 def _is_for_a_person() -> bool:

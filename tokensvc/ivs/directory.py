@@ -194,7 +194,7 @@ class ChannelDirectory:
                 lookups[arn].answer.result()
 
     def _entry(self, arn: ChannelArn) -> CacheEntry:
-        return self._cache.get(arn, CacheEntry(arn))
+        return self._cache.get(arn) or CacheEntry(arn)
 
     def _wait_for(self, lookups: Collection[_Lookup]) -> None:
         """Wait until these lookups have ended or are too old. Raises MustWait on an event loop."""

@@ -145,9 +145,11 @@ class Watched(Generic[T]):
                 state can't be read now.
             StateDamaged: when the value is too old, and the stored document is damaged.
         """
-        if self.latest().age_seconds(moment) > max_age_seconds:
+        latest = self.latest()
+        if latest.age_seconds(moment) > max_age_seconds:
             self.refresh()
-        return self.latest().value
+            latest = self.latest()
+        return latest.value
 
     def refresh(self) -> None:
         """Read the document now. Threads that call this during a read share the next read.

@@ -64,10 +64,11 @@ class LogOutput:
         self._target.close()
 
     def _keep(self, line: bytes) -> None:
-        # A longer line, such as a traceback, is written in parts.
-        self._kept.extend(
-            line[start : start + MAX_LINE_BYTES] for start in range(0, len(line), MAX_LINE_BYTES)
-        )
+        if len(line) <= MAX_LINE_BYTES:
+            self._kept.append(line)
+        else:  # Such as a traceback: it is written in parts.
+            starts = range(0, len(line), MAX_LINE_BYTES)
+            self._kept.extend(line[start : start + MAX_LINE_BYTES] for start in starts)
         self._kept_bytes += len(line)
 
     def _write_kept(self) -> None:

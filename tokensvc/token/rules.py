@@ -187,7 +187,8 @@ def _channel_arn_required(payload: _Payload, _now: float) -> str:
 
 
 def _channel_arn_form(payload: _Payload, _now: float) -> str:
-    if _is_channel_arn(payload[CHANNEL_ARN]):
+    arn = _text(payload, CHANNEL_ARN)
+    if arn is not None and _is_channel_arn(arn):
         return ""
     return (
         f"{CHANNEL_ARN} is not the ARN of a channel. Set it to one string of at most {LONGEST_ARN}"
@@ -195,11 +196,10 @@ def _channel_arn_form(payload: _Payload, _now: float) -> str:
     )
 
 
-def _is_channel_arn(value: object) -> bool:
-    if not isinstance(value, str):
-        return False
+@functools.lru_cache(maxsize=1_024)
+def _is_channel_arn(text: str) -> bool:
     try:
-        ChannelArn.parse(value)
+        ChannelArn.parse(text)
     except InvalidArn:
         return False
     return True
@@ -220,7 +220,7 @@ def _viewer_id_length(payload: _Payload, _now: float) -> str:
 
 def _viewer_id_unicode(payload: _Payload, _now: float) -> str:
     viewer_id = _text(payload, VIEWER_ID) or ""
-    if not any("\ud800" <= character <= "\udfff" for character in viewer_id):
+    if viewer_id.isascii() or not any("\ud800" <= each <= "\udfff" for each in viewer_id):
         return ""
     return (
         "The viewer ID contains an unpaired surrogate, which IVS is believed to refuse. Use only"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection
+from functools import lru_cache
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
@@ -22,6 +23,12 @@ if TYPE_CHECKING:
 PROBES: Final = frozenset({"/healthz", "/readyz"})
 _LOGGER_NAME: Final = "tokensvc.access"
 _LONGEST_PATH: Final = 256
+
+
+@lru_cache(maxsize=64)
+def _shown(path: str) -> str:
+    # PEP 3333: the bytes of the path as Latin-1 characters.
+    return redact(path.encode("latin-1").decode(errors="replace"))[:_LONGEST_PATH]
 
 
 class AccessLog:
@@ -54,9 +61,7 @@ class AccessLog:
         path = environ["PATH_INFO"]
         if path in PROBES and status == HTTPStatus.OK and not self._with_probes:
             return
-        # PEP 3333: the bytes of the path as Latin-1 characters.
-        text = path if path.isascii() else path.encode("latin-1").decode(errors="replace")
-        shown = redact(text)[:_LONGEST_PATH]
+        shown = _shown(path)
         method = environ["REQUEST_METHOD"]
         members = {
             "at": rfc3339(time.time()),

@@ -6,10 +6,11 @@ HTTP tests run through both.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Mapping
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
+
+from pydantic_core import to_json
 
 from tokensvc.service import Service
 from tokensvc.web import headers, problems
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 _JSON: Final = "application/json"
-_COMPACT: Final = json.JSONEncoder(separators=(",", ":"), check_circular=False)
 _STATUS_LINES = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
 
 
@@ -95,4 +95,4 @@ def _answer(
 
 
 def _encode(document: Mapping[str, object]) -> bytes:
-    return _COMPACT.encode(document).encode()
+    return to_json(document)

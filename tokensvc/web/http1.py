@@ -37,6 +37,8 @@ DRAINING: Final = "tokensvc.draining"
 # RFC 9110 §5.6.2 and §5.5.
 _TOKEN: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _CONTROL: Final = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
+_FIELD: Final = re.compile(rb"(%b):[ \t]*([^%b]*)\r\n" % (_TOKEN.pattern, _CONTROL.pattern[1:-1]))
+_FIELDS: Final = re.compile(rb"(?:%b:[^%b]*\r\n)+" % (_TOKEN.pattern, _CONTROL.pattern[1:-1]))
 # Names with an underscore are left out: `X_Request_Id` would stand for X-Request-Id, and a proxy
 # that removes the latter from a client's request does not know the former.
 _AMBIGUOUS: Final = b"_"
@@ -47,6 +49,21 @@ class FieldParser(PythonProtocol):  # type: ignore[misc] # gunicorn ships no typ
     """gunicorn's parser. It checks a header field as a whole, which gunicorn does byte by byte."""
 
     __slots__ = ()
+
+    def _parse_headers(self) -> bool:
+        """Read all fields at once, if the whole head is here and nothing about it is unusual."""
+        end = self._buffer.find(b"\r\n\r\n") + len(b"\r\n")
+        head = bytes(self._buffer[:end])
+        is_new = self._scan_from == 0 and not self._headers_list
+        if not is_new or end > self._limit_request_field_size or not _FIELDS.fullmatch(head):
+            return bool(super()._parse_headers())
+        fields = _FIELD.findall(head)
+        if len(fields) > self._limit_request_fields:
+            return bool(super()._parse_headers())
+        self._headers_list.extend((name.lower(), value.rstrip(b" \t")) for name, value in fields)
+        del self._buffer[: end + len(b"\r\n")]
+        self._finalize_headers()
+        return True
 
     def _is_valid_token(self, data: bytes) -> bool:
         return _TOKEN.fullmatch(data) is not None

@@ -25,6 +25,7 @@ from tests.web.worker.server import (
 )
 from tokensvc.web.waiting_pool import MAX_QUEUE_AGE_SECONDS
 
+LARGE_BYTES = 8 * 1024 * 1024  # What `/large` answers.
 PARTIAL_HEAD = b"POST / HTTP/1.1\r\nHost: a\r\n"
 PARTIAL_BODY = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 20\r\n\r\nhi"
 PROMPT_SECONDS = 1.8  # Shorter than every deadline: an answer in this time waited for none.
@@ -78,13 +79,13 @@ def test_a_client_that_never_reads_is_disconnected(server: Server) -> None:
     with server.connect(b"GET /large HTTP/1.1\r\nHost: a\r\n\r\n") as connection:
         time.sleep(TERMS.write_seconds + 1)
         assert server.get()[0] == 200
-        assert len(read_all(connection)) < 8 * 1024 * 1024
+        assert len(read_all(connection)) < LARGE_BYTES
 
 
 def test_a_client_that_reads_gets_a_large_response_whole(server: Server) -> None:
     """Slower than at once, and within the deadline for each pause."""
     status, body = server.get("/large")
-    assert (status, len(body)) == (200, 8 * 1024 * 1024)
+    assert (status, len(body)) == (200, LARGE_BYTES)
 
 
 def test_a_connection_is_kept_for_the_next_request(server: Server) -> None:
@@ -214,6 +215,39 @@ def test_an_upgrade_to_another_protocol_is_not_taken(server: Server) -> None:
     )
     with server.connect(upgrade) as connection:
         assert parsed(read_all(connection))[0] == 200
+
+
+def test_a_client_of_java_gets_its_answer_over_http_1_1(server: Server) -> None:
+    """It offers HTTP/2 with its first request, also with a body."""
+    offer = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n"
+    with server.connect(GOOD.replace(b"Host: a\r\n", b"Host: a\r\n" + offer)) as connection:
+        head, body = read_response(connection)
+        assert (head.split()[1], body) == (b"200", b"2")
+        connection.sendall(GOOD)
+        assert read_response(connection)[1] == b"2"
+
+
+def test_a_client_that_asks_first_sends_its_body_after_100(server: Server) -> None:
+    """`curl` does so with a body over 1 MiB (RFC 9110 §10.1.1)."""
+    head = GOOD.partition(b"hi")[0].replace(b"\r\n\r\n", b"\r\nExpect: 100-continue\r\n\r\n")
+    with server.connect(head) as connection:
+        assert connection.recv(100) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        connection.sendall(b"hi")
+        assert read_response(connection)[1] == b"2"
+    with server.connect(head + b"hi") as connection:  # It did not wait.
+        assert read_response(connection)[1] == b"2"
+
+
+def test_requests_behind_a_large_response_are_answered_once_it_is_read(server: Server) -> None:
+    """Not before: the responses to a client that does not read would fill the memory."""
+    large = b"GET /large HTTP/1.1\r\nHost: a\r\n\r\n"
+    last = GOOD.replace(b"Host: a", b"Host: a\r\nConnection: close")
+    with server.connect(3 * large + last) as connection:
+        time.sleep(0.5)
+        answers = read_all(connection)
+    assert answers.count(b"HTTP/1.1 200 OK") == 4
+    assert 3 * LARGE_BYTES < len(answers) < 3 * LARGE_BYTES + 4_096
+    assert answers.endswith(b"2")
 
 
 def test_a_large_body_is_cut_off(server: Server) -> None:
