@@ -7,11 +7,12 @@ IAM role of the instance, `AWS_ENDPOINT_URL_IVS`. `aws_failures` says why a call
 from __future__ import annotations
 
 import functools
+import math
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import boto3
 import botocore.session
@@ -21,7 +22,7 @@ from botocore.exceptions import ClientError, NoCredentialsError
 from botocore.loaders import Loader, create_loader
 
 from tokensvc.arns import Region
-from tokensvc.aws_dates import AwsDates
+from tokensvc.aws_dates import SENT, AwsDates
 from tokensvc.aws_failures import NO_ANSWER, no_answer, no_credentials
 from tokensvc.clock import Clock, SystemClock
 from tokensvc.errors import IvsUnavailable
@@ -38,12 +39,21 @@ class AwsTerms:
     """Timeouts and retries of calls to AWS.
 
     Only botocore retries (its standard mode: throttling, 5xx and connection errors, with random
-    pauses of at most 1 s, then 2 s). With the defaults, a call ends within about 15 s.
+    pauses of at most 1 s, 2 s, 4 s and so on). With the defaults, a call ends within about 15 s.
+
+    Attributes:
+        connect_timeout_seconds: how long an attempt waits for a connection.
+        read_timeout_seconds: how long an attempt waits for the answer.
+        max_attempts: how often a call is sent, at most.
+        patience_seconds: how long attempts may go on without an answer, in total. After that, a
+            call that gets none is not sent again, until another one is answered.
+        pool_size: how many connections to one host are kept.
     """
 
     connect_timeout_seconds: float = 1.0
     read_timeout_seconds: float = 3.0
     max_attempts: int = 3
+    patience_seconds: float = math.inf
     pool_size: int = 10
 
 
@@ -72,6 +82,37 @@ def session_of(core: botocore.session.Session) -> boto3.Session:
     return boto3.Session(botocore_session=core)
 
 
+class _Patience:
+    """Ends the retries of calls that have gone on without an answer for too long, in total.
+
+    So a command that calls several regions ends soon, although each call could be sent again.
+    """
+
+    def __init__(self, seconds: float, clock: Clock) -> None:
+        self._seconds = self._left_seconds = seconds
+        self._clock = clock
+
+    def limit(self, session: boto3.Session) -> None:
+        """Limit the retries of all clients that this session creates from now on.
+
+        `AwsDates` must read the answers of the session too: it notes when an attempt is sent.
+        """
+        session.events.register("needs-retry", self._end_retries)
+
+    def _end_retries(
+        self,
+        request_dict: Mapping[str, Any],
+        caught_exception: Exception | None,
+        **_others: object,
+    ) -> None:
+        if caught_exception is None:
+            self._left_seconds = self._seconds
+            return
+        self._left_seconds -= self._clock.monotonic() - request_dict["context"][SENT]
+        if self._left_seconds <= 0:
+            raise caught_exception
+
+
 class AwsClients:
     """Creates each client once, at its first use, so that no socket exists before a fork.
 
@@ -90,7 +131,9 @@ class AwsClients:
         make_session: Callable[[botocore.session.Session], boto3.Session] = session_of,
         clock: Clock | None = None,
     ) -> None:
-        self.dates = AwsDates(clock or SystemClock())
+        clock = clock or SystemClock()
+        self.dates = AwsDates(clock)
+        self._patience = _Patience(terms.patience_seconds, clock)
         self._terms = terms
         self._make_session = make_session
         self._session: boto3.Session | None = None
@@ -224,6 +267,7 @@ class AwsClients:
         core.set_default_client_config(self._config())
         session = self._make_session(core)
         self.dates.read_answers_of(session)
+        self._patience.limit(session)
         return session
 
     def _create_ivs(self, session: boto3.Session, region: Region) -> IVSClient:

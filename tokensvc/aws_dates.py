@@ -25,7 +25,8 @@ _DATE_RESOLUTION_SECONDS: Final = 1.0  # RFC 9110 §5.6.7: a Date has whole seco
 # The two clocks of a `Moment` are read one after the other, and a busy machine may pause between.
 _READING_SECONDS: Final = 0.5
 _REQUEST_IDS: Final = ("x-amzn-requestid", "x-amz-request-id")
-_SENT: Final = "tokensvc_sent"
+SENT: Final = "tokensvc_sent"
+"""Where the context of an attempt has the monotonic time at which it was sent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +114,7 @@ class AwsDates:
 
     def _note_sent(self, request: AWSRequest, **_others: object) -> None:
         # botocore emits this once for each attempt, and gives the context to the answer's event.
-        request.context[_SENT] = self._clock.monotonic()
+        request.context[SENT] = self._clock.monotonic()
 
     def _note_received(
         self,
@@ -129,7 +130,7 @@ class AwsDates:
             aws_at = parsedate_to_datetime(headers.get("date", "")).timestamp()
         except ValueError:
             return
-        answer = DatedAnswer(received, received.monotonic - context[_SENT], aws_at)
+        answer = DatedAnswer(received, received.monotonic - context[SENT], aws_at)
         self._latest = answer
         for on_answer in self._listeners:
             on_answer(answer)

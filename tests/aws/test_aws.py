@@ -348,6 +348,25 @@ def test_botocore_makes_at_most_the_configured_number_of_attempts(
     clients.close()
 
 
+def test_calls_without_an_answer_are_sent_again_only_for_a_total_time(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """0.3 s of all attempts. Then a call is sent once, until one is answered."""
+    clients = AwsClients(AwsTerms(read_timeout_seconds=0.2, max_attempts=9, patience_seconds=0.3))
+    silent = Fault.NO_RESPONSE
+    with faulty_server(silent, silent, silent, FOUND, silent, silent) as server:
+        set_aws_endpoint(monkeypatch, tmp_path, server.url)
+        for sent in (2, 3):
+            with pytest.raises(IvsUnavailable):
+                get_url(clients)
+            assert len(server.requests) == sent
+        assert get_url(clients) == "https://example.net/c.m3u8"
+        with pytest.raises(IvsUnavailable):
+            get_url(clients)
+        assert len(server.requests) == 6
+    clients.close()
+
+
 def test_clients_can_be_used_again_after_close(
     clients: AwsClients, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -26,6 +26,7 @@ def test_recorded_key_pairs_come_first_then_those_that_only_ivs_has() -> None:
         "region": "us-west-2",
         "key_id": "k1",
         "state": "active",
+        "compromised": False,
         "in_ivs": True,
         "fingerprint": public_key("k1").fingerprint,
         "arn": str(arn("k1")),
@@ -38,6 +39,24 @@ def test_without_an_answer_of_ivs_it_is_unknown_whether_ivs_holds_a_key_pair() -
     (listed,) = list_key_pairs(REGION, ring(pair("k1", KeyState.ACTIVE)), None)
 
     assert (listed.key_id, listed.in_ivs) == ("k1", None)
+
+
+def test_a_compromised_key_pair_is_listed_as_such_in_each_state() -> None:
+    """The active one signs no more, although no other one has taken over yet."""
+    ours = ring(
+        pair("k1", KeyState.RETIRED, compromised_at=EXAMPLE_NOW),
+        pair("k2", KeyState.ACTIVE, compromised_at=EXAMPLE_NOW),
+        pair("k3", KeyState.PUBLISHED),
+    )
+
+    listed = list(list_key_pairs(REGION, ours, held("k2", "k3", "k4")))
+
+    assert [(one.key_id, one.state, one.compromised) for one in listed] == [
+        ("k1", "retired", True),
+        ("k2", "active", True),
+        ("k3", "published", False),
+        (None, "foreign", False),
+    ]
 
 
 def test_without_a_ring_every_key_pair_belongs_to_others() -> None:

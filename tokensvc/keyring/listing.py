@@ -21,6 +21,7 @@ class ListedKeyPair:
         key_id: our ID, None for a pair that the ring has no record of.
         state: its state in the ring. Without a record its owner: `unrecorded`, `other_deployment`
             or `foreign`, as in the codes of the doctor's findings.
+        compromised: whether it is marked compromised in the ring.
         in_ivs: whether IVS holds it; None when IVS could not be called.
         fingerprint: IVS's, None until the pair is created.
         arn: its ARN in IVS, if it has one.
@@ -30,6 +31,7 @@ class ListedKeyPair:
     region: Region
     key_id: str | None
     state: str
+    compromised: bool
     in_ivs: bool | None
     fingerprint: str | None
     arn: str | None
@@ -41,6 +43,7 @@ class ListedKeyPair:
             "region": self.region,
             "key_id": self.key_id,
             "state": self.state,
+            "compromised": self.compromised,
             "in_ivs": self.in_ivs,
             "fingerprint": self.fingerprint,
             "arn": self.arn,
@@ -63,6 +66,7 @@ def list_key_pairs(
             region=region,
             key_id=pair.key_id,
             state=pair.state.value,
+            compromised=pair.is_compromised,
             in_ivs=None if held is None else is_held(pair, held),
             fingerprint=pair.public_key.fingerprint if pair.public_key else None,
             arn=str(pair.arn) if pair.arn else None,
@@ -75,6 +79,7 @@ def list_key_pairs(
                 region=region,
                 key_id=None,
                 state=owner.value,
+                compromised=False,
                 in_ivs=True,
                 fingerprint=key_pair.fingerprint,
                 arn=str(key_pair.arn),

@@ -61,7 +61,7 @@ def _print(listed: Sequence[ListedKeyPair]) -> None:
             (
                 one.region,
                 one.key_id or "-",
-                one.state,
+                f"{one.state}, compromised" if one.compromised else one.state,
                 {True: "yes", False: "no", None: "?"}[one.in_ivs],
                 one.since or "-",
                 one.fingerprint or "-",
