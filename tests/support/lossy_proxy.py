@@ -51,11 +51,12 @@ Decide = Callable[[Call], Fate]
 
 
 class LossyProxy:
-    """Forwards each request to the server at `target`, as `decide` says.
+    """Forwards each request to a server, as `decide` says.
 
     Attributes:
         url: the URL of this proxy.
         decide: says what becomes of a request. It is called in the order in which they come.
+        target_of: the server to which a request is forwarded; by default the same for all.
         after_forwarding: called with a request whose answer will be lost, when it was carried out.
         calls: the requests so far.
     """
@@ -64,7 +65,7 @@ class LossyProxy:
         self.calls: list[Call] = []
         self.decide: Decide = lambda _: Fate.ANSWERED
         self.after_forwarding: Callable[[Call], object] = lambda _: None
-        self._target = target
+        self.target_of: Callable[[Call], str] = lambda _: target
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self.url = f"http://127.0.0.1:{self._server.server_port}"
 
@@ -92,7 +93,9 @@ class LossyProxy:
                 fate = proxy.decide(call)
                 if fate is not Fate.REQUEST_LOST:
                     headers = {name: self.headers[name] for name in _FORWARDED}
-                    answer = urllib3.request("POST", proxy._target, body=body, headers=headers)
+                    answer = urllib3.request(
+                        "POST", proxy.target_of(call), body=body, headers=headers
+                    )
                     if fate is Fate.ANSWERED:
                         self.send_response(answer.status)
                         for name in _ANSWERED:

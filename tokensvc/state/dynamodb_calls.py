@@ -80,6 +80,7 @@ class Calls:
         """The item with that key; None when there is none."""
         with self._client("GetItem") as client:
             answer = client.get_item(TableName=self.address.table, Key=key, ConsistentRead=True)
+            _require_dynamodb(answer)
             return answer.get("Item")
 
     def put(
@@ -93,7 +94,7 @@ class Calls:
             arguments |= {"ExpressionAttributeValues": condition.values} if condition.values else {}
         with self._client("PutItem") as client:
             try:
-                client.put_item(**arguments)
+                _require_dynamodb(client.put_item(**arguments))
             except ClientError as exc:
                 if code_of(exc) != CONDITION_FAILED:
                     raise
@@ -140,6 +141,7 @@ class Calls:
         while True:
             with self._client("BatchWriteItem") as client:
                 answer = client.batch_write_item(RequestItems={self.address.table: left})
+                _require_dynamodb(answer)
                 left = answer.get("UnprocessedItems", {}).get(self.address.table, [])
             if not left:
                 return
@@ -152,6 +154,7 @@ class Calls:
         while True:
             with self._client("Query") as client:
                 answer = client.query(TableName=self.address.table, **arguments, **start)
+                _require_dynamodb(answer)
                 items = answer["Items"]
             yield from items
             if not answer.get("LastEvaluatedKey"):
@@ -164,3 +167,12 @@ class Calls:
             raise too_slow(operation, self.address, OPERATION_SECONDS)
         with translated(operation, self.address):
             yield self.clients.dynamodb(self.address.region)
+
+
+def _require_dynamodb(answer: Mapping[str, Any]) -> None:
+    """Refuse the page of another server, which botocore takes for an answer without members.
+
+    It would mean that an item does not exist, or was stored. Answers of DynamoDB have an ID.
+    """
+    if not answer["ResponseMetadata"].get("RequestId"):
+        raise LookupError("The answer has no request ID.")
