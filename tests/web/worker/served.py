@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 LARGE_BYTES = 8 * 1024 * 1024
 
-bind = "127.0.0.1:0"
+bind = f"127.0.0.1:{os.environ.get('PORT', '0')}"
 workers = int(os.environ.get("WORKERS", "1"))
 asgi_loop = "uvloop"
 wsgi_app = "__config__:app()"

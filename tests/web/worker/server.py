@@ -50,6 +50,7 @@ class Server:
 @contextmanager
 def running(tmp_path: Path, terms: ConnectionTerms = TERMS, **environment: str) -> Iterator[Server]:
     """Run gunicorn with these terms."""
+    tmp_path.mkdir(exist_ok=True)
     log = tmp_path / "log"
     with log.open("wb") as output:
         process = subprocess.Popen(

@@ -12,7 +12,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -22,6 +22,8 @@ import pytest
 from tests.web.worker.server import GOOD, TERMS, Server, read_all, read_response, running
 
 DRAIN_SECONDS = 3.0
+HEALTH_CHECK_SECONDS = 0.2
+ROLLING = replace(TERMS, drain_seconds=1.0)
 DRAINING = replace(TERMS, drain_seconds=DRAIN_SECONDS)
 PROCESS = b"GET /process HTTP/1.1\r\nHost: a\r\n\r\n"
 WAIT_ONE_SECOND = b"GET /wait?1 HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -237,6 +239,81 @@ def test_no_request_is_lost_under_load(tmp_path: Path) -> None:
             assert server.process.wait(15) == 0
     assert clients.lost == []
     assert clients.answered > 150
+
+
+@dataclass
+class Balancer:
+    """What a load balancer does: it sends a request to a replica whose last health check was good.
+
+    Each request has a connection of its own, and none is sent again.
+    """
+
+    ports: tuple[int, int]
+    healthy: set[int] = field(default_factory=set)
+    answered: int = 0
+    lost: list[str] = field(default_factory=list)
+    stop: threading.Event = field(default_factory=threading.Event)
+
+    @contextmanager
+    def running(self, clients: int) -> Iterator[None]:
+        """Check the replicas and send requests until the block ends."""
+        targets = [self._check, *clients * [self._send]]
+        threads = [threading.Thread(target=target) for target in targets]
+        for thread in threads:
+            thread.start()
+        try:
+            yield
+        finally:
+            self.stop.set()
+            for thread in threads:
+                thread.join()
+
+    def _check(self) -> None:
+        while not self.stop.wait(HEALTH_CHECK_SECONDS):
+            self.healthy = {port for port in self.ports if self._is_healthy(port)}
+
+    def _is_healthy(self, port: int) -> bool:
+        try:
+            _, is_draining = _parse_process(self._body(port, "/process"))
+        except OSError:
+            return False
+        return not is_draining
+
+    def _send(self) -> None:
+        while not self.stop.is_set():
+            for port in sorted(self.healthy):
+                try:
+                    assert self._body(port, "/") == b"0"
+                    self.answered += 1
+                except (OSError, http.client.HTTPException) as exc:
+                    self.lost.append(repr(exc))
+
+    def _body(self, port: int, path: str) -> bytes:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+        with closing(connection):
+            connection.request("GET", path)
+            response = connection.getresponse()
+            assert response.status == 200
+            return response.read()
+
+
+def test_a_rolling_restart_of_two_replicas_loses_no_request(tmp_path: Path) -> None:
+    """Each drains for 1 s, in which the balancer's next health check stops sending to it."""
+    with ExitStack() as stack:
+        replicas = [
+            stack.enter_context(running(tmp_path / name, ROLLING)) for name in ("one", "two")
+        ]
+        balancer = Balancer((replicas[0].port, replicas[1].port))
+        with balancer.running(clients=4):
+            for number, replica in enumerate(replicas):
+                wait_until(lambda: balancer.healthy == set(balancer.ports))
+                replica.process.send_signal(signal.SIGTERM)
+                assert replica.process.wait(20) == 0
+                again = running(tmp_path / f"again-{number}", ROLLING, PORT=str(replica.port))
+                stack.enter_context(again)
+            wait_until(lambda: balancer.healthy == set(balancer.ports))
+        assert balancer.lost == []
+        assert balancer.answered > 100
 
 
 # --- A start that fails
