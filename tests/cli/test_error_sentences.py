@@ -18,6 +18,7 @@ from tests.token.p384.openssl import private_key_pem, public_key_pem
 from tokensvc.cli.context import operator
 from tokensvc.errors import TokensvcError
 from tokensvc.state.base import NEW
+from tokensvc.state.schema import PREVIOUS, schema_document
 
 TABLE = Path(__file__).with_name("error_sentences.txt")
 
@@ -152,6 +153,12 @@ def backed_up(desk: Desk) -> None:
     """There is a backup in the file backup."""
     desk.state.create()
     desk.done("state", "backup", str(desk.folder / "backup"))
+
+
+def backed_up_of_previous_release(desk: Desk) -> None:
+    """There is a backup, and processes of the previous release may use the state."""
+    backed_up(desk)
+    desk.state.save("schema", schema_document(PREVIOUS), replacing=desk.state.version("schema"))
 
 
 def left_log(desk: Desk) -> None:

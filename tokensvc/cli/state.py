@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import click
@@ -14,7 +15,7 @@ from tokensvc.cli.change_audit import write_change
 from tokensvc.cli.changing import confirm, yes_option
 from tokensvc.cli.context import Invocation, operator, pass_invocation
 from tokensvc.cli.output import say
-from tokensvc.errors import BackupRefused, StateDamaged
+from tokensvc.errors import BackupRefused, SchemaUnsupported, StateDamaged
 from tokensvc.keyring.changes import Decision, RingChange
 from tokensvc.keyring.model import Act, KeyState, Ring
 from tokensvc.keyring.ring_document import decode_ring, is_ring
@@ -83,7 +84,7 @@ def restore(invocation: Invocation, file: Path, *, replace: bool, yes: bool) -> 
     No API key works until you confirm it with `tokensvc api-keys confirm`, because the backup has
     keys that were revoked later. Nothing is deleted from IVS until every token has expired that was
     signed since the backup. Processes that run read the restored state within seconds. They must
-    have this release.
+    have this release, because the state is restored as after `tokensvc state upgrade`.
 
     Calls no operation of IVS.
     """
@@ -92,7 +93,7 @@ def restore(invocation: Invocation, file: Path, *, replace: bool, yes: bool) -> 
     if replace and stored.exists():
         confirm(
             f"Everything that was saved since the backup will be lost. The backup has"
-            f" {_described(contents)}. Replace the state?",
+            f" {_described(contents)}.{_end_of_the_previous_release(stored)} Replace the state?",
             yes=yes,
         )
     stored.restore(contents, replace=replace)
@@ -102,6 +103,15 @@ def restore(invocation: Invocation, file: Path, *, replace: bool, yes: bool) -> 
     say(f"Restored: {_described(contents)}. Next:")
     for line in _after_a_restore(invocation.settings, contents):
         say(f"  {line}")
+
+
+def _end_of_the_previous_release(stored: SqliteState) -> str:
+    """A sentence, if processes of the previous release may use the state that is replaced."""
+    # A state that is damaged, or of a newer release, serves none of them.
+    with suppress(StateDamaged, SchemaUnsupported):
+        if written_schema(stored) != CURRENT:
+            return " Processes of the previous release will stop signing."
+    return ""
 
 
 def _sqlite_state(invocation: Invocation) -> SqliteState:

@@ -75,12 +75,26 @@ class RingStore:
                 hint="This is a bug in tokensvc. Please report it with the output of "
                 f"`tokensvc keys history --region {ring.region}`.",
             )
-        body = encode_ring(ring, written_schema(self._state))
+        body = self._encoded(ring)
         try:
             version = self._state.save(self._name, body, replacing=replacing)
         except StateConflict as exc:
             raise ring_conflict(ring.region) from exc
         return StoredRing(ring, version)
+
+    def require_storable(self, ring: Ring) -> None:
+        """Return if `save` would not refuse the ring before `tokensvc state upgrade`.
+
+        Call it before an effect that is no use without the save.
+
+        Raises:
+            RotationRefused: when the previous release could not read it.
+            StateUnavailable: when the state can't be read now.
+        """
+        self._encoded(ring)
+
+    def _encoded(self, ring: Ring) -> str:
+        return encode_ring(ring, written_schema(self._state))
 
 
 def document_name(region: Region) -> str:

@@ -21,7 +21,6 @@ from tokensvc.errors import (
     StateUnavailable,
     TokensvcError,
 )
-from tokensvc.ivs.limits import MAX_KEY_PAIRS
 from tokensvc.ivs.model import HeldKeyPair
 from tokensvc.keyring.adoption import (
     adopted,
@@ -43,6 +42,7 @@ from tokensvc.keyring.rollback import rollback_target, rolled_back
 from tokensvc.keyring.rotation import next_step, step_without_ivs
 from tokensvc.keyring.rotation_requests import RotationRequest
 from tokensvc.keyring.scheduling import requested_rotation, rotation_is_due
+from tokensvc.keyring.slots import require_free_slot
 from tokensvc.keyring.steps import Action, Done, Step, WaitUntil
 from tokensvc.keyring.terms import Terms
 from tokensvc.state.base import NEW, Version
@@ -91,15 +91,7 @@ class Rotator:
         """
         self._require_configured()
         stored = self._load()
-        in_use = [pair for pair in stored.ring.pairs if pair.state is not KeyState.RETIRED]
-        if len(in_use) >= MAX_KEY_PAIRS:
-            states = ", ".join(f"{pair.key_id} is {pair.state}" for pair in in_use)
-            raise RotationRefused(
-                f"The ring of {stored.ring.region} already has {len(in_use)} key pairs, the "
-                f"maximum that IVS can hold: {states}.",
-                hint="Run `tokensvc keys rotate` to switch to an existing key pair. "
-                "`tokensvc keys reconcile` deletes a retiring one after its drain.",
-            )
+        require_free_slot(stored.ring)
         stored = self._do(stored, Step(Action.NEW_PAIR), why)
         key_id = stored.ring.pairs[-1].key_id
         return self._do(stored, Step(Action.MAKE, key_id), why).ring.pair(key_id)
@@ -154,6 +146,7 @@ class Rotator:
         act = self._effects.timed_act(stored.ring, why)
         ring = adopted(stored.ring, public_key, arn, longest_ttl_seconds, act)
         key_id = adopted_key_id(public_key)
+        self._store.require_storable(ring)
         stored_key = self._effects.custody.adopt(key_id, private_key, tags=tags_of(ring, key_id))
         ring = with_custody_handle(ring, key_id, stored_key.handle)
         if ring == stored.ring:

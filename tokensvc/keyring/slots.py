@@ -9,8 +9,25 @@ from tokensvc.errors import RotationRefused
 from tokensvc.ivs.limits import MAX_KEY_PAIRS
 from tokensvc.ivs.model import HeldKeyPair
 from tokensvc.keyring.drains import drain_ends
-from tokensvc.keyring.model import Ring
+from tokensvc.keyring.model import KeyState, Ring
 from tokensvc.keyring.ownership import Owner, owner_of, slot_listing
+
+
+def require_free_slot(ring: Ring) -> None:
+    """Return if IVS could hold one more key pair of that ring.
+
+    Raises:
+        RotationRefused: when the ring already has as many key pairs as IVS can hold.
+    """
+    in_use = [pair for pair in ring.pairs if pair.state is not KeyState.RETIRED]
+    if len(in_use) >= MAX_KEY_PAIRS:
+        states = ", ".join(f"{pair.key_id} is {pair.state}" for pair in in_use)
+        raise RotationRefused(
+            f"The ring of {ring.region} already has {len(in_use)} key pairs, the maximum that IVS "
+            f"can hold: {states}.",
+            hint="Run `tokensvc keys rotate` to switch to an existing key pair. "
+            "`tokensvc keys reconcile` deletes a retiring one after its drain.",
+        )
 
 
 def no_free_slot(ring: Ring, held: Sequence[HeldKeyPair]) -> RotationRefused:
