@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from botocore.client import BaseClient
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_ivs import IVSClient
+    from mypy_boto3_kms import KMSClient
+    from mypy_boto3_secretsmanager import SecretsManagerClient
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +141,8 @@ class AwsClients:
         self._session: boto3.Session | None = None
         self._ivs: dict[Region, IVSClient] = {}
         self._dynamodb: dict[Region, DynamoDBClient] = {}
+        self._kms: dict[Region, KMSClient] = {}
+        self._secrets_manager: dict[Region, SecretsManagerClient] = {}
         self._unsigned: dict[Region, IVSClient] = {}
         # Creating a client is not thread-safe in a boto3 session; using a client is.
         self._lock = threading.Lock()
@@ -180,6 +184,30 @@ class AwsClients:
                     "dynamodb", region_name=region, config=self._config().merge(self._for_calls())
                 )
             return self._dynamodb[region]
+
+    def kms(self, region: Region) -> KMSClient:
+        """Return the KMS client of that region. Like `dynamodb`, it translates no exception."""
+        may_wait()
+        session = self._session_with_credentials()
+        with self._lock:
+            if region not in self._kms:
+                self._kms[region] = session.client(
+                    "kms", region_name=region, config=self._config().merge(self._for_calls())
+                )
+            return self._kms[region]
+
+    def secrets_manager(self, region: Region) -> SecretsManagerClient:
+        """Return the client of Secrets Manager there. It translates no exception either."""
+        may_wait()
+        session = self._session_with_credentials()
+        with self._lock:
+            if region not in self._secrets_manager:
+                self._secrets_manager[region] = session.client(
+                    "secretsmanager",
+                    region_name=region,
+                    config=self._config().merge(self._for_calls()),
+                )
+            return self._secrets_manager[region]
 
     def endpoint(self, region: Region, service: Service = "ivs") -> str:
         """Return the URL of a service in that region, also while there are no credentials.
@@ -240,11 +268,15 @@ class AwsClients:
             for client in (
                 *self._ivs.values(),
                 *self._dynamodb.values(),
+                *self._kms.values(),
+                *self._secrets_manager.values(),
                 *self._unsigned.values(),
             ):
                 client.close()
             self._ivs.clear()
             self._dynamodb.clear()
+            self._kms.clear()
+            self._secrets_manager.clear()
             self._unsigned.clear()
 
     def _session_with_credentials(self) -> boto3.Session:

@@ -319,6 +319,13 @@ class CustodyDamaged(TokensvcError):
     title = "Private key damaged"
 
 
+class CustodyUnusable(CustodyDamaged):
+    """Raised when the custody has a private key and refuses to sign with it until it is enabled."""
+
+    code = "custody_unusable"
+    title = "Private key disabled"
+
+
 class KeyDestroyed(CustodyDamaged):
     """Raised when a private key was destroyed on purpose: its ID is never used again."""
 

@@ -18,7 +18,8 @@ from tokensvc import durable, protected_files
 from tokensvc.clock import Clock, rfc3339
 from tokensvc.errors import KeyDestroyed
 from tokensvc.keyring.custody.encryption import is_encrypted_with, wrap
-from tokensvc.keyring.custody.file_signers import FILE_SUFFIX, KEY_ID, FileSigners, mismatch
+from tokensvc.keyring.custody.file_signers import FILE_SUFFIX, FileSigners, mismatch
+from tokensvc.keyring.custody.key_ids import is_key_id
 from tokensvc.keyring.signers import StoredKey
 from tokensvc.protected_files import Fault
 from tokensvc.token.p384 import PublicKey
@@ -103,7 +104,7 @@ class FileCustody(FileSigners):
             names = [entry.name for entry in self._folder.iterdir()]
             self._folder_seen = True
         stems = (name.removesuffix(FILE_SUFFIX) for name in names if name.endswith(FILE_SUFFIX))
-        return sorted(stem for stem in stems if KEY_ID.fullmatch(stem))
+        return sorted(stem for stem in stems if is_key_id(stem))
 
     def destroy(self, key_id: str, *, handle: str | None = None, compromised: bool) -> float:
         """Delete the file. Returns the current time in Unix seconds: the file is gone at once.

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import os
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,13 +17,13 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from tokensvc import protected_files
 from tokensvc.errors import CustodyDamaged, CustodyDenied, CustodyUnavailable, SettingsInvalid
 from tokensvc.keyring.custody.encryption import RESTORE_HINT, is_encrypted_with, unwrap
+from tokensvc.keyring.custody.key_ids import require_key_id
 from tokensvc.keyring.custody.secret import SECRET_BYTES
 from tokensvc.keyring.signers import StoredKey
 from tokensvc.protected_files import Fault, FileFault, FileRefused
 from tokensvc.token.p384 import LocalSigner, PublicKey, Signer
 
 FILE_SUFFIX = ".pem"
-KEY_ID = re.compile(r"[a-z0-9-]{1,64}")
 
 _logger = logging.getLogger(__name__)
 
@@ -104,11 +103,7 @@ class FileSigners:
         return read.content
 
     def _path(self, key_id: str) -> Path:
-        if not KEY_ID.fullmatch(key_id):
-            raise CustodyDamaged(
-                f"{key_id!r} is not a valid key ID: use 1 to 64 characters of a-z, 0-9 and '-'.",
-                hint="Run `tokensvc keys list` to see the key IDs.",
-            )
+        require_key_id(key_id)
         return self._folder / f"{key_id}{FILE_SUFFIX}"
 
     @contextmanager
