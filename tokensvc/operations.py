@@ -29,6 +29,8 @@ from tokensvc.keyring.checks.doctor import Doctor, RegionToExamine
 from tokensvc.keyring.checks.files import DeploymentFiles
 from tokensvc.keyring.custody.base import Custody
 from tokensvc.keyring.custody.file import FileCustody
+from tokensvc.keyring.custody.kms import KmsCustody
+from tokensvc.keyring.custody.secrets_manager import SecretsManagerCustody
 from tokensvc.keyring.effects import Canary, Effects, KeyPairsInIvs
 from tokensvc.keyring.model import Act, Ring
 from tokensvc.keyring.probes import FailedProbe, failed_probes
@@ -37,8 +39,9 @@ from tokensvc.keyring.ring_document import RingStore
 from tokensvc.keyring.rotator import Rotator
 from tokensvc.net import is_loopback, is_loopback_url
 from tokensvc.playback.canary import EdgeCanary
-from tokensvc.service import build_state, custody_folder, key_encryption_secrets
+from tokensvc.service import build_state, key_encryption_secrets, unknown_custody
 from tokensvc.settings import Settings
+from tokensvc.settings.custody_rules import is_in_aws
 from tokensvc.settings.model import CustodySettings
 from tokensvc.state.base import State
 from tokensvc.state.reserve import Reserve
@@ -48,6 +51,8 @@ from tokensvc.state.reserve import Reserve
 COMMAND_TERMS = AwsTerms(read_timeout_seconds=5.0, max_attempts=6, patience_seconds=14.0)
 # For an emergency, in which no key signs until IVS has answered or has not.
 _HASTY_TERMS = AwsTerms(read_timeout_seconds=2.0, max_attempts=2, patience_seconds=4.0)
+# For a custody: the calls of one step, such as to make a key in KMS, end within about a minute.
+_CUSTODY_TERMS = AwsTerms(read_timeout_seconds=5.0, max_attempts=3, patience_seconds=14.0)
 _NO_RETRIES = AwsTerms(read_timeout_seconds=30.0, max_attempts=1)
 _DAY_SECONDS = 86_400
 
@@ -87,6 +92,7 @@ class Operations:
         by: the name under which changes are recorded.
         overrides: parts that are used instead of the ones that the settings describe.
         resources: closes what was opened here.
+        opened_custodies: the custodies that were opened here, by region; None for all regions.
     """
 
     settings: Settings
@@ -94,6 +100,7 @@ class Operations:
     by: str
     overrides: Overrides
     resources: ExitStack = field(default_factory=ExitStack)
+    opened_custodies: dict[Region | None, Custody] = field(default_factory=dict)
 
     def close(self) -> None:
         """Close what was opened here."""
@@ -119,10 +126,26 @@ class Operations:
             closing(build_state(self.settings, self.clock))
         )
 
+    def custody(self, region: Region) -> Custody:
+        """The custody of that region's private keys. A custody of files has those of all regions.
+
+        Each is opened once.
+        """
+        if (given := self.overrides.get("custody")) is not None:
+            return given
+        where = region if is_in_aws(self.settings.custody.url) else None
+        if where not in self.opened_custodies:
+            self.opened_custodies[where] = build_custody(
+                self.settings.custody, region, self.custody_clients, self.clock
+            )
+        return self.opened_custodies[where]
+
     @cached_property
-    def custody(self) -> Custody:
-        """The custody of the private keys."""
-        return self.overrides.get("custody") or build_custody(self.settings.custody, self.clock)
+    def custody_clients(self) -> AwsClients:
+        """AWS clients of a custody in AWS, for all regions."""
+        return self.overrides.get("clients") or self.resources.enter_context(
+            closing(AwsClients(_CUSTODY_TERMS, clock=self.clock))
+        )
 
     @cached_property
     def clients(self) -> AwsClients:
@@ -186,7 +209,7 @@ class Operations:
         key_pairs = self.key_pairs(region)
         is_real = "key_pairs" not in self.overrides
         effects = Effects(
-            self.custody,
+            self.custody(region),
             key_pairs,
             self.clock,
             self.by,
@@ -212,7 +235,7 @@ class Operations:
         return Doctor(
             tuple(self._region_to_examine(region) for region in regions),
             self.ring,
-            lambda: self.custody,
+            self.custody,
             self.clock,
             self.settings.ivs.regions,
             _files_of(self.settings),
@@ -294,15 +317,29 @@ def build_ivs_clients(environment: Mapping[str, str], *, retry: bool) -> AwsClie
     return AwsClients(terms, partial(_session, environment))
 
 
-def build_custody(settings: CustodySettings, clock: Clock) -> Custody:
-    """The custody at `file:FOLDER`, with the key-encryption secret that it needs.
+def build_custody(
+    settings: CustodySettings, region: Region, clients: AwsClients, clock: Clock
+) -> Custody:
+    """The custody of that region's private keys.
 
     Raises:
         SettingsInvalid: when the URL has another scheme, or the secret can't be used.
     """
-    folder = custody_folder(settings)
-    secret, previous_secret = key_encryption_secrets(settings, folder)
-    return FileCustody(folder, secret, clock, previous_secret=previous_secret)
+    scheme, _, rest = settings.url.partition(":")
+    match scheme:
+        case "file":
+            folder = Path(rest)
+            secret, previous_secret = key_encryption_secrets(settings, folder)
+            return FileCustody(folder, secret, clock, previous_secret=previous_secret)
+        case "secretsmanager":
+            client = partial(clients.secrets_manager, region)
+            return SecretsManagerCustody(
+                client, region, rest, clock, kms_key=settings.secrets_kms_key
+            )
+        case "kms":
+            return KmsCustody(partial(clients.kms, region), region, rest, clock)
+        case _:
+            raise unknown_custody(scheme)
 
 
 def _files_of(settings: Settings) -> DeploymentFiles:

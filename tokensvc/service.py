@@ -29,13 +29,16 @@ from tokensvc.ivs.directory import ChannelDirectory
 from tokensvc.ivs.kept_answers import KIND, KeptAnswers
 from tokensvc.keyring import probes
 from tokensvc.keyring.custody.file_signers import FileSigners
+from tokensvc.keyring.custody.kms_signers import KmsSigners
 from tokensvc.keyring.custody.secret import load_key_encryption_secret
+from tokensvc.keyring.custody.secret_signers import SecretSigners
 from tokensvc.keyring.probes import ProbeRecorder
 from tokensvc.keyring.signers import SignerLoader
 from tokensvc.keyring.view import RingView
 from tokensvc.net import Network
 from tokensvc.playback.issuance import PlaybackIssuer
 from tokensvc.settings import Settings
+from tokensvc.settings.custody_rules import is_in_aws
 from tokensvc.settings.model import CustodySettings
 from tokensvc.state.base import State
 from tokensvc.state.dynamodb import RECORD_TERMS, STATE_TERMS, DynamoDbState
@@ -156,8 +159,12 @@ def build(
     probe_writer = RecordWriter(state, probes.KIND)
     rings = overrides.get("rings")
     if rings is None:
-        signer_loader = overrides.get("signer_loader") or build_signer_loader(settings.custody)
-        rings = _rings(settings, clock, state, signer_loader, probe_writer)
+        custody_clients = overrides.get("clients") or resources.enter_context(
+            closing(AwsClients(_custody_terms(settings), clock=clock))
+        )
+        given = overrides.get("signer_loader")
+        loaders = _signer_loaders(settings, custody_clients, given)
+        rings = _rings(settings, clock, state, loaders, probe_writer)
     clock_watch = ClockWatch(
         clients.ask_unsigned,
         settings.ivs.regions,
@@ -227,7 +234,7 @@ def _rings(
     settings: Settings,
     clock: Clock,
     state: State,
-    signer_loader: SignerLoader,
+    signer_loaders: Mapping[Region, SignerLoader],
     probe_writer: RecordWriter,
 ) -> Mapping[Region, RingView]:
     refresh_seconds = settings.rotation.state_refresh_seconds
@@ -235,7 +242,7 @@ def _rings(
         region: RingView(
             region,
             state,
-            signer_loader,
+            signer_loaders[region],
             clock,
             refresh_seconds=refresh_seconds,
             record_probe=ProbeRecorder(region, probe_writer, clock).record,
@@ -270,32 +277,51 @@ def build_state(settings: Settings, clock: Clock) -> SqliteState | DynamoDbState
             )
 
 
-def build_signer_loader(settings: CustodySettings) -> SignerLoader:
-    """Loads signers from the custody at `file:FOLDER`, with the key-encryption secret.
+def _signer_loaders(
+    settings: Settings, clients: AwsClients, given: SignerLoader | None
+) -> Mapping[Region, SignerLoader]:
+    """The loader of each region. One for files has the private keys of all regions."""
+    custody, regions = settings.custody, settings.ivs.regions
+    if given is None and is_in_aws(custody.url):
+        return {region: build_signer_loader(custody, region, clients) for region in regions}
+    return dict.fromkeys(regions, given or build_signer_loader(custody, regions[0], clients))
+
+
+def build_signer_loader(
+    settings: CustodySettings, region: Region, clients: AwsClients
+) -> SignerLoader:
+    """Loads signers of that region's private keys from the custody of the settings.
 
     Raises:
         SettingsInvalid: when the URL has another scheme, or the secret can't be used.
     """
-    folder = custody_folder(settings)
-    secret, previous_secret = key_encryption_secrets(settings, folder)
-    return FileSigners(folder, secret, previous_secret=previous_secret)
-
-
-def custody_folder(settings: CustodySettings) -> Path:
-    """The folder of the custody at `file:FOLDER`.
-
-    Raises:
-        SettingsInvalid: when the URL has another scheme.
-    """
     scheme, _, rest = settings.url.partition(":")
     match scheme:
         case "file":
-            return Path(rest)
+            folder = Path(rest)
+            secret, previous_secret = key_encryption_secrets(settings, folder)
+            return FileSigners(folder, secret, previous_secret=previous_secret)
+        case "secretsmanager":
+            return SecretSigners(partial(clients.secrets_manager, region), region)
+        case "kms":
+            return KmsSigners(partial(clients.kms, region), region)
         case _:
-            raise SettingsInvalid(
-                f"custody.url has an unknown scheme: {scheme!r}.",
-                hint="Set custody.url to file:FOLDER.",
-            )
+            raise unknown_custody(scheme)
+
+
+def unknown_custody(scheme: str) -> SettingsInvalid:
+    """The error for a custody that does not exist."""
+    return SettingsInvalid(
+        f"custody.url has an unknown scheme: {scheme!r}.",
+        hint="Set custody.url to file:FOLDER, secretsmanager:PREFIX or kms:ALIAS_PREFIX.",
+    )
+
+
+def _custody_terms(settings: Settings) -> AwsTerms:
+    """The terms of the calls to a custody in AWS: each thread for requests may make one."""
+    return AwsTerms(
+        read_timeout_seconds=2.0, max_attempts=2, pool_size=max(10, settings.service.threads)
+    )
 
 
 def key_encryption_secrets(

@@ -67,7 +67,7 @@ def codes(
             raise StateDamaged("The stored ring is not valid.")
         return world.ring
 
-    doctor = Doctor([region], read_ring, lambda: world.custody, world.clock, configured, NO_FILES)
+    doctor = Doctor([region], read_ring, lambda _: world.custody, world.clock, configured, NO_FILES)
     return [(one.region, one.code, one.subject) for one in doctor.examine()]
 
 

@@ -38,7 +38,7 @@ def test_nothing_is_opened_before_it_is_used(tmp_path: Path) -> None:
         opened.state.create()
         assert opened.ring(REGION) is None
         with pytest.raises(SettingsInvalid):
-            _ = opened.custody
+            opened.custody(REGION)
 
 
 def test_state_and_custody_are_opened_once_and_shared_by_all_regions(tmp_path: Path) -> None:
@@ -46,7 +46,7 @@ def test_state_and_custody_are_opened_once_and_shared_by_all_regions(tmp_path: P
     settings = settings_in(tmp_path, regions=(REGION, "eu-west-1"))
     opened = operations.build(settings, ManualClock(), by="ann@desk", key_pairs=no_key_pairs)
     rotators = [opened.rotator(region) for region in settings.ivs.regions]
-    assert {rotator._effects.custody for rotator in rotators} == {opened.custody}
+    assert {rotator._effects.custody for rotator in rotators} == {opened.custody(REGION)}
     assert {rotator._store._state for rotator in rotators} == {opened.state}
     assert opened.clients is opened.clients
     opened.close()

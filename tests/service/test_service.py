@@ -9,10 +9,12 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
+from tests.keyring.rings import REGION
 from tests.support.aws import set_aws_endpoint
 from tests.support.clock import ManualClock
 from tests.support.sqlite_files import created_state
 from tokensvc.audit import AuditEvent
+from tokensvc.aws import AwsClients, AwsTerms
 from tokensvc.errors import SettingsInvalid, StateUnavailable
 from tokensvc.keyring.custody.file import FileCustody
 from tokensvc.keyring.custody.file_signers import FileSigners
@@ -121,30 +123,33 @@ def with_state(settings: Settings, url: str) -> Settings:
 
 def test_the_scheme_of_a_url_selects_state_and_custody(settings: Settings) -> None:
     """An unknown scheme is refused."""
-    clock = ManualClock()
+    clock, clients = ManualClock(), AwsClients(AwsTerms())
     assert isinstance(build_state(settings, clock), SqliteState)
-    assert isinstance(build_custody(settings.custody, clock), FileCustody)
+    assert isinstance(build_custody(settings.custody, REGION, clients, clock), FileCustody)
     with pytest.raises(SettingsInvalid, match=r"state\.url.*'mysql'"):
         build_state(with_state(settings, "mysql:x"), clock)
     with closing(build_state(with_state(settings, "dynamodb:eu-west-1/state"), clock)) as state:
         assert isinstance(state, DynamoDbState)
-    assert isinstance(build_signer_loader(settings.custody), FileSigners)
+    assert isinstance(build_signer_loader(settings.custody, REGION, clients), FileSigners)
     with pytest.raises(SettingsInvalid, match=r"custody\.url.*'vault'"):
-        build_custody(CustodySettings(url="vault:x"), clock)
+        build_custody(CustodySettings(url="vault:x"), REGION, clients, clock)
     with pytest.raises(SettingsInvalid, match=r"custody\.url.*'vault'"):
-        build_signer_loader(CustodySettings(url="vault:x"))
+        build_signer_loader(CustodySettings(url="vault:x"), REGION, clients)
 
 
 def test_a_secret_may_come_from_the_environment(tmp_path: Path) -> None:
     """The same 32 bytes decrypt the same keys."""
     (tmp_path / "secret").write_bytes(bytes(range(32)))
     url = f"file:{tmp_path}/keys"
-    clock = ManualClock()
+    clock, clients = ManualClock(), AwsClients(AwsTerms())
     with_file = CustodySettings(url=url, key_encryption_secret_file=tmp_path / "secret")
     with_text = CustodySettings(url=url, key_encryption_secret=SecretStr(bytes(range(32)).hex()))
-    created = build_custody(with_file, clock).create("k1")
-    assert build_custody(with_text, clock).create("k1") == created
-    assert build_signer_loader(with_text).signer(created).public_key == created.public_key
+    created = build_custody(with_file, REGION, clients, clock).create("k1")
+    assert build_custody(with_text, REGION, clients, clock).create("k1") == created
+    assert (
+        build_signer_loader(with_text, REGION, clients).signer(created).public_key
+        == created.public_key
+    )
 
 
 @pytest.mark.parametrize(

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from contextlib import closing
 
 import urllib3
 
-from tests.keyring.rings import DRAIN_SECONDS
+from tests.keyring.rings import DRAIN_SECONDS, REGION
 from tests.support.deployment import Deployment
+from tokensvc.aws import AwsClients, AwsTerms
 from tokensvc.service import build_signer_loader
+from tokensvc.settings.model import CustodySettings
 
 CHANGES_KEYS = (
     "tokensvc.ivs.key_pairs",
     "tokensvc.keyring.custody.base",
     "tokensvc.keyring.custody.file",
+    "tokensvc.keyring.custody.kms",
+    "tokensvc.keyring.custody.secrets_manager",
     "tokensvc.keyring.effects",
     "tokensvc.keyring.outcomes",
     "tokensvc.keyring.plan",
@@ -66,7 +71,12 @@ def test_a_process_that_serves_requests_has_no_code_that_changes_keys() -> None:
     printed = subprocess.check_output([sys.executable, "-c", program], text=True, timeout=60)
     loaded = set(printed.splitlines())
 
-    assert loaded >= {"tokensvc.keyring.view", "tokensvc.keyring.custody.file_signers"}
+    assert loaded >= {
+        "tokensvc.keyring.view",
+        "tokensvc.keyring.custody.file_signers",
+        "tokensvc.keyring.custody.kms_signers",
+        "tokensvc.keyring.custody.secret_signers",
+    }
     assert loaded.isdisjoint(CHANGES_KEYS)
     assert not [name for name in loaded if name.startswith("tokensvc.keyring.checks")]
 
@@ -81,6 +91,11 @@ def test_the_signer_loader_of_a_worker_can_not_change_private_keys(
     own_deployment: Deployment,
 ) -> None:
     """It has one public method, which loads a signer."""
-    loader = build_signer_loader(own_deployment.settings.custody)
-
-    assert [name for name in dir(loader) if not name.startswith("_")] == ["signer"]
+    with closing(AwsClients(AwsTerms())) as clients:
+        for custody in (
+            own_deployment.settings.custody,
+            CustodySettings(url="secretsmanager:tokensvc/"),
+            CustodySettings(url="kms:alias/tokensvc/"),
+        ):
+            loader = build_signer_loader(custody, REGION, clients)
+            assert [name for name in dir(loader) if not name.startswith("_")] == ["signer"]

@@ -70,10 +70,9 @@ class Invocation:
         """AWS clients, shared by all regions."""
         return self.operations.clients
 
-    @property
-    def custody(self) -> Custody:
-        """The custody of the private keys. Raises SettingsInvalid."""
-        return self.operations.custody
+    def custody(self, region: Region) -> Custody:
+        """The custody of that region's private keys. Raises SettingsInvalid."""
+        return self.operations.custody(region)
 
     def ring(self, region: Region) -> Ring | None:
         """That region's stored ring, read now; None when the region has no ring yet.

@@ -19,6 +19,7 @@ from tokensvc.keyring.checks.examination import unusable_private_keys
 from tokensvc.keyring.emergency import signing_pair
 from tokensvc.keyring.ring_document import ring_missing
 from tokensvc.settings import config_file
+from tokensvc.settings.custody_rules import is_in_aws
 from tokensvc.settings.model import ServiceSettings
 
 Check = Callable[[], str]
@@ -55,7 +56,11 @@ def _checks(invocation: Invocation) -> Iterator[tuple[str, Check]]:
     yield "settings", partial(_settings, invocation)
     yield "address", partial(_address, settings.service)
     yield "state", partial(_state, invocation)
-    yield "custody", partial(_custody, invocation)
+    if is_in_aws(settings.custody.url):
+        for region in settings.ivs.regions:
+            yield f"custody in {region}", partial(_custody, invocation, region)
+    else:
+        yield "custody", partial(_custody, invocation, settings.ivs.regions[0])
     for region in settings.ivs.regions:
         yield f"key pair of {region}", partial(_key_pair, invocation, region)
         yield f"AWS in {region}", partial(_aws, invocation, region)
@@ -90,8 +95,8 @@ def _state(invocation: Invocation) -> str:
     return f"{invocation.settings.state.url}, with {_count(len(keys), 'API key', 'API keys')}"
 
 
-def _custody(invocation: Invocation) -> str:
-    key_ids = invocation.custody.key_ids()
+def _custody(invocation: Invocation, region: Region) -> str:
+    key_ids = invocation.custody(region).key_ids()
     private_keys = _count(len(key_ids), "private key", "private keys")
     return f"{invocation.settings.custody.url}, with {private_keys}"
 
@@ -101,7 +106,7 @@ def _key_pair(invocation: Invocation, region: Region) -> str:
     if ring is None:
         raise ring_missing(region)
     active = signing_pair(ring)
-    unusable = dict(unusable_private_keys(invocation.custody, ring))
+    unusable = dict(unusable_private_keys(invocation.custody(region), ring))
     if (failure := unusable.pop(active.key_id, None)) is not None:
         raise failure
     # A start does not need the other keys. `tokensvc keys doctor` reports the errors.

@@ -19,8 +19,9 @@ from tokensvc.errors import BackupRefused, SchemaUnsupported, StateDamaged
 from tokensvc.keyring.changes import Decision, RingChange
 from tokensvc.keyring.model import Act, KeyState, Ring
 from tokensvc.keyring.ring_document import decode_ring, is_ring
-from tokensvc.service import build_state, custody_folder
+from tokensvc.service import build_state
 from tokensvc.settings import Settings
+from tokensvc.settings.custody_rules import is_in_aws
 from tokensvc.state.base import Contents
 from tokensvc.state.schema import CURRENT, written_schema
 from tokensvc.state.sqlite import SqliteState
@@ -152,16 +153,19 @@ def _in_use(ring: Ring) -> Sequence[str]:
 
 
 def _private_key_files(settings: Settings, contents: Contents) -> Sequence[Path]:
-    folder = custody_folder(settings.custody)
+    if is_in_aws(settings.custody.url):
+        return []
+    folder = Path(settings.custody.url.removeprefix("file:"))
     return [folder / f"{key_id}.pem" for ring in _rings(contents) for key_id in _in_use(ring)]
 
 
 def _not_in_the_backup(settings: Settings, contents: Contents) -> Iterator[str]:
     if files := _private_key_files(settings, contents):
         yield f"the encrypted private keys: cp -p {shlex.join(map(str, files))} DIRECTORY/"
-    secret = settings.custody.key_encryption_secret_file
-    where = secret or "TOKENSVC_CUSTODY__KEY_ENCRYPTION_SECRET"
-    yield f"the key-encryption secret ({where}), apart from the private keys"
+    if not is_in_aws(settings.custody.url):
+        secret = settings.custody.key_encryption_secret_file
+        where = secret or "TOKENSVC_CUSTODY__KEY_ENCRYPTION_SECRET"
+        yield f"the key-encryption secret ({where}), apart from the private keys"
     yield "the settings file"
 
 

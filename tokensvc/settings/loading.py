@@ -246,7 +246,9 @@ def _with_absolute_paths(settings: Settings, folder: Path) -> Settings:
     secret_file = settings.custody.key_encryption_secret_file
     previous_file = settings.custody.previous_key_encryption_secret_file
     custody = {
-        "url": _absolute_url(settings.custody.url, folder),
+        "url": _absolute_url(settings.custody.url, folder)
+        if settings.custody.url.startswith("file:")
+        else settings.custody.url,
         "key_encryption_secret_file": secret_file and folder / secret_file,
         "previous_key_encryption_secret_file": previous_file and folder / previous_file,
     }

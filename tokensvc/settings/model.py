@@ -130,7 +130,15 @@ class CustodySettings(Section):
     url: str = Field(
         default="file:keys",
         description="Where the keys are stored: file:FOLDER, one file per key, encrypted with the"
-        " key-encryption secret.",
+        " key-encryption secret; secretsmanager:PREFIX, one secret per key in AWS Secrets Manager;"
+        " kms:ALIAS_PREFIX, such as kms:alias/tokensvc/, one key with an alias in AWS KMS, which"
+        " then signs each token itself. In AWS, they are in the region of their channels.",
+    )
+    secrets_kms_key: str | None = Field(
+        default=None,
+        description="KMS key that encrypts the secrets of secretsmanager:PREFIX: alias/NAME, or an"
+        " ID or ARN. By default AWS's own key for Secrets Manager.",
+        examples=["alias/tokensvc-secrets"],
     )
     single_host: bool = Field(
         default=False,

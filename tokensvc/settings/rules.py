@@ -9,6 +9,7 @@ from typing import Any
 
 from tokensvc.arns import ChannelArn, ChannelPattern, Region
 from tokensvc.errors import InvalidArn, Problem, SettingsInvalid
+from tokensvc.settings.custody_rules import custody_rules
 from tokensvc.settings.model import (
     CustodySettings,
     GrantSettings,
@@ -22,7 +23,6 @@ from tokensvc.state.dynamodb_address import TableAddress
 _Sections = Mapping[str, Any]
 
 STATE_FORMS = {"sqlite": "sqlite:FILE", "dynamodb": "dynamodb:REGION/TABLE"}
-CUSTODY_FORMS = {"file": "file:FOLDER"}
 
 
 def broken_rules(sections: _Sections, folder: Path) -> Iterable[Problem]:
@@ -37,7 +37,7 @@ def broken_rules(sections: _Sections, folder: Path) -> Iterable[Problem]:
         _refresh_interval(sections),
         _url_schemes(sections),
         _files_of_a_fleet(sections),
-        _secret(sections, folder),
+        custody_rules(sections, folder),
         _channels(sections),
         _grants(sections),
         _canary_channels(sections),
@@ -91,9 +91,6 @@ def _url_schemes(sections: _Sections) -> Iterator[Problem]:
         case {"state": StateSettings(url=url)}:
             yield from _url_scheme("state.url", url, STATE_FORMS)
             yield from _table_address(url)
-    match sections:
-        case {"custody": CustodySettings(url=url)}:
-            yield from _url_scheme("custody.url", url, CUSTODY_FORMS)
 
 
 def _url_scheme(field: str, url: str, supported: Mapping[str, str]) -> Iterator[Problem]:
@@ -125,45 +122,8 @@ def _files_of_a_fleet(sections: _Sections) -> Iterator[Problem]:
                 "custody.url",
                 "files_of_a_fleet",
                 "The state is in DynamoDB, for several machines, but the private keys are in files"
-                " of this one. If every process runs on this machine, set custody.single_host to"
-                " true.",
-            )
-
-
-def _secret(sections: _Sections, folder: Path) -> Iterator[Problem]:
-    match sections:
-        case {"custody": CustodySettings() as custody} if custody.url.startswith("file:"):
-            yield from _key_encryption_secret(custody, folder)
-
-
-def _key_encryption_secret(custody: CustodySettings, folder: Path) -> Iterator[Problem]:
-    file, text = custody.key_encryption_secret_file, custody.key_encryption_secret
-    if (file is None) == (text is None):
-        yield Problem(
-            "custody.key_encryption_secret_file",
-            "one_secret",
-            "Exactly one key-encryption secret is required, because the private keys are encrypted"
-            " with it. Set either this or TOKENSVC_CUSTODY__KEY_ENCRYPTION_SECRET.",
-        )
-    previous_file = custody.previous_key_encryption_secret_file
-    if previous_file is not None and custody.previous_key_encryption_secret is not None:
-        yield Problem(
-            "custody.previous_key_encryption_secret_file",
-            "one_secret",
-            "The previous key-encryption secret is set in two ways. Unset either this or"
-            " TOKENSVC_CUSTODY__PREVIOUS_KEY_ENCRYPTION_SECRET.",
-        )
-    keys_folder = (folder / custody.url.removeprefix("file:")).resolve()
-    for field, path in {
-        "custody.key_encryption_secret_file": file,
-        "custody.previous_key_encryption_secret_file": previous_file,
-    }.items():
-        if path is not None and (folder / path).resolve().is_relative_to(keys_folder):
-            yield Problem(
-                field,
-                "secret_beside_keys",
-                f"The secret is in {keys_folder}, the folder of the keys that are encrypted with"
-                " it. A copy of the folder would contain both. Move the secret to another folder.",
+                " of this one. Set custody.url to secretsmanager:PREFIX or kms:ALIAS_PREFIX. If every"
+                " process runs on this machine, set custody.single_host to true instead.",
             )
 
 

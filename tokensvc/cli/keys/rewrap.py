@@ -26,7 +26,7 @@ def command(invocation: Invocation) -> None:
 
     Calls no operation of IVS.
     """  # noqa: D301 # \b is click's marker for a paragraph that is not rewrapped.
-    custody = invocation.custody
+    custody = invocation.custody(invocation.settings.ivs.regions[0])
     if not isinstance(custody, FileCustody):
         raise SettingsInvalid(
             "Only the file: custody has a key-encryption secret.",

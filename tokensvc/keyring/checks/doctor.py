@@ -66,7 +66,7 @@ class Doctor:
     Attributes:
         regions: the regions to examine.
         read_ring: returns a region's stored ring, None without one; raises TokensvcError.
-        open_custody: returns the custody; raises TokensvcError when it can't be opened.
+        open_custody: returns a region's custody; raises TokensvcError when it can't be opened.
         clock: the time.
         configured: the regions of the settings; their rings may record a key in custody.
         files: the files of the deployment on this host.
@@ -74,7 +74,7 @@ class Doctor:
 
     regions: Sequence[RegionToExamine]
     read_ring: ReadRing
-    open_custody: Callable[[], Custody]
+    open_custody: Callable[[Region], Custody]
     clock: Clock
     configured: Sequence[Region]
     files: DeploymentFiles
@@ -83,18 +83,23 @@ class Doctor:
         """All findings: of each region the most serious first, then of custody and files."""
         with_rings = dict.fromkeys((*self.configured, *(one.region for one in self.regions)))
         rings = {region: _value_or_error(partial(self.read_ring, region)) for region in with_rings}
-        custody_key_ids = _value_or_error(lambda: self.open_custody().key_ids())
         findings: list[Finding] = []
+        in_custody: dict[str, None] = {}  # In the order in which they were listed, each once.
         for one in self.regions:
-            findings += examine(self._evidence(one, rings[one.region], custody_key_ids))
+            key_ids = _value_or_error(partial(self._key_ids, one.region))
+            in_custody |= dict.fromkeys(() if isinstance(key_ids, TokensvcError) else key_ids)
+            findings += examine(self._evidence(one, rings[one.region], key_ids))
         readable = [ring for ring in rings.values() if not isinstance(ring, TokensvcError)]
         # An unreadable ring may record any key, so no key can be called an orphan then.
-        if len(readable) == len(rings) and not isinstance(custody_key_ids, TokensvcError):
+        if len(readable) == len(rings):
             findings += find_orphans(
-                custody_key_ids, [ring for ring in readable if ring is not None], findings
+                in_custody, [ring for ring in readable if ring is not None], findings
             )
         findings += find_open_files(self.files.faults(), findings)
         return tuple(findings)
+
+    def _key_ids(self, region: Region) -> Collection[str]:
+        return self.open_custody(region).key_ids()
 
     def _evidence(
         self,
@@ -111,7 +116,7 @@ class Doctor:
         failed_probes = _value_or_error(one.read_failed_probes)
         unusable: Mapping[str, TokensvcError] = {}
         if isinstance(ring, Ring) and not isinstance(custody_key_ids, TokensvcError):
-            unusable = unusable_private_keys(self.open_custody(), ring)
+            unusable = unusable_private_keys(self.open_custody(one.region), ring)
         return Evidence(
             binding=Binding(one.region, one.account_id, endpoint),
             ring=ring,

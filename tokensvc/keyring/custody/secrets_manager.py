@@ -196,7 +196,7 @@ class SecretsManagerCustody(SecretSigners):
         if "DeletedDate" not in described:
             return now + _WINDOW_SECONDS
         # AWS does not say whether it is the date of the request or of the end of the window.
-        at = described["DeletedDate"].timestamp()
+        at: float = described["DeletedDate"].timestamp()
         return at if at > now else at + _WINDOW_SECONDS
 
     def _name(self, key_id: str) -> str:
