@@ -163,7 +163,7 @@ def build(
             closing(AwsClients(_custody_terms(settings), clock=clock))
         )
         given = overrides.get("signer_loader")
-        loaders = _signer_loaders(settings, custody_clients, given)
+        loaders = _signer_loaders(settings, custody_clients, clock, given)
         rings = _rings(settings, clock, state, loaders, probe_writer)
     clock_watch = ClockWatch(
         clients.ask_unsigned,
@@ -278,17 +278,17 @@ def build_state(settings: Settings, clock: Clock) -> SqliteState | DynamoDbState
 
 
 def _signer_loaders(
-    settings: Settings, clients: AwsClients, given: SignerLoader | None
+    settings: Settings, clients: AwsClients, clock: Clock, given: SignerLoader | None
 ) -> Mapping[Region, SignerLoader]:
     """The loader of each region. One for files has the private keys of all regions."""
     custody, regions = settings.custody, settings.ivs.regions
     if given is None and is_in_aws(custody.url):
-        return {region: build_signer_loader(custody, region, clients) for region in regions}
-    return dict.fromkeys(regions, given or build_signer_loader(custody, regions[0], clients))
+        return {region: build_signer_loader(custody, region, clients, clock) for region in regions}
+    return dict.fromkeys(regions, given or build_signer_loader(custody, regions[0], clients, clock))
 
 
 def build_signer_loader(
-    settings: CustodySettings, region: Region, clients: AwsClients
+    settings: CustodySettings, region: Region, clients: AwsClients, clock: Clock
 ) -> SignerLoader:
     """Loads signers of that region's private keys from the custody of the settings.
 
@@ -302,9 +302,9 @@ def build_signer_loader(
             secret, previous_secret = key_encryption_secrets(settings, folder)
             return FileSigners(folder, secret, previous_secret=previous_secret)
         case "secretsmanager":
-            return SecretSigners(partial(clients.secrets_manager, region), region)
+            return SecretSigners(partial(clients.secrets_manager, region), region, clock)
         case "kms":
-            return KmsSigners(partial(clients.kms, region), region)
+            return KmsSigners(partial(clients.kms, region), region, clock)
         case _:
             raise unknown_custody(scheme)
 

@@ -69,4 +69,4 @@ class TestKmsSigners(_Keys):
     @pytest.fixture
     def open_loader(self, clients: AwsClients) -> OpenLoader:
         """Each object stands for a worker."""
-        return lambda: KmsSigners(partial(clients.kms, REGION), REGION)
+        return lambda: KmsSigners(partial(clients.kms, REGION), REGION, SystemClock())

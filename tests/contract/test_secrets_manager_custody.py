@@ -71,4 +71,6 @@ class TestSecretSigners(_Secrets):
     @pytest.fixture
     def open_loader(self, clients: AwsClients) -> OpenLoader:
         """Each object stands for a worker."""
-        return lambda: SecretSigners(partial(clients.secrets_manager, REGION), REGION)
+        return lambda: SecretSigners(
+            partial(clients.secrets_manager, REGION), REGION, SystemClock()
+        )

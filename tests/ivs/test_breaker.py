@@ -4,8 +4,9 @@ import pytest
 
 from tests.support.clock import ManualClock
 from tokensvc.arns import ChannelArn, Region
+from tokensvc.breaker import Breaker
 from tokensvc.errors import ChannelNotFound, IvsRefused, IvsUnavailable
-from tokensvc.ivs.breaker import Breaker, Breakers, CallsPaused
+from tokensvc.ivs.breaker import Breakers, CallsPaused
 
 OREGON, FRANKFURT = (
     ChannelArn.parse(f"arn:aws:ivs:{name}:123456789012:channel/a").region
@@ -22,7 +23,7 @@ def begun(breaker: Breaker, now: float) -> object:
 
 def breaker_after(events: str) -> tuple[Breaker, float]:
     """A breaker after these events, and the time: F a failure, A an answer, a digit its seconds."""
-    breaker, now = Breaker(OREGON), 0.0
+    breaker, now = Breaker("Amazon IVS in us-west-2"), 0.0
     for event in events:
         if event in "FA":
             breaker.end(begun(breaker, now), now, has_failed=event == "F")
@@ -68,7 +69,7 @@ def test_only_one_trial_is_made_in_five_seconds() -> None:
 
 def test_a_call_without_an_answer_is_a_failure_after_1500_ms() -> None:
     """While it continues. When it fails later, it is counted once."""
-    breaker = Breaker(OREGON)
+    breaker = Breaker("Amazon IVS in us-west-2")
     calls = [begun(breaker, 0.0) for _ in range(3)]
     assert breaker.admits(1.4)
     assert not breaker.admits(1.5)

@@ -130,11 +130,11 @@ def test_the_scheme_of_a_url_selects_state_and_custody(settings: Settings) -> No
         build_state(with_state(settings, "mysql:x"), clock)
     with closing(build_state(with_state(settings, "dynamodb:eu-west-1/state"), clock)) as state:
         assert isinstance(state, DynamoDbState)
-    assert isinstance(build_signer_loader(settings.custody, REGION, clients), FileSigners)
+    assert isinstance(build_signer_loader(settings.custody, REGION, clients, clock), FileSigners)
     with pytest.raises(SettingsInvalid, match=r"custody\.url.*'vault'"):
         build_custody(CustodySettings(url="vault:x"), REGION, clients, clock)
     with pytest.raises(SettingsInvalid, match=r"custody\.url.*'vault'"):
-        build_signer_loader(CustodySettings(url="vault:x"), REGION, clients)
+        build_signer_loader(CustodySettings(url="vault:x"), REGION, clients, clock)
 
 
 def test_a_secret_may_come_from_the_environment(tmp_path: Path) -> None:
@@ -147,7 +147,7 @@ def test_a_secret_may_come_from_the_environment(tmp_path: Path) -> None:
     created = build_custody(with_file, REGION, clients, clock).create("k1")
     assert build_custody(with_text, REGION, clients, clock).create("k1") == created
     assert (
-        build_signer_loader(with_text, REGION, clients).signer(created).public_key
+        build_signer_loader(with_text, REGION, clients, clock).signer(created).public_key
         == created.public_key
     )
 

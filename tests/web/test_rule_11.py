@@ -97,5 +97,5 @@ def test_the_signer_loader_of_a_worker_can_not_change_private_keys(
             CustodySettings(url="secretsmanager:tokensvc/"),
             CustodySettings(url="kms:alias/tokensvc/"),
         ):
-            loader = build_signer_loader(custody, REGION, clients)
+            loader = build_signer_loader(custody, REGION, clients, own_deployment.world.clock)
             assert [name for name in dir(loader) if not name.startswith("_")] == ["signer"]

@@ -45,9 +45,10 @@ from typing import Final
 from cachetools import LRUCache
 
 from tokensvc.arns import ChannelArn, Region
+from tokensvc.breaker import OPEN_SECONDS
 from tokensvc.clock import Clock
 from tokensvc.errors import ChannelNotFound, IvsRefused, IvsUnavailable, NotFound
-from tokensvc.ivs.breaker import OPEN_SECONDS, Breakers, CallsPaused
+from tokensvc.ivs.breaker import Breakers, CallsPaused
 from tokensvc.ivs.cache_entry import CacheEntry
 from tokensvc.ivs.kept_answers import KeptAnswers
 from tokensvc.ivs.limits import MAX_CHANNELS_PER_CALL

@@ -20,6 +20,7 @@ from tokensvc.keyring.signers import SignerLoader, self_checked_signer
 from tokensvc.state.base import Document, State
 from tokensvc.state.watch import Watched
 from tokensvc.token.p384 import PublicKey, Signer
+from tokensvc.waiting import MustWait
 
 _logger = logging.getLogger(__name__)
 
@@ -78,6 +79,7 @@ class RingView:
         self._clock = clock
         self._record_probe = record_probe
         self._failing: tuple[KeyPair, ...] = ()
+        self._errors: dict[str, TokensvcError] = {}  # Of the last probe of each failing key pair.
         self._probed_monotonic = float("-inf")
         self._watched: Watched[Ring | None] = Watched(
             state,
@@ -113,6 +115,14 @@ class RingView:
     def failure(self) -> TokensvcError | None:
         """The error of the last attempt to read the ring; None when it succeeded."""
         return self._watched.failure
+
+    def custody_failure(self, moment: Moment) -> TokensvcError | None:
+        """The error of the last probe of the active key pair; None when it can sign.
+
+        Raises:
+            NoSigningKey, StateUnavailable: as `active` does.
+        """
+        return self._errors.get(signing_pair(self.ring(moment)).key_id)
 
     def ring(self, moment: Moment) -> Ring:
         """The ring, no older at that moment than its own terms allow (rule 3).
@@ -187,6 +197,7 @@ class RingView:
                 message = "This process can't use the private key of %s: %s"
                 _logger.error(message, pair.key_id, error)
         self._failing = tuple(failing)
+        self._errors = {pair.key_id: self._errors[pair.key_id] for pair in failing}
         self._probed_monotonic = self._clock.monotonic()
         # The dict is replaced as a whole, because requests read it from other threads.
         loaded, needed = self._signers, {pair.key_id for pair in pairs}
@@ -206,6 +217,8 @@ class RingView:
             self._signer_of(pair)
         except TokensvcError as exc:
             error = exc
+        others = {key_id: self._errors[key_id] for key_id in self._errors if key_id != pair.key_id}
+        self._errors = others if error is None else {**others, pair.key_id: error}
         self._record_probe(pair.key_id, error)
         return error
 
@@ -220,7 +233,7 @@ class RingView:
     def _can_sign(self, pair: KeyPair) -> bool:
         try:
             self._signer_of(pair)
-        except TokensvcError:
+        except (TokensvcError, MustWait):  # Its custody must be asked, and so was the last probe.
             return False
         return True
 

@@ -143,7 +143,8 @@ def _api_keys_check(service: Service, moment: Moment) -> Check:
 
 def _ring_check(name: str, ring: RingView, moment: Moment) -> Check:
     try:
-        _from_memory(lambda: ring.active(moment), ring.failure)
+        _from_memory(lambda: ring.ring(moment), ring.failure)
+        _from_memory(lambda: ring.active(moment), ring.custody_failure(moment))
         return Check(name, notes=_from_memory(lambda: ring.warnings(moment), ring.failure))
     except TokensvcError as exc:
         return Check(name, exc)

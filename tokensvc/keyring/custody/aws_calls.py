@@ -64,6 +64,10 @@ _WHAT: Final = re.compile(
 )
 
 
+class Throttled(CustodyUnavailable):
+    """Raised when the service answers, and refuses some calls because there are too many."""
+
+
 class ResourceMissing(CustodyDamaged):
     """Raised when AWS has no such key, alias or secret."""
 
@@ -97,8 +101,8 @@ class AwsCalls:
             ResourceExists: when it exists already.
             CustodyUnusable: when it exists and is disabled or scheduled for deletion.
             CustodyDenied: when AWS refuses the call for a reason that a retry does not fix.
-            CustodyUnavailable: when the service throttles, fails or can't be reached, or when there
-                are no usable AWS credentials.
+            CustodyUnavailable: when the service throttles (`Throttled`), fails or can't be reached,
+                or when there are no usable AWS credentials.
         """
         may_wait()
         try:
@@ -139,7 +143,7 @@ class AwsCalls:
         if code in _DENIED:
             return self._denial(error, operation, resource)
         if code in _THROTTLING or status == HTTPStatus.TOO_MANY_REQUESTS:
-            return CustodyUnavailable(
+            return Throttled(
                 f"{self.where} throttles {operation} requests.",
                 hint="Try again in a few seconds. If it goes on, request a higher quota for this"
                 " operation in Service Quotas.",

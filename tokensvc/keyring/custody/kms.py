@@ -52,15 +52,14 @@ class KmsCustody(KmsSigners):
         client: returns the client of the region; raises what boto3 raises.
         region: the region.
         alias_prefix: the beginning of each alias, such as `alias/tokensvc/`.
-        clock: the clock for the time of a destruction.
+        clock: the clock for the time of a destruction, and for pauses.
     """
 
     def __init__(
         self, client: Callable[[], KMSClient], region: Region, alias_prefix: str, clock: Clock
     ) -> None:
-        super().__init__(client, region)
+        super().__init__(client, region, clock)
         self._alias_prefix = alias_prefix
-        self._clock = clock
 
     def create(self, key_id: str, *, tags: Mapping[str, str] | None = None) -> StoredKey:
         """The private key of that ID, which is generated if it has no alias yet.
@@ -74,22 +73,20 @@ class KmsCustody(KmsSigners):
             KeyDestroyed: when the deletion of the key is scheduled.
         """
         require_key_id(key_id)
-        try:
+        with contextlib.suppress(ResourceMissing):
             return self._existing(key_id)
-        except ResourceMissing:
-            pass
         made = self._new_key(key_id, tags)
-        alias = self._alias(key_id)
+        self._name(made, key_id)
         try:
-            with self._calls.translated("CreateAlias", alias):
-                self._client().create_alias(AliasName=alias, TargetKeyId=made["KeyId"])
-        except ResourceExists:  # Another process was faster.
+            existing = self._existing(key_id)
+        except ResourceMissing as exc:
+            raise CustodyUnavailable(
+                f"{self._calls.where} has {self._alias(key_id)}, and does not show its key yet.",
+                hint="Run the same command again in a minute.",
+            ) from exc
+        if existing.handle != made["Arn"]:  # Another process was faster.
             self._discard(made)
-            return self._existing_now(key_id)
-        except TokensvcError:
-            self._discard(made)
-            raise
-        return StoredKey(key_id, self._public_key(made["Arn"], key_id), made["Arn"])
+        return existing
 
     def adopt(
         self,
@@ -180,15 +177,6 @@ class KmsCustody(KmsSigners):
         arn = described["Arn"]
         return StoredKey(key_id, self._public_key(arn, key_id), arn)
 
-    def _existing_now(self, key_id: str) -> StoredKey:
-        try:
-            return self._existing(key_id)
-        except ResourceMissing as exc:
-            raise CustodyUnavailable(
-                f"{self._calls.where} has {self._alias(key_id)}, and does not show its key yet.",
-                hint="Run the same command again in a minute.",
-            ) from exc
-
     def _new_key(self, key_id: str, tags: Mapping[str, str] | None) -> KeyMetadataTypeDef:
         """A new key, which has no alias yet."""
         with self._calls.translated("CreateKey", "*"):
@@ -200,8 +188,22 @@ class KmsCustody(KmsSigners):
             )
             return answer["KeyMetadata"]
 
+    def _name(self, made: KeyMetadataTypeDef, key_id: str) -> None:
+        """Give the new key the alias of that ID, unless a key has it already."""
+        alias = self._alias(key_id)
+        try:
+            # boto3 tries again if an answer is lost, and is then refused although this key has it.
+            with (
+                contextlib.suppress(ResourceExists),
+                self._calls.translated("CreateAlias", alias),
+            ):
+                self._client().create_alias(AliasName=alias, TargetKeyId=made["KeyId"])
+        except CustodyDenied:
+            self._discard(made)
+            raise
+
     def _discard(self, made: KeyMetadataTypeDef) -> None:
-        """Schedule the deletion of a key that got no alias. What remains, `keys doctor` finds."""
+        """Schedule the deletion of a key that has no alias. What remains, `keys doctor` finds."""
         try:
             self._schedule_deletion(made)
         except TokensvcError as exc:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from tokensvc.arns import Region
+from tokensvc.clock import Clock
 from tokensvc.errors import (
     CustodyDamaged,
     CustodyDenied,
@@ -21,13 +22,14 @@ from tokensvc.errors import (
 )
 from tokensvc.keyring.custody.aws_calls import KMS, AwsCalls
 from tokensvc.keyring.custody.encryption import RESTORE_HINT
+from tokensvc.keyring.custody.guarded_calls import GuardedCalls
 from tokensvc.keyring.custody.key_ids import require_key_id
 from tokensvc.keyring.signers import StoredKey
 from tokensvc.token.p384 import PublicKey, Signer, der_to_raw
 
 if TYPE_CHECKING:
     from mypy_boto3_kms import KMSClient
-    from mypy_boto3_kms.type_defs import KeyMetadataTypeDef
+    from mypy_boto3_kms.type_defs import GetPublicKeyResponseTypeDef, KeyMetadataTypeDef
 
 LONGEST_MESSAGE_BYTES: Final = 4_096
 """KMS signs a longer message only as a digest (AWS: Sign, Message)."""
@@ -44,11 +46,14 @@ class KmsSigners:
     Args:
         client: returns the client of the region; raises what boto3 raises.
         region: the region.
+        clock: the clock for pauses while KMS fails.
     """
 
-    def __init__(self, client: Callable[[], KMSClient], region: Region) -> None:
+    def __init__(self, client: Callable[[], KMSClient], region: Region, clock: Clock) -> None:
         self._client = client
+        self._clock = clock
         self._calls = AwsCalls(KMS, region)
+        self._guarded = GuardedCalls(self._calls, clock)
 
     def signer(self, key: StoredKey) -> Signer:
         """A signer of that private key, whose public key was compared with the recorded one.
@@ -72,25 +77,28 @@ class KmsSigners:
                 f" {public_key.fingerprint}.",
                 hint=RESTORE_HINT,
             )
-        return _KmsSigner(self._client, self._calls, arn, public_key)
+        return _KmsSigner(self._client, self._guarded, arn, public_key)
 
     def _described(self, kms_id: str, key_id: str) -> KeyMetadataTypeDef:
         """What KMS says about the key with that ARN or alias."""
-        with self._calls.translated("DescribeKey", f"the key {kms_id} of {key_id}"):
-            return self._client().describe_key(KeyId=kms_id)["KeyMetadata"]
+        return self._guarded.call(
+            "DescribeKey",
+            f"the key {kms_id} of {key_id}",
+            lambda: self._client().describe_key(KeyId=kms_id)["KeyMetadata"],
+        )
 
     def _public_key(self, arn: str, key_id: str) -> PublicKey:
         """The public key of the KMS key, which must be for ES384."""
-        about = f"the key {arn} of {key_id}"
-        with self._calls.translated("GetPublicKey", about):
-            answer = self._client().get_public_key(KeyId=arn)
-            is_for_signatures = answer["KeyUsage"] == KEY_USAGE
-            der = answer["PublicKey"]
+        usage, der = self._guarded.call(
+            "GetPublicKey",
+            f"the key {arn} of {key_id}",
+            lambda: _usage_and_der(self._client().get_public_key(KeyId=arn)),
+        )
         try:
             public_key = PublicKey.from_der(der)
         except InvalidKeyMaterial as exc:
             raise _wrong_kind(arn, key_id) from exc
-        if not is_for_signatures:
+        if usage != KEY_USAGE:
             raise _wrong_kind(arn, key_id)
         return public_key
 
@@ -101,12 +109,12 @@ class _KmsSigner:
     def __init__(
         self,
         client: Callable[[], KMSClient],
-        calls: AwsCalls,
+        guarded: GuardedCalls,
         arn: str,
         public_key: PublicKey,
     ) -> None:
         self._client = client
-        self._calls = calls
+        self._guarded = guarded
         self._arn = arn
         self._public_key = public_key
 
@@ -129,19 +137,22 @@ class _KmsSigner:
                 f"AWS KMS signs at most {LONGEST_MESSAGE_BYTES} bytes, and this token has"
                 f" {len(message)} bytes to sign. Name fewer origins."
             )
-        with self._calls.translated("Sign", f"the key {self._arn}"):
-            # KMS itself hashes the message: a digest that is sent would be one more thing to check.
-            der = self._client().sign(
+        der = self._guarded.call(
+            "Sign",
+            f"the key {self._arn}",
+            # KMS itself hashes the message.
+            lambda: self._client().sign(
                 KeyId=self._arn,
                 Message=message,
                 MessageType="RAW",
                 SigningAlgorithm="ECDSA_SHA_384",
-            )["Signature"]
+            )["Signature"],
+        )
         try:
             return der_to_raw(der)
         except InvalidSignature as exc:
             raise CustodyDamaged(
-                f"{self._calls.where} answered Sign with something else than a P-384 signature.",
+                f"{self._guarded.calls.where} answered Sign with no P-384 signature.",
                 hint=f"Check {KMS.endpoint_variable} and any proxy.",
             ) from exc
 
@@ -175,6 +186,10 @@ def require_enabled(described: KeyMetadataTypeDef, key_id: str) -> None:
             " and `aws kms enable-key`. Otherwise replace the key pair with"
             f" `tokensvc keys revoke {key_id}`.",
         )
+
+
+def _usage_and_der(answer: GetPublicKeyResponseTypeDef) -> tuple[str, bytes]:
+    return answer["KeyUsage"], answer["PublicKey"]
 
 
 def _wrong_kind(arn: str, key_id: str) -> CustodyDamaged:

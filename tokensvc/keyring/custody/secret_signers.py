@@ -16,9 +16,11 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from tokensvc.arns import Region
+from tokensvc.clock import Clock
 from tokensvc.errors import CustodyDamaged, CustodyDenied
 from tokensvc.keyring.custody.aws_calls import SECRETS_MANAGER, AwsCalls
 from tokensvc.keyring.custody.encryption import RESTORE_HINT
+from tokensvc.keyring.custody.guarded_calls import GuardedCalls
 from tokensvc.keyring.custody.key_ids import require_key_id
 from tokensvc.keyring.signers import StoredKey
 from tokensvc.token.p384 import LocalSigner, PublicKey, Signer
@@ -70,11 +72,16 @@ class SecretSigners:
     Args:
         client: returns the client of the region; raises what boto3 raises.
         region: the region.
+        clock: the clock for pauses while Secrets Manager fails.
     """
 
-    def __init__(self, client: Callable[[], SecretsManagerClient], region: Region) -> None:
+    def __init__(
+        self, client: Callable[[], SecretsManagerClient], region: Region, clock: Clock
+    ) -> None:
         self._client = client
+        self._clock = clock
         self._calls = AwsCalls(SECRETS_MANAGER, region)
+        self._guarded = GuardedCalls(self._calls, clock)
 
     def signer(self, key: StoredKey) -> Signer:
         """A signer of that private key, whose public key was compared with the recorded one.
@@ -90,10 +97,13 @@ class SecretSigners:
         require_key_id(key.key_id)
         version = SecretVersion.parse(key.handle, key.key_id)
         about = f"the secret {version.arn} of {key.key_id}"
-        with self._calls.translated("GetSecretValue", about):
-            answer = self._client().get_secret_value(
+        answer = self._guarded.call(
+            "GetSecretValue",
+            about,
+            lambda: self._client().get_secret_value(
                 SecretId=version.arn, VersionId=version.version_id
-            )
+            ),
+        )
         signer = LocalSigner(private_key_of(answer, key.key_id))
         if signer.public_key != key.public_key:
             raise mismatch(key.key_id, signer.public_key, key.public_key)

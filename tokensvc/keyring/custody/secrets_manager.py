@@ -39,7 +39,7 @@ class SecretsManagerCustody(SecretSigners):
         client: returns the client of the region; raises what boto3 raises.
         region: the region.
         prefix: the beginning of the name of each secret.
-        clock: the clock for the time of a destruction.
+        clock: the clock for the time of a destruction, and for pauses.
         kms_key: the KMS key that encrypts the secrets; None for AWS's own, `aws/secretsmanager`.
     """
 
@@ -52,10 +52,9 @@ class SecretsManagerCustody(SecretSigners):
         *,
         kms_key: str | None = None,
     ) -> None:
-        super().__init__(client, region)
+        super().__init__(client, region, clock)
         self._region = region
         self._prefix = prefix
-        self._clock = clock
         self._kms_key = kms_key
 
     def create(self, key_id: str, *, tags: Mapping[str, str] | None = None) -> StoredKey:
