@@ -131,8 +131,7 @@ class CustodySettings(Section):
         default="file:keys",
         description="Where the keys are stored: file:FOLDER, one file per key, encrypted with the"
         " key-encryption secret; secretsmanager:PREFIX, one secret per key in AWS Secrets Manager;"
-        " kms:ALIAS_PREFIX, such as kms:alias/tokensvc/, one key with an alias in AWS KMS, which"
-        " then signs each token itself. In AWS, they are in the region of their channels.",
+        " kms:ALIAS_PREFIX, such as kms:alias/tokensvc/: AWS KMS, which then signs each token.",
     )
     secrets_kms_key: str | None = Field(
         default=None,

@@ -122,8 +122,8 @@ def _files_of_a_fleet(sections: _Sections) -> Iterator[Problem]:
                 "custody.url",
                 "files_of_a_fleet",
                 "The state is in DynamoDB, for several machines, but the private keys are in files"
-                " of this one. Set custody.url to secretsmanager:PREFIX or kms:ALIAS_PREFIX. If every"
-                " process runs on this machine, set custody.single_host to true instead.",
+                " of this one. Set custody.url to secretsmanager:PREFIX or kms:ALIAS_PREFIX. Or, if"
+                " every process runs on this machine, set custody.single_host to true.",
             )
 
 
