@@ -22,6 +22,9 @@ PYTHON = $(shell for python in python3 python3.14 python3.13 python3.12 python3.
 PIP_INSTALL := -m pip --quiet --disable-pip-version-check install
 PIP := $(BIN)/python $(PIP_INSTALL)
 
+# Compiled modules are kept, because the tests start hundreds of processes.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help run test test-all bench reliability test-lowest requirements
 
 help:

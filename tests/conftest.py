@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import functools
 import os
+from collections.abc import Generator
 
+import botocore.compat
+import botocore.hooks
 import botocore.loaders
+import pytest
 
 # AWS's JSON models are read once per process instead of once per client, because the tests create
 # thousands of clients. The loader must be replaced before botocore's session imports it.
 botocore.loaders.create_loader = functools.lru_cache(botocore.loaders.create_loader)
+
+# A handler's signature is inspected once per process instead of once per client.
+_accepts_kwargs = functools.lru_cache(1_000)(botocore.compat.accepts_kwargs)
+botocore.hooks.accepts_kwargs = lambda func: _accepts_kwargs(getattr(func, "__func__", func))
 
 from hypothesis import settings  # noqa: E402 # After the loader, because it may import boto3.
 
@@ -31,3 +39,12 @@ os.umask(0o077)
 # On a busy machine an example may be slow, which is not a failure.
 settings.register_profile("tokensvc", deadline=None)
 settings.load_profile("tokensvc")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """A test whose coverage is not measured starts no process that measures its own."""
+    with pytest.MonkeyPatch.context() as patched:
+        if item.get_closest_marker("no_cover"):
+            patched.delenv("COVERAGE_PROCESS_CONFIG", raising=False)
+        return (yield)

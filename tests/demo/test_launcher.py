@@ -129,17 +129,11 @@ def test_the_demo_plays_and_reuses_its_folder_after_each_stop(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize(("name", "log"), SERVERS.items())
-def test_a_server_that_is_killed_stops_the_demo_and_a_second_demo_is_refused(
-    tmp_path: Path, name: str, log: str
-) -> None:
+def test_a_server_that_is_killed_stops_the_demo(tmp_path: Path, name: str, log: str) -> None:
     """The other servers stop too. The error has the exit status and the server's log file."""
     folder = tmp_path / "demo"
     with running_demo(folder) as demo:
         demo.wait_for(LAST_LINE_OF_WELCOME)
-        with running_demo(folder, log="second") as second:
-            assert second.wait() == 1
-            assert str(folder) in error_in(second.printed)
-            assert "--folder" in second.printed
         os.kill(servers_of(demo)[name], signal.SIGKILL)
         assert demo.wait() == 1
         error = error_in(demo.printed)
@@ -166,25 +160,14 @@ def test_a_launcher_that_is_killed_while_it_prepares_leaves_no_server(tmp_path: 
     wait_until_stopped(folder)
 
 
-def test_a_proxy_in_the_environment_is_not_used(tmp_path: Path) -> None:
-    """Everything works as printed: the page, the line of curl, and `tokensvc` in a shell."""
-    folder = tmp_path / "demo"
-    with running_demo(folder, *ANY_FREE_PORTS, **PROXIES) as demo:
-        printed = demo.wait_for(LAST_LINE_OF_WELCOME)
-        answer = run_curl(curl_line(printed), **PROXIES)
-        assert get(answer["playback_url"]).status == 200
-        page = page_address(printed)
-        response = urllib3.request(
-            "POST", f"{page}playback-urls", json={}, headers={"Origin": page.rstrip("/")}
-        )
-        assert response.status == 200
-        assert key_states(folder, **PROXIES) == {"active", "published"}
-        assert demo.interrupt() == 0
-    wait_until_stopped(folder)
+def test_settings_of_other_programs_and_proxies_in_the_environment_are_not_used(
+    tmp_path: Path,
+) -> None:
+    """The demo uses its own account, service and API key only, and what it prints works.
 
-
-def test_settings_of_other_programs_in_the_environment_are_not_used(tmp_path: Path) -> None:
-    """The demo must use its own account, its own service and its own API key only."""
+    That is the page, the line of curl, and `tokensvc` in a shell. A second demo in the same folder
+    is refused meanwhile.
+    """
     folder = tmp_path / "demo"
     others = {
         "AWS_ENDPOINT_URL_IVS": UNREACHABLE_PROXY,
@@ -196,12 +179,20 @@ def test_settings_of_other_programs_in_the_environment_are_not_used(tmp_path: Pa
         "DEMO_SERVICE_URL": UNREACHABLE_PROXY,
         "FLASK_DEBUG": "1",
     }
-    with running_demo(folder, *ANY_FREE_PORTS, **others) as demo:
-        page = page_address(demo.wait_for(LAST_LINE_OF_WELCOME))
+    with running_demo(folder, *ANY_FREE_PORTS, **PROXIES, **others) as demo:
+        printed = demo.wait_for(LAST_LINE_OF_WELCOME)
+        with running_demo(folder, log="second") as second:
+            assert second.wait() == 1
+            assert str(folder) in error_in(second.printed)
+            assert "--folder" in second.printed
+        answer = run_curl(curl_line(printed), **PROXIES)
+        assert get(answer["playback_url"]).status == 200
+        page = page_address(printed)
         response = urllib3.request(
             "POST", f"{page}playback-urls", json={}, headers={"Origin": page.rstrip("/")}
         )
         assert response.status == 200
+        assert key_states(folder, **PROXIES) == {"active", "published"}
         assert demo.interrupt() == 0
     wait_until_stopped(folder)
 
@@ -242,23 +233,27 @@ def _printed_on(terminal: int) -> Iterator[str]:
         yield printed
 
 
-@pytest.mark.parametrize("variable", PORT_VARIABLES)
 def test_a_port_in_use_is_reported_with_the_variable_that_chooses_another_port(
-    tmp_path: Path, variable: str
+    tmp_path: Path,
 ) -> None:
-    """Before anything is created."""
+    """Before anything is created. Three demos wait together for a port that is not freed."""
     with ExitStack() as stack:
         other = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
         port = str(other.getsockname()[1])
-        environment = dict.fromkeys(PORT_VARIABLES, "0") | {variable: port}
-        refused = stack.enter_context(
-            running_demo(tmp_path / "demo", "--folder", str(tmp_path / "demo"), **environment)
-        )
-        assert refused.wait() == 1
-        error = error_in(refused.printed)
-        assert port in error
-        assert "127.0.0.1" in error
-        (suggested,) = re.findall(rf"`{variable}=([0-9]+) make run`", refused.printed)
-        assert 0 < int(suggested) < 65_536
-        assert suggested != port
-    assert {path.name for path in (tmp_path / "demo").iterdir()} == {"lock"}
+        refused = {}
+        for variable in PORT_VARIABLES:
+            folder = tmp_path / variable / "demo"
+            folder.parent.mkdir()
+            environment = dict.fromkeys(PORT_VARIABLES, "0") | {variable: port}
+            refused[variable] = stack.enter_context(
+                running_demo(folder, "--folder", str(folder), **environment)
+            )
+        for variable, demo in refused.items():
+            assert demo.wait() == 1
+            error = error_in(demo.printed)
+            assert port in error
+            assert "127.0.0.1" in error
+            (suggested,) = re.findall(rf"`{variable}=([0-9]+) make run`", demo.printed)
+            assert 0 < int(suggested) < 65_536
+            assert suggested != port
+            assert [path.name for path in (tmp_path / variable / "demo").iterdir()] == ["lock"]
