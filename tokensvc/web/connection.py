@@ -33,6 +33,9 @@ _REFUSALS: Final[Mapping[int, TokensvcError]] = {
     for error in (
         errors.InvalidRequest("The request is not valid HTTP."),
         errors.RequestTimeout("The request was not complete in time."),
+        errors.BodyTooLarge(
+            "The body is sent in too many small chunks.", hint="Send it with a Content-Length."
+        ),
         errors.UriTooLong("The request line is too long.", hint="Send values in the body."),
         errors.HeadersTooLarge("The header fields are too long or too many."),
         errors.TransferCodingUnknown("The transfer coding is not supported."),
@@ -48,6 +51,8 @@ WAITING: Final = (FIRST_HEAD, IDLE, BODY, UNREAD)
 """What a connection waits for from its client, in the order in which a full worker closes those
 that wait. A later request whose head is not whole counts as `idle`."""
 
+_MAX_REQUEST_BYTES: Final = 2 * http1.MAX_BODY_BYTES
+"""Of a whole request as it is sent: chunks of one byte need six, and much time to be read."""
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 _MAX_UNREAD_BYTES: Final = 64 * 1024
 """Of responses: more are not made while the client does not read."""
@@ -79,8 +84,8 @@ class Connection(asyncio.Protocol):
             limit_request_field_size=worker.cfg.limit_request_field_size,
         )
         self._received_at: float | None = None
-        self._body: list[bytes] = []
-        self._body_bytes = 0
+        self._body = bytearray()
+        self._request_bytes = 0
         self._next = b""
 
     # --- The transport
@@ -144,11 +149,14 @@ class Connection(asyncio.Protocol):
         except (ParseError, ValueError) as exc:  # ValueError: a number with too many digits.
             self._refuse(http1.status_of_refusal(exc))
             return
-        if self._parser.is_complete or self._body_bytes > http1.MAX_BODY_BYTES:
+        self._request_bytes += len(data)
+        if self._parser.is_complete or len(self._body) > http1.MAX_BODY_BYTES:
             self._is_answering = True
             self._deadline_at = math.inf
             self._wait_for(None)
             self._worker.loop.call_soon(self._answer)
+        elif self._request_bytes > _MAX_REQUEST_BYTES:
+            self._refuse(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
         elif self._received_at is not None and self._waits_for != BODY:
             self._wait_for(BODY)
             self._deadline_at = self._received_at + self._terms.body_seconds
@@ -160,13 +168,12 @@ class Connection(asyncio.Protocol):
         return False
 
     def _take_body(self, part: bytes) -> None:
-        self._body.append(part)
-        self._body_bytes += len(part)
+        self._body += part
 
     def _answer(self) -> None:
         if self._is_closed:
             return
-        body = b"".join(self._body)[: http1.MAX_BODY_BYTES + 1]
+        body = bytes(self._body[: http1.MAX_BODY_BYTES + 1])
         try:
             environ = http1.environ_of(self._parser, body, self._environ)
             environ[http1.RECEIVED_AT] = self._received_at
@@ -234,7 +241,7 @@ class Connection(asyncio.Protocol):
         self._parser.reset()
         self._received_at = None
         self._body.clear()
-        self._body_bytes = 0
+        self._request_bytes = 0
         self._is_answering = False
         self._is_between_requests = True
         self._deadline_at = time.monotonic() + self._worker.cfg.keepalive
@@ -263,7 +270,7 @@ class Connection(asyncio.Protocol):
             self._transport.abort()
         elif now >= self._deadline_at:
             if self._is_between_requests:
-                self._close()
+                self.close_if_idle()
             else:
                 self._refuse(HTTPStatus.REQUEST_TIMEOUT)
 
