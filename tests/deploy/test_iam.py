@@ -26,7 +26,7 @@ PLACEHOLDERS = {
     "Account": "123456789012",
     "Region": "us-west-2",
     "Table": "tokensvc",
-    "Prefix": "tokensvc",
+    "Prefix": "tokensvc/",
 }
 FILES = {path.stem: path for path in sorted(FOLDER.glob("*.json"))}
 POLICIES = {role: Policy.read(path, PLACEHOLDERS) for role, path in FILES.items()}

@@ -1,0 +1,195 @@
+"""Each role's policy is enough for its processes, and keeps them from what is another role's.
+
+Real processes' parts, with boto3, on moto's server and Local IVS. The policies are evaluated before
+each call, because moto allows everything.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+
+import pytest
+from local_ivs.testing import LocalIvsServer
+
+from tests.deploy.test_iam import POLICIES
+from tests.keyring.rings import REGION
+from tests.support.aws import EXAMPLE_ACCOUNT
+from tests.support.deployment import EVERY_CHANNEL, MemoryAudit
+from tests.support.enforced_iam import Enforcement, enforce
+from tests.support.moto import Moto
+from tokensvc import operations, service
+from tokensvc.access.callers import Caller
+from tokensvc.access.requests import PlaybackRequest
+from tokensvc.arns import Region
+from tokensvc.aws_setup import make_state
+from tokensvc.clock import SystemClock
+from tokensvc.errors import CustodyDenied, StateRefused
+from tokensvc.keyring.checks.finding import FindingCode
+from tokensvc.keyring.model import KeyState, Ring
+from tokensvc.keyring.ring_document import RingStore
+from tokensvc.operations import Operations
+from tokensvc.service import Service
+from tokensvc.settings import Settings, load_settings
+
+CLOCK = SystemClock()
+CALLER = Caller("00000000000a", "backend", ("web",))
+CUSTODIES = ["secretsmanager:tokensvc/", "kms:alias/tokensvc/"]
+IN_REGION = Region(REGION)
+
+
+@dataclass(frozen=True)
+class Fleet:
+    """A deployment in moto and Local IVS.
+
+    Attributes:
+        enforcement: the policy of the process that runs now.
+        settings: the settings of all processes.
+        channel: a private channel.
+    """
+
+    enforcement: Enforcement
+    settings: Settings
+    channel: str
+
+    def install(self) -> None:
+        """Make the table."""
+        with self.enforcement.of(POLICIES["installer"]):
+            make_state(self.settings, CLOCK, lambda _: None)
+
+    @contextmanager
+    def job(self, role: str = "key-administrator") -> Iterator[Operations]:
+        """What a command of an operator, or the scheduled job, uses."""
+        with (
+            self.enforcement.of(POLICIES[role]),
+            closing(operations.build(self.settings, CLOCK, by="test")) as job,
+        ):
+            yield job
+
+    @contextmanager
+    def worker(self) -> Iterator[Service]:
+        """What a web worker uses."""
+        with (
+            self.enforcement.of(POLICIES["minter"]),
+            closing(service.build(self.settings, CLOCK, MemoryAudit())) as worker,
+        ):
+            worker.start()
+            yield worker
+
+    def reconcile(self) -> Ring:
+        """Do every step that is due. Returns the ring."""
+        with self.job() as job:
+            return _reconciled(job)
+
+
+@pytest.fixture(scope="module", params=CUSTODIES)
+def deployed(
+    running_moto: Moto, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> Iterator[Fleet]:
+    """A fleet with that custody, which all tests of this module use one after another."""
+    running_moto.reset()
+    folder = tmp_path_factory.mktemp("fleet")
+    with LocalIvsServer(folder / "ivs") as ivs, pytest.MonkeyPatch.context() as patch:
+        channel = ivs.client().create_channel(authorized=True)["channel"]["arn"]
+        running_moto.set_environment(patch, folder, AWS_ENDPOINT_URL_IVS=ivs.url)
+        variables = {
+            "TOKENSVC_IVS__ACCOUNT_ID": EXAMPLE_ACCOUNT,
+            "TOKENSVC_IVS__REGIONS": REGION,
+            "TOKENSVC_STATE__URL": f"dynamodb:{REGION}/tokensvc",
+            "TOKENSVC_CUSTODY__URL": request.param,
+            "TOKENSVC_GRANTS__WEB__CHANNELS": EVERY_CHANNEL,
+            "TOKENSVC_ROTATION__PUBLISH_DELAY_SECONDS": "0",
+        }
+        enforcement = enforce(patch, REGION, EXAMPLE_ACCOUNT)
+        fleet = Fleet(enforcement, load_settings(None, variables), channel)
+        fleet.install()
+        with fleet.job() as job:
+            job.state.create()
+            _reconciled(job)
+        assert enforcement.denied == []
+        yield fleet
+
+
+@pytest.fixture
+def fleet(deployed: Fleet) -> Fleet:
+    """The fleet, in which nothing was denied yet."""
+    deployed.enforcement.denied.clear()
+    return deployed
+
+
+def _reconciled(job: Operations) -> Ring:
+    job.rotator(IN_REGION).reconcile(lambda _: None)
+    ring = job.ring(IN_REGION)
+    assert ring is not None
+    return ring
+
+
+def test_the_minter_can_do_everything_for_a_playback_url(fleet: Fleet) -> None:
+    """It looks up the channel, signs, and stores what it learned."""
+    with fleet.worker() as worker:
+        url = worker.issuer.issue(CALLER, PlaybackRequest(channel=fleet.channel))
+    with fleet.job() as job:
+        active = _reconciled(job).active
+        assert active is not None
+        assert url.key_id == active.key_id
+        assert [record.record_id for record in job.state.records("channel")] == [fleet.channel]
+        assert len(job.state.records("key-probe")) == 2
+    assert fleet.enforcement.denied == []
+
+
+def test_the_key_administrator_can_replace_a_key_and_destroy_it(fleet: Fleet) -> None:
+    """In IVS and in custody, and the doctor can read everything."""
+    before = fleet.reconcile().active
+    assert before is not None
+    with fleet.job() as job:
+        job.declare_compromised(IN_REGION, [before.key_id], "test")
+        after = _reconciled(job)
+        codes = {finding.code for finding in job.doctor([IN_REGION]).examine()}
+    assert after.active is not None
+    assert after.active.key_id != before.key_id
+    assert after.pair(before.key_id).state is KeyState.RETIRED
+    assert codes == {FindingCode.NO_CANARY}
+    assert fleet.enforcement.denied == []
+
+
+def test_the_minter_can_change_no_ring(fleet: Fleet) -> None:
+    """Nor begin a rotation: a document is saved with an action that it doesn't have."""
+    with fleet.job("minter") as job:
+        stored = RingStore(job.state, IN_REGION).load()
+        assert stored is not None
+        with pytest.raises(StateRefused):
+            RingStore(job.state, IN_REGION).save(stored.ring, replacing=stored.version)
+    assert [action for action, _ in fleet.enforcement.denied] == ["dynamodb:PutItem"]
+
+
+def test_the_minter_can_write_no_item_of_another_kind(fleet: Fleet) -> None:
+    """Neither a head nor a body, in a batch: the condition on the partition refuses it."""
+    with fleet.job("minter") as job, pytest.raises(StateRefused):
+        job.state.remove_many("ban", ["one"])
+    assert [action for action, _ in fleet.enforcement.denied] == ["dynamodb:BatchWriteItem"]
+
+
+def test_the_minter_can_destroy_no_private_key(fleet: Fleet) -> None:
+    """Whatever its code does."""
+    active = fleet.reconcile().active
+    assert active is not None
+    with fleet.job("minter") as job, pytest.raises(CustodyDenied):
+        job.custody(IN_REGION).destroy(
+            active.key_id, handle=active.custody_handle, compromised=True
+        )
+
+
+def test_another_prefix_is_another_deployment(fleet: Fleet) -> None:
+    """The minter can't sign with the keys of another deployment in the same account."""
+    other = fleet.settings.custody.url.replace("tokensvc/", "other/")
+    custody = fleet.settings.custody.model_copy(update={"url": other})
+    settings = fleet.settings.model_copy(update={"custody": custody})
+    with closing(operations.build(settings, CLOCK, by="test")) as job:
+        key = job.custody(IN_REGION).create("k0123456789ab")
+    with (
+        dataclasses.replace(fleet, settings=settings).job("minter") as job,
+        pytest.raises(CustodyDenied),
+    ):
+        job.custody(IN_REGION).signer(key)
