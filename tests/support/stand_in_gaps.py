@@ -25,6 +25,17 @@ class Gap:
     difference: str
 
 
+@dataclass(frozen=True, slots=True)
+class LeftOut(Gap):
+    """Resources of the template in `deploy/` that the stand-in does not make.
+
+    Attributes:
+        resources: their logical names.
+    """
+
+    resources: tuple[str, ...] = ()
+
+
 KMS_HASHES_A_DIGEST: Final = Gap(
     "moto",
     "KMS",
@@ -58,6 +69,20 @@ DYNALITE_HAS_NO_ACCOUNT: Final = Gap(
     "DynamoDB",
     "Every table is in the account 000000000000, and any credentials are accepted.",
 )
+CLOUDFORMATION_LEAVES_OUT: Final = LeftOut(
+    "moto",
+    "CloudFormation",
+    "A stack is complete without these resources, without the expiry and the backups of its table,"
+    " and with the EC2 launch type for its service. AWS makes all of it, or nothing.",
+    resources=(
+        "BalancerErrors",
+        "ReconcileOverdue",
+        "ReconcileSchedule",
+        "ReconcileSuccesses",
+        "ServerErrors",
+        "UnhealthyReplicas",
+    ),
+)
 IAM_IS_NOT_ENFORCED: Final = Gap(
     "moto",
     "all",
@@ -76,6 +101,7 @@ GAPS: Final = (
     DYNALITE_HAS_NO_LIMITS,
     DYNAMODB_HAS_ONE_REGION,
     DYNALITE_HAS_NO_ACCOUNT,
+    CLOUDFORMATION_LEAVES_OUT,
     IAM_IS_NOT_ENFORCED,
     NOTHING_PROPAGATES,
 )
