@@ -16,7 +16,7 @@ from tokensvc.errors import StateDamaged
 from tokensvc.keyring.restoration import Restoration
 from tokensvc.keyring.ring_document import decode_ring, encode_ring, is_ring
 from tokensvc.state import schema
-from tokensvc.state.base import NEW, Contents, Document
+from tokensvc.state.base import NEW, Contents, Document, State
 
 
 def as_restored(backup: Contents, by: str) -> Contents:
@@ -41,6 +41,28 @@ def as_restored(backup: Contents, by: str) -> Contents:
         schema.schema_document(schema.CURRENT), (replaced.version if replaced else NEW).next()
     )
     return Contents(restored, backup.records)
+
+
+def mark_as_restored(state: State, by: str) -> Contents:
+    """Mark what is in the state as restored, in place, and return the documents.
+
+    For a store that was restored as a whole, such as a table to a point in time. It can be run
+    again. API keys come first: until they are marked, one that was revoked would work.
+
+    Raises:
+        StateDamaged: when a document is damaged, or not one of this release. Nothing was changed.
+        SchemaUnsupported: when a newer release wrote it.
+        StateConflict: when another process saves a document meanwhile.
+        StateUnavailable: when the state can't be read or written now.
+    """
+    stored = {
+        name: document for name in state.versions() if (document := state.load(name)) is not None
+    }
+    contents = as_restored(Contents(stored), by)
+    for name in sorted(contents.documents, key=lambda name: name != api_keys.DOCUMENT_NAME):
+        replacing = stored[name].version if name in stored else NEW
+        state.save(name, contents.documents[name].body, replacing=replacing)
+    return contents
 
 
 def _restored_body(name: str, document: Document, by: str) -> str:

@@ -174,3 +174,22 @@ def test_a_restored_ring_that_ivs_contradicts_goes_no_further(
         KeyState.ACTIVE,
         KeyState.PUBLISHED,
     ]
+
+
+def test_a_state_that_was_restored_by_other_means_is_marked_in_place(rotating_desk: Desk) -> None:
+    """As after a restore from a backup: API keys wait for confirmation, and the drain starts."""
+    desk = rotating_desk
+    key_text = desk.done("api-keys", "create", "site", "--grant", "web").strip()
+    pairs = desk.ring().pairs
+    result = desk.run("state", "restore", "--in-place", "--yes")
+    assert result.exit_code == 0
+    (line,) = [json.loads(one) for one in result.stderr.splitlines() if one.startswith("{")]
+    assert (line["step"], line["region"], line["by"]) == ("restore", "us-west-2", operator())
+    assert desk.ring().pairs == pairs
+    assert "restored" in findings(desk)
+    keys = ApiKeys.decode(desk.state.load("api-keys"))
+    with pytest.raises(Unauthenticated):
+        authenticate(keys, key_text)
+    desk.done("state", "restore", "--in-place", "--yes")
+    desk.usage_error("state", "restore")
+    desk.usage_error("state", "restore", "--in-place", str(desk.settings))

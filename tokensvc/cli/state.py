@@ -25,7 +25,7 @@ from tokensvc.settings.custody_rules import is_in_aws
 from tokensvc.state.base import Contents
 from tokensvc.state.schema import CURRENT, written_schema
 from tokensvc.state.sqlite import SqliteState
-from tokensvc.state_restore import as_restored
+from tokensvc.state_restore import as_restored, mark_as_restored
 from tokensvc.state_upgrade import upgrade_state
 
 
@@ -75,11 +75,20 @@ def backup(invocation: Invocation, file: Path) -> None:
 
 
 @state.command()
-@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument(
+    "file", required=False, type=click.Path(exists=True, dir_okay=False, path_type=Path)
+)
 @click.option("--replace", is_flag=True, help="Replace the state that exists.")
+@click.option(
+    "--in-place",
+    is_flag=True,
+    help="The state that state.url names was restored, such as a table to a point in time.",
+)
 @yes_option
 @pass_invocation
-def restore(invocation: Invocation, file: Path, *, replace: bool, yes: bool) -> None:
+def restore(
+    invocation: Invocation, file: Path | None, *, replace: bool, in_place: bool, yes: bool
+) -> None:
     """Restore the state from FILE, which `tokensvc state backup` wrote. Stop scheduled jobs first.
 
     No API key works until you confirm it with `tokensvc api-keys confirm`, because the backup has
@@ -87,8 +96,30 @@ def restore(invocation: Invocation, file: Path, *, replace: bool, yes: bool) -> 
     signed since the backup. Processes that run read the restored state within seconds. They must
     have this release, because the state is restored as after `tokensvc state upgrade`.
 
+    With --in-place and without FILE, a state that was restored by other means is marked in the same
+    way. Run it before any other command.
+
     Calls no operation of IVS.
     """
+    if (file is None) != in_place:
+        raise click.UsageError("Name the FILE of a backup, or use --in-place.")
+    if file is None:
+        confirm("Every API key will need a confirmation. Mark the state as restored?", yes=yes)
+        contents = mark_as_restored(invocation.state, operator())
+        source = "in place"
+    else:
+        contents = _restored(invocation, file, replace=replace, yes=yes)
+        source = f"backup {file}"
+    act = Act(invocation.clock.now(), operator(), source)
+    for ring in _rings(contents):
+        write_change(RingChange(ring.region, Decision.RESTORE, "", act))
+    say(f"Restored: {_described(contents)}. Next:")
+    for line in _after_a_restore(invocation.settings, contents):
+        say(f"  {line}")
+
+
+def _restored(invocation: Invocation, file: Path, *, replace: bool, yes: bool) -> Contents:
+    """The contents of the backup, which are now the state."""
     stored = _sqlite_state(invocation)
     contents = as_restored(_read_backup(invocation, file), operator())
     if replace and stored.exists():
@@ -98,12 +129,7 @@ def restore(invocation: Invocation, file: Path, *, replace: bool, yes: bool) -> 
             yes=yes,
         )
     stored.restore(contents, replace=replace)
-    act = Act(invocation.clock.now(), operator(), f"backup {file}")
-    for ring in _rings(contents):
-        write_change(RingChange(ring.region, Decision.RESTORE, "", act))
-    say(f"Restored: {_described(contents)}. Next:")
-    for line in _after_a_restore(invocation.settings, contents):
-        say(f"  {line}")
+    return contents
 
 
 def _end_of_the_previous_release(stored: SqliteState) -> str:
@@ -122,7 +148,8 @@ def _sqlite_state(invocation: Invocation) -> SqliteState:
     stored.close()
     raise BackupRefused(
         f"The state is in {invocation.settings.state.url}, which has backups of its own.",
-        hint="Restore the table to a point in time, as docs/state-dynamodb.md describes.",
+        hint="Restore the table to a point in time, then run `tokensvc state restore --in-place`:"
+        " see docs/state-dynamodb.md.",
     )
 
 

@@ -119,7 +119,7 @@ def _unanswered(error: Exception, operation: str, address: TableAddress) -> Stat
             f"There are no usable AWS credentials for the {address}: {why.reason}", hint=why.hint
         )
     return StateUnavailable(
-        f"DynamoDB {operation} on the {address} failed: {why.reason}", hint=why.hint
+        f"{operation} on the {address} failed: {why.reason}", hint=why.hint
     )
 
 
