@@ -118,9 +118,7 @@ def _unanswered(error: Exception, operation: str, address: TableAddress) -> Stat
         return StateUnavailable(
             f"There are no usable AWS credentials for the {address}: {why.reason}", hint=why.hint
         )
-    return StateUnavailable(
-        f"{operation} on the {address} failed: {why.reason}", hint=why.hint
-    )
+    return StateUnavailable(f"{operation} on the {address} failed: {why.reason}", hint=why.hint)
 
 
 def _refusal(error: ClientError, operation: str, address: TableAddress) -> TokensvcError:
