@@ -347,6 +347,20 @@ class RotationRefused(TokensvcError):
     title = "Not allowed by the rules of rotation"
 
 
+class NotificationFailed(TokensvcError):
+    """Raised when the receiver of notifications did not accept one. It is sent again later.
+
+    `is_temporary` says whether another attempt in a few seconds may succeed.
+    """
+
+    code = "notification_failed"
+    title = "Notification not accepted"
+
+    def __init__(self, detail: str, *, hint: str, is_temporary: bool) -> None:
+        super().__init__(detail, hint=hint)
+        self.is_temporary = is_temporary
+
+
 class IvsRefused(TokensvcError):
     """Raised when IVS answers with an error that a retry does not fix.
 

@@ -266,3 +266,58 @@ def test_lifetimes_above_the_maximum_are_refused(
         if seconds > max_ttl_seconds
     }
     assert fields_refused(path) == wrong
+
+
+WEBHOOK = """
+[notify]
+webhook_url = "https://hooks.example.com/tokensvc?key=private"
+webhook_secret_file = "webhook-secret"
+"""
+
+
+def test_a_webhook_needs_one_secret_and_a_secret_a_webhook(load: Load, tmp_path: Path) -> None:
+    """The secret itself is not allowed in the file."""
+    assert load(MINIMAL + WEBHOOK).notify.webhook_secret_file == tmp_path / "webhook-secret"
+    without_secret = WEBHOOK.replace("webhook_secret_file", "#")
+    without_url = WEBHOOK.replace("webhook_url", "#")
+    environment = {"TOKENSVC_NOTIFY__WEBHOOK_SECRET": "whsec_x"}
+    assert load(MINIMAL + without_secret, environment).notify.webhook_secret is not None
+    one_secret = {"notify.webhook_secret_file": "one_secret"}
+    assert rules_broken(load, MINIMAL + without_secret) == one_secret
+    assert rules_broken(load, MINIMAL + WEBHOOK, **environment) == one_secret
+    assert rules_broken(load, MINIMAL + without_url) == {"notify.webhook_url": "missing"}
+    in_file = WEBHOOK.replace("webhook_secret_file", "webhook_secret")
+    assert rules_broken(load, MINIMAL + in_file)["notify.webhook_secret"] == "secret_in_file"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://hooks.example.com/private",
+        "ftp://127.0.0.1/private",
+        "hooks.example.com/private",
+        "https://",
+        "https://user:private@hooks.example.com/",
+        "https://hooks.example.com/private#part",
+        "https://hooks.example.com/private path",
+        "https://hooks.example.com:port/private",
+        "https://hööks.example.com/private",
+        "https://[::1/private",
+    ],
+)
+def test_a_webhook_that_would_not_be_sent_safely_is_refused(load: Load, url: str) -> None:
+    """The message does not repeat the URL, which may contain a secret."""
+    text = MINIMAL + WEBHOOK.replace("https://hooks.example.com/tokensvc?key=private", url)
+    with pytest.raises(SettingsInvalid) as refused:
+        load(text)
+    (problem,) = refused.value.problems
+    assert problem.field == "notify.webhook_url"
+    assert "private" not in problem.message
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1:9000", "localhost", "[::1]:9000"])
+def test_a_webhook_on_loopback_needs_no_tls(load: Load, host: str) -> None:
+    """For development and tests."""
+    url = f"http://{host}/hook"
+    text = MINIMAL + WEBHOOK.replace("https://hooks.example.com/tokensvc?key=private", url)
+    assert load(text).notify.webhook_url == url

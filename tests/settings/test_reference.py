@@ -13,7 +13,11 @@ from tokensvc.settings.model import Settings, section_model
 from tokensvc.settings.reference import settings_file, settings_page
 
 DOCS_PAGE = Path(__file__).parents[2] / "docs/settings.md"
-ENVIRONMENT_ONLY = {"custody.key_encryption_secret", "custody.previous_key_encryption_secret"}
+ENVIRONMENT_ONLY = {
+    "custody.key_encryption_secret",
+    "custody.previous_key_encryption_secret",
+    "notify.webhook_secret",
+}
 
 
 def model_keys() -> dict[str, set[str]]:
@@ -57,7 +61,7 @@ def test_a_new_file_loads_with_the_given_values_and_the_defaults(
     path.write_text(new_file)
     settings = load_settings(path, {})
     assert settings.ivs.regions == ("us-west-2", "eu-west-1")
-    sections = "state|custody|playback|rotation|directory|service"
+    sections = "state|custody|playback|rotation|notify|directory|service"
     uncommented = re.sub(
         rf"^\[({sections})\]$.*?^$",
         lambda section: re.sub(

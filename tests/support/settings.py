@@ -39,6 +39,7 @@ def settings_in(
             "state_refresh_seconds": NEVER_SECONDS,
             "keep_standby": keep_standby,
         },
+        "notify": {},
         "directory": {},
         "service": {},
     }

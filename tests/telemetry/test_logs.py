@@ -18,6 +18,7 @@ JWT = "eyJhbGciOiJFUzM4NCIsInR5cCI6IkpXVCJ9.eyJleHAiOjE4MDAwMDAwMDB9.c2lnbmF0dXJ
 API_KEY = "tsk_k1_9f8Zq-_secretsecret"
 HEX_SECRET = 10 * "9f8e7d" + "0123"
 KEY_ENCRYPTION_SECRET = 6 * "9f8e7d+" + "A="
+WEBHOOK_SECRET = "whsec_" + 3 * "9f8e7d+/" + "AA=="
 PRIVATE_PEM = "-----BEGIN PRIVATE KEY-----\nMIG2AgEAMBAG\n-----END PRIVATE KEY-----"
 
 
@@ -106,6 +107,7 @@ def test_a_plain_line_is_the_level_and_the_message() -> None:
         f"/{HEX_SECRET}0",
         "ingest with sk_us-west-2_abcdef_secretsecret",
         f"the key-encryption secret {KEY_ENCRYPTION_SECRET}",
+        f"the webhook secret {WEBHOOK_SECRET}",
         "authorization: bearer opaque-secretsecret",
         PRIVATE_PEM,
         f"read {PRIVATE_PEM[:40]}",

@@ -15,7 +15,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import SecretStr, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
 from tokensvc.errors import Problem, SettingsInvalid
@@ -33,7 +33,6 @@ _NESTING = "__"
 _SERVICE_LINK = re.compile(
     rf"{_PREFIX}(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9]+)*|PORT(_[0-9]+_(TCP|UDP|SCTP)(_[A-Z]+)?)?)"
 )
-_CUSTODY_SECRETS = ("key_encryption_secret", "previous_key_encryption_secret")
 
 _KeyPath = tuple[str, ...]
 
@@ -170,15 +169,23 @@ def _file_problems(tree: Mapping[str, Any]) -> Iterator[Problem]:
         if name not in Settings.model_fields:
             message = _does_not_exist("section", name, Settings.model_fields)
             yield Problem(name, "unknown_key", message)
-    custody = tree.get("custody")
-    for secret in _CUSTODY_SECRETS:
-        if isinstance(custody, dict) and secret in custody:
+    for section, secret in _secrets():
+        if isinstance(tree.get(section), dict) and secret in tree[section]:
             yield Problem(
-                f"custody.{secret}",
+                f"{section}.{secret}",
                 "secret_in_file",
                 "A settings file may be copied or committed, so a secret is not allowed in it. Set"
-                f" TOKENSVC_CUSTODY__{secret.upper()} or {secret}_file instead.",
+                f" {_PREFIX}{section.upper()}__{secret.upper()} or {secret}_file instead.",
             )
+
+
+def _secrets() -> Iterator[tuple[str, str]]:
+    """The section and name of each setting that is a secret itself, not a file with it."""
+    for section in Settings.model_fields:
+        model = section_model(section)
+        for name, field in model.model_fields.items() if model else ():
+            if field.annotation == SecretStr | None:
+                yield section, name
 
 
 def _insert(tree: dict[str, Any], key_path: _KeyPath, text: str) -> bool:
@@ -252,12 +259,15 @@ def _with_absolute_paths(settings: Settings, folder: Path) -> Settings:
         "key_encryption_secret_file": secret_file and folder / secret_file,
         "previous_key_encryption_secret_file": previous_file and folder / previous_file,
     }
+    webhook_file = settings.notify.webhook_secret_file
+    notify = {"webhook_secret_file": webhook_file and folder / webhook_file}
     return settings.model_copy(
         update={
             "state": settings.state.model_copy(
                 update={"url": _absolute_url(settings.state.url, folder)}
             ),
             "custody": settings.custody.model_copy(update=custody),
+            "notify": settings.notify.model_copy(update=notify),
         }
     )
 

@@ -12,9 +12,7 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     GetPydanticSchema,
     SecretStr,
@@ -29,6 +27,8 @@ from tokensvc.keyring.terms import MAX_TERM_SECONDS, Terms
 from tokensvc.net import Network
 from tokensvc.playback.issuance import PlaybackLimits
 from tokensvc.settings.http_values import check_root_path, parse_network
+from tokensvc.settings.notify import NotifySettings
+from tokensvc.settings.section import Section
 from tokensvc.token.claims import Resolution
 from tokensvc.token.rules import ALLOWED_ORIGINS, broken_rules
 
@@ -83,12 +83,6 @@ _PatternOrName = Annotated[
 ]
 _Seconds = Annotated[int, Field(ge=0, le=MAX_TERM_SECONDS)]
 _PositiveSeconds = Annotated[int, Field(ge=1, le=MAX_TERM_SECONDS)]
-
-
-class Section(BaseModel):
-    """Base class of all sections of the settings."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
 
 
 class IvsSettings(Section):
@@ -258,6 +252,12 @@ class RotationSettings(Section):
         default=90,
         description="Days of signing after which `tokensvc keys doctor` reports a key pair as old.",
     )
+    reconcile_overdue_seconds: Annotated[int, Field(ge=0, le=31_536_000)] = Field(
+        default=90_000,
+        description="Seconds without a successful `tokensvc keys reconcile` after which /readyz and"
+        " `tokensvc keys doctor` report it, once it was run with --watch or --rotate-after. 0 means"
+        " never.",
+    )
 
 
 class DirectorySettings(Section):
@@ -341,6 +341,7 @@ class Settings(Section):
     grants: dict[_Name, GrantSettings]
     playback: PlaybackSettings
     rotation: RotationSettings
+    notify: NotifySettings
     directory: DirectorySettings
     service: ServiceSettings
 

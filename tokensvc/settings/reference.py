@@ -15,7 +15,8 @@ from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from tokensvc.settings.model import Section, Settings, section_model
+from tokensvc.settings.model import Settings, section_model
+from tokensvc.settings.section import Section
 
 KEY_ENCRYPTION_FILE = "key-encryption-secret"
 """The name of the key-encryption secret's file in a new settings file, in the same folder."""

@@ -18,6 +18,7 @@ from tokensvc.settings.model import (
     RotationSettings,
     StateSettings,
 )
+from tokensvc.settings.notify import NotifySettings
 from tokensvc.state.dynamodb_address import TableAddress
 
 _Sections = Mapping[str, Any]
@@ -41,6 +42,7 @@ def broken_rules(sections: _Sections, folder: Path) -> Iterable[Problem]:
         _channels(sections),
         _grants(sections),
         _canary_channels(sections),
+        _webhook_secret(sections),
     )
 
 
@@ -125,6 +127,26 @@ def _files_of_a_fleet(sections: _Sections) -> Iterator[Problem]:
                 " of this one. Set custody.url to secretsmanager:PREFIX or kms:ALIAS_PREFIX. Or, if"
                 " every process runs on this machine, set custody.single_host to true.",
             )
+
+
+def _webhook_secret(sections: _Sections) -> Iterator[Problem]:
+    match sections:
+        case {"notify": NotifySettings() as notify}:
+            secrets = (notify.webhook_secret_file, notify.webhook_secret)
+            given = sum(secret is not None for secret in secrets)
+            if notify.webhook_url is not None and given != 1:
+                yield Problem(
+                    "notify.webhook_secret_file",
+                    "one_secret",
+                    "Exactly one webhook secret is required, because the receiver verifies the"
+                    " signature. Set either this or TOKENSVC_NOTIFY__WEBHOOK_SECRET.",
+                )
+            if notify.webhook_url is None and given:
+                yield Problem(
+                    "notify.webhook_url",
+                    "missing",
+                    "A webhook secret is set, but no URL. Set this, or unset the secret.",
+                )
 
 
 def _channels(sections: _Sections) -> Iterator[Problem]:

@@ -21,6 +21,7 @@ _SECRETS: tuple[tuple[str, re.Pattern[str], str], ...] = (
     ("token=", re.compile(r"(?i)(\btoken=)[^\s&\"'<>]+"), r"\1[redacted]"),
     ("bearer", re.compile(r"(?i)(\bbearer\s+)[^\s\"',]+"), r"\1[redacted]"),
     ("tsk_", re.compile(r"(?i)tsk_[\w-]+"), "tsk_[redacted]"),
+    ("whsec_", re.compile(r"(?i)whsec_[\w+/=-]+"), "whsec_[redacted]"),
     # A stream key of IVS, and the usual text of a key-encryption secret.
     ("sk_", re.compile(r"\bsk_[a-z]{2}-[\w-]+"), "sk_[redacted]"),
     ("=", re.compile(r"(?<![\w+/-])[\w+/-]{43}=(?![\w=])", re.ASCII), "[redacted]"),
