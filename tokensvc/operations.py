@@ -34,6 +34,7 @@ from tokensvc.keyring.custody.secrets_manager import SecretsManagerCustody
 from tokensvc.keyring.effects import Canary, Effects, KeyPairsInIvs
 from tokensvc.keyring.model import Act, Ring
 from tokensvc.keyring.probes import FailedProbe, failed_probes
+from tokensvc.keyring.reporting.record import RecordStore
 from tokensvc.keyring.revocation import declare_compromised
 from tokensvc.keyring.ring_document import RingStore
 from tokensvc.keyring.rotator import Rotator
@@ -239,6 +240,7 @@ class Operations:
             self.clock,
             self.settings.ivs.regions,
             _files_of(self.settings),
+            lambda: RecordStore(self.state).load(),
         )
 
     @property
@@ -296,6 +298,7 @@ class Operations:
             terms=settings.rotation_terms(),
             keep_standby=settings.rotation.keep_standby,
             has_canary=settings.canary_channel(region) is not None,
+            reconcile_overdue_seconds=settings.rotation.reconcile_overdue_seconds,
             read_failed_probes=partial(self._failed_probes, region),
             decommissioning=region not in settings.ivs.regions,
         )
@@ -344,7 +347,11 @@ def build_custody(
 
 def _files_of(settings: Settings) -> DeploymentFiles:
     custody = settings.custody
-    secrets = (custody.key_encryption_secret_file, custody.previous_key_encryption_secret_file)
+    secrets = (
+        custody.key_encryption_secret_file,
+        custody.previous_key_encryption_secret_file,
+        settings.notify.webhook_secret_file,
+    )
     return DeploymentFiles(
         keys_folder=_path_in(custody.url, "file"),
         secret_files=[file for file in secrets if file is not None],

@@ -33,6 +33,8 @@ from tokensvc.keyring.custody.kms_signers import KmsSigners
 from tokensvc.keyring.custody.secret import load_key_encryption_secret
 from tokensvc.keyring.custody.secret_signers import SecretSigners
 from tokensvc.keyring.probes import ProbeRecorder
+from tokensvc.keyring.reporting import record
+from tokensvc.keyring.reporting.record import ReconcileRecord
 from tokensvc.keyring.signers import SignerLoader
 from tokensvc.keyring.view import RingView
 from tokensvc.net import Network
@@ -65,6 +67,8 @@ class Service:
         root_path: the path prefix under which the HTTP API is published, "" for none.
         answer_writer: writes IVS's answers about channels to the state, in the background.
         clock_watch: notices that the clock is off.
+        reconciles: the record of the reconcile runs, watched for changes.
+        reconcile_overdue_seconds: how long no run need succeed; 0 for any time.
         probe_writer: writes whether this process can sign with each key pair, in the background.
         clock: the clock.
         resources: closes what was opened for this service, and nothing that was passed in.
@@ -80,6 +84,8 @@ class Service:
     root_path: str
     answer_writer: RecordWriter
     clock_watch: ClockWatch
+    reconciles: Watched[ReconcileRecord]
+    reconcile_overdue_seconds: int
     probe_writer: RecordWriter
     clock: Clock
     resources: ExitStack
@@ -110,6 +116,7 @@ class Service:
         self.answer_writer.start()
         self.clock_watch.start()
         self.probe_writer.start()
+        self.reconciles.start()
 
     def close(self) -> None:
         """Write the answers that are queued, stop watching, and close the connections."""
@@ -117,6 +124,7 @@ class Service:
         self.answer_writer.close()
         self.probe_writer.close()
         self.api_keys.close()
+        self.reconciles.close()
         for view in self.rings.values():
             view.close()
         self.resources.close()
@@ -201,6 +209,14 @@ def build(
         root_path=settings.service.root_path,
         answer_writer=answer_writer,
         clock_watch=clock_watch,
+        reconciles=Watched(
+            state,
+            record.DOCUMENT_NAME,
+            ReconcileRecord.decode,
+            clock=clock,
+            refresh_seconds=settings.rotation.state_refresh_seconds,
+        ),
+        reconcile_overdue_seconds=settings.rotation.reconcile_overdue_seconds,
         probe_writer=probe_writer,
         clock=clock,
         resources=resources,

@@ -13,6 +13,8 @@ import dataclasses
 from tokensvc.access import api_keys
 from tokensvc.access.api_keys import ApiKeys
 from tokensvc.errors import StateDamaged
+from tokensvc.keyring.reporting import record
+from tokensvc.keyring.reporting.record import ReconcileRecord
 from tokensvc.keyring.restoration import Restoration
 from tokensvc.keyring.ring_document import decode_ring, encode_ring, is_ring
 from tokensvc.state import schema
@@ -30,7 +32,11 @@ def as_restored(backup: Contents, by: str) -> Contents:
         SchemaUnsupported: when a newer release wrote it.
     """
     # A worker refuses a state in which a document is missing that it has read before.
-    documents = {api_keys.DOCUMENT_NAME: Document(ApiKeys().encode(), NEW)} | dict(backup.documents)
+    empty = {
+        api_keys.DOCUMENT_NAME: Document(ApiKeys().encode(), NEW),
+        record.DOCUMENT_NAME: Document(ReconcileRecord().encode(), NEW),
+    }
+    documents = empty | dict(backup.documents)
     restored = {
         name: Document(_restored_body(name, document, by), document.version.next())
         for name, document in documents.items()
@@ -71,6 +77,8 @@ def _restored_body(name: str, document: Document, by: str) -> str:
         return encode_ring(dataclasses.replace(ring, restoration=Restoration(by)))
     if name == api_keys.DOCUMENT_NAME:
         return api_keys.as_restored(ApiKeys.decode(document)).encode()
+    if name == record.DOCUMENT_NAME:
+        return ReconcileRecord.decode(document).encode()
     raise StateDamaged(
         f"This release of tokensvc does not know the document {name!r} of the backup.",
         hint="Install the release that made the backup.",

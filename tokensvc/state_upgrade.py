@@ -8,6 +8,8 @@ from contextlib import suppress
 from tokensvc.access import api_keys
 from tokensvc.access.api_keys import ApiKeys
 from tokensvc.errors import StateConflict, StateDamaged
+from tokensvc.keyring.reporting import record
+from tokensvc.keyring.reporting.record import ReconcileRecord
 from tokensvc.keyring.ring_document import decode_ring, encode_ring, is_ring
 from tokensvc.state.base import Document, State
 from tokensvc.state.schema import (
@@ -60,6 +62,8 @@ def _in_current_schema(name: str, document: Document) -> str:
         return encode_ring(decode_ring(document))
     if name == api_keys.DOCUMENT_NAME:
         return ApiKeys.decode(document).encode()
+    if name == record.DOCUMENT_NAME:
+        return ReconcileRecord.decode(document).encode()
     raise StateDamaged(
         f"This release of tokensvc does not know the document {name!r}.",
         hint="Install the release that wrote it.",

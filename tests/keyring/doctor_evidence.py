@@ -30,6 +30,8 @@ def evidence(of_ring: Ring | None, *in_ivs: HeldKeyPair, **changes: Any) -> Evid
         "custody_key_ids": ("a", "b"),
         "unusable": {},
         "failed_probes": (),
+        "reconciled": None,
+        "reconcile_overdue_seconds": 90_000,
         "now": NOW,
         "clock_offset_seconds": 0.0,
         "clock_skew_seconds": 10,

@@ -16,6 +16,7 @@ from tokensvc.ivs.model import HeldKeyPair
 from tokensvc.keyring.checks.doctor import Doctor, RegionToExamine
 from tokensvc.keyring.checks.files import DeploymentFiles
 from tokensvc.keyring.model import Ring
+from tokensvc.keyring.reporting.record import RecordStore
 
 IRELAND = parse_region("eu-west-1")
 NO_FILES = DeploymentFiles(None, (), None)
@@ -53,6 +54,7 @@ def region_of(
         terms=TERMS,
         keep_standby=True,
         has_canary=True,
+        reconcile_overdue_seconds=90_000,
         decommissioning=False,
     )
 
@@ -67,7 +69,15 @@ def codes(
             raise StateDamaged("The stored ring is not valid.")
         return world.ring
 
-    doctor = Doctor([region], read_ring, lambda _: world.custody, world.clock, configured, NO_FILES)
+    doctor = Doctor(
+        [region],
+        read_ring,
+        lambda _: world.custody,
+        world.clock,
+        configured,
+        NO_FILES,
+        RecordStore(world.state).load,
+    )
     return [(one.region, one.code, one.subject) for one in doctor.examine()]
 
 

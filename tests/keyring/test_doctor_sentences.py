@@ -23,6 +23,7 @@ from tests.keyring.doctor_evidence import (
     healthy,
     in_region,
 )
+from tests.keyring.reporting.test_doctor_sentences_of_reports import TABLE as TABLE_OF_REPORTS
 from tests.keyring.rings import (
     TERMS,
     held,
@@ -367,5 +368,5 @@ def test_every_sentence(findings: Sequence[Finding], expected: Finding) -> None:
 
 def test_the_tables_have_every_finding_code() -> None:
     """A new code needs a row; `ivs_unavailable` stands for the codes of errors."""
-    rows = (*TABLE.values(), *TABLE_WITH_IVS.values())
+    rows = (*TABLE.values(), *TABLE_WITH_IVS.values(), *TABLE_OF_REPORTS.values())
     assert {expected.code for _, expected in rows} == {*FindingCode, "ivs_unavailable"}

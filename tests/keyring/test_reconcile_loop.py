@@ -22,10 +22,13 @@ from tokensvc.keyring.reconcile_loop import (
     RegionDone,
     RegionFailed,
     RegionWaits,
+    RotationPaused,
     StepBegins,
     interruptible_pause,
 )
+from tokensvc.keyring.reporting.notifications import RegionEnd
 from tokensvc.keyring.rotator import Rotator
+from tokensvc.keyring.steps import Done
 
 IRELAND = parse_region("eu-west-1")
 
@@ -154,6 +157,41 @@ def test_a_scheduled_rotation_is_requested_when_the_key_has_signed_long_enough(
         if line.to_state is KeyState.ACTIVE and line.why.startswith("scheduled: ")
     )
     assert "3600 s" in switch.why
+
+
+def test_a_scheduled_rotation_that_is_due_and_paused_is_reported(world: World) -> None:
+    """In each pass for which it would be due. An operator's rotation ends the pause."""
+    world.create_active_and_standby()
+    world.rotator().request_rotation("monthly")
+    world.reconcile()
+    world.rotator().rollback("players fail")
+    world.reconcile()
+    world.clock.advance(DRAIN_SECONDS)
+
+    def run_once(rotate_after_seconds: int | None) -> tuple[list[ReconcileEvent], list[RegionEnd]]:
+        events: list[ReconcileEvent] = []
+        ends: list[RegionEnd] = []
+        ReconcileLoop(
+            [REGION],
+            Unreliable(world, 0),
+            world.clock,
+            events.append,
+            rotate_after_seconds=rotate_after_seconds,
+            report=ends.extend,
+        ).run_once()
+        return [event for event in events if isinstance(event, RotationPaused)], ends
+
+    pause = world.ring.rotation_pause
+    assert pause is not None
+    assert run_once(DRAIN_SECONDS) == (
+        [RotationPaused(REGION, pause)],
+        [RegionEnd(REGION, Done(), pause=pause)],
+    )
+    assert run_once(DRAIN_SECONDS + 1) == ([], [RegionEnd(REGION, Done())])
+    assert run_once(None) == ([], [RegionEnd(REGION, Done())])
+    world.rotator().request_rotation("it works now")
+    paused, (end,) = run_once(DRAIN_SECONDS)
+    assert (paused, end.pause) == ([], None)
 
 
 @pytest.mark.parametrize(

@@ -2,9 +2,14 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
+from flask.testing import FlaskClient
+
+from tests.keyring.rings import REGION
 from tests.support.deployment import Deployment
 from tests.web.problem_shape import assert_problem
+from tokensvc.keyring.reporting.record import DeliveryFailure, RecordStore, RegionRecord
 from tokensvc.waiting import no_waiting
 from tokensvc.web.http1 import DRAINING
 
@@ -30,6 +35,8 @@ def test_a_service_that_can_sign_is_ready(deployment: Deployment) -> None:
             {"name": "ring us-west-2", "ready": True, "code": "", "notes": []},
             {"name": "audit", "ready": True, "code": "", "notes": []},
             {"name": "clock", "ready": True, "code": "", "notes": []},
+            {"name": "reconcile us-west-2", "ready": True, "code": "", "notes": []},
+            {"name": "notifications", "ready": True, "code": "", "notes": []},
         ],
     }
 
@@ -49,6 +56,8 @@ def test_a_service_without_its_state_is_not_ready(
         ("ring us-west-2", False, "state_unavailable"),
         ("audit", True, ""),
         ("clock", True, ""),
+        ("reconcile us-west-2", True, ""),
+        ("notifications", True, ""),
     ]
     assert [error["field"] for error in document["errors"]] == ["api-keys", "ring us-west-2"]
     assert str(tmp_path) not in str(document)
@@ -126,6 +135,8 @@ def test_a_service_with_a_damaged_private_key_is_not_ready(
         ("ring us-west-2", "custody_damaged"),
         ("audit", ""),
         ("clock", ""),
+        ("reconcile us-west-2", ""),
+        ("notifications", ""),
     ]
     assert str(tmp_path) not in str(document)
 
@@ -158,3 +169,73 @@ def test_a_service_without_api_keys_is_ready_with_a_note(own_deployment: Deploym
     assert response.status_code == 200
     (note,) = response.get_json()["checks"][1]["notes"]
     assert "`tokensvc api-keys create`" in note
+
+
+def test_an_overdue_schedule_is_noted_and_takes_nothing_out_of_service(
+    own_deployment: Deployment,
+) -> None:
+    """All of it can still sign. A monitor sees the code; the next success ends it."""
+    client, world = own_deployment.client(), own_deployment.world
+    record_run(own_deployment, scheduled_since=world.clock.now())
+    world.clock.advance(90_000)
+    own_deployment.read_state_again()
+    assert part(client, "reconcile us-west-2") == {
+        "name": "reconcile us-west-2",
+        "ready": True,
+        "code": "",
+        "notes": [],
+        "last_success_at": "2027-01-15T08:02:00Z",
+        "last_attempt_at": "2027-01-15T08:02:00Z",
+        "last_attempt_code": "",
+    }
+
+    world.clock.advance(1)
+    own_deployment.read_state_again()
+    overdue = part(client, "reconcile us-west-2")
+    assert (overdue["ready"], overdue["code"], len(overdue["notes"])) == (
+        True,
+        "reconcile_overdue",
+        1,
+    )
+    for path in ("/readyz", "/readyz?scope=replica"):
+        assert client.get(path).status_code == 200
+
+    record_run(own_deployment, scheduled_since=None)
+    assert part(client, "reconcile us-west-2")["code"] == ""
+
+
+def test_a_receiver_that_accepts_no_notification_is_noted(own_deployment: Deployment) -> None:
+    """Its name is for operators only."""
+    failure = DeliveryFailure(since=0.0, at=60.0, detail="hooks.example.com failed.", hint="")
+    RecordStore(own_deployment.world.state).update(
+        lambda record: record.with_delivery_failure(failure)
+    )
+    own_deployment.service.reconciles.refresh()
+    noted = part(own_deployment.client(), "notifications")
+    assert noted == {
+        "name": "notifications",
+        "ready": True,
+        "code": "notification_failed",
+        "notes": ["Notifications are not accepted since 1970-01-01T00:00:00Z."],
+    }
+
+
+def part(client: FlaskClient, name: str) -> dict[str, Any]:
+    """That part of /readyz."""
+    checks = client.get("/readyz").get_json(force=True)["checks"]
+    (found,) = [check for check in checks if check["name"] == name]
+    return dict(found)
+
+
+def record_run(deployment: Deployment, *, scheduled_since: float | None) -> None:
+    """Record a run that succeeds now, and let the worker read the record."""
+    now = deployment.world.clock.now()
+    run = RegionRecord(
+        attempted_at=now,
+        by="jobs@host-1",
+        code="",
+        succeeded_at=now,
+        scheduled_since=scheduled_since,
+    )
+    RecordStore(deployment.world.state).update(lambda record: record.with_region(REGION, run, ()))
+    deployment.service.reconciles.refresh()

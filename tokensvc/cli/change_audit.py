@@ -1,27 +1,41 @@
-"""The audit of the key pairs: a JSON line on standard error for each change that was saved."""
+"""The audit of the key pairs: JSON lines on standard error.
+
+There is one for each change that was saved, and one when a region begins to wait or fail.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import sys
+from collections.abc import Mapping
 
 import click
 
 from tokensvc.audit import json_line
+from tokensvc.clock import rfc3339
 from tokensvc.keyring.changes import RingChange
+from tokensvc.keyring.reporting.record import Notification
 
 
 def write_change(change: RingChange) -> None:
-    """Write the audit line, for the program that collects the output of the command.
+    """Write the audit line of a change, for the program that collects the command's output."""
+    _write(change.members())
 
-    A terminal gets none: a person there reads the progress, and `tokensvc keys history`.
-    """
+
+def write_notification(notification: Notification) -> None:
+    """Write the audit line of a region that waits or fails, or does so no longer."""
+    head = {"at": rfc3339(notification.at), "event": notification.type}
+    _write(head | notification.data())
+
+
+def _write(members: Mapping[str, str | None]) -> None:
+    """Write a line. A terminal gets none: a person there reads the progress."""
     if _is_for_a_person():
         return
-    members = change.members() | {"command": click.get_current_context().command_path}
+    line = json_line({**members, "command": click.get_current_context().command_path})
     # The change is saved already. A log that is full or closed must not stop an emergency.
     with contextlib.suppress(OSError):
-        click.echo(json_line(members), err=True, nl=False)
+        click.echo(line, err=True, nl=False)
 
 
 def _is_for_a_person() -> bool:

@@ -17,14 +17,16 @@ import click
 from tokensvc import operations
 from tokensvc.arns import Region, parse_region
 from tokensvc.aws import AwsClients
-from tokensvc.cli.change_audit import write_change
+from tokensvc.cli.change_audit import write_change, write_notification
 from tokensvc.clock import Clock
 from tokensvc.errors import InvalidArn, StateMissing
 from tokensvc.ivs.model import HeldKeyPair
 from tokensvc.keyring.checks.doctor import Doctor
 from tokensvc.keyring.custody.base import Custody
 from tokensvc.keyring.model import Ring
+from tokensvc.keyring.reporting.reporter import Reporter
 from tokensvc.keyring.rotator import Rotator
+from tokensvc.notifying import build_reporter
 from tokensvc.operations import Operations
 from tokensvc.settings import Settings, load_settings
 from tokensvc.state.base import State
@@ -106,6 +108,18 @@ class Invocation:
         """
         settings = load_settings(self.config, self.environment)
         return self.operations.with_settings(settings).rotator(region)
+
+    def reporter(self, *, is_scheduled: bool) -> Reporter:
+        """Reports the runs of this command, which is a schedule if `is_scheduled`."""
+        return build_reporter(
+            self.settings,
+            self.state,
+            self.ring,
+            self.clock,
+            by=operator(),
+            is_scheduled=is_scheduled,
+            on_state=write_notification,
+        )
 
     def regions(self, requested: str | None, *, option: str = "--region") -> tuple[Region, ...]:
         """The requested region, or all configured regions.

@@ -17,7 +17,10 @@ from tokensvc.arns import Region
 from tokensvc.clock import Clock
 from tokensvc.errors import TokensvcError
 from tokensvc.keyring.drains import drain_ends
+from tokensvc.keyring.reporting.notifications import RegionEnd
+from tokensvc.keyring.rotation_requests import RotationPause
 from tokensvc.keyring.rotator import Rotator
+from tokensvc.keyring.scheduling import pause_of_due_rotation
 from tokensvc.keyring.steps import Step, WaitUntil
 
 LONGEST_PAUSE_SECONDS = 60.0
@@ -68,6 +71,14 @@ class KeyDrains:
 
 
 @dataclass(frozen=True, slots=True)
+class RotationPaused:
+    """A scheduled rotation of the region would be due, and is paused since a rollback."""
+
+    region: Region
+    pause: RotationPause
+
+
+@dataclass(frozen=True, slots=True)
 class RegionDone:
     """Nothing is left to do in the region."""
 
@@ -82,8 +93,14 @@ class RegionFailed:
     error: TokensvcError
 
 
-ReconcileEvent = StepBegins | RegionWaits | KeyDrains | RegionDone | RegionFailed
+ReconcileEvent = StepBegins | RegionWaits | KeyDrains | RotationPaused | RegionDone | RegionFailed
 OnEvent = Callable[[ReconcileEvent], None]
+Report = Callable[[Sequence[RegionEnd]], None]
+"""Reports how a pass ended in each region."""
+
+
+def no_report(_: Sequence[RegionEnd]) -> None:
+    """Report nothing: the pass belongs to an operator's command."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +141,7 @@ class ReconcileLoop:
         on_event: gets each event as it happens.
         rotate_after_seconds: how long a key may sign before a scheduled rotation; None disables
             scheduled rotations.
+        report: reports how each pass ended. It must not raise.
     """
 
     regions: Sequence[Region]
@@ -131,19 +149,14 @@ class ReconcileLoop:
     clock: Clock
     on_event: OnEvent
     rotate_after_seconds: int | None = None
+    report: Report = no_report
 
     def run_once(self) -> PassResult:
         """Do every step that is due, in every region. A region that fails does not stop others."""
-        failed = False
-        due_times = []
-        for region in self.regions:
-            try:
-                upcoming = self._reconcile(region, self.make_rotator(region))
-            except TokensvcError as exc:
-                failed = True
-                self.on_event(RegionFailed(region, exc))
-            else:
-                due_times += [upcoming.at] if upcoming is not None else []
+        ends = [self._end_of(region) for region in self.regions]
+        self.report(ends)
+        due_times = [end.upcoming.at for end in ends if isinstance(end.upcoming, WaitUntil)]
+        failed = any(end.error is not None for end in ends)
         return PassResult(failed, min(due_times, default=None))
 
     def run(self, pause: Pause, *, stop_when_done: bool) -> bool:
@@ -158,20 +171,36 @@ class ReconcileLoop:
             if pause(latest.pause_seconds(self.clock.now())):
                 return False
 
-    def _reconcile(self, region: Region, rotator: Rotator) -> WaitUntil | None:
+    def _end_of(self, region: Region) -> RegionEnd:
+        try:
+            return self._reconcile(region, self.make_rotator(region))
+        except TokensvcError as exc:
+            self.on_event(RegionFailed(region, exc))
+            return RegionEnd(region, error=exc)
+
+    def _reconcile(self, region: Region, rotator: Rotator) -> RegionEnd:
         now = self.clock.now()
         if self.rotate_after_seconds is not None:
             rotator.request_scheduled_rotation(self.rotate_after_seconds)
         upcoming = rotator.reconcile(lambda step: self.on_event(StepBegins(region, step)))
+        pause = self._pause_of_due_rotation(rotator)
+        if pause is not None:
+            self.on_event(RotationPaused(region, pause))
         if not isinstance(upcoming, WaitUntil):
             self.on_event(RegionDone(region))
-            return None
+            return RegionEnd(region, upcoming, pause=pause)
         self.on_event(RegionWaits(region, upcoming, max(0.0, upcoming.at - now)))
         for ends_at, pair in drain_ends(rotator.ring()):
             if ends_at != upcoming.at:
                 left_seconds = max(0.0, ends_at - now)
                 self.on_event(KeyDrains(region, pair.key_id, ends_at, left_seconds))
-        return upcoming
+        return RegionEnd(region, upcoming, pause=pause)
+
+    def _pause_of_due_rotation(self, rotator: Rotator) -> RotationPause | None:
+        if self.rotate_after_seconds is None:
+            return None
+        now = self.clock.now()
+        return pause_of_due_rotation(rotator.ring(), self.rotate_after_seconds, now)
 
 
 @contextmanager

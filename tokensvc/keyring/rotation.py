@@ -70,7 +70,7 @@ from tokensvc.keyring.model import KeyPair, KeyState, Ring
 from tokensvc.keyring.observation import Attempts, Observation
 from tokensvc.keyring.ownership import held_match, is_held, record_of
 from tokensvc.keyring.slots import no_free_slot
-from tokensvc.keyring.steps import Action, Done, Step, WaitUntil
+from tokensvc.keyring.steps import Action, Done, Step, WaitReason, WaitUntil
 
 
 def next_step(  # noqa: PLR0913 # Each is a part of what is observed.
@@ -182,6 +182,8 @@ def _wait_after_restore(observation: Observation, step: Step) -> WaitUntil | Non
         return None
     return WaitUntil(
         ends_at,
+        WaitReason.RESTORE,
+        step.key_id,
         f"the state was restored from a backup, and tokens signed by {step.key_id} may be valid "
         "until then",
     )
@@ -312,6 +314,8 @@ def _switch_to_standby(observation: Observation) -> Step | WaitUntil | None:
     if observation.now < ready_at and not has_emergency(ring):
         return WaitUntil(
             ready_at,
+            WaitReason.PUBLISH_DELAY,
+            standby.key_id,
             f"{standby.key_id} must be published for {ring.terms.publish_delay_seconds} s before "
             "it may sign",
         )
@@ -332,7 +336,8 @@ def _create_next_pair(observation: Observation) -> Step | WaitUntil | None:
 def _delete_drained_pair(observation: Observation) -> Step | WaitUntil | None:
     for ends_at, pair in drain_ends(observation.ring):
         if observation.now < ends_at:
-            return WaitUntil(ends_at, f"tokens signed by {pair.key_id} may be valid until then")
+            why = f"tokens signed by {pair.key_id} may be valid until then"
+            return WaitUntil(ends_at, WaitReason.DRAIN, pair.key_id, why)
         return Step(Action.INTEND_DELETE, pair.key_id)
     return None
 

@@ -6,7 +6,7 @@ from tokensvc.clock import rfc3339
 from tokensvc.errors import RotationRefused
 from tokensvc.keyring.drains import drain_ends
 from tokensvc.keyring.model import KeyState, Ring
-from tokensvc.keyring.rotation_requests import RotationRequest
+from tokensvc.keyring.rotation_requests import RotationPause, RotationRequest
 
 
 def rotation_refusal(ring: Ring, now: float) -> str:
@@ -28,10 +28,17 @@ def rotation_is_due(ring: Ring, max_age_seconds: float, now: float) -> bool:
 
     None is due while scheduled rotation is paused (rule 9).
     """
+    return ring.rotation_pause is None and _is_due(ring, max_age_seconds, now)
+
+
+def pause_of_due_rotation(ring: Ring, max_age_seconds: float, now: float) -> RotationPause | None:
+    """The pause without which a scheduled rotation would be due, if there is one."""
+    return ring.rotation_pause if _is_due(ring, max_age_seconds, now) else None
+
+
+def _is_due(ring: Ring, max_age_seconds: float, now: float) -> bool:
     active = ring.active
     if active is None or active.activated_at is None or active.is_compromised:
-        return False
-    if ring.rotation_pause is not None:
         return False
     is_free = ring.rotation_request is None and not rotation_refusal(ring, now)
     return is_free and now - active.activated_at >= max_age_seconds

@@ -60,11 +60,28 @@ class Step:
         return _SENTENCES[self.action].format(key_id=self.key_id)
 
 
+class WaitReason(StrEnum):
+    """Why the next step is not due yet; the values are the identifiers that programs see."""
+
+    PUBLISH_DELAY = "publish_delay"
+    DRAIN = "drain"
+    RESTORE = "restore"
+
+
 @dataclass(frozen=True, slots=True)
 class WaitUntil:
-    """Nothing may be done before `at` (Unix seconds). `why` is the reason, for people."""
+    """Nothing may be done before a time.
+
+    Attributes:
+        at: the time, Unix seconds.
+        reason: why.
+        key_id: the key pair that the wait is about.
+        why: the reason, for people.
+    """
 
     at: float
+    reason: WaitReason
+    key_id: str
     why: str
 
 

@@ -20,39 +20,17 @@ from pydantic import (
 )
 
 from tokensvc.access.grants import Grant
-from tokensvc.arns import ChannelArn, ChannelPattern, Region, parse_region
-from tokensvc.errors import InvalidArn
+from tokensvc.arns import ChannelArn, ChannelPattern, Region
 from tokensvc.ivs.directory import DirectoryTerms
 from tokensvc.keyring.terms import MAX_TERM_SECONDS, Terms
 from tokensvc.net import Network
 from tokensvc.playback.issuance import PlaybackLimits
+from tokensvc.settings.arn_values import checked_region, parse_channel_arn, pattern_or_name
 from tokensvc.settings.http_values import check_root_path, parse_network
 from tokensvc.settings.notify import NotifySettings
 from tokensvc.settings.section import Section
 from tokensvc.token.claims import Resolution
 from tokensvc.token.rules import ALLOWED_ORIGINS, broken_rules
-
-
-def _parse_channel_arn(value: Any) -> ChannelArn:
-    try:
-        return value if isinstance(value, ChannelArn) else ChannelArn.parse(str(value))
-    except InvalidArn as exc:
-        raise ValueError(str(exc)) from exc
-
-
-def _pattern_or_name(value: str) -> ChannelPattern | str:
-    """Parse an ARN or a pattern; a text that is neither may be the name of a channel."""
-    try:
-        return ChannelPattern.parse(value)
-    except InvalidArn:
-        return value
-
-
-def _parse_region(value: Any) -> Region:
-    try:
-        return parse_region(str(value))
-    except InvalidArn as exc:
-        raise ValueError(str(exc)) from exc
 
 
 def _split_list(value: Any) -> Any:
@@ -79,7 +57,7 @@ _Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
 _Origin = Annotated[str, AfterValidator(_check_origin)]
 _PatternOrName = Annotated[
     ChannelPattern | str,
-    GetPydanticSchema(lambda _, handler: handler(Annotated[str, AfterValidator(_pattern_or_name)])),
+    GetPydanticSchema(lambda _, handler: handler(Annotated[str, AfterValidator(pattern_or_name)])),
 ]
 _Seconds = Annotated[int, Field(ge=0, le=MAX_TERM_SECONDS)]
 _PositiveSeconds = Annotated[int, Field(ge=1, le=MAX_TERM_SECONDS)]
@@ -93,7 +71,7 @@ class IvsSettings(Section):
         examples=["123456789012"],
     )
     regions: Annotated[
-        tuple[Annotated[Region, BeforeValidator(_parse_region)], ...],
+        tuple[Annotated[Region, BeforeValidator(checked_region)], ...],
         BeforeValidator(_split_list),
         Field(min_length=1),
     ] = Field(
@@ -334,7 +312,7 @@ class Settings(Section):
     ivs: IvsSettings
     state: StateSettings
     custody: CustodySettings
-    channels: dict[_Name, Annotated[ChannelArn, BeforeValidator(_parse_channel_arn)]] = Field(
+    channels: dict[_Name, Annotated[ChannelArn, BeforeValidator(parse_channel_arn)]] = Field(
         description="Names of channels for use in requests and grants: NAME = ARN.",
         examples=[{"demo": "arn:aws:ivs:us-west-2:123456789012:channel/abcdEFGHijkl"}],
     )

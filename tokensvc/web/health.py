@@ -14,15 +14,16 @@ an orchestrator would replace the whole fleet, which fixes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 from flask import Blueprint, Response, jsonify, request
 
+from tokensvc.arns import Region
 from tokensvc.audit import AuditEvent
-from tokensvc.clock import Moment
+from tokensvc.clock import Moment, rfc3339
 from tokensvc.errors import (
     AuditUnavailable,
     ClockOff,
@@ -30,12 +31,14 @@ from tokensvc.errors import (
     CustodyUnavailable,
     Draining,
     InvalidRequest,
+    NotificationFailed,
     Problem,
     SchemaUnsupported,
     StateUnavailable,
     TokensvcError,
     Unavailable,
 )
+from tokensvc.keyring.reporting.record import ReconcileRecord
 from tokensvc.keyring.view import RingView
 from tokensvc.service import Service
 from tokensvc.waiting import MustWait, no_waiting
@@ -55,6 +58,9 @@ OF_REPLICA = (
 )
 """The errors that another replica need not have."""
 
+RECONCILE_OVERDUE = "reconcile_overdue"
+"""The code of a check, and of the finding of `tokensvc keys doctor`."""
+
 _NO_API_KEY = (
     "No API key exists yet, so every request for a playback URL is refused. Create a key with"
     " `tokensvc api-keys create`."
@@ -69,11 +75,15 @@ class Check:
         name: the name of the dependency.
         error: the error of requests that need it; None when it is ready.
         notes: other problems that an operator should know about.
+        code: the code of these problems, for a monitor; "" if they have none.
+        facts: further members.
     """
 
     name: str
     error: TokensvcError | None = None
     notes: Sequence[str] = ()
+    code: str = ""
+    facts: Mapping[str, str | None] = field(default_factory=dict)
 
     def members(self) -> dict[str, object]:
         """The members that anyone may read: not the error's own text, which may name paths."""
@@ -81,8 +91,9 @@ class Check:
         return {
             "name": self.name,
             "ready": self.error is None,
-            "code": "" if self.error is None else self.error.code,
+            "code": self.code if self.error is None else self.error.code,
             "notes": list(notes),
+            **self.facts,
         }
 
 
@@ -128,6 +139,7 @@ def _checks(service: Service, *, is_draining: bool) -> list[Check]:
         *(_ring_check(f"ring {region}", ring, moment) for region, ring in rings),
         _audit_check(service, moment),
         Check("clock", service.clock_watch.failure(moment)),
+        *_reconcile_checks(service, moment),
     ]
 
 
@@ -158,6 +170,37 @@ def _audit_check(service: Service, moment: Moment) -> Check:
         with suppress(AuditUnavailable, MustWait), no_waiting():
             service.audit.write(refusal)
     return Check("audit", service.audit.failure)
+
+
+def _reconcile_checks(service: Service, moment: Moment) -> Sequence[Check]:
+    """When the key pairs were reconciled last. It never prevents signing, so it is only noted."""
+    try:
+        record = service.reconciles.latest().value
+    except TokensvcError:  # Not read yet. The checks of the rings name the failure of the state.
+        record = ReconcileRecord()
+    checks = [_reconcile_check(service, region, record, moment) for region in sorted(service.rings)]
+    if (failure := record.delivery_failure) is not None:
+        note = f"Notifications are not accepted since {rfc3339(failure.since)}."
+        return (*checks, Check("notifications", notes=[note], code=NotificationFailed.code))
+    return (*checks, Check("notifications"))
+
+
+def _reconcile_check(
+    service: Service, region: Region, record: ReconcileRecord, moment: Moment
+) -> Check:
+    name, of_region = f"reconcile {region}", record.region(region)
+    if of_region is None:
+        return Check(name)
+    succeeded_at = of_region.succeeded_at
+    facts = {
+        "last_success_at": None if succeeded_at is None else rfc3339(succeeded_at),
+        "last_attempt_at": rfc3339(of_region.attempted_at),
+        "last_attempt_code": of_region.code,
+    }
+    if of_region.overdue_seconds(moment.now, service.reconcile_overdue_seconds) is None:
+        return Check(name, facts=facts)
+    note = "The key pairs were not reconciled for too long: no rotation goes on."
+    return Check(name, notes=[note], code=RECONCILE_OVERDUE, facts=facts)
 
 
 def _from_memory(read: Callable[[], T], failure: TokensvcError | None) -> T:

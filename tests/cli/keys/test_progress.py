@@ -11,7 +11,8 @@ from tokensvc.cli.keys.session_progress import print_session_event
 from tokensvc.errors import IvsUnavailable
 from tokensvc.ivs.viewer_sessions import NotRevoked, Viewer
 from tokensvc.keyring import reconcile_loop as loop
-from tokensvc.keyring.steps import Action, Step, WaitUntil
+from tokensvc.keyring.rotation_requests import RotationPause
+from tokensvc.keyring.steps import Action, Step, WaitReason, WaitUntil
 from tokensvc.playback import revocation as sessions
 
 OREGON = parse_region("us-west-2")
@@ -24,15 +25,23 @@ ERROR = IvsUnavailable("IVS in us-west-2 does not answer.", hint="Wait.")
         (loop.StepBegins(OREGON, Step(Action.SWITCH, "k2")), ["us-west-2: ", "k2"]),
         (loop.RegionDone(OREGON), [f"us-west-2: {NOTHING_LEFT}"]),
         (
-            loop.RegionWaits(OREGON, WaitUntil(EXAMPLE_NOW + 60, "k1 is young"), 60.4),
+            loop.RegionWaits(
+                OREGON,
+                WaitUntil(EXAMPLE_NOW + 60, WaitReason.PUBLISH_DELAY, "k1", "k1 is young"),
+                60.4,
+            ),
             ["us-west-2: ", "2027-01-15T08:01:00Z (60 s)", "k1 is young"],
         ),
         (
             loop.KeyDrains(OREGON, "k1", EXAMPLE_NOW + 3_740, 3_740.0),
             ["us-west-2: k1 ", "2027-01-15T09:02:20Z (3740 s)"],
         ),
+        (
+            loop.RotationPaused(OREGON, RotationPause(EXAMPLE_NOW, "ann@desk", "players fail")),
+            ["us-west-2: ", "2027-01-15T08:00:00Z", "ann@desk", "`tokensvc keys rotate`"],
+        ),
     ],
-    ids=["step", "done", "wait", "drain"],
+    ids=["step", "done", "wait", "drain", "pause"],
 )
 def test_each_event_is_one_line_on_standard_output(
     event: loop.ReconcileEvent, data: list[str], capsys: pytest.CaptureFixture[str]

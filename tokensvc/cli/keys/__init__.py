@@ -18,6 +18,7 @@ from tokensvc.cli.keys import (
     rotate,
     show,
     terms,
+    test_notification,
 )
 
 
@@ -40,5 +41,6 @@ for _verb in (
     history,
     terms,
     doctor,
+    test_notification,
 ):
     keys.add_command(_verb.command)

@@ -13,6 +13,7 @@ from tokensvc.keyring.reconcile_loop import (
     RegionDone,
     RegionFailed,
     RegionWaits,
+    RotationPaused,
     StepBegins,
 )
 
@@ -33,6 +34,12 @@ def print_event(event: ReconcileEvent) -> None:
         case KeyDrains():
             at, left = rfc3339(event.ends_at), round(event.left_seconds)
             click.echo(f"{region}: {event.key_id} drains until {at} ({left} s).")
+        case RotationPaused():
+            since = rfc3339(event.pause.since)
+            click.echo(
+                f"{region}: scheduled rotation is paused since {since}, because {event.pause.by}"
+                " rolled back. `tokensvc keys rotate` rotates and ends the pause."
+            )
         case RegionFailed():
             say(f"{region}:")
             say_error(event.error)

@@ -34,8 +34,9 @@ def command(
     DeletePlaybackKeyPair; with a canary channel GetChannel.
     """
     regions = invocation.regions(region)
+    is_scheduled = watch or rotate_after is not None
     # A scheduled job that runs while the state is away must not begin another deployment.
-    if not watch and rotate_after is None:
+    if not is_scheduled:
         invocation.state.create()
     loop = ReconcileLoop(
         regions,
@@ -43,6 +44,7 @@ def command(
         invocation.clock,
         print_event,
         rotate_after_seconds=rotate_after,
+        report=invocation.reporter(is_scheduled=is_scheduled).report,
     )
     if watch:
         with interruptible_pause() as pause:

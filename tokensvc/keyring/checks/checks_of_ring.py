@@ -8,6 +8,7 @@ from tokensvc.clock import rfc3339
 from tokensvc.errors import CustodyUnavailable, TokensvcError
 from tokensvc.ivs.limits import MAX_KEY_PAIRS
 from tokensvc.keyring.binding import binding_refusal
+from tokensvc.keyring.checks.checks_of_reports import reconcile_overdue
 from tokensvc.keyring.checks.checks_of_terms import CHECKS_OF_TERMS
 from tokensvc.keyring.checks.context import Context
 from tokensvc.keyring.checks.finding import Finding, FindingCode, Severity
@@ -186,5 +187,6 @@ CHECKS_OF_RING: tuple[Callable[[Context], Iterable[Finding]], ...] = (
     _unusable_private_keys,
     _failed_probes,
     _restored_private_keys,
+    reconcile_overdue,
     *CHECKS_OF_TERMS,
 )

@@ -12,6 +12,7 @@ from tokensvc.clock import Clock
 from tokensvc.errors import TokensvcError
 from tokensvc.ivs.model import HeldKeyPair
 from tokensvc.keyring.binding import Binding
+from tokensvc.keyring.checks.checks_of_reports import find_failed_notifications
 from tokensvc.keyring.checks.examination import examine, find_orphans, unusable_private_keys
 from tokensvc.keyring.checks.files import DeploymentFiles, find_open_files
 from tokensvc.keyring.checks.finding import Evidence, Finding
@@ -19,6 +20,7 @@ from tokensvc.keyring.custody.base import Custody
 from tokensvc.keyring.lookup import ReadRing
 from tokensvc.keyring.model import Ring
 from tokensvc.keyring.probes import FailedProbe
+from tokensvc.keyring.reporting.record import ReconcileRecord
 from tokensvc.keyring.terms import Terms
 
 _Value = TypeVar("_Value")
@@ -42,6 +44,7 @@ class RegionToExamine:
         terms: the limits in the settings.
         keep_standby: whether the settings ask for a standby.
         has_canary: whether a canary channel is configured for the region.
+        reconcile_overdue_seconds: how long no reconcile run need succeed; 0 for any time.
         decommissioning: whether the region was removed from the settings.
     """
 
@@ -56,6 +59,7 @@ class RegionToExamine:
     terms: Terms
     keep_standby: bool
     has_canary: bool
+    reconcile_overdue_seconds: int
     decommissioning: bool
 
 
@@ -70,6 +74,7 @@ class Doctor:
         clock: the time.
         configured: the regions of the settings; their rings may record a key in custody.
         files: the files of the deployment on this host.
+        read_record: returns the record of the reconcile runs; raises TokensvcError.
     """
 
     regions: Sequence[RegionToExamine]
@@ -78,17 +83,19 @@ class Doctor:
     clock: Clock
     configured: Sequence[Region]
     files: DeploymentFiles
+    read_record: Callable[[], ReconcileRecord]
 
     def examine(self) -> tuple[Finding, ...]:
         """All findings: of each region the most serious first, then of custody and files."""
         with_rings = dict.fromkeys((*self.configured, *(one.region for one in self.regions)))
         rings = {region: _value_or_error(partial(self.read_ring, region)) for region in with_rings}
+        record = _value_or_error(self.read_record)
         findings: list[Finding] = []
         in_custody: dict[str, None] = {}  # In the order in which they were listed, each once.
         for one in self.regions:
             key_ids = _value_or_error(partial(self._key_ids, one.region))
             in_custody |= dict.fromkeys(() if isinstance(key_ids, TokensvcError) else key_ids)
-            findings += examine(self._evidence(one, rings[one.region], key_ids))
+            findings += examine(self._evidence(one, rings[one.region], key_ids, record))
         readable = [ring for ring in rings.values() if not isinstance(ring, TokensvcError)]
         # An unreadable ring may record any key, so no key can be called an orphan then.
         if len(readable) == len(rings):
@@ -96,6 +103,7 @@ class Doctor:
                 in_custody, [ring for ring in readable if ring is not None], findings
             )
         findings += find_open_files(self.files.faults(), findings)
+        findings += find_failed_notifications(record, findings)
         return tuple(findings)
 
     def _key_ids(self, region: Region) -> Collection[str]:
@@ -106,6 +114,7 @@ class Doctor:
         one: RegionToExamine,
         ring: Ring | TokensvcError | None,
         custody_key_ids: Collection[str] | TokensvcError,
+        record: ReconcileRecord | TokensvcError,
     ) -> Evidence:
         endpoint = _value_or_error(one.read_endpoint)
         if isinstance(endpoint, TokensvcError):
@@ -125,6 +134,8 @@ class Doctor:
             unusable=unusable,
             # The state that can't be read now is reported once, for the ring.
             failed_probes=() if isinstance(failed_probes, TokensvcError) else failed_probes,
+            reconciled=None if isinstance(record, TokensvcError) else record.region(one.region),
+            reconcile_overdue_seconds=one.reconcile_overdue_seconds,
             now=self.clock.now(),
             clock_offset_seconds=offset,
             clock_skew_seconds=one.clock_skew_seconds,

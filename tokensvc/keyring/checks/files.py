@@ -19,7 +19,7 @@ class DeploymentFiles:
 
     Attributes:
         keys_folder: the folder of the private key files; None when the custody has no files.
-        secret_files: the files of the key-encryption secret and of the previous one.
+        secret_files: the files of the key-encryption secret, the previous one and the webhook's.
         state_file: the file of the state; None when the state is no file.
     """
 

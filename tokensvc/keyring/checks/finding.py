@@ -12,6 +12,7 @@ from tokensvc.ivs.model import HeldKeyPair
 from tokensvc.keyring.binding import Binding
 from tokensvc.keyring.model import Ring
 from tokensvc.keyring.probes import FailedProbe
+from tokensvc.keyring.reporting.record import RegionRecord
 from tokensvc.keyring.terms import Terms
 
 
@@ -47,6 +48,8 @@ class FindingCode(StrEnum):
     DESTROYED_KEY_RESTORED = "destroyed_key_restored"
     ORPHAN = "orphan"
     FILE_ACCESS = "file_access"
+    RECONCILE_OVERDUE = "reconcile_overdue"
+    NOTIFICATION_FAILED = "notification_failed"
     BINDING_MISMATCH = "binding_mismatch"
     WRONG_ACCOUNT = "wrong_account"
     CLOCK_OFF = "clock_off"
@@ -105,6 +108,8 @@ class Evidence:
         custody_key_ids: the IDs of all private keys in custody, of every region.
         unusable: the self-check errors of this ring's private keys, by key ID.
         failed_probes: the workers that can't sign with one of its key pairs.
+        reconciled: the record of its reconcile runs; None when there is none.
+        reconcile_overdue_seconds: how long no run need succeed; 0 for any time.
         now: Unix seconds.
         clock_offset_seconds: how far this clock is ahead of the clock of IVS; negative when behind.
         clock_skew_seconds: the largest allowed difference between any two clocks.
@@ -121,6 +126,8 @@ class Evidence:
     custody_key_ids: Collection[str] | TokensvcError
     unusable: Mapping[str, TokensvcError]
     failed_probes: Sequence[FailedProbe]
+    reconciled: RegionRecord | None
+    reconcile_overdue_seconds: int
     now: float
     clock_offset_seconds: float | TokensvcError
     clock_skew_seconds: int
