@@ -5,10 +5,14 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 
+from cryptography.hazmat.primitives.asymmetric import ec
+
 from tokensvc.arns import PlaybackKeyArn
 from tokensvc.errors import InvalidKeyMaterial, NotFound, RotationRefused
+from tokensvc.keyring.custody.base import Custody
 from tokensvc.keyring.effects import KeyPairsInIvs
 from tokensvc.keyring.model import Act, KeyState, Ring
+from tokensvc.keyring.ownership import tags_of
 from tokensvc.token.p384 import PublicKey
 
 
@@ -66,8 +70,15 @@ def adopted(
     return dataclasses.replace(ring, pairs=pairs)
 
 
-def with_custody_handle(ring: Ring, key_id: str, handle: str | None) -> Ring:
-    """The ring with what custody calls the private key of that key pair."""
+def with_private_key(
+    ring: Ring, key_id: str, private_key: ec.EllipticCurvePrivateKey, custody: Custody
+) -> Ring:
+    """The ring with what custody calls that private key, which is in it from now on.
+
+    Raises:
+        CustodyUnavailable, CustodyDamaged: when custody can't store it.
+    """
+    handle = custody.adopt(key_id, private_key, tags=tags_of(ring, key_id)).handle
     pairs = tuple(
         dataclasses.replace(pair, custody_handle=handle) if pair.key_id == key_id else pair
         for pair in ring.pairs

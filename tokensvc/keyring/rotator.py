@@ -22,12 +22,7 @@ from tokensvc.errors import (
     TokensvcError,
 )
 from tokensvc.ivs.model import HeldKeyPair
-from tokensvc.keyring.adoption import (
-    adopted,
-    adopted_key_id,
-    require_held,
-    with_custody_handle,
-)
+from tokensvc.keyring.adoption import adopted, adopted_key_id, require_held, with_private_key
 from tokensvc.keyring.binding import Binding, new_ring, require_bound, require_own
 from tokensvc.keyring.changes import Decision, OnChange, RingChange, ignore_change
 from tokensvc.keyring.drains import with_lowered_terms
@@ -35,7 +30,6 @@ from tokensvc.keyring.effects import Effects, ProvenUnusable
 from tokensvc.keyring.model import Act, KeyPair, KeyState, Ring
 from tokensvc.keyring.observation import Attempts
 from tokensvc.keyring.outcomes import recorded
-from tokensvc.keyring.ownership import tags_of
 from tokensvc.keyring.plan import PlannedStep, plan
 from tokensvc.keyring.ring_document import RingStore, StoredRing, ring_conflict
 from tokensvc.keyring.rollback import rollback_target, rolled_back
@@ -147,8 +141,7 @@ class Rotator:
         ring = adopted(stored.ring, public_key, arn, longest_ttl_seconds, act)
         key_id = adopted_key_id(public_key)
         self._store.require_storable(ring)
-        stored_key = self._effects.custody.adopt(key_id, private_key, tags=tags_of(ring, key_id))
-        ring = with_custody_handle(ring, key_id, stored_key.handle)
+        ring = with_private_key(ring, key_id, private_key, self._effects.custody)
         if ring == stored.ring:
             return ring.pair(key_id)
         return self._save(ring, stored.version, Decision.ADOPT, act, key_id).ring.pair(key_id)
