@@ -72,3 +72,14 @@ def test_the_gap_that_dynalite_has_no_housekeeping(dynalite: Dynalite) -> None:
         arn = client.describe_table(TableName=table.address.table)["Table"]["TableArn"]
     assert {code_of(ttl.value), code_of(backups.value)} == {NOT_SUPPORTED}
     assert ":000000000000:" in arn  # DYNALITE_HAS_NO_ACCOUNT
+
+
+def test_the_gap_that_moto_signs_with_a_disabled_key() -> None:
+    """On AWS, both calls would be refused."""
+    client = boto3.client("kms", region_name=REGION)
+    key_id = client.create_key(KeySpec="ECC_NIST_P384", KeyUsage="SIGN_VERIFY")["KeyMetadata"][
+        "KeyId"
+    ]
+    client.disable_key(KeyId=key_id)
+    client.get_public_key(KeyId=key_id)
+    client.sign(KeyId=key_id, Message=b"m", SigningAlgorithm="ECDSA_SHA_384")

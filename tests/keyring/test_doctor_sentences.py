@@ -31,6 +31,7 @@ from tests.keyring.rings import (
     ring,
 )
 from tests.keyring.test_doctor_sentences_with_ivs import TABLE as TABLE_WITH_IVS
+from tests.keyring.test_doctor_sentences_with_kms import TABLE as TABLE_WITH_KMS
 from tokensvc.errors import CustodyDamaged, CustodyDenied
 from tokensvc.keyring.checks.examination import examine, find_orphans
 from tokensvc.keyring.checks.files import find_open_files
@@ -368,5 +369,10 @@ def test_every_sentence(findings: Sequence[Finding], expected: Finding) -> None:
 
 def test_the_tables_have_every_finding_code() -> None:
     """A new code needs a row; `ivs_unavailable` stands for the codes of errors."""
-    rows = (*TABLE.values(), *TABLE_WITH_IVS.values(), *TABLE_OF_REPORTS.values())
+    rows = (
+        *TABLE.values(),
+        *TABLE_WITH_IVS.values(),
+        *TABLE_WITH_KMS.values(),
+        *TABLE_OF_REPORTS.values(),
+    )
     assert {expected.code for _, expected in rows} == {*FindingCode, "ivs_unavailable"}

@@ -94,8 +94,22 @@ NOTHING_PROPAGATES: Final = Gap(
     "A change is seen by the next call. AWS says that aliases and tags of KMS may take minutes"
     " until conditions on them hold.",
 )
+KMS_SIGNS_WHILE_DISABLED: Final = Gap(
+    "moto",
+    "KMS",
+    "Sign and GetPublicKey work with a key that is disabled or whose deletion is scheduled. AWS"
+    " answers DisabledException or KMSInvalidStateException.",
+)
+A_LOCK_IS_MISSING_AT_CREATION: Final = Gap(
+    "moto",
+    "KMS, Secrets Manager",
+    "Two calls that make the same alias or secret at the same time may both succeed. AWS lets one"
+    " succeed.",
+)
 GAPS: Final = (
+    A_LOCK_IS_MISSING_AT_CREATION,
     KMS_HASHES_A_DIGEST,
+    KMS_SIGNS_WHILE_DISABLED,
     DYNAMODB_HAS_NO_LOCKS,
     DYNALITE_HAS_NO_HOUSEKEEPING,
     DYNALITE_HAS_NO_LIMITS,

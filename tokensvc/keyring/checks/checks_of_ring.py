@@ -8,6 +8,7 @@ from tokensvc.clock import rfc3339
 from tokensvc.errors import CustodyUnavailable, TokensvcError
 from tokensvc.ivs.limits import MAX_KEY_PAIRS
 from tokensvc.keyring.binding import binding_refusal
+from tokensvc.keyring.checks.checks_of_custody import CHECKS_OF_CUSTODY
 from tokensvc.keyring.checks.checks_of_reports import reconcile_overdue
 from tokensvc.keyring.checks.checks_of_terms import CHECKS_OF_TERMS
 from tokensvc.keyring.checks.context import Context
@@ -189,4 +190,5 @@ CHECKS_OF_RING: tuple[Callable[[Context], Iterable[Finding]], ...] = (
     _restored_private_keys,
     reconcile_overdue,
     *CHECKS_OF_TERMS,
+    *CHECKS_OF_CUSTODY,
 )

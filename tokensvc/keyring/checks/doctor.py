@@ -17,6 +17,7 @@ from tokensvc.keyring.checks.examination import examine, find_orphans, unusable_
 from tokensvc.keyring.checks.files import DeploymentFiles, find_open_files
 from tokensvc.keyring.checks.finding import Evidence, Finding
 from tokensvc.keyring.custody.base import Custody
+from tokensvc.keyring.custody.kms import KmsCustody
 from tokensvc.keyring.lookup import ReadRing
 from tokensvc.keyring.model import Ring
 from tokensvc.keyring.probes import FailedProbe
@@ -144,7 +145,12 @@ class Doctor:
             keep_standby=one.keep_standby,
             has_canary=one.has_canary,
             decommissioning=one.decommissioning,
+            unnamed_kms_keys=_value_or_error(partial(self._unnamed_kms_keys, one.region)),
         )
+
+    def _unnamed_kms_keys(self, region: Region) -> Collection[str] | None:
+        custody = self.open_custody(region)
+        return custody.unnamed_keys() if isinstance(custody, KmsCustody) else None
 
 
 def _value_or_error(read: Callable[[], _Value]) -> _Value | TokensvcError:

@@ -50,6 +50,8 @@ class FindingCode(StrEnum):
     FILE_ACCESS = "file_access"
     RECONCILE_OVERDUE = "reconcile_overdue"
     NOTIFICATION_FAILED = "notification_failed"
+    KMS_PUBLISH_DELAY = "kms_publish_delay"
+    KMS_SIGNING = "kms_signing"
     BINDING_MISMATCH = "binding_mismatch"
     WRONG_ACCOUNT = "wrong_account"
     CLOCK_OFF = "clock_off"
@@ -118,6 +120,8 @@ class Evidence:
         keep_standby: whether the settings ask for a standby.
         has_canary: whether a canary channel is configured for the region.
         decommissioning: whether the region was removed from the settings.
+        unnamed_kms_keys: the ARNs of the KMS keys of tokensvc that have no alias; None when the
+            custody is not AWS KMS.
     """
 
     binding: Binding
@@ -136,3 +140,4 @@ class Evidence:
     keep_standby: bool
     has_canary: bool
     decommissioning: bool
+    unnamed_kms_keys: Collection[str] | TokensvcError | None = None
