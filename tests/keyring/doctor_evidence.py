@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.keyring.rings import ACCOUNT_ID, ENDPOINT, REGION, TERMS, held, pair, ring
+from tests.keyring.rings import (
+    ACCOUNT_ID,
+    ENDPOINT,
+    REGION,
+    TERMS,
+    arn,
+    held,
+    pair,
+    public_key,
+    ring,
+)
 from tests.support.clock import EXAMPLE_NOW
 from tokensvc.ivs.model import HeldKeyPair
 from tokensvc.keyring.binding import Binding
@@ -47,6 +57,11 @@ def evidence(of_ring: Ring | None, *in_ivs: HeldKeyPair, **changes: Any) -> Evid
 def healthy(**changes: Any) -> Evidence:
     """Evidence of a region with an active key and a standby, and no problem but the changes."""
     return evidence(HEALTHY_RING, *held("a", "b"), **changes)
+
+
+def another_key_at(key_id: str, **tags: str) -> HeldKeyPair:
+    """A key pair that IVS holds under the ARN of that one, with another key, no name and tags."""
+    return HeldKeyPair(arn(key_id), "", public_key("x").fingerprint, tags)
 
 
 def in_region(severity: Severity, code: str, subject: str, reason: str, hint: str) -> Finding:

@@ -59,6 +59,20 @@ def test_adopting_again_after_a_crash_stores_one_private_key(world: World) -> No
     assert list(world.custody.key_ids()) == [first.key_id]
 
 
+def test_adopting_again_without_a_lifetime_changes_nothing(world: World) -> None:
+    """Also in the key pair's record of the lifetime, which the previous release can't read."""
+    private_key = ec.generate_private_key(ec.SECP384R1())
+    public_key = PublicKey.of(private_key.public_key())
+    held = world.key_pairs.import_pair(public_key, name="by-hand", tags={})
+    first = world.rotator().adopt(private_key, held.arn, "first day")
+    before = world.store.load()
+
+    again = world.rotator().adopt(private_key, held.arn, "second day")
+
+    assert again == first
+    assert world.store.load() == before
+
+
 def test_adopting_again_after_success_changes_nothing(world: World) -> None:
     """A script may be run again, and the key pair may sign meanwhile. A longer lifetime counts."""
     private_key = ec.generate_private_key(ec.SECP384R1())

@@ -17,6 +17,7 @@ from tests.keyring.doctor_evidence import (
     OTHER_ACCOUNT_ID,
     OTHER_DEPLOYMENT,
     STANDBY_B,
+    another_key_at,
     evidence,
     healthy,
 )
@@ -28,7 +29,6 @@ from tests.keyring.rings import (
     arn,
     held,
     pair,
-    public_key,
     ring,
 )
 from tokensvc.arns import PlaybackKeyArn
@@ -161,7 +161,7 @@ CASES: dict[str, tuple[Evidence, list[tuple[Severity, str, str]]]] = {
         evidence(
             HEALTHY_RING,
             *held("a"),
-            HeldKeyPair(arn("b"), "", public_key("x").fingerprint, {}),
+            another_key_at("b"),
         ),
         [(SERIOUS, "fingerprint_mismatch", "b")],
     ),
@@ -169,7 +169,7 @@ CASES: dict[str, tuple[Evidence, list[tuple[Severity, str, str]]]] = {
         evidence(
             HEALTHY_RING,
             *held("b"),
-            HeldKeyPair(arn("a"), "", public_key("x").fingerprint, {}),
+            another_key_at("a"),
         ),
         [(SERIOUS, "fingerprint_mismatch", "a")],
     ),
@@ -177,9 +177,7 @@ CASES: dict[str, tuple[Evidence, list[tuple[Severity, str, str]]]] = {
         evidence(
             HEALTHY_RING,
             *held("a"),
-            HeldKeyPair(
-                arn("b"), "", public_key("x").fingerprint, {"tokensvc:deployment": DEPLOYMENT}
-            ),
+            another_key_at("b", **{"tokensvc:deployment": DEPLOYMENT}),
         ),
         [(SERIOUS, "fingerprint_mismatch", "b")],
     ),
@@ -269,6 +267,13 @@ CASES: dict[str, tuple[Evidence, list[tuple[Severity, str, str]]]] = {
             custody_key_ids=("a", "b"),
         ),
         [(SERIOUS, "compromised_key_in_ivs", "z")],
+    ),
+    "a compromised key pair that is still active, without a standby": (
+        evidence(
+            ring(pair("a", ACTIVE, activated_at=NOW - 91 * DAY, compromised_at=NOW - 5)),
+            *held("a"),
+        ),
+        [(SERIOUS, "compromised_key_in_ivs", "a")],
     ),
     "foreign key pairs in every slot of a new region": (
         evidence(None, *held("x", "y", "z"), custody_key_ids=()),

@@ -19,6 +19,7 @@ from tests.keyring.doctor_evidence import (
     OTHER_DEPLOYMENT,
     RECONCILE,
     STANDBY_B,
+    another_key_at,
     evidence,
     healthy,
     in_region,
@@ -171,7 +172,7 @@ TABLE: dict[str, tuple[Sequence[Finding], Finding]] = {
             evidence(
                 HEALTHY_RING,
                 *held("a"),
-                HeldKeyPair(arn("b"), "", public_key("x").fingerprint, {}),
+                another_key_at("b"),
             )
         ),
         in_region(
@@ -230,7 +231,7 @@ TABLE: dict[str, tuple[Sequence[Finding], Finding]] = {
             evidence(
                 HEALTHY_RING,
                 *held("b"),
-                HeldKeyPair(arn("a"), "", public_key("x").fingerprint, {}),
+                another_key_at("a"),
             )
         ),
         in_region(

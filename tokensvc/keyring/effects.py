@@ -54,6 +54,7 @@ _RECORDING_A_TIME = (
     Action.RECORD_IMPORT,
     Action.RECORD_SIGNING_END,
     Action.RECORD_TERMS_END,
+    Action.RECORD_RESTORE,
 )
 """The steps that record a time on which a later step rests, such as `signing_ended_at`."""
 

@@ -140,9 +140,7 @@ def rests_on_clock(ring: Ring, step: Step) -> bool:
             return not has_emergency(ring)
         case Action.RECORD_SIGNING_END | Action.INTEND_DELETE | Action.DELETE | Action.DESTROY:
             return not ring.pair(step.key_id).is_compromised
-        case Action.RECORD_RESTORE:
-            return True
-        case Action.RECORD_TERMS_END:
+        case Action.RECORD_RESTORE | Action.RECORD_TERMS_END:
             return True
         case _:
             return False

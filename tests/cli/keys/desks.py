@@ -8,6 +8,10 @@ from tests.cli.conftest import Desk
 from tests.token.p384.openssl import public_key_pem
 
 TWO_REGIONS = 'regions = ["us-west-2", "eu-west-1"]'
+CHANGED = """
+key_encryption_secret_file = "next-secret"
+previous_key_encryption_secret_file = "secret"
+"""
 
 
 def with_two_regions(desk: Desk) -> Desk:
@@ -27,3 +31,16 @@ def imported(desk: Desk, private_key: Path) -> str:
     public_pem = public_key_pem(private_key)
     answer = desk.ivs.client().import_playback_key_pair(publicKeyMaterial=public_pem, name="old")
     return answer["keyPair"]["arn"]
+
+
+def with_next_secret(desk: Desk) -> None:
+    """Change the settings to both secrets, as during a change of the secret."""
+    (desk.folder / "next-secret").write_bytes(bytes(range(1, 33)))
+    text = desk.settings.read_text()
+    desk.settings.write_text(text.replace('key_encryption_secret_file = "secret"', CHANGED))
+
+
+def without_previous_secret(desk: Desk) -> None:
+    """Remove the previous secret from the settings, as at the end of the change."""
+    text = desk.settings.read_text()
+    desk.settings.write_text(text.replace('previous_key_encryption_secret_file = "secret"', ""))

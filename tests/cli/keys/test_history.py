@@ -39,6 +39,8 @@ def test_history_of_one_key_has_a_line_for_marking_it_as_compromised(rotating_de
         "retired",
     ]
     assert lines[2]["why"] == "laptop lost"
+    shown = rotating_desk.json("keys", "show", key_id)["history"]
+    assert [line["to_state"] for line in shown] == [line["to_state"] for line in lines]
 
 
 def test_history_for_people_is_a_table(rotating_desk: Desk) -> None:

@@ -2,34 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import re
-from contextlib import ExitStack
-
-import click
 
 from tests.cli.conftest import Desk
-from tests.keyring.rings import REGION
-from tokensvc.cli.context import Invocation
-from tokensvc.cli.main import cli
-
-CHANGED = """
-key_encryption_secret_file = "next-secret"
-previous_key_encryption_secret_file = "secret"
-"""
-
-
-def with_next_secret(desk: Desk) -> None:
-    """Change the settings to both secrets, as during a change of the secret."""
-    (desk.folder / "next-secret").write_bytes(bytes(range(1, 33)))
-    text = desk.settings.read_text()
-    desk.settings.write_text(text.replace('key_encryption_secret_file = "secret"', CHANGED))
-
-
-def without_previous_secret(desk: Desk) -> None:
-    """Remove the previous secret from the settings, as at the end of the change."""
-    text = desk.settings.read_text()
-    desk.settings.write_text(text.replace('previous_key_encryption_secret_file = "secret"', ""))
+from tests.cli.keys.desks import with_next_secret, without_previous_secret
 
 
 def rewrapped(output: str) -> list[str]:
@@ -58,22 +34,6 @@ def test_the_secret_is_changed_while_the_keys_stay_usable(rotating_desk: Desk) -
     without_previous_secret(rotating_desk)
     rotating_desk.done("tokens", "sign", channel)
     rotating_desk.done("keys", "rotate")
-
-
-def test_a_watch_makes_its_next_key_pair_with_the_new_secret(rotating_desk: Desk) -> None:
-    """It was started before the change, and must not encrypt with a secret that no worker has."""
-    desk = rotating_desk
-    with ExitStack() as resources, click.Context(cli, info_name="tokensvc").scope():
-        watch = Invocation(desk.settings, os.environ, desk.clock, resources)
-        watch.rotator_by_settings_of_now(REGION).reconcile(lambda _: None)
-        with_next_secret(desk)
-        desk.done("keys", "rewrap")
-        without_previous_secret(desk)
-
-        made = watch.rotator_by_settings_of_now(REGION).generate("the next pass")
-
-    assert made.key_id in {pair.key_id for pair in desk.ring().pairs}
-    assert rewrapped(desk.done("keys", "rewrap")) == ["0", "3"]
 
 
 def test_rewrapping_again_changes_nothing(rotating_desk: Desk) -> None:

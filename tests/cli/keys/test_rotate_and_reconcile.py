@@ -7,12 +7,14 @@ import re
 import signal
 import subprocess
 import sys
+import time
 
 import click
 import pytest
 
 from tests.cli.conftest import Desk
-from tests.cli.keys.desks import states
+from tests.cli.keys.desks import imported, states, with_next_secret, without_previous_secret
+from tests.token.p384.openssl import private_key_pem
 from tokensvc.cli.keys.progress import NOTHING_LEFT
 from tokensvc.errors import RotationRefused
 from tokensvc.keyring.model import KeyState
@@ -211,6 +213,33 @@ def test_a_watch_reconciles_until_a_signal(real_time_desk: Desk, number: signal.
     assert "`tokensvc keys reconcile`" in message
     assert '"step":"switch"' in "".join(audit)
     assert states(real_time_desk) == ["active", "published"]
+
+
+def test_a_watch_makes_its_next_key_pair_with_the_secret_of_then(real_time_desk: Desk) -> None:
+    """It began before `keys rewrap`, and must not encrypt with a secret that no worker has.
+
+    The next standby waits for the slot of the key that drains for 3 s.
+    """
+    desk = real_time_desk
+    desk.settings.write_text(desk.settings.read_text() + QUICK)
+    run(desk, "keys", "reconcile")
+    imported(desk, private_key_pem(desk.folder, "secp384r1"))
+    began_at = desk.ring().require_active().activated_at
+    assert began_at is not None
+    time.sleep(max(0.0, began_at + 1 - time.time()))
+    with started(desk, "keys", "reconcile", "--watch", "--rotate-after", "1s") as process:
+        until_line(process, WAIT)
+
+        with_next_secret(desk)
+        desk.done("keys", "rewrap")
+        without_previous_secret(desk)
+        until_line(process, NOTHING_LEFT)
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=60)
+
+    assert process.returncode == 0
+    assert states(desk) == ["retired", "active", "published"]
+    assert re.findall(r"\d+", desk.done("keys", "rewrap")) == ["0", "2"]
 
 
 def first_steps(desk: Desk) -> None:

@@ -47,7 +47,7 @@ def command(
             "region": where,
             "key_id": line.key_id,
             "from_state": line.from_state and line.from_state.value,
-            "to_state": _to_state(line),
+            "to_state": to_state(line),
             "by": line.by,
             "why": line.why,
         }
@@ -67,6 +67,6 @@ def _history(invocation: Invocation, region: Region) -> Sequence[Transition]:
     return ring.history if ring else ()
 
 
-def _to_state(line: Transition) -> str:
+def to_state(line: Transition) -> str:
     """The state; `compromised`, which is not a state, for a line that only marks the key."""
     return _COMPROMISED if line.from_state is line.to_state else line.to_state.value

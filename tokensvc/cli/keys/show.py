@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from tokensvc.cli.context import Invocation, pass_invocation
+from tokensvc.cli.keys.history import to_state
 from tokensvc.cli.output import json_option, print_json, print_table
 from tokensvc.cli.params import EVERY_REGION, region_option
 from tokensvc.clock import rfc3339
@@ -72,7 +73,7 @@ def _members(ring: Ring, pair: KeyPair) -> dict[str, Any]:
                 "at": rfc3339(line.at),
                 "by": line.by,
                 "from_state": line.from_state and line.from_state.value,
-                "to_state": line.to_state.value,
+                "to_state": to_state(line),
                 "why": line.why,
             }
             for line in ring.history
