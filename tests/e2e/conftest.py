@@ -15,8 +15,6 @@ from tests.cli.conftest import SETTINGS
 from tests.support.aws import set_aws_endpoint
 from tokensvc.cli.main import cli
 
-AWS = ("AWS_ENDPOINT_URL_IVS", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
-
 
 @dataclass(frozen=True)
 class Site:
@@ -38,7 +36,7 @@ class Site:
 
     def environment(self, **more: str) -> Mapping[str, str]:
         """The environment variables with which a process uses these settings and this IVS."""
-        aws = {name: os.environ[name] for name in AWS if name in os.environ}
+        aws = {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
         return {**aws, "TOKENSVC_CONFIG": str(self.folder / "tokensvc.toml"), **more}
 
 
