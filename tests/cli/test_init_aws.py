@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
 from tests.cli.conftest import Desk
+from tests.state.test_dynamodb_table import GOOD
 from tests.support.aws import set_aws_environment
 from tests.support.dynalite import Dynalite
 from tests.support.faulty_server import Answer, faulty_server
@@ -28,6 +30,7 @@ def test_it_writes_the_settings_and_makes_the_table(
     desk.done(*NEW, "--table", "fleet")
     settings = load_settings(desk.settings, {})
     assert settings.state.url == "dynamodb:us-west-2/fleet"
+    assert settings.custody.url == "secretsmanager:fleet/"
     client = Table(moto.url).clients().dynamodb(REGION)
     table = client.describe_table(TableName="fleet")["Table"]
     assert table["BillingModeSummary"]["BillingMode"] == "PAY_PER_REQUEST"
@@ -42,24 +45,39 @@ def test_it_writes_the_settings_and_makes_the_table(
     assert "The DynamoDB table fleet in us-west-2 exists." in desk.run("init", "--aws").stderr
 
 
-def test_the_state_can_be_used_at_once(
-    desk: Desk, dynalite: Dynalite, monkeypatch: pytest.MonkeyPatch
+def test_the_deployment_can_be_used_at_once(
+    desk: Desk, dynalite: Dynalite, moto: Moto, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What the server does not have is said. The secret and the keys come next."""
+    """What the server does not have is said. The first key pair comes next, and no secret."""
     monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", dynalite.url)
+    monkeypatch.setenv("AWS_ENDPOINT_URL_SECRETS_MANAGER", moto.url)
     table = Table(dynalite.url)
     desk.settings.unlink()
     printed = desk.run(*NEW, "--table", table.address.table).stderr
     assert "no point-in-time recovery" in printed
-    assert "openssl rand" in printed
-    (desk.folder / "key-encryption-secret").write_bytes((desk.folder / "secret").read_bytes())
-    assert "openssl rand" not in desk.run("init", "--aws").stderr
+    assert "tokensvc keys reconcile" in printed
+    assert "openssl rand" not in printed
     desk.done("keys", "generate")
     with table.opened:
         assert list(table.state().versions()) == ["ring:us-west-2", "schema"]
     refused = desk.error("state", "backup", str(desk.folder / "backup"))
     assert refused.code == "backup_refused"
     assert "docs/state-dynamodb.md" in refused.hint
+
+
+def test_doctor_reports_a_table_whose_regions_each_accept_a_save(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No stand-in has such a table, so its description is scripted."""
+    description = {**GOOD, "Replicas": [{"RegionName": "us-east-1"}]}
+    in_table(desk, "dynamodb:us-west-2/tokensvc")
+    with faulty_server(Answer(200, {"Table": description}, request_id="request-1")) as server:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", server.url)
+        (finding, *_) = json.loads(desk.run("keys", "doctor", "--json").stdout)
+    assert (finding["severity"], finding["code"]) == ("serious", "state_unavailable")
+    assert "MultiRegionConsistency" in str(finding)
+    # DescribeTable, and nothing is read or written.
+    assert all(request.body == {"TableName": "tokensvc"} for request in server.requests)
 
 
 def test_a_table_is_made_by_no_other_command(

@@ -18,12 +18,12 @@ from tests.support.clock import ManualClock
 from tests.support.documents import save_next
 from tests.support.unprivileged import become_unprivileged
 from tokensvc.errors import StateConflict, TokensvcError
-from tokensvc.state.base import NEW, Record
+from tokensvc.state.base import NEW, Record, State
 from tokensvc.state.record_writer import RecordWriter
 from tokensvc.state.sqlite import SqliteState
 
 
-def race(state: SqliteState, writer: str, versions: str) -> None:
+def race(state: State, writer: str, versions: str) -> None:
     """Try to be the first to save each version, and print the versions that were saved."""
     for version in range(int(versions)):
         while (replacing := state.version("ring")).number < version:

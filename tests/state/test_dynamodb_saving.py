@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import pytest
 
+from tests.state.processes import PROJECT
 from tests.support.documents import stored
 from tests.support.dynalite import Dynalite
 from tests.support.lossy_proxy import Call, Fate, LossyProxy, lossy_proxy
@@ -177,6 +180,25 @@ def test_a_save_while_the_table_stays_away_reports_the_first_failure(
     with pytest.raises(StateUnavailable, match="PutItem"):
         state.save("ring", "second", replacing=first)
     assert stored(table.state(), "ring") == ("second", 2)
+
+
+def test_processes_that_race_have_one_winner_for_each_version(table: Table) -> None:
+    """Each tries to be the first to save each of the versions 2 to 8."""
+    command = [sys.executable, "-m", "tests.state.dynamodb_process"]
+    processes = [
+        subprocess.Popen(
+            [*command, table.url, table.address.table, writer, "8"],
+            cwd=PROJECT,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for writer in ("one", "two")
+    ]
+    lines = [line for each in processes for line in each.communicate(timeout=60)[0].splitlines()]
+    assert [each.returncode for each in processes] == [0, 0]
+    assert sorted(lines) == sorted(f"saved {number}" for number in range(2, 9))
+    assert table.state().version("ring").number == 8
+    assert bodies(table) == ["8/0000"]
 
 
 def test_a_reader_whose_body_is_replaced_reads_the_new_one(table: Table, proxy: LossyProxy) -> None:

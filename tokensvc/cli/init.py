@@ -33,13 +33,13 @@ from tokensvc.settings.reference import KEY_ENCRYPTION_FILE, settings_file
     "--aws",
     "in_aws",
     is_flag=True,
-    help="Keep the state in DynamoDB, and make the table that state.url names.",
+    help="Keep the state in DynamoDB and the keys in Secrets Manager, and make the table.",
 )
 @click.option(
     "--table",
     default="tokensvc",
     show_default=True,
-    help="Name of the DynamoDB table in a new file, in the first region.",
+    help="DynamoDB table in a new file, in the first region. Secrets begin with the same name.",
 )
 @pass_invocation
 def init(
@@ -68,14 +68,14 @@ def init(
         }
         if in_aws:
             values["state"] = {"url": f"dynamodb:{regions[0]}/{table}"}
-            values["custody"] = {**values["custody"], "single_host": True}
+            values["custody"] = {"url": f"secretsmanager:{table}/"}
         _write(path, settings_file(values))
         say(f"Wrote {path}.")
     if in_aws:
         make_state(invocation.settings, invocation.clock, say)
     secret = path.with_name(KEY_ENCRYPTION_FILE)
     say("Next:")
-    if not secret.exists():
+    if not in_aws:
         say(f"  (umask 077; openssl rand -base64 32 > {secret})   # and store a copy elsewhere")
     say("  tokensvc keys reconcile                           # creates the first key pair")
 
