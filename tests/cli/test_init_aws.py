@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from tests.cli.conftest import Desk
 from tests.state.test_dynamodb_table import GOOD
@@ -14,6 +15,7 @@ from tests.support.dynalite import Dynalite
 from tests.support.faulty_server import Answer, faulty_server
 from tests.support.moto import Moto
 from tests.support.tables import REGION, Table
+from tokensvc.cli.main import cli
 from tokensvc.errors import SettingsInvalid, StateMissing, StateRefused
 from tokensvc.settings import load_settings
 from tokensvc.state.dynamodb_address import TableAddress
@@ -108,6 +110,30 @@ def test_a_new_file_needs_the_account_and_the_region(desk: Desk) -> None:
     desk.usage_error("init", "--aws", "--region", "us-west-2")
     desk.usage_error("init", "--account-id", "123456789012")
     assert not desk.settings.exists()
+
+
+def test_the_settings_may_be_in_the_environment(
+    desk: Desk, dynalite: Dynalite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in a container: no file is written."""
+    table = Table(dynalite.url)
+    desk.settings.unlink()
+    for name, value in {
+        "AWS_ENDPOINT_URL_DYNAMODB": dynalite.url,
+        "TOKENSVC_IVS__ACCOUNT_ID": "123456789012",
+        "TOKENSVC_IVS__REGIONS": "us-west-2",
+        "TOKENSVC_STATE__URL": f"dynamodb:us-west-2/{table.address.table}",
+        "TOKENSVC_CUSTODY__URL": "secretsmanager:tokensvc/",
+    }.items():
+        monkeypatch.setenv(name, value)
+    folder = desk.folder / "empty"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    result = CliRunner().invoke(cli, ["init", "--aws"], obj=desk.clock, catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    assert list(folder.iterdir()) == []
+    with table.opened:
+        assert list(table.state().versions()) == ["schema"]
 
 
 def test_the_table_of_another_program_is_refused(

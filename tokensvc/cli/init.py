@@ -52,14 +52,15 @@ def init(
 ) -> None:
     """Write a commented tokensvc.toml, or the file that --config or TOKENSVC_CONFIG names.
 
-    An existing file is never overwritten. With --aws, its settings are used, and the table that
-    they name is made if it is missing. The command can be run again.
+    An existing file is never overwritten. With --aws, its settings or those of the environment are
+    used, and the table that they name is made if it is missing. The command can be run again.
 
     Calls of DynamoDB with --aws: DescribeTable, CreateTable, TagResource, DescribeTimeToLive,
     UpdateTimeToLive, UpdateContinuousBackups, and those of a state. Calls no operation of IVS.
     """
     path = (config_file(invocation.config, invocation.environment) or DEFAULT_FILE).absolute()
-    if not (in_aws and path.exists()):
+    has_settings = path.exists() or not (account_id or regions)  # In the environment, otherwise.
+    if not (in_aws and has_settings):
         if account_id is None or not regions:
             raise click.UsageError("--account-id and --region are required for a new file.")
         values: dict[str, Mapping[str, Any]] = {
