@@ -6,7 +6,6 @@ The test module of a state subclasses `StateContract` and overrides two fixtures
 
 from __future__ import annotations
 
-import secrets
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -14,9 +13,9 @@ from typing import ClassVar
 
 import pytest
 from hypothesis import HealthCheck, settings
-from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import run_state_machine_as_test
 
+from tests.contract.state_model import AgainstModel
 from tests.support.clock import EXAMPLE_NOW
 from tests.support.documents import stored
 from tests.support.stand_in_gaps import Gap
@@ -253,6 +252,51 @@ class StateContract:
         state.remove_many("probe", ["one"])
         assert list(open_state().records("probe")) == [two]
 
+    def test_many_records_are_read_at_once(self, state: State) -> None:
+        """Those that there are, of that kind, also more than one call of the store can have."""
+        ids = [f"{number:03}" for number in range(120)]
+        state.put_many("ban", [Record(each, f"body {each}", LATER) for each in ids])
+        state.put_many("channel", [Record("a", "other", LATER)])
+        found = state.read_many("ban", [*ids, "never put", "000", "a"])
+        assert sorted(found, key=lambda each: each.record_id) == [
+            Record(each, f"body {each}", LATER) for each in ids
+        ]
+        assert list(state.read_many("ban", [])) == []
+
+    def test_a_record_is_put_if_the_stored_one_is_the_expected_one(
+        self, open_state: OpenState
+    ) -> None:
+        """By its body. Nothing is stored otherwise; other kinds and IDs are not affected."""
+        first, second = Record("a", "1", LATER), Record("a", "2", LATER)
+        state, other = open_state(), open_state()
+        state.put_many("channel", [first])
+        assert not state.put_if("ban", second, replacing=first)
+        assert state.record("ban", "a") is None
+        assert state.put_if("ban", first, replacing=None)
+        assert not other.put_if("ban", second, replacing=None)
+        assert other.put_if("ban", second, replacing=first)
+        assert not state.put_if("ban", Record("a", "3", LATER), replacing=first)
+        assert state.record("ban", "a") == second
+        assert state.record("channel", "a") == first
+
+    def test_when_many_threads_put_if_exactly_one_wins(self, open_state: OpenState) -> None:
+        """Eight processes replace the same record."""
+        if self.gap_of_races is not None:
+            pytest.skip(self.gap_of_races.difference)
+        together = threading.Barrier(8, timeout=30)
+        seen = Record("a", "seen", LATER)
+        open_state().put_many("ban", [seen])
+
+        def race(process: int) -> bool:
+            state = open_state()
+            together.wait()
+            return state.put_if("ban", Record("a", f"by {process}", LATER), replacing=seen)
+
+        with ThreadPoolExecutor(8) as pool:
+            wins = list(pool.map(race, range(8)))
+        assert wins.count(True) == 1
+        assert open_state().record("ban", "a") == Record("a", f"by {wins.index(True)}", LATER)
+
     def test_processes_that_write_at_the_same_time_lose_no_record(
         self, open_state: OpenState
     ) -> None:
@@ -297,7 +341,7 @@ class StateContract:
     ) -> None:
         """Two processes taking turns get the same results as a dict would give."""
         run_state_machine_as_test(
-            type("AgainstModel", (_AgainstModel,), {"store": (open_state,)}),
+            type("OfThisStore", (AgainstModel,), {"store": (open_state,)}),
             settings=settings(
                 max_examples=self.max_model_examples,
                 stateful_step_count=25,
@@ -305,67 +349,3 @@ class StateContract:
                 suppress_health_check=[HealthCheck.too_slow],
             ),
         )
-
-
-NAMES = st.sampled_from(["ring", "api-keys"])
-KINDS = st.sampled_from(["ban", "channel"])
-IDS = st.sampled_from(["a", "b", "c"])
-BODIES = st.text(st.characters(codec="utf-8"), max_size=20)
-PROCESS = st.sampled_from([0, 1])
-
-
-class _AgainstModel(RuleBasedStateMachine):
-    """Two states on one store, compared with a model of their content."""
-
-    store: ClassVar[tuple[OpenState]]  # In a tuple, so that Python does not bind it as a method.
-
-    def __init__(self) -> None:
-        super().__init__()
-        (open_state,) = self.store
-        self.states = (open_state(), open_state())
-        # All examples share one store, so each example uses its own names.
-        self.prefix = secrets.token_hex(8)
-        self.documents: dict[str, Document] = {}
-        self.records: dict[tuple[str, str], Record] = {}
-
-    def _prefixed(self, name: str) -> str:
-        return f"{self.prefix}-{name}"
-
-    @rule(process=PROCESS, name=NAMES, body=BODIES)
-    def save_over_the_latest(self, process: int, name: str, body: str) -> None:
-        replacing = self.documents.get(name, Document("", NEW)).version
-        saved = self.states[process].save(self._prefixed(name), body, replacing=replacing)
-        assert saved.number == replacing.number + 1
-        self.documents[name] = Document(body, saved)
-
-    @precondition(lambda self: self.documents)
-    @rule(process=PROCESS, name=NAMES, body=BODIES, off_by=st.sampled_from([-2, -1, 0, 1, 2]))
-    def save_over_another_version(self, process: int, name: str, body: str, off_by: int) -> None:
-        stored = self.documents.get(name, Document("", NEW)).version
-        other = Version(stored.number + off_by, "of another save")
-        with pytest.raises(StateConflict):
-            self.states[process].save(self._prefixed(name), body, replacing=other)
-
-    @rule(process=PROCESS, name=NAMES)
-    def read(self, process: int, name: str) -> None:
-        expected = self.documents.get(name)
-        assert self.states[process].load(self._prefixed(name)) == expected
-        version = NEW if expected is None else expected.version
-        assert self.states[process].version(self._prefixed(name)) == version
-
-    @rule(process=PROCESS, kind=KINDS, bodies=st.dictionaries(IDS, BODIES))
-    def put_many(self, process: int, kind: str, bodies: dict[str, str]) -> None:
-        records = [Record(record_id, body, LATER) for record_id, body in bodies.items()]
-        self.states[process].put_many(self._prefixed(kind), records)
-        self.records |= {(kind, record.record_id): record for record in records}
-
-    @rule(process=PROCESS, kind=KINDS, record_ids=st.lists(IDS))
-    def remove_many(self, process: int, kind: str, record_ids: list[str]) -> None:
-        self.states[process].remove_many(self._prefixed(kind), record_ids)
-        for record_id in record_ids:
-            self.records.pop((kind, record_id), None)
-
-    @rule(process=PROCESS, kind=KINDS, record_id=IDS)
-    def read_record(self, process: int, kind: str, record_id: str) -> None:
-        stored = self.states[process].record(self._prefixed(kind), record_id)
-        assert stored == self.records.get((kind, record_id))

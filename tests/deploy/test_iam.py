@@ -45,7 +45,6 @@ OPERATIONS = operations_of(ROOT / "tokensvc") - QUERY_OF_A_URL
 NEEDS_NO_PERMISSION = {"sts:GetCallerIdentity"}
 # What modules of a web worker contain, but a worker does not use.
 NOT_BY_WORKERS = {
-    "dynamodb:PutItem": "Only the save of a document calls it, and workers write records only.",
     "ivs:ListPlaybackKeyPairs": "A worker sends it unsigned, to read the date of the refusal.",
 }
 

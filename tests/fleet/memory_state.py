@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from tests.fleet.links import Link
@@ -51,6 +51,15 @@ class MemoryStore:
             self.kinds[kind] = {
                 record_id: record for record_id, record in merged.items() if record is not None
             }
+
+    def put_if(self, kind: str, record: Record, replacing: Record | None) -> bool:
+        """Store the record if the stored one is `replacing`."""
+        with self.lock:
+            records = self.kinds.setdefault(kind, {})
+            if records.get(record.record_id) != replacing:
+                return False
+            records[record.record_id] = record
+            return True
 
 
 class MemoryState:
@@ -108,6 +117,19 @@ class MemoryState:
         self._require_open()
         with self._link.call(StateUnavailable):
             return self._store.kinds.get(kind, {}).get(record_id)
+
+    def read_many(self, kind: str, record_ids: Collection[str]) -> Sequence[Record]:
+        """Those of the records that there are."""
+        self._require_open()
+        with self._link.call(StateUnavailable):
+            stored = self._store.kinds.get(kind, {})
+            return [stored[each] for each in dict.fromkeys(record_ids) if each in stored]
+
+    def put_if(self, kind: str, record: Record, *, replacing: Record | None) -> bool:
+        """Store the record if the stored one is `replacing`."""
+        self._require_open()
+        with self._link.call(StateUnavailable):
+            return self._store.put_if(kind, record, replacing)
 
     def records(self, kind: str) -> Sequence[Record]:
         """Every record of that kind, by ID."""

@@ -31,6 +31,8 @@ OPERATIONS: dict[str, Callable[[DynamoDbState], object]] = {
     "GetItem of a document": lambda state: state.load("ring"),
     "GetItem of a save": lambda state: state.save("ring", "", replacing=NEW),
     "GetItem of a record": lambda state: state.record("channel", "one"),
+    "BatchGetItem of records": lambda state: state.read_many("channel", ["one"]),
+    "PutItem of a record": lambda state: state.put_if("channel", ONE, replacing=None),
     "Query of versions": lambda state: state.versions(),
     "Query of records": lambda state: state.records("channel"),
     "BatchWriteItem of a put": lambda state: state.put_many("channel", [ONE]),

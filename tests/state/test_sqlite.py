@@ -20,7 +20,8 @@ from tests.support.sqlite_files import (
 )
 from tokensvc.errors import StateUnavailable
 from tokensvc.state.base import EXPIRED_RECORD_RETENTION_SECONDS, NEW, Record
-from tokensvc.state.sqlite import _PRUNE, SqliteState
+from tokensvc.state.sqlite import SqliteState
+from tokensvc.state.sqlite_tables import PRUNE
 
 
 @pytest.fixture
@@ -184,5 +185,5 @@ def test_an_earlier_program_can_use_a_state_file_of_this_one(
 def plan_of_prune(path: Path) -> list[str]:
     """SQLite's plan for the statement that deletes expired records."""
     with closing(sqlite3.connect(path)) as connection:
-        rows = connection.execute(f"EXPLAIN QUERY PLAN {_PRUNE}", ("ban", 0.0, 1))
+        rows = connection.execute(f"EXPLAIN QUERY PLAN {PRUNE}", ("ban", 0.0, 1))
         return [detail for _, _, _, detail in rows]

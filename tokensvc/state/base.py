@@ -9,7 +9,7 @@ text, and only the package that owns a document or record interprets it.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -146,10 +146,39 @@ class State(Protocol):
     def record(self, kind: str, record_id: str) -> Record | None:
         """The record, or None when there is none. It may have expired.
 
-        Requests use it while IVS fails, so it waits for at most about a second.
+        A request may wait for it, so it takes at most about a second.
 
         Raises:
             StateUnavailable: when the state can't be read now.
+        """
+        ...
+
+    def read_many(self, kind: str, record_ids: Collection[str]) -> Sequence[Record]:
+        """Those of the records that there are, in any order. Some may have expired.
+
+        Waits as `record` does.
+
+        Raises:
+            StateUnavailable: when the state can't be read now.
+        """
+        ...
+
+    def put_if(self, kind: str, record: Record, *, replacing: Record | None) -> bool:
+        """Durably store the record if the one with its ID is `replacing`, by its body.
+
+        Waits as `record` does. Of several such writes that replace the same record, one wins.
+
+        Args:
+            kind: the kind of the record.
+            record: the record. Its body must be one that no other write has.
+            replacing: the record to replace; None if there must be none.
+
+        Returns:
+            Whether it was stored.
+
+        Raises:
+            StateUnavailable: when the state can't be written now. It is not certain that nothing
+                was written.
         """
         ...
 

@@ -12,9 +12,10 @@ has replaced it meanwhile (rule 7).
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from random import Random
+from typing import Final
 
 from tokensvc.aws import AwsClients, AwsTerms, endpoint_of
 from tokensvc.clock import Clock
@@ -59,6 +60,9 @@ RECORD_TERMS = AwsTerms(connect_timeout_seconds=0.3, read_timeout_seconds=0.7, m
 
 MAX_READ_ATTEMPTS = 5
 """How often a document is read whose body was replaced between the reads of head and body."""
+
+_ABSENT: Final = Condition("attribute_not_exists(#key)", {"#key": PARTITION_KEY}, {})
+"""The condition that there is no item with that key."""
 
 _logger = logging.getLogger(__name__)
 
@@ -215,6 +219,37 @@ class DynamoDbState:
         )
         return None if item is None else record_of(item)
 
+    def read_many(self, kind: str, record_ids: Collection[str]) -> Sequence[Record]:
+        """Those of the records that there are. Some may have expired.
+
+        A request may wait for this read, for about a second at most.
+
+        Raises:
+            StateUnavailable: when the table can't be read now.
+            StateDamaged: when a record is damaged.
+        """
+        keys = [key(record_partition(kind), record_id) for record_id in dict.fromkeys(record_ids)]
+        return [
+            record_of(item) for item in self._inspected_calls(self._hasty_clients).get_many(keys)
+        ]
+
+    def put_if(self, kind: str, record: Record, *, replacing: Record | None) -> bool:
+        """Store the record if the one with its ID is `replacing`, by its body.
+
+        A request may wait for this write, for about a second at most. It is sent once, so a lost
+        answer is never taken for that of another one.
+
+        Raises:
+            StateUnavailable: when the table can't be written now. It may have been written.
+        """
+        condition = (
+            _ABSENT
+            if replacing is None
+            else Condition("#body = :body", {"#body": "body"}, {":body": {"S": replacing.body}})
+        )
+        calls = self._inspected_calls(self._hasty_clients)
+        return calls.put(record_item(kind, record), condition)
+
     def records(self, kind: str) -> Sequence[Record]:
         """Every record of that kind, by ID. Some may have expired.
 
@@ -329,7 +364,7 @@ def _delete(calls: Calls, unused: Iterator[Item]) -> None:
 def _condition(replacing: Version) -> Condition:
     """The condition that the head of version `replacing` is stored."""
     if replacing == NEW:
-        return Condition("attribute_not_exists(#key)", {"#key": PARTITION_KEY}, {})
+        return _ABSENT
     return Condition(
         "#number = :number AND #nonce = :nonce",
         {"#number": "number", "#nonce": "nonce"},

@@ -34,6 +34,9 @@ OPERATION_SECONDS: Final = 15.0
 MAX_BATCH: Final = 25
 """How many items one BatchWriteItem may have (AWS: BatchWriteItem)."""
 
+MAX_BATCH_OF_READS: Final = 100
+"""How many items one BatchGetItem may have (AWS: BatchGetItem)."""
+
 _FIRST_PAUSE_SECONDS: Final = 0.05
 _LONGEST_PAUSE_SECONDS: Final = 1.0
 
@@ -82,6 +85,11 @@ class Calls:
             answer = client.get_item(TableName=self.address.table, Key=key, ConsistentRead=True)
             _require_dynamodb(answer)
             return answer.get("Item")
+
+    def get_many(self, keys: Sequence[Mapping[str, AttributeValueTypeDef]]) -> Iterator[Item]:
+        """Those of the items that there are, in any order. The keys must differ."""
+        for start in range(0, len(keys), MAX_BATCH_OF_READS):
+            yield from self._get_batch(keys[start : start + MAX_BATCH_OF_READS])
 
     def put(
         self, item: Mapping[str, AttributeValueTypeDef], condition: Condition | None = None
@@ -135,9 +143,33 @@ class Calls:
         for start in range(0, len(requests), MAX_BATCH):
             self._write_batch(requests[start : start + MAX_BATCH])
 
+    def _get_batch(self, keys: Sequence[Mapping[str, AttributeValueTypeDef]]) -> Iterator[Item]:
+        left: Any = {"Keys": keys, "ConsistentRead": True}
+        pauses = self._pauses()
+        while True:
+            with self._client("BatchGetItem") as client:
+                answer = client.batch_get_item(RequestItems={self.address.table: left})
+                _require_dynamodb(answer)
+                items = answer["Responses"].get(self.address.table, [])
+                left = answer.get("UnprocessedKeys", {}).get(self.address.table)
+            yield from items
+            if not left:
+                return
+            self.clock.sleep(next(pauses))
+
+    def _pauses(self) -> Iterator[float]:
+        """Pauses while DynamoDB accepts a part of a batch: it throttles, and boto3 does not retry.
+
+        In seconds.
+        """
+        longest = _FIRST_PAUSE_SECONDS
+        while True:
+            yield self.random.uniform(longest / 2, longest)
+            longest = min(2 * longest, _LONGEST_PAUSE_SECONDS)
+
     def _write_batch(self, requests: Sequence[WriteRequestTypeDef]) -> None:
         left: Sequence[WriteRequestTypeDef | WriteRequestOutputTypeDef] = requests
-        longest_pause = _FIRST_PAUSE_SECONDS
+        pauses = self._pauses()
         while True:
             with self._client("BatchWriteItem") as client:
                 answer = client.batch_write_item(RequestItems={self.address.table: left})
@@ -145,9 +177,7 @@ class Calls:
                 left = answer.get("UnprocessedItems", {}).get(self.address.table, [])
             if not left:
                 return
-            # DynamoDB has accepted some: the others are throttled, which botocore does not retry.
-            self.clock.sleep(self.random.uniform(longest_pause / 2, longest_pause))
-            longest_pause = min(2 * longest_pause, _LONGEST_PAUSE_SECONDS)
+            self.clock.sleep(next(pauses))
 
     def _query(self, arguments: dict[str, Any]) -> Iterator[Item]:
         start: dict[str, Any] = {}

@@ -9,10 +9,10 @@ on a file that has been moved away. Reads go on where nothing can be written: `s
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from tokensvc import durable
 from tokensvc.clock import Clock
@@ -28,31 +28,24 @@ from tokensvc.state.base import (
 )
 from tokensvc.state.sqlite_errors import translated
 from tokensvc.state.sqlite_tables import (
-    EXPIRY_INDEX,
     contents_of,
     create_tables,
+    prune_records,
     put_records,
+    records_with,
     replace_contents,
     require_integrity,
     require_state_file,
     save_document,
+    stored_document,
     stored_version,
 )
 from tokensvc.waiting import may_wait
 
 T = TypeVar("T")
 
-MAX_PRUNED = 1_000
-"""How many expired records one `put_many` deletes, so that its transaction stays short."""
-
-RECORD_READ_TIMEOUT_SECONDS = 1.0
+RECORD_TIMEOUT_SECONDS = 1.0
 _BUSY_TIMEOUT_SECONDS = 5.0
-
-_PRUNE = """
-DELETE FROM records WHERE rowid IN (
-    SELECT rowid FROM records WHERE kind = ? AND expires_at < ? LIMIT ?
-)
-"""
 
 
 class SqliteState:
@@ -107,8 +100,7 @@ class SqliteState:
             StateUnavailable: when the file can't be read now.
             StateDamaged: when the file is damaged or is not a tokensvc state file.
         """
-        row = self._read_row("SELECT body, version, writer FROM documents WHERE name = ?", (name,))
-        return None if row is None else Document(row[0], Version(row[1], row[2]))
+        return self._read(lambda connection: stored_document(connection, name))
 
     def versions(self) -> Mapping[str, Version]:
         """The version of each document, by name, sorted.
@@ -150,8 +142,7 @@ class SqliteState:
             return
         long_expired = self._clock.now() - EXPIRED_RECORD_RETENTION_SECONDS
         with self._transaction() as connection:
-            connection.execute(EXPIRY_INDEX)  # A file of an earlier program may not have it yet.
-            connection.execute(_PRUNE, (kind, long_expired, MAX_PRUNED))
+            prune_records(connection, kind, long_expired)
             put_records(connection, kind, records)
 
     def remove_many(self, kind: str, record_ids: Sequence[str]) -> None:
@@ -174,18 +165,40 @@ class SqliteState:
 
         A request may wait for this read. SQLite's readers don't wait for a writer, however long it
         holds the write lock. They wait while another process recovers or deletes the log, or has
-        the whole file locked, and here for at most `RECORD_READ_TIMEOUT_SECONDS`.
+        the whole file locked, and here for at most `RECORD_TIMEOUT_SECONDS`.
 
         Raises:
             StateUnavailable: when the file can't be read now.
             StateDamaged: when the file is damaged or is not a tokensvc state file.
         """
-        row = self._read_row(
-            "SELECT body, expires_at FROM records WHERE kind = ? AND record_id = ?",
-            (kind, record_id),
-            timeout_seconds=RECORD_READ_TIMEOUT_SECONDS,
+        return next(iter(self.read_many(kind, [record_id])), None)
+
+    def read_many(self, kind: str, record_ids: Collection[str]) -> Sequence[Record]:
+        """Those of the records that there are. Some may have expired. Waits as `record` does.
+
+        Raises:
+            StateUnavailable: when the file can't be read now.
+            StateDamaged: when the file is damaged or is not a tokensvc state file.
+        """
+        return self._read(
+            lambda connection: records_with(connection, kind, record_ids), RECORD_TIMEOUT_SECONDS
         )
-        return None if row is None else Record(record_id, body=row[0], expires_at=row[1])
+
+    def put_if(self, kind: str, record: Record, *, replacing: Record | None) -> bool:
+        """Store the record if the one with its ID is `replacing`, by its body.
+
+        Waits for at most `RECORD_TIMEOUT_SECONDS` while another process writes.
+
+        Raises:
+            StateUnavailable: when the file can't be written now.
+            StateDamaged: when the file is damaged or is not a tokensvc state file.
+        """
+        with self._transaction(RECORD_TIMEOUT_SECONDS) as connection:
+            stored = [each.body for each in records_with(connection, kind, [record.record_id])]
+            is_expected = stored == ([] if replacing is None else [replacing.body])
+            if is_expected:
+                put_records(connection, kind, [record])
+        return is_expected
 
     def records(self, kind: str) -> Sequence[Record]:
         """Every record of that kind, by ID. Some may have expired.
@@ -291,19 +304,6 @@ class SqliteState:
                 )
             save_document(connection, name, Document(body, saved))
 
-    def _read_row(
-        self,
-        sql: str,
-        parameters: Sequence[str],
-        *,
-        timeout_seconds: float | None = None,
-    ) -> tuple[Any, ...] | None:
-        def query(connection: sqlite3.Connection) -> tuple[Any, ...] | None:
-            row: tuple[Any, ...] | None = connection.execute(sql, parameters).fetchone()
-            return row
-
-        return self._read(query, timeout_seconds)
-
     def _read(
         self, query: Callable[[sqlite3.Connection], T], timeout_seconds: float | None = None
     ) -> T:
@@ -321,11 +321,13 @@ class SqliteState:
             )
 
     @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
+    def _transaction(
+        self, timeout_seconds: float = _BUSY_TIMEOUT_SECONDS
+    ) -> Iterator[sqlite3.Connection]:
         """A connection in a transaction, which is rolled back when the block raises."""
         with (
-            self._errors_translated(_BUSY_TIMEOUT_SECONDS),
-            closing(self._connect(self._path, _BUSY_TIMEOUT_SECONDS)) as connection,
+            self._errors_translated(timeout_seconds),
+            closing(self._connect(self._path, timeout_seconds)) as connection,
         ):
             connection.execute("PRAGMA synchronous = FULL")
             self._inspect(connection)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from tokensvc.errors import SchemaUnsupported, StateDamaged
@@ -13,6 +14,9 @@ from tokensvc.state.sqlite_errors import damaged
 # Stored in the file header, so that an SQLite file of another program is recognized.
 APPLICATION_ID = 0x746B7376  # "tksv"
 SCHEMA_VERSION = 1
+
+MAX_PRUNED = 1_000
+"""How many expired records are deleted at once, so that the transaction stays short."""
 
 # Created where it is missing, without a new schema version: SQLite itself keeps an index up to
 # date, so that an earlier program can use the file too.
@@ -44,6 +48,15 @@ PRAGMA journal_mode = WAL;
 """
 _SAVE_DOCUMENT = """
 INSERT OR REPLACE INTO documents (name, body, version, writer) VALUES (?, ?, ?, ?)
+"""
+PRUNE = """
+DELETE FROM records WHERE rowid IN (
+    SELECT rowid FROM records WHERE kind = ? AND expires_at < ? LIMIT ?
+)
+"""
+_READ_RECORDS = """
+SELECT record_id, body, expires_at FROM records
+WHERE kind = ? AND record_id IN (SELECT value FROM json_each(?))
 """
 _PUT_RECORD = """
 INSERT OR REPLACE INTO records (kind, record_id, body, expires_at) VALUES (?, ?, ?, ?)
@@ -100,10 +113,32 @@ def stored_version(connection: sqlite3.Connection, name: str) -> Version | None:
     return None if row is None else Version(*row)
 
 
+def stored_document(connection: sqlite3.Connection, name: str) -> Document | None:
+    """The document, or None when it was never saved."""
+    row = connection.execute(
+        "SELECT body, version, writer FROM documents WHERE name = ?", (name,)
+    ).fetchone()
+    return None if row is None else Document(row[0], Version(row[1], row[2]))
+
+
 def save_document(connection: sqlite3.Connection, name: str, document: Document) -> None:
     """Store the document, without a comparison of versions."""
     version = document.version
     connection.execute(_SAVE_DOCUMENT, (name, document.body, version.number, version.nonce))
+
+
+def records_with(
+    connection: sqlite3.Connection, kind: str, record_ids: Collection[str]
+) -> Sequence[Record]:
+    """Those of the records that there are."""
+    rows = connection.execute(_READ_RECORDS, (kind, json.dumps(list(record_ids))))
+    return [Record(record_id, body, expires_at) for record_id, body, expires_at in rows]
+
+
+def prune_records(connection: sqlite3.Connection, kind: str, before: float) -> None:
+    """Delete records of that kind that expired before that Unix second, `MAX_PRUNED` at most."""
+    connection.execute(EXPIRY_INDEX)  # A file of an earlier program may not have it yet.
+    connection.execute(PRUNE, (kind, before, MAX_PRUNED))
 
 
 def put_records(connection: sqlite3.Connection, kind: str, records: Sequence[Record]) -> None:
