@@ -1,4 +1,5 @@
 # make run   start Local IVS, the service and the example application: a private channel that plays
+# make run-aws      start two services that share moto's DynamoDB and Secrets Manager, and Local IVS
 # make test  run every check and test, as CI does
 # make test-all     make test, then the crash and fleet runs at full size
 # make bench        compare the service with other servers, for about five minutes
@@ -25,13 +26,16 @@ PIP := $(BIN)/python $(PIP_INSTALL)
 # Compiled modules are kept, because the tests start hundreds of processes.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help run test test-all bench reliability test-lowest requirements
+.PHONY: help run run-aws test test-all bench reliability test-lowest requirements
 
 help:
 	@sed -n 's/^# make /make /p' Makefile
 
 run: $(VENV)/.run
 	@exec $(BIN)/python -m demo
+
+run-aws: $(VENV)/.test
+	@exec $(BIN)/python -m demo.launcher.run_aws
 
 # Three workers on two cores, because many tests wait for a process.
 test: $(VENV)/.test $(AWSCLI)/.made $(DYNALITE)/.made

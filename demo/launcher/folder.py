@@ -28,13 +28,7 @@ _SETTINGS = """\
 account_id = "{account_id}"
 regions = ["{region}"]
 
-[state]
-url = "sqlite:keys/state.sqlite3"
-
-[custody]
-url = "file:keys"
-key_encryption_secret_file = "key-encryption-secret"
-
+{storage}
 [channels]
 {channel} = "{channel_arn}"
 {other_channel} = "{other_channel_arn}"
@@ -52,11 +46,37 @@ port = {port}
 """
 
 
+IN_FILES = """\
+[state]
+url = "sqlite:keys/state.sqlite3"
+
+[custody]
+url = "file:keys"
+key_encryption_secret_file = "key-encryption-secret"
+"""
+"""The settings of a state and a custody on this machine."""
+
+IN_AWS = f"""\
+[state]
+url = "dynamodb:{REGION}/tokensvc"
+
+[custody]
+url = "secretsmanager:tokensvc/"
+"""
+"""The settings of a state and a custody that several machines share."""
+
+
 @dataclass(frozen=True, slots=True)
 class DemoFolder:
-    """The files of the demo. Each file is written atomically."""
+    """The files of the demo. Each file is written atomically.
+
+    Attributes:
+        path: the folder.
+        storage: the settings of the state and the custody.
+    """
 
     path: Path
+    storage: str = IN_FILES
 
     @property
     def settings(self) -> Path:
@@ -120,6 +140,7 @@ class DemoFolder:
     def write_settings(self, *, channel_arn: str, other_channel_arn: str, port: int) -> None:
         """Write the settings file with these channels."""
         text = _SETTINGS.format(
+            storage=self.storage,
             account_id=ACCOUNT_ID,
             region=REGION,
             channel=CHANNEL,

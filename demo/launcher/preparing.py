@@ -14,12 +14,13 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from demo.launcher.failure import DemoFailed
-from demo.launcher.folder import CHANNEL, GRANT, OTHER_CHANNEL, REGION, DemoFolder
+from demo.launcher.folder import CHANNEL, GRANT, IN_AWS, OTHER_CHANNEL, REGION, DemoFolder
 from tokensvc import operations
 from tokensvc.access import api_keys
 from tokensvc.access.api_keys import ApiKeys, authenticate
 from tokensvc.arns import ChannelArn, Region, parse_region
 from tokensvc.aws import AwsClients
+from tokensvc.aws_setup import make_state
 from tokensvc.clock import Clock
 from tokensvc.errors import Unauthenticated
 from tokensvc.ivs.translation import translate_errors
@@ -54,6 +55,8 @@ def prepare(
         secret = base64.b64encode(secrets.token_bytes(_SECRET_BYTES)).decode()
         folder.write(folder.key_encryption_secret, f"{secret}\n")
     settings = load_settings(folder.settings, {})
+    if folder.storage == IN_AWS:
+        make_state(settings, clock, lambda _step: None)
     with closing(operations.build(settings, clock, by=_OPERATOR, clients=clients)) as opened:
         opened.state.create()
         opened.rotator(region).reconcile(lambda _step: None)

@@ -27,17 +27,35 @@ def local_ivs(
     )
 
 
-def service(
+def moto(
     folder: DemoFolder, listener: socket.socket, environment: Mapping[str, str]
 ) -> AbstractContextManager[Server]:
-    """Run the service as `tokensvc serve` does."""
+    """Run moto's server, whose data is in its memory."""
+    program = ("-m", "demo.launcher.moto_server", str(listener.fileno()))
+    return running(
+        "moto",
+        (sys.executable, *program),
+        listener=listener,
+        environment=environment,
+        log=folder.log("moto"),
+    )
+
+
+def service(
+    folder: DemoFolder,
+    listener: socket.socket,
+    environment: Mapping[str, str],
+    *,
+    name: str = "service",
+) -> AbstractContextManager[Server]:
+    """Run the service as `tokensvc serve` does; `name` is that of its log."""
     bind = f"--bind fd://{listener.fileno()} --graceful-timeout 2"
     return running(
         "The service",
         (sys.executable, "-m", "tokensvc", "serve"),
         listener=listener,
         environment={**environment, "GUNICORN_CMD_ARGS": bind},
-        log=folder.log("service"),
+        log=folder.log(name),
     )
 
 

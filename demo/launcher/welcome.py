@@ -13,7 +13,25 @@ from demo.launcher.folder import CHANNEL, DemoFolder
 
 def welcome(folder: DemoFolder, *, service_url: str, page_url: str, key: str) -> str:
     """Return the text that the launcher prints when everything runs."""
-    curl = shlex.join(
+    return f"""
+A private channel is live. It plays only with a signed playback URL.
+
+  Watch it: {page_url}
+
+  Request a signed playback URL:
+
+{request_line(service_url, key)}
+
+  Manage its keys: . {shlex.quote(str(folder.environment))} && tokensvc keys list
+  Logs: service.log, local-ivs.log and backend.log in {folder.path}
+
+Press Ctrl-C to stop. The next start uses the same channel and keys, from {folder.path}.
+"""
+
+
+def request_line(service_url: str, key: str) -> str:
+    """The command line that requests a playback URL of this service."""
+    return shlex.join(
         [
             # A proxy in the environment can't reach loopback.
             *("curl", "-sS", "--noproxy", "*", f"{service_url}/v1/playback-urls"),
@@ -22,20 +40,6 @@ def welcome(folder: DemoFolder, *, service_url: str, page_url: str, key: str) ->
             *("-d", json.dumps({"channel": CHANNEL})),
         ]
     )
-    return f"""
-A private channel is live. It plays only with a signed playback URL.
-
-  Watch it: {page_url}
-
-  Request a signed playback URL:
-
-{curl}
-
-  Manage its keys: . {shlex.quote(str(folder.environment))} && tokensvc keys list
-  Logs: service.log, local-ivs.log and backend.log in {folder.path}
-
-Press Ctrl-C to stop. The next start uses the same channel and keys, from {folder.path}.
-"""
 
 
 def export_lines(variables: Mapping[str, str]) -> str:
