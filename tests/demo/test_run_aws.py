@@ -20,7 +20,7 @@ ANY_FREE_PORTS = dict.fromkeys(("PORT", "SECOND_PORT", "LOCAL_IVS_PORT", "MOTO_P
 def printed_by(command: str) -> str:
     """What a shell prints for a line of the welcome text."""
     done = subprocess.run(
-        ["sh", "-c", command], capture_output=True, text=True, check=True, timeout=60
+        ["/bin/sh", "-c", command], capture_output=True, text=True, check=True, timeout=60
     )
     return done.stdout
 
