@@ -46,6 +46,7 @@ from tokensvc.state.base import State
 from tokensvc.state.dynamodb import RECORD_TERMS, STATE_TERMS, DynamoDbState
 from tokensvc.state.dynamodb_address import TableAddress
 from tokensvc.state.record_writer import RecordWriter
+from tokensvc.state.shared_versions import SharedVersions
 from tokensvc.state.sqlite import SqliteState
 from tokensvc.state.watch import Watched
 
@@ -159,6 +160,7 @@ def build(
     clients = overrides.get("clients") or resources.enter_context(
         closing(AwsClients(AwsTerms(), clock=clock))
     )
+    following = _following(settings, clock, state)
     answer_writer = RecordWriter(state, KIND)
     kept_answers = KeptAnswers(state, clock, settings.directory.capacity, answer_writer)
     directory = overrides.get("directory") or resources.enter_context(
@@ -172,7 +174,7 @@ def build(
         )
         given = overrides.get("signer_loader")
         loaders = _signer_loaders(settings, custody_clients, clock, given)
-        rings = _rings(settings, clock, state, loaders, probe_writer)
+        rings = _rings(settings, clock, state, loaders, probe_writer, following)
     clock_watch = ClockWatch(
         clients.ask_unsigned,
         settings.ivs.regions,
@@ -195,8 +197,8 @@ def build(
         api_keys.DOCUMENT_NAME,
         ApiKeys.decode,
         clock=clock,
-        refresh_seconds=settings.rotation.state_refresh_seconds,
         on_change=_warn_of_unconfirmed,
+        **following,
     )
     return Service(
         issuer=issuer,
@@ -214,13 +216,32 @@ def build(
             record.DOCUMENT_NAME,
             ReconcileRecord.decode,
             clock=clock,
-            refresh_seconds=settings.rotation.state_refresh_seconds,
+            **following,
         ),
         reconcile_overdue_seconds=settings.rotation.reconcile_overdue_seconds,
         probe_writer=probe_writer,
         clock=clock,
         resources=resources,
     )
+
+
+class _Following(TypedDict):
+    """How a worker follows the documents of the state: all of them by one read of their versions.
+
+    The interval differs from worker to worker, so that those of a fleet which start together don't
+    go on reading together.
+    """
+
+    refresh_seconds: float
+    versions: SharedVersions
+
+
+def _following(settings: Settings, clock: Clock, state: State) -> _Following:
+    part = Random().uniform(0.9, 1.0)  # noqa: S311 # Spreads reads in time; nothing is secret.
+    return {
+        "refresh_seconds": part * settings.rotation.state_refresh_seconds,
+        "versions": SharedVersions(state, clock),
+    }
 
 
 def _warn_of_unconfirmed(keys: ApiKeys) -> None:
@@ -252,16 +273,16 @@ def _rings(
     state: State,
     signer_loaders: Mapping[Region, SignerLoader],
     probe_writer: RecordWriter,
+    following: _Following,
 ) -> Mapping[Region, RingView]:
-    refresh_seconds = settings.rotation.state_refresh_seconds
     return {
         region: RingView(
             region,
             state,
             signer_loaders[region],
             clock,
-            refresh_seconds=refresh_seconds,
             record_probe=ProbeRecorder(region, probe_writer, clock).record,
+            **following,
         )
         for region in settings.ivs.regions
     }

@@ -18,6 +18,7 @@ from tokensvc.keyring.model import KeyPair, KeyState, Ring
 from tokensvc.keyring.ring_document import decode_ring, document_name, ring_missing
 from tokensvc.keyring.signers import SignerLoader, self_checked_signer
 from tokensvc.state.base import Document, State
+from tokensvc.state.shared_versions import SharedVersions
 from tokensvc.state.watch import Watched
 from tokensvc.token.p384 import PublicKey, Signer
 from tokensvc.waiting import MustWait
@@ -62,6 +63,7 @@ class RingView:
         *,
         refresh_seconds: float,
         record_probe: RecordProbe = _no_record,
+        versions: SharedVersions | None = None,
     ) -> None:
         """A view that reads nothing before it is started.
 
@@ -72,6 +74,7 @@ class RingView:
             clock: measures the age of the ring.
             refresh_seconds: the interval between two reads.
             record_probe: records whether this process can sign with a key pair (rule 2).
+            versions: reads the ring's version for all watchers of this process.
         """
         self.region = region
         self._signer_loader = signer_loader
@@ -90,6 +93,7 @@ class RingView:
             on_change=self._load_signers,
             on_pass=self._probe_again,
             changes_soon=lambda ring: ring is not None and has_emergency(ring),
+            versions=versions,
         )
 
     def start(self) -> None:

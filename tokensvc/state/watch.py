@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from tokensvc.clock import Clock, Moment
-from tokensvc.errors import StateMissing, StateUnavailable, TokensvcError
+from tokensvc.errors import StateDamaged, StateMissing, StateUnavailable, TokensvcError
 from tokensvc.state.base import NEW, Document, State, Version
+from tokensvc.state.shared_versions import SHARED_PART, SharedVersions, VersionsRead
 from tokensvc.waiting import may_wait
 
 T = TypeVar("T")
@@ -70,9 +71,10 @@ class Watched(Generic[T]):
         on_pass: called in the watching thread after each read, whether or not it succeeded.
         changes_soon: whether a value is about to change. It is then read again after at most
             `SOON_SECONDS`.
+        versions: reads the version for all watchers of this process. Default: read by this one.
     """
 
-    def __init__(  # noqa: PLR0913 # The last three are rarely needed, and have defaults.
+    def __init__(  # noqa: PLR0913 # The last four are rarely needed, and have defaults.
         self,
         state: State,
         name: str,
@@ -83,6 +85,7 @@ class Watched(Generic[T]):
         on_change: Callable[[T], None] | None = None,
         on_pass: Callable[[], None] = _nothing,
         changes_soon: Callable[[T], bool] = _never,
+        versions: SharedVersions | None = None,
     ) -> None:
         self._state = state
         self._name = name
@@ -92,6 +95,7 @@ class Watched(Generic[T]):
         self._on_change = on_change
         self._on_pass = on_pass
         self._changes_soon = changes_soon
+        self._versions = versions
         self._latest: Reading[T] | None = None
         self._refresh_lock = threading.Lock()
         self._last_attempt = _Attempt(sent_monotonic=float("-inf"), error=None)
@@ -158,6 +162,10 @@ class Watched(Generic[T]):
             StateUnavailable: when the state can't be read now; the last value stays.
             StateDamaged: when the stored document is damaged; the last value stays.
         """
+        self._refresh(shared_seconds=0.0)
+
+    def _refresh(self, *, shared_seconds: float) -> None:
+        """Read the document by a read of its version that was sent so many seconds ago at most."""
         may_wait()
         called_monotonic = self._clock.monotonic()
         with self._refresh_lock:
@@ -168,12 +176,13 @@ class Watched(Generic[T]):
                 if self._last_attempt.error is not None:
                     raise self._last_attempt.error
                 return
-            self._read()
+            self._read(sent_after=called_monotonic - shared_seconds)
 
-    def _read(self) -> None:
-        sent = Moment.of(self._clock)
+    def _read(self, *, sent_after: float) -> None:
+        shared = self._shared_read(sent_after)
+        sent = Moment.of(self._clock) if shared is None else shared.sent
         try:
-            reading = self._fetch(sent)
+            reading = self._fetch(sent, shared)
         except TokensvcError as exc:
             self._last_attempt = _Attempt(sent.monotonic, exc)
             raise
@@ -183,11 +192,21 @@ class Watched(Generic[T]):
         if changed and self._on_change is not None:
             self._on_change(reading.value)
 
-    def _fetch(self, sent: Moment) -> Reading[T]:
-        # Also true after a restore from a backup, whose versions have older numbers.
+    def _shared_read(self, sent_after: float) -> VersionsRead | None:
+        """The read of all versions; None if this document is read alone."""
+        if self._versions is None or self._latest is None:
+            return None
+        read = self._versions.read(sent_after=sent_after)
+        # One damaged document must not stop those who watch another.
+        return None if isinstance(read.error, StateDamaged) else read
+
+    def _fetch(self, sent: Moment, shared: VersionsRead | None) -> Reading[T]:
         latest = self._latest
-        if latest is not None and self._state.version(self._name) == latest.version:
-            return Reading(latest.value, latest.version, sent)
+        if latest is not None:
+            read = self._state.version if shared is None else shared.version
+            # Compared for equality: after a restore from a backup the number is an older one.
+            if read(self._name) == latest.version:
+                return Reading(latest.value, latest.version, sent)
         document = self._state.load(self._name)
         if document is None and latest is not None and latest.version != NEW:
             raise StateMissing(
@@ -201,7 +220,7 @@ class Watched(Generic[T]):
 
     def _watch(self) -> None:
         while not self._stop.wait(self._pause_seconds()):
-            self._try_to_refresh()
+            self._try_to_refresh(shared_seconds=SHARED_PART * self._pause_seconds())
             self._on_pass()
 
     def _pause_seconds(self) -> float:
@@ -210,9 +229,9 @@ class Watched(Generic[T]):
             return min(SOON_SECONDS, self._refresh_seconds)
         return self._refresh_seconds
 
-    def _try_to_refresh(self) -> None:
+    def _try_to_refresh(self, *, shared_seconds: float = 0.0) -> None:
         try:
-            self.refresh()
+            self._refresh(shared_seconds=shared_seconds)
         except Exception as exc:
             # Continue after any error: without further refreshes the value would become too old,
             # and this process would stop serving. Each series of failures is logged once.
