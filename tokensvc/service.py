@@ -46,7 +46,7 @@ from tokensvc.state.base import State
 from tokensvc.state.dynamodb import RECORD_TERMS, STATE_TERMS, DynamoDbState
 from tokensvc.state.dynamodb_address import TableAddress
 from tokensvc.state.record_writer import RecordWriter
-from tokensvc.state.shared_versions import SharedVersions
+from tokensvc.state.shared_versions import SHARED_PART, SharedVersions
 from tokensvc.state.sqlite import SqliteState
 from tokensvc.state.watch import Watched
 
@@ -228,6 +228,7 @@ def build(
 class _Following(TypedDict):
     """How a worker follows the documents of the state: all of them by one read of their versions.
 
+    A change is noticed within `state_refresh_seconds`, also by a pass that shares an earlier read.
     The interval differs from worker to worker, so that those of a fleet which start together don't
     go on reading together.
     """
@@ -237,9 +238,10 @@ class _Following(TypedDict):
 
 
 def _following(settings: Settings, clock: Clock, state: State) -> _Following:
-    part = Random().uniform(0.9, 1.0)  # noqa: S311 # Spreads reads in time; nothing is secret.
+    longest = settings.rotation.state_refresh_seconds / (1.0 + SHARED_PART)
+    spread = Random().uniform(0.9, 1.0)  # noqa: S311 # Spreads reads in time; nothing is secret.
     return {
-        "refresh_seconds": part * settings.rotation.state_refresh_seconds,
+        "refresh_seconds": spread * longest,
         "versions": SharedVersions(state, clock),
     }
 

@@ -115,6 +115,21 @@ def test_one_state_and_one_signer_loader_serve_every_region(settings: Settings) 
     service.close()
 
 
+def test_a_worker_follows_all_documents_by_one_read_at_an_interval_of_its_own(
+    settings: Settings,
+) -> None:
+    """With the age of a shared read, a change is noticed within state_refresh_seconds (5 s)."""
+    intervals = set()
+    for _ in range(20):
+        with closing(build(settings, ManualClock(), NoAudit())) as service:
+            views = [view._watched for view in service.rings.values()]
+            all_watched = [*views, service.api_keys, service.reconciles]
+            assert len({id(watched._versions) for watched in all_watched}) == 1
+            (interval,) = {watched._refresh_seconds for watched in all_watched}
+        intervals.add(interval)
+    assert 3.75 <= min(intervals) < max(intervals) <= 4.17
+
+
 def with_state(settings: Settings, url: str) -> Settings:
     """The settings with another state."""
     state = settings.state.model_copy(update={"url": url})
