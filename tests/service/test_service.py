@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import SecretStr
@@ -24,6 +25,7 @@ from tokensvc.settings import Settings, load_settings
 from tokensvc.settings.model import CustodySettings
 from tokensvc.state.dynamodb import DynamoDbState
 from tokensvc.state.sqlite import SqliteState
+from tokensvc.state.watch import Watched
 
 SETTINGS = """
 [ivs]
@@ -123,7 +125,7 @@ def test_a_worker_follows_all_documents_by_one_read_at_an_interval_of_its_own(
     for _ in range(20):
         with closing(build(settings, ManualClock(), NoAudit())) as service:
             views = [view._watched for view in service.rings.values()]
-            all_watched = [*views, service.api_keys, service.reconciles]
+            all_watched: list[Watched[Any]] = [*views, service.api_keys, service.reconciles]
             assert len({id(watched._versions) for watched in all_watched}) == 1
             (interval,) = {watched._refresh_seconds for watched in all_watched}
         intervals.add(interval)
