@@ -5,6 +5,8 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import Generator
+from contextlib import nullcontext
+from pathlib import Path
 
 import botocore.compat
 import botocore.hooks
@@ -24,6 +26,7 @@ from hypothesis import settings  # noqa: E402 # After the loader, because it may
 from tests.support.browser import browser, page  # noqa: E402
 from tests.support.dynalite import dynalite  # noqa: E402
 from tests.support.moto import moto, running_moto  # noqa: E402
+from tests.support.unmeasured import UNMEASURED, unmeasured  # noqa: E402
 
 __all__ = [
     "browser",  # One browser per process: a second one can't be started.
@@ -43,8 +46,7 @@ settings.load_profile("tokensvc")
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
-    """A test whose coverage is not measured starts no process that measures its own."""
-    with pytest.MonkeyPatch.context() as patched:
-        if item.get_closest_marker("no_cover"):
-            patched.delenv("COVERAGE_PROCESS_CONFIG", raising=False)
+    """Run each test, with its fixtures; the coverage of some modules is not measured."""
+    name = str(item.path.relative_to(Path(__file__).parent))
+    with unmeasured() if name in UNMEASURED else nullcontext():
         return (yield)

@@ -28,9 +28,6 @@ from tokensvc.keyring.rotator import Rotator
 from tokensvc.keyring.steps import Action
 from tokensvc.keyring.view import RingView
 
-# The killed children aren't measured, and the rest of each test would only be slower.
-pytestmark = pytest.mark.no_cover
-
 CRASH_POINTS = sized(short=6, full=None)  # For each command; None for all.
 PUBLISH_DELAY_SECONDS = 60
 VIEW_MAX_AGE_SECONDS = 120

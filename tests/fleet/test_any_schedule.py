@@ -23,9 +23,6 @@ from tests.fleet.mutants import ViewWithoutMaxAge
 from tests.fleet.processes import SLOWEST_IMPORT_SECONDS, TERMS, Parts
 from tests.support.sizes import sized
 
-# Thousands of steps through the same lines, which other tests cover too.
-pytestmark = pytest.mark.no_cover
-
 AHEAD_SECONDS = st.sampled_from([-REAL_SKEW_SECONDS / 2, 0, REAL_SKEW_SECONDS / 2])
 POINTS = st.one_of(st.just(TO_COMPLETION), st.integers(0, 12))
 WHICH = st.integers(0, 4)

@@ -9,9 +9,6 @@ from tests.fleet.processes import Parts
 from tests.fleet.schedule import simulate
 from tests.support.sizes import sized
 
-# Thousands of steps through the same lines, which other tests cover too.
-pytestmark = pytest.mark.no_cover
-
 STEPS_PER_SEED = 2_000
 STEPS = sized(short=STEPS_PER_SEED, full=20_000)
 MAX_SEEDS = 40
