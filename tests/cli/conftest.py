@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import logging
+import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +20,7 @@ from local_ivs.testing import LocalIvsServer
 
 from tests.support.aws import set_aws_endpoint
 from tests.support.clock import ManualClock
+from tests.support.snapshot import Snapshot
 from tokensvc.arns import parse_region
 from tokensvc.cli.main import cli
 from tokensvc.cli.output import CommandFailed
@@ -120,19 +124,23 @@ class Desk:
 @pytest.fixture
 def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
     """A deployment without key pairs, and an empty IVS."""
-    clock = ManualClock()
-    with LocalIvsServer(tmp_path / "ivs", clock) as ivs:
-        yield from _desk(tmp_path, monkeypatch, clock, ivs)
+    yield from _desk(tmp_path, monkeypatch)
 
 
 @pytest.fixture
 def real_time_desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
     """The same for commands that run as processes: IVS has the clock of the machine."""
     with LocalIvsServer(tmp_path / "ivs") as ivs:
-        yield from _desk(tmp_path, monkeypatch, ManualClock(time.time()), ivs)
+        yield from _desk_with(tmp_path, monkeypatch, ManualClock(time.time()), ivs)
 
 
-def _desk(
+def _desk(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
+    clock = ManualClock()
+    with LocalIvsServer(folder / "ivs", clock) as ivs:
+        yield from _desk_with(folder, monkeypatch, clock, ivs)
+
+
+def _desk_with(
     folder: Path, monkeypatch: pytest.MonkeyPatch, clock: ManualClock, ivs: LocalIvsServer
 ) -> Iterator[Desk]:
     handlers = list(logging.getLogger().handlers)
@@ -144,11 +152,23 @@ def _desk(
     logging.getLogger().handlers[:] = handlers
 
 
+@functools.cache
+def _active_and_standby() -> Snapshot:
+    """Made once in each process."""
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        pytest.MonkeyPatch.context() as monkeypatch,
+        contextmanager(_desk)(Path(folder), monkeypatch) as desk,
+    ):
+        for _ in range(2):
+            desk.done("keys", "reconcile")
+            desk.clock.advance(60)
+        return Snapshot.of(desk.folder)
+
+
 @pytest.fixture
 def rotating_desk(desk: Desk) -> Desk:
     """A deployment with an active key pair and a standby that may become active."""
-    desk.done("keys", "reconcile")
-    desk.clock.advance(60)
-    desk.done("keys", "reconcile")
-    desk.clock.advance(60)
+    _active_and_standby().restore(desk.folder)
+    desk.clock.advance(120)
     return desk

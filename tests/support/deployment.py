@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -20,6 +22,7 @@ from tests.keyring.rings import REGION
 from tests.keyring.world import World, world_in
 from tests.support.aws import EndpointSession
 from tests.support.settings import settings_in
+from tests.support.snapshot import Snapshot
 from tokensvc.access import api_keys
 from tokensvc.access.api_keys import ApiKeys
 from tokensvc.access.callers import Caller
@@ -162,18 +165,50 @@ class Deployment:
         return text
 
 
-@contextlib.contextmanager
-def deployment_in(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Deployment]:
-    """A deployment with an active key pair, a standby and a live channel."""
-    with world_in(folder, monkeypatch) as world:
+@dataclass(frozen=True)
+class _Beginning:
+    """What every deployment begins with: an active key pair, a standby and a live channel."""
+
+    snapshot: Snapshot
+    now: float
+    channel: ChannelArn
+    public_channel: ChannelArn
+    key: str
+
+
+@functools.cache
+def _beginning() -> _Beginning:
+    """Made once in each process."""
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        pytest.MonkeyPatch.context() as monkeypatch,
+        world_in(Path(folder), monkeypatch) as world,
+    ):
         world.create_active_and_standby()
         ivs = world.ivs.client()
         channel = ivs.create_channel(name="demo", authorized=True)["channel"]["arn"]
         lobby = ivs.create_channel(name="lobby", authorized=False)["channel"]["arn"]
         world.ivs.go_live(channel)
         key = _saved_key(world, "backend", ("open",))
+        return _Beginning(
+            Snapshot.of(world.folder),
+            world.clock.now(),
+            ChannelArn.parse(channel),
+            ChannelArn.parse(lobby),
+            key,
+        )
+
+
+@contextlib.contextmanager
+def deployment_in(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Deployment]:
+    """A deployment with an active key pair, a standby and a live channel."""
+    begin = _beginning()
+    with world_in(folder, monkeypatch) as world:
+        begin.snapshot.restore(folder)
+        world.clock.advance(begin.now - world.clock.now())
         audit = MemoryAudit()
-        settings = settings_in(folder, channels={"demo": channel, "lobby": lobby}, grants=GRANTS)
+        channels = {"demo": str(begin.channel), "lobby": str(begin.public_channel)}
+        settings = settings_in(folder, channels=channels, grants=GRANTS)
         # Not by the environment: tests that share a deployment change it for others of their own.
         session = partial(EndpointSession, endpoint_url=world.ivs.url)
         with (
@@ -184,8 +219,9 @@ def deployment_in(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Dep
         ):
             service.start()
             service.clock_watch.look()  # The first one, so that none happens later by chance.
-            arn, lobby_arn = ChannelArn.parse(channel), ChannelArn.parse(lobby)
-            yield Deployment(world, arn, lobby_arn, audit, settings, service, key)
+            yield Deployment(
+                world, begin.channel, begin.public_channel, audit, settings, service, begin.key
+            )
 
 
 def directory_over(
