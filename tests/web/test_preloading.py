@@ -60,6 +60,8 @@ def test_the_master_loads_what_workers_need_and_not_awscrt(tmp_path: Path) -> No
     assert {"flask", "boto3", "pydantic", "cryptography", "uvloop", "gunicorn"} <= before
     assert "awscrt" not in before
     assert loaded["threads"] == 1
-    assert {name.partition(".")[0] for name in loaded["after"]} == {"awscrt", "_awscrt"}
+    # certifi, which only packages of the tests need, finds its file with `importlib.resources`.
+    after = {name.partition(".")[0] for name in loaded["after"]}
+    assert after - {"importlib"} == {"awscrt", "_awscrt"}
     # botocore was imported without awscrt, and has it now.
     assert loaded["aws_login"]
