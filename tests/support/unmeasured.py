@@ -1,4 +1,4 @@
-"""The test modules whose coverage is not measured, because that takes half as long again.
+"""The test modules whose coverage is not measured, because that takes 50 % more time.
 
 They run lines that other tests run too: whole rotations, applications with every fault, and
 processes that import everything. Python 3.11 traces any code while coverage is measured, also that
