@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import datetime as dt
 import ipaddress
+import socket
 import ssl
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -138,6 +141,40 @@ def test_a_certificate_is_verified(
         monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "server.pem"))
         Receiver(receiver.url, [SECRET], clock).send("msg_1", CONTENT)
         assert [message.verified() for message in receiver.messages] == [CONTENT]
+
+
+@pytest.mark.parametrize("form", ["http://ann:p%40ss@127.0.0.1:{}", "127.0.0.1:{}"])
+def test_a_proxy_in_the_environment_is_used_as_by_boto3(
+    clock: ManualClock, monkeypatch: pytest.MonkeyPatch, form: str
+) -> None:
+    """Except for a host in NO_PROXY, and for loopback."""
+    with socket.create_server(("127.0.0.1", 0)) as proxy, webhook_receiver() as receiver:
+        address = form.format(proxy.getsockname()[1])
+        monkeypatch.setenv("HTTPS_PROXY", address)
+        monkeypatch.setenv("HTTP_PROXY", address)
+        Receiver(receiver.url, [SECRET], clock).send("msg_1", CONTENT)
+        assert len(receiver.messages) == 1
+
+        received: list[bytes] = []
+        thread = threading.Thread(target=refuse_one, args=(proxy, received))
+        thread.start()
+        one_attempt = DeliveryTerms(pauses_seconds=())
+        with pytest.raises(NotificationFailed) as failed:
+            Receiver("https://hooks.invalid/private", [SECRET], clock, one_attempt).send("m", {})
+        thread.join()
+    assert "HTTPS_PROXY" in failed.value.detail
+    assert "p@ss" not in str(failed.value)
+    assert received[0].startswith(b"CONNECT hooks.invalid:443 HTTP/1.")
+    credentials = base64.b64encode(b"ann:p@ss")
+    assert (b"Basic " + credentials in received[0]) is ("ann" in form)
+
+
+def refuse_one(proxy: socket.socket, received: list[bytes]) -> None:
+    """Keep one request, and refuse it as a proxy does."""
+    connection, _ = proxy.accept()
+    with connection:
+        received.append(connection.recv(4_096))
+        connection.sendall(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")
 
 
 def self_signed(folder: Path) -> ssl.SSLContext:

@@ -17,15 +17,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from http import HTTPStatus
+from http.client import HTTPException
 from pathlib import Path
 from typing import Final
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import urllib3
 from standardwebhooks import Webhook
 
 from tokensvc.clock import Clock
 from tokensvc.errors import NotificationFailed, SettingsInvalid
+from tokensvc.net import is_loopback
 from tokensvc.protected_files import FileRefused, read_protected
 from tokensvc.written_text import text_of
 
@@ -35,6 +38,7 @@ MAX_SECRET_BYTES: Final = 64
 _GENERATE = 'Generate one with `echo "whsec_$(openssl rand -base64 32)"`.'
 _TEMPORARY = frozenset({408, 425, 429, 500, 502, 503, 504})
 _REASONS: tuple[tuple[type[Exception], str], ...] = (
+    (urllib3.exceptions.ProxyError, "the proxy in HTTPS_PROXY did not connect to it"),
     (urllib3.exceptions.NameResolutionError, "the name is unknown"),
     (urllib3.exceptions.SSLError, "the TLS handshake failed, or the certificate is not valid"),
     (urllib3.exceptions.NewConnectionError, "there is no connection"),
@@ -55,9 +59,9 @@ class DeliveryTerms:
         pauses_seconds: the pauses between two attempts; there is one attempt more.
     """
 
-    connect_seconds: float = 3.0
-    read_seconds: float = 5.0
-    attempt_seconds: float = 8.0
+    connect_seconds: float = 2.0
+    read_seconds: float = 4.0
+    attempt_seconds: float = 6.0
     pauses_seconds: tuple[float, ...] = (1.0, 2.0)
 
 
@@ -148,7 +152,7 @@ class Receiver:
             connect=self._terms.connect_seconds, read=self._terms.read_seconds
         )
         try:
-            with urllib3.PoolManager() as pool:
+            with _pool(self._url) as pool:
                 answer = pool.request(
                     "POST",
                     self._url,
@@ -161,8 +165,21 @@ class Receiver:
                 )
                 answer.close()
                 return answer.status
-        except (urllib3.exceptions.HTTPError, OSError, ValueError) as exc:
+        except (urllib3.exceptions.HTTPError, HTTPException, OSError, ValueError) as exc:
             return exc
+
+
+def _pool(url: str) -> urllib3.PoolManager:
+    """Connections to the URL: through the proxy in HTTPS_PROXY, like the calls of AWS, if any."""
+    host = urlsplit(url).hostname or ""
+    proxy = getproxies().get(urlsplit(url).scheme)
+    if proxy is None or is_loopback(host) or proxy_bypass(host):
+        return urllib3.PoolManager()
+    parts = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
+    credentials = f"{unquote(parts.username or '')}:{unquote(parts.password or '')}"
+    headers = urllib3.make_headers(proxy_basic_auth=credentials) if parts.username else None
+    address = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+    return urllib3.ProxyManager(address, proxy_headers=headers)
 
 
 def load_webhook_secrets(source: Path | str) -> Sequence[str]:

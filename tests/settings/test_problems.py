@@ -300,6 +300,7 @@ def test_a_webhook_needs_one_secret_and_a_secret_a_webhook(load: Load, tmp_path:
         "https://user:private@hooks.example.com/",
         "https://hooks.example.com/private#part",
         "https://hooks.example.com/private path",
+        "https://hooks.example.com/private\\u007f",
         "https://hooks.example.com:port/private",
         "https://hööks.example.com/private",
         "https://[::1/private",

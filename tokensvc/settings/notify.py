@@ -25,7 +25,7 @@ def _check_webhook_url(value: str) -> str:
         raise ValueError("The URL must begin with https://. Only a loopback host may have http://.")
     if parts.username is not None or parts.fragment:
         raise ValueError("The URL must have neither a user name nor a fragment.")
-    if not value.isascii() or any(character.isspace() for character in value):
+    if not value.isascii() or not value.isprintable() or " " in value:
         raise ValueError("The URL must be ASCII text without white space.")
     return value
 

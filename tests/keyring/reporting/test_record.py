@@ -24,8 +24,10 @@ from tokensvc.keyring.reporting.record import (
     RecordStore,
     RegionRecord,
 )
-from tokensvc.state.base import NEW, Document
+from tokensvc.state.base import NEW, Contents, Document
 from tokensvc.state.sqlite import SqliteState
+from tokensvc.state_restore import as_restored
+from tokensvc.state_upgrade import upgrade_state
 
 NOW = 1_800_000_000.0
 RUN = RegionRecord(attempted_at=NOW, by="jobs@host-1", code="")
@@ -170,3 +172,24 @@ def test_the_document_has_a_name_of_its_own(state: SqliteState) -> None:
     RecordStore(state).update(lambda record: record.with_region(REGION, RUN, ()))
     assert DOCUMENT_NAME == "reconcile"
     assert DOCUMENT_NAME in state.versions()
+
+
+def test_a_restore_keeps_the_record_and_gives_one_to_an_older_backup(state: SqliteState) -> None:
+    """A worker that watches it would otherwise miss a document that it has read."""
+    record = ReconcileRecord().with_region(REGION, RUN, [notification(1)])
+    document = Document(record.encode(), NEW.next())
+    restored = as_restored(Contents({DOCUMENT_NAME: document}), "ann@desk").documents
+    assert ReconcileRecord.decode(restored[DOCUMENT_NAME]) == record
+    assert restored[DOCUMENT_NAME].version.number == 2
+
+    older = as_restored(Contents({}), "ann@desk").documents[DOCUMENT_NAME]
+    assert ReconcileRecord.decode(older) == ReconcileRecord()
+
+
+def test_an_upgrade_of_the_state_rewrites_the_record(state: SqliteState) -> None:
+    """One of an earlier schema; this release writes the current one at once."""
+    state.save(DOCUMENT_NAME, '{"schema_version":1}', replacing=NEW)
+    assert list(upgrade_state(state)) == [DOCUMENT_NAME]
+    assert list(upgrade_state(state)) == []
+    RecordStore(state).update(lambda record: record.with_region(REGION, RUN, ()))
+    assert list(upgrade_state(state)) == []

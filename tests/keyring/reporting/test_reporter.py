@@ -198,12 +198,12 @@ def test_what_no_receiver_accepts_is_given_up_after_three_days(
 def test_a_slow_receiver_takes_a_bounded_time_from_each_run(
     world: World, receiver: WebhookReceiver
 ) -> None:
-    """It needs 6 s for each: after 15 s the rest waits for the next run, without a failure."""
+    """It needs 4 s for each: after 10 s the rest waits for the next run, without a failure."""
 
     class Slow:
         def send(self, message_id: str, content: Any) -> None:
             Receiver(receiver.url, [SECRET], world.clock).send(message_id, content)
-            world.clock.advance(6)
+            world.clock.advance(4)
 
     unreachable, damaged = IvsUnavailable("No answer."), CustodyDamaged("Damaged.")
     for error in (unreachable, damaged, unreachable, damaged, unreachable):

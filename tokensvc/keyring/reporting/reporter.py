@@ -1,8 +1,8 @@
 """Record how the runs of `keys reconcile` ended, and send what is to be notified.
 
 Nothing here fails a run: a record that can't be saved and a notification that can't be sent are
-logged. Sending takes at most `SENDING_SECONDS` and one attempt more after each run; what is left
-is sent after the next run, for three days.
+logged. After each run, sending takes at most `SENDING_SECONDS` and the attempts of one
+notification; what is left is sent after the next run, for three days.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ from tokensvc.keyring.reporting.record import (
     RegionRecord,
 )
 
-SENDING_SECONDS: Final = 15.0
-"""No attempt to send begins later than that after the first one of a run."""
+SENDING_SECONDS: Final = 10.0
+"""No notification is begun later than that after the first one of a run."""
 
 KEPT_SECONDS: Final = 3 * 86_400
 """For how long a notification is sent again that the receiver does not accept."""
