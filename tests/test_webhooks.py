@@ -23,6 +23,7 @@ from tests.support.webhook_receiver import (
     SECRET,
     Behavior,
     WebhookReceiver,
+    join_senders,
     unused_port,
     webhook_receiver,
 )
@@ -113,6 +114,23 @@ def test_a_receiver_that_does_not_end_its_answer_costs_a_bounded_time(
     assert time.monotonic() - began < 10
     assert [message.message_id for message in receiver.messages] == ["msg_1"] * 3
     assert clock.sleeps == [1.0, 2.0]
+
+
+def test_a_job_that_runs_for_long_has_few_threads_that_wait_for_an_answer(
+    receiver: WebhookReceiver, clock: ManualClock
+) -> None:
+    """As long as three have not ended, nothing more is sent; then it goes on."""
+    receiver.otherwise = "drip"
+    for message_id in ("msg_1", "msg_2"):
+        with pytest.raises(NotificationFailed):
+            Receiver(receiver.url, [SECRET], clock, SHORT).send(message_id, CONTENT)
+    assert [message.message_id for message in receiver.messages] == ["msg_1"] * 3
+
+    receiver.closing.set()
+    receiver.otherwise = 204
+    join_senders()
+    Receiver(receiver.url, [SECRET], clock).send("msg_2", CONTENT)
+    assert receiver.messages[-1].message_id == "msg_2"
 
 
 def test_nothing_that_listens_is_a_failure_whose_text_has_only_the_host(

@@ -14,6 +14,7 @@ import os
 import queue
 import threading
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from http import HTTPStatus
@@ -36,6 +37,8 @@ SECRET_PREFIX: Final = "whsec_"  # noqa: S105 # The prefix of every secret, in S
 MIN_SECRET_BYTES: Final = 24
 MAX_SECRET_BYTES: Final = 64
 _GENERATE = 'Generate one with `echo "whsec_$(openssl rand -base64 32)"`.'
+_THREAD_NAME = "send notification"
+_MAX_THREADS = 3  # While so many have not ended, no further attempt is made.
 _TEMPORARY = frozenset({408, 425, 429, 500, 502, 503, 504})
 _REASONS: tuple[tuple[type[Exception], str], ...] = (
     (urllib3.exceptions.ProxyError, "the proxy in HTTPS_PROXY did not connect to it"),
@@ -113,15 +116,15 @@ class Receiver:
         """
         headers = self._headers(message_id, body)
         results: queue.SimpleQueue[int | Exception] = queue.SimpleQueue()
-        threading.Thread(
-            target=lambda: results.put(self._status_or_error(body, headers)),
-            name="send notification",
-            daemon=True,
-        ).start()
-        try:
-            result = results.get(timeout=self._terms.attempt_seconds)
-        except queue.Empty:
-            result = TimeoutError()
+        result: int | Exception = TimeoutError()
+        if sum(thread.name == _THREAD_NAME for thread in threading.enumerate()) < _MAX_THREADS:
+            threading.Thread(
+                target=lambda: results.put(self._status_or_error(body, headers)),
+                name=_THREAD_NAME,
+                daemon=True,
+            ).start()
+            with suppress(queue.Empty):
+                result = results.get(timeout=self._terms.attempt_seconds)
         if isinstance(result, Exception):
             raise NotificationFailed(
                 f"A notification could not be sent to {self.host} ({_reason(result)}).",

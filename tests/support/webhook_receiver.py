@@ -137,6 +137,14 @@ def webhook_receiver(*, tls: ssl.SSLContext | None = None) -> Iterator[WebhookRe
         server.shutdown()
         server.server_close()
         thread.join()
+        join_senders()
+
+
+def join_senders() -> None:
+    """Return when no attempt to send is left that was abandoned."""
+    for thread in threading.enumerate():
+        if thread.name == "send notification":
+            thread.join(10)
 
 
 def unused_port() -> int:

@@ -20,6 +20,7 @@ from tokensvc.keyring.lookup import ReadRing
 from tokensvc.keyring.model import Ring
 from tokensvc.keyring.reporting.notifications import RegionEnd, of_end, of_history
 from tokensvc.keyring.reporting.record import (
+    MAX_PENDING,
     DeliveryFailure,
     Notification,
     ReconcileRecord,
@@ -114,6 +115,8 @@ class Reporter:
         record = self.store.update(with_ends)
         for notification in states:
             self.on_state(notification)
+        if len(record.pending) == MAX_PENDING:
+            _logger.warning("%d notifications wait. Each new one replaces the oldest.", MAX_PENDING)
         return record.pending
 
     def _with_end(
