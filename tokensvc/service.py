@@ -212,11 +212,7 @@ def build(
         answer_writer=answer_writer,
         clock_watch=clock_watch,
         reconciles=Watched(
-            state,
-            record.DOCUMENT_NAME,
-            ReconcileRecord.decode,
-            clock=clock,
-            **following,
+            state, record.DOCUMENT_NAME, ReconcileRecord.decode, clock=clock, **following
         ),
         reconcile_overdue_seconds=settings.rotation.reconcile_overdue_seconds,
         probe_writer=probe_writer,
