@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal, Protocol, TextIO
 
 from pydantic_core import to_json
@@ -12,9 +13,10 @@ from pydantic_core import to_json
 from tokensvc.clock import rfc3339
 from tokensvc.errors import AuditUnavailable
 from tokensvc.ivs.limits import LONGEST_ARN
+from tokensvc.redaction import redact
 
-# The requested channel is cut to the length of the longest ARN or name. Untrusted input must not
-# fill the log, and no usable part of a token or an API key sent by mistake may end up in it.
+# The requested channel is cut to the length of the longest ARN or name: untrusted input must not
+# fill the log.
 _LONGEST_NAME = 64
 
 
@@ -63,7 +65,7 @@ class AuditEvent:
             "at": rfc3339(self.at),
             "decision": self.decision,
             "caller_id": self.caller_id,
-            "channel": _shorten_channel(self.channel),
+            "channel": None if self.channel is None else _shown_channel(self.channel),
             "code": self.code,
             "channel_arn": self.channel_arn,
             "viewer_id": self.viewer_id,
@@ -126,9 +128,9 @@ def json_line(members: Mapping[str, object]) -> bytes:
     return to_json(members, ensure_ascii=True) + b"\n"
 
 
-def _shorten_channel(channel: str | None) -> str | None:
-    if channel is None:
-        return None
-    shortened = channel[: LONGEST_ARN if channel.startswith("arn:") else _LONGEST_NAME]
+@lru_cache(maxsize=256)
+def _shown_channel(channel: str) -> str:
+    """The channel without a token or an API key, which a client may send there by mistake."""
+    shown = redact(channel)[: LONGEST_ARN if channel.startswith("arn:") else _LONGEST_NAME]
     # An argument of a command may have unpaired surrogates, which JSON can't have.
-    return shortened.encode(errors="backslashreplace").decode()
+    return shown.encode(errors="backslashreplace").decode()

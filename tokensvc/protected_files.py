@@ -204,12 +204,7 @@ def _fault_of_kind(path: Path, mode: int) -> FileFault | None:
         case stat.S_IFREG:
             return None
         case stat.S_IFLNK:
-            return FileFault(
-                path,
-                Fault.SYMBOLIC_LINK,
-                f"{path} is a symbolic link, which tokensvc does not make here.",
-                f'Put the file that it names in its place: `mv "$(readlink -f {path})" {path}`.',
-            )
+            return _fault_of_link(path)
         case stat.S_IFDIR:
             kind = "a folder"
         case stat.S_IFIFO:
@@ -223,6 +218,19 @@ def _fault_of_kind(path: Path, mode: int) -> FileFault | None:
         Fault.NOT_A_FILE,
         f"{path} is {kind}, not a file.",
         f"Look at it with `ls -l {path}`, and put a regular file in its place.",
+    )
+
+
+def _fault_of_link(path: Path) -> FileFault:
+    detail = f"{path} is a symbolic link, which tokensvc does not make here"
+    if path.exists():
+        hint = f'Put the file that it names in its place: `mv "$(readlink -f {path})" {path}`.'
+        return FileFault(path, Fault.SYMBOLIC_LINK, f"{detail}.", hint)
+    return FileFault(
+        path,
+        Fault.SYMBOLIC_LINK,
+        f"{detail}, to a file that is not there.",
+        f"Mount the disk of that file, or restore it from a backup, to {path}.",
     )
 
 
@@ -260,9 +268,14 @@ def _faults_of_file(path: Path, status: os.stat_result, reader: Identity) -> Ite
             Fault.SECOND_NAME,
             f"{path} has {status.st_nlink} names (hard links): when it is deleted, its content"
             " remains under the others.",
-            f"Find them with `find {path.parent} -samefile {path}`, and delete those that nothing"
-            " needs.",
+            f"Find them with `find {_disk_of(path)} -xdev -samefile {path}`, and delete those that"
+            " nothing needs.",
         )
+
+
+def _disk_of(path: Path) -> Path:
+    """The folder at which the disk of the file is mounted, where its other names can be."""
+    return next(folder for folder in path.absolute().parents if folder.is_mount())
 
 
 def _shown(mode: int) -> str:

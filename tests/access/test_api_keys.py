@@ -3,6 +3,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given
@@ -19,7 +20,13 @@ from tokensvc.access.api_keys import (
     revoke,
 )
 from tokensvc.access.callers import Caller
-from tokensvc.errors import InvalidRequest, SchemaUnsupported, StateDamaged, Unauthenticated
+from tokensvc.errors import (
+    InvalidRequest,
+    NotFound,
+    SchemaUnsupported,
+    StateDamaged,
+    Unauthenticated,
+)
 from tokensvc.state.base import Document
 
 NOW = 1_800_000_000.0
@@ -193,6 +200,9 @@ def test_a_secret_with_one_changed_digit_is_refused(position: int, digit: str) -
         ("backend", ("a",), {"name_taken"}),
         ("000000000000", ("a",), {"name_like_id"}),
         ("ABCDEF012345", ("a",), {"name_like_id"}),
+        ("tsk_000000000000", ("a",), {"name_like_id"}),
+        ("TSK_000000000000", ("a",), {"name_like_id"}),
+        (64 * "f", ("a",), {"name_like_id"}),
         ("other", (), {"grants_missing"}),
         ("", (), {"name_form", "grants_missing"}),
     ],
@@ -203,6 +213,27 @@ def test_an_invalid_new_key_is_refused(name: str, grants: tuple[str, ...], rules
     with pytest.raises(InvalidRequest) as refusal:
         create(keys, name=name, grants=grants, now=NOW)
     assert {problem.rule for problem in refusal.value.problems} == rules
+
+
+@pytest.mark.parametrize("case", [str.lower, str.upper])
+def test_who_names_a_key_by_its_text_gets_its_id_and_never_its_secret(
+    case: Callable[[str], str],
+) -> None:
+    """The text is what leaked, and what an operator has at hand then."""
+    keys, text = one_key()
+    with pytest.raises(NotFound) as refusal:
+        revoke(keys, case(text))
+    shown = f"{refusal.value.detail} {refusal.value.hint}".lower()
+    assert keys.keys[0].key_id in shown
+    assert text.split("_")[2] not in shown
+
+
+def test_a_bare_secret_is_not_repeated() -> None:
+    """It has no ID to print."""
+    keys, text = one_key()
+    with pytest.raises(NotFound) as refusal:
+        revoke(keys, text.split("_")[2])
+    assert text.split("_")[2] not in refusal.value.detail
 
 
 def test_revoking_by_id_removes_that_key_only() -> None:

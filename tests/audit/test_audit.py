@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -81,16 +82,30 @@ def test_an_untrusted_channel_name_never_breaks_or_floods_a_line(channel: str) -
     assert json.loads(line)["channel"] == channel[:64]
 
 
-def test_an_arn_is_logged_whole_and_a_secret_sent_by_mistake_is_cut() -> None:
-    """An API key has 81 characters, more than any name; the longest ARN has 128."""
-    arn = "arn:aws:ivs:us-west-2:123456789012:channel/".ljust(128, "a")
-    api_key = f"tsk_{12 * '0'}_{64 * 'f'}"
+def logged_channels(*channels: str) -> list[str]:
+    """The channels of the audit lines of refused requests for these channels."""
     stream = io.StringIO()
     audit = JsonLinesAudit(stream)
-    for channel in (arn, arn + "a", api_key):
+    for channel in channels:
         audit.write(AuditEvent(at=0, decision="refused", code="x", caller_id="c1", channel=channel))
-    logged = [json.loads(line)["channel"] for line in stream.getvalue().splitlines()]
-    assert logged == [arn, arn, f"tsk_{12 * '0'}_{47 * 'f'}"]
+    return [json.loads(line)["channel"] for line in stream.getvalue().splitlines()]
+
+
+def test_an_arn_is_logged_whole_and_what_is_longer_is_cut() -> None:
+    """The longest ARN has 128 characters."""
+    arn = "arn:aws:ivs:us-west-2:123456789012:channel/".ljust(128, "x")
+    assert logged_channels(arn, arn + "x") == [arn, arn]
+
+
+@pytest.mark.parametrize("case", [str.lower, str.upper])
+def test_an_api_key_that_was_sent_as_the_channel_is_not_logged(case: Callable[[str], str]) -> None:
+    """Nor its secret alone, whose 64 characters are as many as a name may have."""
+    secret = case(64 * "f")
+    assert logged_channels(case(f"tsk_{12 * '0'}_") + secret, secret, f"arn:{secret}") == [
+        "tsk_[redacted]",
+        "[redacted]",
+        "arn:[redacted]",
+    ]
 
 
 def test_threads_write_whole_lines() -> None:

@@ -110,6 +110,21 @@ def test_a_second_name_is_reported(path: Path, tmp_path: Path) -> None:
     assert [fault.fault for fault in read.faults] == [Fault.SECOND_NAME]
 
 
+def test_the_printed_command_finds_a_second_name_outside_of_the_folder(
+    path: Path, tmp_path: Path
+) -> None:
+    """It searches the whole disk, here of the test's folder."""
+    (other := tmp_path / "other").mkdir()
+    (folder := tmp_path / "keys").mkdir()
+    path = path.rename(folder / "key.pem")
+    os.link(path, other / "copy")
+    (fault,) = examine_file(path, follow_links=False)
+    searched = Path(fault.hint.split("find ")[1].split(" ")[0])
+    assert searched.is_mount()
+    assert other.is_relative_to(searched)
+    assert searched.stat().st_dev == path.stat().st_dev
+
+
 def test_a_symbolic_link_is_followed_only_where_one_belongs(path: Path, tmp_path: Path) -> None:
     """A Kubernetes volume holds `file -> ..data/file` and `..data -> ..2026_11_26`."""
     path.rename(tmp_path / "..2026_11_26")
@@ -119,6 +134,16 @@ def test_a_symbolic_link_is_followed_only_where_one_belongs(path: Path, tmp_path
     assert refused(path) is Fault.SYMBOLIC_LINK
     (fault,) = examine_file(path, follow_links=False)
     assert fault.fault is Fault.SYMBOLIC_LINK
+    assert "readlink" in fault.hint
+
+
+def test_a_link_to_a_file_that_is_not_there_is_not_to_be_replaced_by_it(path: Path) -> None:
+    """`mv` would fail."""
+    path.unlink()
+    path.symlink_to("gone")
+    (fault,) = examine_file(path, follow_links=False)
+    assert fault.fault is Fault.SYMBOLIC_LINK
+    assert "readlink" not in fault.hint
 
 
 def test_what_is_not_a_file_is_refused_without_waiting(tmp_path: Path) -> None:

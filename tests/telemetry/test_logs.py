@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tokensvc.telemetry.logs import configure_logging, redact
+from tokensvc.redaction import redact
+from tokensvc.telemetry.logs import configure_logging
 
 JWT = "eyJhbGciOiJFUzM4NCIsInR5cCI6IkpXVCJ9.eyJleHAiOjE4MDAwMDAwMDB9.c2lnbmF0dXJl-_"
 API_KEY = "tsk_k1_9f8Zq-_secretsecret"

@@ -363,9 +363,12 @@ def test_the_request_id_of_the_client_is_used(deployment: Deployment, request_id
     assert [event.request_id for event in deployment.audit.events] == [request_id]
 
 
-@pytest.mark.parametrize("offered", ["", 65 * "x", "two words", "tab\there", "ü", "a;b", '"a"'])
+@pytest.mark.parametrize(
+    "offered",
+    ["", 65 * "x", "two words", "tab\there", "ü", "a;b", '"a"', 64 * "f", 64 * "F"],
+)
 def test_an_invalid_request_id_is_replaced(deployment: Deployment, offered: str) -> None:
-    """By 32 hex digits, new for each request, so that it can't forge a log line."""
+    """By 32 hex digits, new for each request: it can't forge a log line, nor log a secret."""
     answers = [
         deployment.client()
         .get("/healthz", headers={"X-Request-Id": offered})

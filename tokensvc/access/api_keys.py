@@ -21,6 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, with_config
 
 from tokensvc.access.callers import Caller
 from tokensvc.errors import InvalidRequest, NotFound, Problem, StateDamaged, Unauthenticated
+from tokensvc.redaction import redact
 from tokensvc.state.base import Document
 from tokensvc.state.schema import CURRENT, RESTORE_HINT, schema_of
 
@@ -36,6 +37,7 @@ _ID_BYTES = 6
 _SECRET_BYTES = 32
 _ID_FORM = re.compile(r"[0-9a-f]{12}", re.ASCII | re.IGNORECASE)
 _TEXT_FORM = re.compile(r"tsk_([0-9a-f]{12})_([0-9a-f]{64})", re.ASCII)
+_BEGINNING_OF_TEXT = re.compile(r"tsk_([0-9a-f]{12})(?:_|$)", re.ASCII | re.IGNORECASE)
 _DIGEST_OF_NO_SECRET = "0" * 64
 
 
@@ -86,12 +88,17 @@ class ApiKeys:
         """
         named = {key.name: key for key in self.keys}
         found = self.by_id.get(name_or_id) or named.get(name_or_id)
-        if found is None:
+        if found is not None:
+            return found
+        if text := _BEGINNING_OF_TEXT.match(name_or_id):
             raise NotFound(
-                f"No API key has the ID or name {name_or_id!r}.",
-                hint="Run `tokensvc api-keys list` to see all API keys.",
+                "This is the text of an API key, not its ID or name.",
+                hint=f"Its ID is the part after tsk_: {text[1].lower()}. Use the ID.",
             )
-        return found
+        raise NotFound(
+            f"No API key has the ID or name {redact(name_or_id)!r}.",
+            hint="Run `tokensvc api-keys list` to see all API keys.",
+        )
 
     def encode(self, schema_version: int = CURRENT) -> str:
         """The body of the document in that schema version: JSON."""
@@ -216,10 +223,10 @@ def _problems_of_new_key(
             " with a space."
         )
         problems.append(Problem("name", "name_form", message))
-    if _ID_FORM.fullmatch(name):
+    if _ID_FORM.fullmatch(name) or redact(name) != name:
         message = (
-            "The name has the form of an ID, 12 hex digits, and a command could mean either. Use"
-            " another name."
+            "The name has the form of an ID, 12 hex digits, or looks like an API key or another"
+            " secret. A command could mean either. Use another name."
         )
         problems.append(Problem("name", "name_like_id", message))
     if any(key.name == name for key in api_keys.keys):

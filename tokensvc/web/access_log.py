@@ -12,8 +12,8 @@ from pydantic_core import to_json
 
 from tokensvc.clock import rfc3339
 from tokensvc.net import Network
+from tokensvc.redaction import redact
 from tokensvc.telemetry.log_output import LogOutput
-from tokensvc.telemetry.logs import redact
 from tokensvc.web.headers import request_id_of
 from tokensvc.web.proxies import client_address_of
 

@@ -164,6 +164,7 @@ class Connection(asyncio.Protocol):
                 self._transport.write(_CONTINUE)
 
     def _take_head(self) -> bool:
+        http1.check_transfer_coding(self._parser)
         self._received_at = time.monotonic()
         return False
 

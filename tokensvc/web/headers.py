@@ -15,8 +15,9 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
 REQUEST_ID_HEADER = "X-Request-Id"
-# The form of a request ID that is accepted from outside: no character that could forge a log line.
-_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
+# The form of a request ID that is accepted from outside: no character that could forge a log line,
+# and not the secret of an API key.
+_REQUEST_ID = re.compile(r"(?![0-9A-Fa-f]{64})[A-Za-z0-9._-]{1,64}", re.ASCII)
 
 DEFAULTS = {
     # Tokens start streams, and problem documents name grants: no cache may store them.

@@ -150,6 +150,19 @@ def _environ_key(name: bytes) -> str:
     return key if key in {"CONTENT_TYPE", "CONTENT_LENGTH"} else f"HTTP_{key}"
 
 
+def check_transfer_coding(request: FieldParser) -> None:
+    """Refuse every coding but `chunked`. gunicorn's parser also takes `gzip`, and decodes nothing.
+
+    Raises:
+        UnsupportedTransferCoding: when the body has another coding (RFC 9112 §6.1).
+    """
+    if not request.is_chunked:
+        return
+    for name, value in request.headers:
+        if name == b"transfer-encoding" and value.lower() not in {b"chunked", b""}:
+            raise gunicorn_parser.UnsupportedTransferCoding(value.decode("latin-1"))
+
+
 def keeps_connection(request: FieldParser) -> bool:
     """Whether the client may send another request after this one."""
     # RFC 9110 §9.3.6: what follows a CONNECT is no request.

@@ -147,8 +147,12 @@ def test_the_head_of_a_later_request_has_the_same_deadline(server: Server) -> No
             b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: br\r\n\r\n",
             (501, "transfer_coding_unknown"),
         ),
+        (
+            b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
+            (501, "transfer_coding_unknown"),
+        ),
     ],
-    ids=["no-request", "bad-header-name", "long-line", "many-headers", "transfer-coding"],
+    ids=["no-request", "bad-header-name", "long-line", "many-headers", "unknown-coding", "gzip"],
 )
 def test_what_is_not_valid_http_is_refused_with_a_problem_document(
     server: Server, request_bytes: bytes, answer: tuple[int, str]

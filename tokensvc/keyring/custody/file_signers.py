@@ -110,6 +110,13 @@ class FileSigners:
     def _os_errors_translated(self) -> Iterator[None]:
         try:
             yield
+        except PermissionError as exc:
+            what = exc.filename or self._folder
+            raise CustodyUnavailable(
+                f"This process may not read or write {what} ({os.strerror(exc.errno or 0)}).",
+                hint=f"Look at it with `ls -ld {self._folder} {what}`: the user of this process,"
+                f" {os.geteuid()}, must own both. A folder needs the mode 0700, a file 0600.",
+            ) from exc
         except OSError as exc:
             what = exc.filename or f"The private key folder {self._folder}"
             raise CustodyUnavailable(
