@@ -111,6 +111,17 @@ def read_regular(path: Path) -> bytes:
         return _content(descriptor)
 
 
+def require_regular(path: Path) -> None:
+    """Check the kind of a file that another library opens, which may wait for a named pipe.
+
+    Raises:
+        FileRefused: when it is something else. Links are followed.
+        OSError: when there is no such file, or when its folder can't be entered.
+    """
+    if (fault := _fault_of_kind(path, path.stat().st_mode)) is not None:
+        raise FileRefused(fault)
+
+
 def read_protected(
     path: Path, *, follow_links: bool, identity: Identity | None = None
 ) -> ProtectedFile:

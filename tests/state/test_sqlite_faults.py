@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import time
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -121,11 +123,17 @@ def test_a_folder_that_is_a_file_is_reported(tmp_path: Path) -> None:
         SqliteState(path, ManualClock()).version("ring")
 
 
-def test_a_state_file_that_is_a_folder_is_reported(path: Path) -> None:
-    """A file that SQLite can't open is unavailable, not damaged."""
-    path.mkdir(parents=True)
-    with pytest.raises(StateUnavailable):
-        SqliteState(path, ManualClock()).version("ring")
+@pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo, lambda path: path.symlink_to("/dev/null")])
+def test_what_is_not_a_file_is_reported_without_waiting(make: Callable[[Path], None]) -> None:
+    """It is unavailable, not damaged. SQLite waits for the writer of a named pipe, forever."""
+    with unprivileged_folder() as folder:
+        make(folder / "state.sqlite3")
+        printed = lines_of("read_and_write", str(folder / "state.sqlite3"))
+    assert printed == [
+        "create done",
+        "read failed: state_unavailable",
+        "write failed: state_unavailable",
+    ]
 
 
 @pytest.mark.parametrize(

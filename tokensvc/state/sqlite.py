@@ -26,7 +26,7 @@ from tokensvc.state.base import (
     Record,
     Version,
 )
-from tokensvc.state.sqlite_errors import translated
+from tokensvc.state.sqlite_errors import require_regular_file, translated
 from tokensvc.state.sqlite_tables import (
     contents_of,
     create_tables,
@@ -352,6 +352,7 @@ class SqliteState:
     def _connect(
         self, path: Path, timeout_seconds: float, parameters: str = "mode=rw"
     ) -> sqlite3.Connection:
+        require_regular_file(path)
         return sqlite3.connect(
             # No mode that is used creates a file; `_make` does that.
             f"{path.absolute().as_uri()}?{parameters}",

@@ -14,6 +14,7 @@ import tempfile
 from pathlib import Path
 
 from tokensvc.errors import StateDamaged, StateMissing, StateUnavailable, TokensvcError
+from tokensvc.protected_files import FileRefused, require_regular
 
 _PROBE_BYTES = 64 * 1024
 """As much as the index of an empty write-ahead log (32 KiB) and a page of each table need."""
@@ -53,6 +54,21 @@ def translated(
             )
 
 
+def require_regular_file(path: Path) -> None:
+    """Check the kind of a state file, because SQLite waits for the writer of a named pipe.
+
+    Raises:
+        StateUnavailable: when it is something else. One that is not there is SQLite's to report.
+    """
+    try:
+        require_regular(path)
+    except FileRefused as exc:
+        fault = exc.fault
+        raise StateUnavailable(f"The state is not used. {fault.detail}", hint=fault.hint) from exc
+    except OSError:
+        return
+
+
 def damaged(path: Path) -> StateDamaged:
     """The error of a file whose content is not what SQLite wrote."""
     return StateDamaged(f"The state file {path} is damaged.", hint=restore_hint(path))
@@ -83,6 +99,12 @@ def _obstacle(error: sqlite3.Error | OSError, path: Path) -> StateUnavailable | 
         _write_probe(path.parent)
     except OSError as exc:
         return _of_system(exc, path)
+    if path.exists() and not os.access(path, os.R_OK | os.W_OK, effective_ids=True):
+        return StateUnavailable(
+            f"This user can't read and write the state file {path}.",
+            hint="Run the command as the user of the service, or correct the owner and the mode,"
+            f" which `ls -l {path}` shows.",
+        )
     return None
 
 
