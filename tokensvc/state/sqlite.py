@@ -321,13 +321,12 @@ class SqliteState:
             )
 
     @contextmanager
-    def _transaction(
-        self, timeout_seconds: float = _BUSY_TIMEOUT_SECONDS
-    ) -> Iterator[sqlite3.Connection]:
+    def _transaction(self, timeout_seconds: float | None = None) -> Iterator[sqlite3.Connection]:
         """A connection in a transaction, which is rolled back when the block raises."""
+        seconds = _BUSY_TIMEOUT_SECONDS if timeout_seconds is None else timeout_seconds
         with (
-            self._errors_translated(timeout_seconds),
-            closing(self._connect(self._path, timeout_seconds)) as connection,
+            self._errors_translated(seconds),
+            closing(self._connect(self._path, seconds)) as connection,
         ):
             connection.execute("PRAGMA synchronous = FULL")
             self._inspect(connection)
