@@ -13,36 +13,13 @@ cd "$(dirname "$0")/.."
 export BUILDAH_ISOLATION=chroot
 base=$(sed -n 's/^ARG PYTHON_IMAGE=//p' Dockerfile)
 work=$(mktemp -d)
+source scripts/clean_up.sh
 
 # An image store of its own: the image with the name of the real base image is seen here only,
 # and an image that this machine has under one of the names is not replaced.
 buildah() {
     command buildah --storage-driver vfs --root "$work/images" --runroot "$work/run" "$@"
 }
-
-# buildah does not forward signals, so each process below the script's jobs is stopped by its ID.
-tree_of() {
-    local child
-    for child in $(pgrep -P "$1"); do tree_of "$child"; done
-    echo "$1"
-}
-stop_jobs() {
-    local job processes=()
-    for job in $(jobs -p); do mapfile -t -O "${#processes[@]}" processes < <(tree_of "$job"); done
-    [ "${#processes[@]}" -gt 0 ] || return 0
-    kill "${processes[@]}" 2>/dev/null || true
-    for _ in $(seq 100); do
-        kill -0 "${processes[@]}" 2>/dev/null || return 0
-        sleep 0.2
-    done
-    kill -KILL "${processes[@]}" 2>/dev/null || true
-}
-clean_up() {
-    stop_jobs
-    # Never across a mount that a killed container may have left.
-    rm -rf --one-file-system "$work"
-}
-trap clean_up EXIT
 
 free_port() {
     .venv/bin/python -c 'import socket
