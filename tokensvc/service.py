@@ -7,7 +7,8 @@ be built before a fork.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from functools import partial
@@ -109,26 +110,30 @@ class Service:
     def start(self) -> None:
         """Read the API keys and rings, and watch them for changes from now on.
 
-        What can't be read now is read again every `state_refresh_seconds`.
+        What can't be read now is read again every `state_refresh_seconds`. The reads are made at
+        once: while the state hangs, each waits for its time-out.
         """
-        self.api_keys.start()
-        for view in self.rings.values():
-            view.start()
         self.answer_writer.start()
         self.clock_watch.start()
         self.probe_writer.start()
-        self.reconciles.start()
+        _at_once([watched.start for watched in self._watched()])
 
     def close(self) -> None:
         """Write the answers that are queued, stop watching, and close the connections."""
         self.clock_watch.close()
         self.answer_writer.close()
         self.probe_writer.close()
-        self.api_keys.close()
-        self.reconciles.close()
-        for view in self.rings.values():
-            view.close()
+        _at_once([watched.close for watched in self._watched()])
         self.resources.close()
+
+    def _watched(self) -> Sequence[Watched[ApiKeys] | Watched[ReconcileRecord] | RingView]:
+        return (self.api_keys, self.reconciles, *self.rings.values())
+
+
+def _at_once(calls: Sequence[Callable[[], None]]) -> None:
+    with ThreadPoolExecutor(len(calls)) as pool:
+        for call in [pool.submit(call) for call in calls]:
+            call.result()
 
 
 class Overrides(TypedDict, total=False):

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
+from tests.fleet.memory_state import MemoryState, MemoryStore
 from tests.keyring.rings import REGION
 from tests.support.aws import set_aws_endpoint
 from tests.support.clock import ManualClock
@@ -23,6 +24,7 @@ from tokensvc.operations import bound_endpoint, build_custody
 from tokensvc.service import build, build_signer_loader, build_state
 from tokensvc.settings import Settings, load_settings
 from tokensvc.settings.model import CustodySettings
+from tokensvc.state.base import Document
 from tokensvc.state.dynamodb import DynamoDbState
 from tokensvc.state.sqlite import SqliteState
 from tokensvc.state.watch import Watched
@@ -130,6 +132,31 @@ def test_a_worker_follows_all_documents_by_one_read_at_an_interval_of_its_own(
             (interval,) = {watched._refresh_seconds for watched in all_watched}
         intervals.add(interval)
     assert 3.75 <= min(intervals) < max(intervals) <= 4.17
+
+
+class HangingState(MemoryState):
+    """Fails, but not before all documents are read at the same time."""
+
+    def __init__(self, documents: int) -> None:
+        super().__init__(MemoryStore())
+        self.together = threading.Barrier(documents)
+
+    def load(self, name: str) -> Document | None:
+        """Wait for the other reads, then fail."""
+        self.together.wait(20.0)
+        raise StateUnavailable(f"{name} can't be read.")
+
+
+def test_a_worker_that_starts_while_the_state_hangs_waits_for_one_time_out(
+    settings: Settings,
+) -> None:
+    """And not for one of each document. gunicorn ends a worker that takes 30 s to start."""
+    state = HangingState(documents=4)
+    with closing(build(settings, ManualClock(), NoAudit(), state=state)) as service:
+        service.start()
+        assert not state.together.broken
+        assert isinstance(service.api_keys.failure, StateUnavailable)
+        assert all(isinstance(view.failure, StateUnavailable) for view in service.rings.values())
 
 
 def with_state(settings: Settings, url: str) -> Settings:
