@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,10 +17,29 @@ from example_key import FINGERPRINT, PUBLIC_KEY
 from local_ivs.operations import READING, WRITING
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from local_ivs.testing import LocalIvsServer
 
 AWS = Path(__file__).parents[2] / ".venv-awscli" / "bin" / "aws"
 ERROR_STATUS = 255  # The exit status of version 1 of the command after any error.
+
+
+# Imports the command once, which takes most of its time, and runs it in a fork for each line.
+FORKING = """
+import json, os, sys
+from awscli.clidriver import create_clidriver, main
+create_clidriver()  # Imports its plugins.
+for line in sys.stdin:
+    sys.argv, output, errors = json.loads(line)
+    child = os.fork()
+    if child == 0:
+        for path, descriptor in ((output, 1), (errors, 2)):
+            os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), descriptor)
+        sys.exit(main())
+    _, status = os.waitpid(child, 0)
+    print(os.waitstatus_to_exitcode(status), flush=True)
+"""
 
 
 @dataclass(frozen=True)
@@ -30,9 +50,10 @@ class AwsCli:
     url: str
     called: list[str] = field(default_factory=list)
 
-    def run(self, operation: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Run one command; return its completed process."""
-        environment = {
+    @property
+    def environment(self) -> dict[str, str]:
+        """The environment variables of the command."""
+        return {
             "PATH": os.defpath,
             "HOME": str(self.home),
             "AWS_ACCESS_KEY_ID": "123456789012",
@@ -42,33 +63,43 @@ class AwsCli:
             "AWS_EC2_METADATA_DISABLED": "true",
             "AWS_MAX_ATTEMPTS": "1",
         }
-        return subprocess.run(
-            [AWS, "ivs", operation, *arguments, "--output", "json"],
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
+
+    @cached_property
+    def forking(self) -> subprocess.Popen[str]:
+        """The program that has imported the command."""
+        return subprocess.Popen(
+            [AWS.with_name("python"), "-c", FORKING],
+            env=self.environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
             text=True,
-            timeout=60,
-            check=False,
         )
 
     def __call__(self, operation: str, *arguments: str) -> Any:
         """Run a command that must succeed; return its JSON output, or None if it prints nothing."""
-        done = self.run(operation, *arguments)
-        assert (done.returncode, done.stderr) == (0, "")
+        output, errors = self.home / "output", self.home / "errors"
+        command = ["aws", "ivs", operation, *arguments, "--output", "json"]
+        assert self.forking.stdin is not None
+        assert self.forking.stdout is not None
+        print(json.dumps([command, str(output), str(errors)]), file=self.forking.stdin, flush=True)
+        status = self.forking.stdout.readline()
+        assert (status, errors.read_text()) == ("0\n", "")
         self.called.append(operation)
-        return json.loads(done.stdout) if done.stdout.strip() else None
+        printed = output.read_text()
+        return json.loads(printed) if printed.strip() else None
 
 
 @pytest.fixture
-def aws(server: LocalIvsServer, tmp_path: Path) -> AwsCli:
+def aws(server: LocalIvsServer, tmp_path: Path) -> Iterator[AwsCli]:
     """The real command. If it isn't installed, the test is skipped; under CI it fails."""
     if not AWS.exists():
         message = "The aws command isn't installed, so this test did not run. Run `make test`."
         if os.environ.get("CI"):
             pytest.fail(message)
         pytest.skip(message)
-    return AwsCli(tmp_path, server.url)
+    command = AwsCli(tmp_path, server.url)
+    yield command
+    command.forking.communicate()  # It ends when its standard input is closed.
 
 
 def test_the_aws_command_can_call_each_operation(server: LocalIvsServer, aws: AwsCli) -> None:
@@ -130,7 +161,15 @@ def test_the_aws_command_can_call_each_operation(server: LocalIvsServer, aws: Aw
 def test_the_aws_command_prints_the_name_of_an_error(aws: AwsCli) -> None:
     """And the operation, but no text: as on AWS, the model has no `message` for it."""
     missing = "arn:aws:ivs:us-west-2:123456789012:channel/doesNotExist"
-    refused = aws.run("get-channel", "--arn", missing)
+    refused = subprocess.run(
+        [AWS, "ivs", "get-channel", "--arn", missing, "--output", "json"],
+        env=aws.environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
     assert refused.returncode == ERROR_STATUS
     assert refused.stderr.strip() == (
         "An error occurred (ResourceNotFoundException) when calling the GetChannel operation:"

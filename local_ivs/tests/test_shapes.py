@@ -53,6 +53,7 @@ def requests(draw: st.DrawFn) -> tuple[str, Any]:
     return name, draw(st.one_of(plausible, values(names)))
 
 
+@pytest.mark.no_cover  # It runs the lines of the tests below 300 times.
 @settings(max_examples=300, deadline=None)
 @given(requests())
 def test_botocore_accepts_every_validated_request(request_: tuple[str, Any]) -> None:

@@ -94,7 +94,7 @@ def empty_environment(tmp_path: Path, wheel: Path) -> Path:
 
     The dependencies come from pip's package index, in the versions that this process uses.
     """
-    run(sys.executable, "-m", "venv", tmp_path / "venv")
+    run(sys.executable, "-m", "venv", "--without-pip", tmp_path / "venv")
     constraints = tmp_path / "constraints.txt"
     constraints.write_text(
         "".join(
@@ -105,7 +105,8 @@ def empty_environment(tmp_path: Path, wheel: Path) -> Path:
     )
     programs = tmp_path / "venv" / "bin"
     try:
-        run(programs / "python", "-m", "pip", "install", "--constraint", constraints, wheel)
+        pip = (sys.executable, "-m", "pip", "--python", programs / "python")
+        run(*pip, "install", "--no-compile", "--constraint", constraints, wheel)
     except AssertionError as failure:
         if NO_INDEX in str(failure) and not os.environ.get("CI"):
             pytest.skip("pip can't reach its package index, so this test did not run.")

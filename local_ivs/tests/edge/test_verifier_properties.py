@@ -2,12 +2,16 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.tokens import ARN, NOW, PAIR, refusal_reason, verify_token
 from local_ivs.edge.refusals import Reason
 from local_ivs.testing import base64url
+
+# They run the lines of `test_verifier` hundreds of times.
+pytestmark = pytest.mark.no_cover
 
 VALID_CLAIMS = st.fixed_dictionaries(
     {"exp": st.integers(NOW + 1, NOW + 600), "aws:channel-arn": st.just(ARN)},
