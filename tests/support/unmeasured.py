@@ -24,6 +24,7 @@ UNMEASURED: Final = frozenset(
         "cli/test_serve_check.py",
         "crash/test_every_crash_point.py",
         "demo/test_launcher.py",
+        "demo/test_preparing.py",
         "e2e/test_blocked_log.py",
         "e2e/test_hostile_connections.py",
         "e2e/test_memory.py",
