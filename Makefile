@@ -20,6 +20,9 @@ NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
 # The first interpreter that is new enough. To choose another: `make PYTHON=/path/to/python run`.
 PYTHON = $(shell for python in python3 python3.14 python3.13 python3.12 python3.11 python; do \
 	"$$python" -c '$(NEW_ENOUGH)' 2>/dev/null && echo "$$python" && break; done)
+# Three workers on two cores, because many tests wait for a process. Each begins with a third of the
+# tests, so that neighbors share fixtures, and then takes tests from the others.
+PYTEST := pytest -n 3 --dist worksteal
 PIP_INSTALL := -m pip --quiet --disable-pip-version-check install
 PIP := $(BIN)/python $(PIP_INSTALL)
 
@@ -37,7 +40,6 @@ run: $(VENV)/.run
 run-aws: $(VENV)/.test
 	@exec $(BIN)/python -m demo.launcher.run_aws
 
-# Three workers on two cores, because many tests wait for a process.
 test: $(VENV)/.test $(AWSCLI)/.made $(DYNALITE)/.made
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -45,11 +47,11 @@ test: $(VENV)/.test $(AWSCLI)/.made $(DYNALITE)/.made
 	$(BIN)/lint-imports
 	$(BIN)/actionlint -shellcheck= -pyflakes=
 	cd local_ivs && ../$(BIN)/mypy
-	$(BIN)/pytest -n 3 --cov
-	cd local_ivs && ../$(BIN)/pytest -n 3 --cov
+	$(BIN)/$(PYTEST) --cov
+	cd local_ivs && ../$(BIN)/$(PYTEST) --cov
 
 test-all: test
-	TEST_SIZE=full $(BIN)/pytest -n 3 tests/crash tests/fleet
+	TEST_SIZE=full $(BIN)/$(PYTEST) tests/crash tests/fleet
 	$(BIN)/python -m benchmarks.fleet
 
 bench: $(VENV)/.run
@@ -59,8 +61,8 @@ reliability: $(VENV)/.test
 	$(BIN)/python -m benchmarks.reliability
 
 test-lowest: $(LOWEST)/.made $(AWSCLI)/.made $(DYNALITE)/.made
-	$(LOWEST)/bin/pytest -n 3 -m "not installs"
-	cd local_ivs && ../$(LOWEST)/bin/pytest -n 3 -m "not installs"
+	$(LOWEST)/bin/$(PYTEST) -m "not installs"
+	cd local_ivs && ../$(LOWEST)/bin/$(PYTEST) -m "not installs"
 
 $(VENV)/.run $(VENV)/.test: $(VENV)/.%: requirements/%.txt pyproject.toml local_ivs/pyproject.toml | $(VENV)/.made
 	@echo "Installing what requirements/$*.txt pins ..."
