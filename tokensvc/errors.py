@@ -298,6 +298,13 @@ class BackupRefused(TokensvcError):
     title = "Backup refused"
 
 
+class StateCopyRefused(TokensvcError):
+    """Raised when the state can't be copied from there, or to there. Nothing was changed."""
+
+    code = "state_copy_refused"
+    title = "Copy of the state refused"
+
+
 class StateConflict(TokensvcError):
     """Raised when another writer saved a document first (rule 7)."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 
 import click
@@ -22,9 +22,11 @@ from tokensvc.keyring.ring_document import decode_ring, is_ring
 from tokensvc.service import build_state
 from tokensvc.settings import Settings
 from tokensvc.settings.custody_rules import is_in_aws
-from tokensvc.state.base import Contents
+from tokensvc.settings.loading import absolute_url
+from tokensvc.state.base import Contents, State
 from tokensvc.state.schema import CURRENT, written_schema
 from tokensvc.state.sqlite import SqliteState
+from tokensvc.state_copy import copy_state
 from tokensvc.state_restore import as_restored, mark_as_restored
 from tokensvc.state_upgrade import upgrade_state
 
@@ -116,6 +118,48 @@ def restore(
     say(f"Restored: {_described(contents)}. Next:")
     for line in _after_a_restore(invocation.settings, contents):
         say(f"  {line}")
+
+
+@state.command()
+@click.argument("source", metavar="FROM")
+@click.argument("target", metavar="TO")
+@yes_option
+@pass_invocation
+def copy(invocation: Invocation, source: str, target: str, *, yes: bool) -> None:
+    """Copy the state FROM one place TO another, such as sqlite:FILE or dynamodb:REGION/TABLE.
+
+    A table must exist: set state.url to it, and run `tokensvc init --aws`. The rings, the API keys
+    and the record of the schedules are copied. From then on no process can change them in the old
+    place. Set state.url in the settings of every process, and restart them all at once: those that
+    use the old place sign for as long as what they have read may be used.
+
+    The command can be run again after an interruption, and continues. It never overwrites another
+    state. To go back, copy in the other direction.
+
+    Calls no operation of IVS.
+    """
+    source_url, target_url = (absolute_url(url, Path.cwd()) for url in (source, target))
+    if source_url == target_url:
+        raise click.UsageError("FROM and TO are the same state.")
+    seconds = invocation.settings.state.access_max_age_seconds
+    confirm(
+        f"Processes that use {source_url} will change nothing any more, and will refuse requests"
+        f" after {seconds:g} s, unless they are restarted with state.url = {target_url!r}. Copy?",
+        yes=yes,
+    )
+    with (
+        closing(_state_at(invocation, source_url)) as old,
+        closing(_state_at(invocation, target_url)) as new,
+    ):
+        for name in copy_state(old, new, source_url=source_url, target_url=target_url):
+            click.echo(name)
+    say(f"Copied. Now set state.url = {target_url!r} for every process, and restart them all.")
+
+
+def _state_at(invocation: Invocation, url: str) -> State:
+    settings = invocation.settings
+    state = settings.state.model_copy(update={"url": url})
+    return build_state(settings.model_copy(update={"state": state}), invocation.clock)
 
 
 def _restored(invocation: Invocation, file: Path, *, replace: bool, yes: bool) -> Contents:

@@ -253,7 +253,7 @@ def _with_absolute_paths(settings: Settings, folder: Path) -> Settings:
     secret_file = settings.custody.key_encryption_secret_file
     previous_file = settings.custody.previous_key_encryption_secret_file
     custody = {
-        "url": _absolute_url(settings.custody.url, folder)
+        "url": absolute_url(settings.custody.url, folder)
         if settings.custody.url.startswith("file:")
         else settings.custody.url,
         "key_encryption_secret_file": secret_file and folder / secret_file,
@@ -264,7 +264,7 @@ def _with_absolute_paths(settings: Settings, folder: Path) -> Settings:
     return settings.model_copy(
         update={
             "state": settings.state.model_copy(
-                update={"url": _absolute_url(settings.state.url, folder)}
+                update={"url": absolute_url(settings.state.url, folder)}
             ),
             "custody": settings.custody.model_copy(update=custody),
             "notify": settings.notify.model_copy(update=notify),
@@ -272,7 +272,7 @@ def _with_absolute_paths(settings: Settings, folder: Path) -> Settings:
     )
 
 
-def _absolute_url(url: str, folder: Path) -> str:
+def absolute_url(url: str, folder: Path) -> str:
     """The URL with an absolute path. A relative one (`sqlite:keys/...`) begins at `folder`."""
     scheme, _, path = url.partition(":")
     return f"{scheme}:{folder / path}" if scheme in {"sqlite", "file"} else url

@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from tokensvc.errors import SchemaUnsupported, StateDamaged
 from tokensvc.state.base import Document, State
+from tokensvc.state.moving import require_not_moved
 
 PREVIOUS: Final = 1
 CURRENT: Final = 2
@@ -60,9 +61,11 @@ def schema_of(document: Document, *, what: str) -> int:
         what: the content of the document, at the beginning of the error message.
 
     Raises:
+        StateMissing: when the state has moved to another place.
         SchemaUnsupported: when a newer release wrote it.
         StateDamaged: when it has no schema version, or one that no release wrote.
     """
+    require_not_moved(document)
     try:
         version = _Head.model_validate_json(document.body).schema_version
     except ValidationError as exc:
