@@ -24,7 +24,10 @@ from tokensvc.state.moving import require_not_moved
 PREVIOUS: Final = 1
 CURRENT: Final = 2
 DOCUMENT_NAME: Final = "schema"
-RESTORE_HINT: Final = "Restore a backup: `tokensvc state restore BACKUP --replace`."
+RESTORE_HINT: Final = (
+    "Restore a backup: `tokensvc state restore BACKUP --replace`. For a state in DynamoDB, see"
+    " docs/state-dynamodb.md."
+)
 """The hint for a document that is damaged, in a state that can be read otherwise."""
 
 
