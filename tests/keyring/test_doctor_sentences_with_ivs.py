@@ -6,6 +6,7 @@ they are here because the operator reads them here.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 
 import pytest
@@ -40,7 +41,8 @@ from tokensvc.ivs.model import HeldKeyPair
 from tokensvc.keyring.binding import Binding
 from tokensvc.keyring.checks.examination import examine
 from tokensvc.keyring.checks.finding import Finding, Severity
-from tokensvc.keyring.model import KeyState
+from tokensvc.keyring.model import KeyState, Ring
+from tokensvc.keyring.restoration import Restoration
 
 PENDING, PUBLISHED, ACTIVE, RETIRING, RETIRED = KeyState
 SERIOUS, WARNING, NOTE = Severity
@@ -54,6 +56,12 @@ FOREIGN_SLOTS = "\n".join(
     f" by tokensvc. If nothing signs with it, delete it: {DELETE}{name}"
     for name in "xyz"
 )
+
+
+def restored_at(at: float | None) -> Ring:
+    """The healthy ring, which was restored from a backup; the time of that may be recorded."""
+    return dataclasses.replace(HEALTHY_RING, restoration=Restoration("ann@desk", at))
+
 
 TABLE: dict[str, tuple[Sequence[Finding], Finding]] = {
     "a ring of another endpoint": (
@@ -195,6 +203,32 @@ TABLE: dict[str, tuple[Sequence[Finding], Finding]] = {
             " it. The state is an old copy.",
             "Replace this state with the newest copy. If that is lost and nothing signs with this"
             f" key pair, delete it: `{DELETE}c`. Then run `tokensvc keys reconcile`.",
+        ),
+    ),
+    "a key pair without a record after a restore": (
+        examine(evidence(restored_at(NOW - 5), *held("a", "b"), *held("c", deployment=DEPLOYMENT))),
+        in_region(
+            SERIOUS,
+            "unrecorded",
+            f"{KEY_ARN}c",
+            f"{KEY_ARN}c (tokensvc-c) is tagged by this deployment, but this state has no record of"
+            " it. The state is an old copy.",
+            "If there is a newer backup, restore that. Otherwise leave this key pair, which may"
+            " have signed since the backup, until 2027-01-15T09:02:15Z. Then delete it:"
+            f" `{DELETE}c`, and run `tokensvc keys reconcile`.",
+        ),
+    ),
+    "a key pair without a record before the time of a restore is recorded": (
+        examine(evidence(restored_at(None), *held("a", "b"), *held("c", deployment=DEPLOYMENT))),
+        in_region(
+            SERIOUS,
+            "unrecorded",
+            f"{KEY_ARN}c",
+            f"{KEY_ARN}c (tokensvc-c) is tagged by this deployment, but this state has no record of"
+            " it. The state is an old copy.",
+            "If there is a newer backup, restore that. Otherwise leave this key pair, which may"
+            " have signed since the backup, for now: `tokensvc keys reconcile` records the time of"
+            " the restore, and the time until which the key pair must stay follows from that.",
         ),
     ),
     "an old copy, whose active key pair is missing in IVS": (

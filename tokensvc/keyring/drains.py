@@ -29,13 +29,15 @@ def drain_ends(ring: Ring) -> Sequence[tuple[float, KeyPair]]:
     return sorted((end for end in ends if math.isfinite(end[0])), key=lambda end: end[0])
 
 
-def restore_drain_end(ring: Ring, pair: KeyPair) -> float:
+def restore_drain_end(ring: Ring, pair: KeyPair | None) -> float:
     """When the last token has expired that the key pair signed by the state before a restore.
+
+    None is a key pair that only the state before the restore recorded.
 
     Negative infinity for a ring that was not restored, and infinity until the time of the restore
     is recorded. A compromised key pair gets no drain (rule 10).
     """
-    if ring.restoration is None or pair.is_compromised:
+    if ring.restoration is None or (pair is not None and pair.is_compromised):
         return -math.inf
     restored_at = ring.restoration.restored_at
     return math.inf if restored_at is None else _drain_end(ring, pair, restored_at)
@@ -88,8 +90,9 @@ def with_terms_end(ring: Ring, at: float) -> Ring:
     return dataclasses.replace(ring, former_terms=former)
 
 
-def _drain_end(ring: Ring, pair: KeyPair, signing_ended_at: float) -> float:
-    longest = max(ring.terms.longest_ttl_seconds, pair.adopted_ttl_seconds or 0)
+def _drain_end(ring: Ring, pair: KeyPair | None, signing_ended_at: float) -> float:
+    signed_elsewhere = pair.adopted_ttl_seconds if pair is not None else None
+    longest = max(ring.terms.longest_ttl_seconds, signed_elsewhere or 0)
     terms = dataclasses.replace(ring.terms, longest_ttl_seconds=longest)
     ends = [signing_ended_at + terms.drain_seconds]
     for former in ring.former_terms:

@@ -6,13 +6,16 @@ done. Pure.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from tokensvc.arns import PlaybackKeyArn
+from tokensvc.clock import rfc3339
 from tokensvc.errors import RotationRefused
 from tokensvc.ivs.model import HeldKeyPair
 from tokensvc.keyring.checks.finding import Finding, FindingCode, Severity
+from tokensvc.keyring.drains import restore_drain_end
 from tokensvc.keyring.model import DEPLOYMENT_TAG, KeyPair, Ring
 from tokensvc.keyring.ownership import (
     Owner,
@@ -175,10 +178,29 @@ def _unrecorded(comparison: Comparison) -> Iterator[Finding]:
             str(held.arn),
             f"{held.arn} ({held.name or 'no name'}) is tagged by this deployment, but this state "
             f"has no record of it. The state is an old copy.{consequence}",
-            f"Replace this state with the newest copy.{switch} If that is lost and nothing signs "
-            f"with this key pair, delete it: `{delete_command(held)}`. Then run "
+            _after_a_restore(comparison.ring, held, switch)
+            or f"Replace this state with the newest copy.{switch} If that is lost and nothing signs"
+            f" with this key pair, delete it: `{delete_command(held)}`. Then run "
             "`tokensvc keys reconcile`.",
         )
+
+
+def _after_a_restore(ring: Ring, held: HeldKeyPair, switch: str) -> str:
+    """The hint in a ring that was restored: the key pair may have signed since the backup."""
+    if ring.restoration is None:
+        return ""
+    ends_at = restore_drain_end(ring, None)
+    until = (
+        "for now: `tokensvc keys reconcile` records the time of the restore, and the time until "
+        "which the key pair must stay follows from that."
+        if math.isinf(ends_at)
+        else f"until {rfc3339(ends_at)}. Then delete it: `{delete_command(held)}`, and run "
+        "`tokensvc keys reconcile`."
+    )
+    return (
+        f"If there is a newer backup, restore that.{switch} Otherwise leave this key pair, which "
+        f"may have signed since the backup, {until}"
+    )
 
 
 _CHECKS: tuple[Callable[[Comparison], Iterator[Finding]], ...] = (
