@@ -18,6 +18,7 @@ from tests.support.disks import SmallDisk, can_mount, small_disk
 from tests.support.documents import save_next, stored
 from tests.support.sqlite_files import created_state
 from tokensvc.errors import BackupRefused, StateMissing, StateUnavailable, TokensvcError
+from tokensvc.keyring.checks.files import find_obstacle_to_writing
 from tokensvc.state.base import NEW, Contents, Document, Record
 from tokensvc.state.sqlite import SqliteState
 
@@ -90,6 +91,21 @@ def test_a_write_on_a_full_disk_says_so_and_works_when_there_is_space(
     assert stored(state, "ring") == ("body", 1)
     disk.free()
     assert save_next(state, "ring", "new") == 2
+
+
+def test_doctor_reports_a_full_and_a_read_only_disk(disk: SmallDisk, path: Path) -> None:
+    """Workers sign from it as usual, so that nothing else would show that no rotation can work."""
+    assert find_obstacle_to_writing(path) == ()
+    disk.fill()
+    full = find_obstacle_to_writing(path)
+    disk.free()
+    with disk.read_only():
+        read_only = find_obstacle_to_writing(path)
+    for findings in (full, read_only):
+        assert [(one.severity, one.code, one.subject) for one in findings] == [
+            ("warning", "state_unavailable", str(path))
+        ]
+    assert full != read_only
 
 
 def test_a_full_disk_can_be_backed_up_to_another_and_not_to_itself(

@@ -89,13 +89,9 @@ def restore_hint(path: Path) -> str:
     )
 
 
-def _obstacle(error: sqlite3.Error | OSError, path: Path) -> StateUnavailable | None:
-    """What prevents the use of the file now; None when nothing is found."""
-    if isinstance(error, OSError):
-        return _of_system(error, path)
+def obstacle_to_writing(path: Path) -> StateUnavailable | None:
+    """Why nothing can be written to the existing state file now; None when nothing is found."""
     try:
-        if kind_of(error) == "CANTOPEN":
-            path.stat()
         _write_probe(path.parent)
     except OSError as exc:
         return _of_system(exc, path)
@@ -106,6 +102,18 @@ def _obstacle(error: sqlite3.Error | OSError, path: Path) -> StateUnavailable | 
             f" which `ls -l {path}` shows.",
         )
     return None
+
+
+def _obstacle(error: sqlite3.Error | OSError, path: Path) -> StateUnavailable | None:
+    """What prevents the use of the file now; None when nothing is found."""
+    if isinstance(error, OSError):
+        return _of_system(error, path)
+    if kind_of(error) == "CANTOPEN":
+        try:
+            path.stat()
+        except OSError as exc:
+            return _of_system(exc, path)
+    return obstacle_to_writing(path)
 
 
 def _of_system(error: OSError, path: Path) -> StateUnavailable | None:

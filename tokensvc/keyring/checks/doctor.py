@@ -14,7 +14,11 @@ from tokensvc.ivs.model import HeldKeyPair
 from tokensvc.keyring.binding import Binding
 from tokensvc.keyring.checks.checks_of_reports import find_failed_notifications
 from tokensvc.keyring.checks.examination import examine, find_orphans, unusable_private_keys
-from tokensvc.keyring.checks.files import DeploymentFiles, find_open_files
+from tokensvc.keyring.checks.files import (
+    DeploymentFiles,
+    find_obstacle_to_writing,
+    find_open_files,
+)
 from tokensvc.keyring.checks.finding import Evidence, Finding
 from tokensvc.keyring.custody.base import Custody
 from tokensvc.keyring.custody.kms import KmsCustody
@@ -104,6 +108,7 @@ class Doctor:
                 in_custody, [ring for ring in readable if ring is not None], findings
             )
         findings += find_open_files(self.files.faults(), findings)
+        findings += find_obstacle_to_writing(self.files.state_file)
         findings += find_failed_notifications(record, findings)
         return tuple(findings)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from tokensvc.keyring.checks.finding import Finding, FindingCode, Severity
 from tokensvc.protected_files import FileFault, examine_file, examine_folder
+from tokensvc.state.sqlite_errors import obstacle_to_writing
 
 _PRIVATE_KEYS = "*.pem"
 
@@ -41,6 +42,20 @@ class DeploymentFiles:
         ):
             with suppress(OSError):
                 yield from examine_file(path, follow_links=follow_links)
+
+
+def find_obstacle_to_writing(state_file: Path | None) -> Sequence[Finding]:
+    """A finding when the state can be read but not changed: signing goes on, rotation does not."""
+    if state_file is None or not state_file.is_file():
+        return ()
+    obstacle = obstacle_to_writing(state_file)
+    if obstacle is None:
+        return ()
+    return (
+        Finding(
+            Severity.WARNING, obstacle.code, None, str(state_file), obstacle.detail, obstacle.hint
+        ),
+    )
 
 
 def find_open_files(
