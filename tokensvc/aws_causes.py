@@ -31,11 +31,19 @@ class Cause:
     hint: str
 
 
+UNSENDABLE_CREDENTIALS: Final = Cause(
+    (),  # botocore has no exception for it: see `aws_failures`.
+    "one has a character that no HTTP header can have, such as a line break.",
+    "Remove it from AWS_ACCESS_KEY_ID and AWS_SESSION_TOKEN, or from the profile {profile}. A file"
+    " or a secret that they are read from usually ends with a line break.",
+)
 NO_CREDENTIALS: Final = (
+    UNSENDABLE_CREDENTIALS,
     Cause(
         (raised.NoCredentialsError,),
-        "none were found.",
-        "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, set AWS_PROFILE, or use an IAM role.",
+        "none were found (profile {profile}).",
+        "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, set AWS_PROFILE, or use an IAM role. If"
+        " the profile {profile} should have them, complete it in the files in ~/.aws.",
     ),
     Cause(
         (raised.ProfileNotFound,),
@@ -191,7 +199,8 @@ NO_REQUEST: Final = (
 UNREADABLE_CREDENTIALS: Final = Cause(
     (Exception,),
     "what their source returned can't be read ({kind}).",
-    "Check the files in ~/.aws, and what credential_process of the profile {profile} prints.",
+    "Check the files in ~/.aws, what credential_process of the profile {profile} prints, and"
+    " AWS_CONTAINER_CREDENTIALS_FULL_URI.",
 )
 NOT_THE_SERVICE: Final = Cause(
     WRONG_SHAPE,

@@ -24,6 +24,7 @@ from tokensvc.aws_causes import (
     NO_REQUEST,
     NOT_THE_SERVICE,
     UNREADABLE_CREDENTIALS,
+    UNSENDABLE_CREDENTIALS,
     WRONG_SHAPE,
     Cause,
 )
@@ -157,6 +158,10 @@ def has_cause_of_its_own(kind: type[Exception]) -> bool:
 
 
 def _first_cause(error: Exception, causes: Iterable[Cause]) -> Cause:
+    # http.client refuses a value of a header with a ValueError, which botocore wraps like an error
+    # of the network. The only values that come from outside are the credentials.
+    if isinstance(error, raised.HTTPClientError) and type(error.kwargs.get("error")) is ValueError:
+        return UNSENDABLE_CREDENTIALS
     return next(cause for cause in causes if isinstance(error, cause.kinds))
 
 

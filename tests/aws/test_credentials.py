@@ -270,6 +270,29 @@ def test_a_proxy_that_refuses_is_named_without_its_password(
     assert "secret" not in str(caught.value)
 
 
+@pytest.mark.parametrize("variable", ["AWS_ACCESS_KEY_ID", "AWS_SESSION_TOKEN"])
+def test_a_credential_with_a_line_break_is_no_fault_of_the_network(
+    clients: AwsClients, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, variable: str
+) -> None:
+    """As from a Kubernetes secret that was made from a file. It can't be sent as a header."""
+    with faulty_server(Answer(200)) as server:
+        variables = {
+            "AWS_ACCESS_KEY_ID": "example",
+            "AWS_SECRET_ACCESS_KEY": "example",
+            "AWS_ENDPOINT_URL_IVS": server.url,
+            variable: "hidden\n",
+        }
+        set_aws_environment(monkeypatch, tmp_path, **variables)
+        client = clients.ivs(OREGON)
+        with (
+            pytest.raises(CredentialsUnavailable) as caught,
+            translate_errors("ListChannels", OREGON),
+        ):
+            client.list_channels()
+    assert variable in caught.value.hint
+    assert "hidden" not in str(caught.value)
+
+
 def test_the_endpoint_is_known_without_credentials(
     clients: AwsClients, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -6,9 +6,12 @@ import io
 import json
 import logging
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
+import botocore.session
 import pytest
+from botocore.exceptions import SSOTokenLoadError
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -186,6 +189,28 @@ def test_botocore_never_logs_at_debug() -> None:
     logging.getLogger("botocore.auth").debug("the signature")
     logging.getLogger("tokensvc.example").debug("a detail")
     assert stream.getvalue() == "debug: a detail\n"
+
+
+def test_an_expired_sign_in_is_logged_without_its_traceback(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The error with a hint follows. botocore itself finds that there is no sign-in."""
+    config = tmp_path / "config"
+    config.write_text(
+        "[profile sso]\nsso_session = s\nsso_account_id = 123456789012\nsso_role_name = R\n"
+        "[sso-session s]\nsso_region = us-east-1\nsso_start_url = https://example.com/start\n"
+    )
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(config))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID", raising=False)
+    stream = io.StringIO()
+    configure_logging("WARNING", stream, json=False)
+    credentials = botocore.session.Session(profile="sso").get_credentials()
+    assert credentials is not None
+    with pytest.raises(SSOTokenLoadError):
+        credentials.get_frozen_credentials()
+    assert stream.getvalue().startswith("warning: ")
+    assert "Traceback" not in stream.getvalue()
 
 
 def test_an_unknown_level_is_refused() -> None:

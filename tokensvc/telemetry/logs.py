@@ -22,6 +22,7 @@ _STANDARD_ATTRIBUTES = frozenset(vars(logging.makeLogRecord({}))) | {
 """The attributes of every record. All others were given in `extra=` and are logged as members."""
 
 _LOGS_CREDENTIALS_AT_DEBUG = ("botocore", "boto3", "urllib3")
+_LOGS_TRACEBACKS_OF_CREDENTIALS = ("botocore.credentials", "botocore.tokens")
 
 
 def configure_logging(level: str, output: TextIO | LogOutput, *, json: bool) -> None:
@@ -46,7 +47,8 @@ def configure_logging(level: str, output: TextIO | LogOutput, *, json: bool) -> 
     for name in _LOGS_CREDENTIALS_AT_DEBUG:
         # At DEBUG, these log signed requests, including credentials.
         logging.getLogger(name).setLevel(max(root.level, logging.INFO))
-    logging.getLogger("botocore.credentials").addFilter(_without_traceback)
+    for name in _LOGS_TRACEBACKS_OF_CREDENTIALS:
+        logging.getLogger(name).addFilter(_without_traceback)
 
 
 def _without_traceback(record: logging.LogRecord) -> bool:
