@@ -157,6 +157,39 @@ def test_a_call_is_found_by_its_name_and_arguments(source: str, found: set[str])
     assert {operation.action for operation in operations_in(source, "module")} == found
 
 
+@pytest.mark.parametrize(
+    ("condition", "values", "holds"),
+    [
+        ({"StringLike": {"k": "a*"}}, ["ab"], True),
+        ({"StringLike": {"k": "a*"}}, ["b"], False),
+        ({"StringEquals": {"k": "a*"}}, ["ab"], False),
+        ({"StringEquals": {"k": "a"}}, [], False),
+        ({"ForAllValues:StringEquals": {"k": ["a", "b"]}}, ["a", "b"], True),
+        ({"ForAllValues:StringEquals": {"k": ["a", "b"]}}, ["a", "c"], False),
+        ({"ForAllValues:StringEquals": {"k": "a"}}, [], True),
+        ({"ForAnyValue:StringLike": {"k": "a*"}}, ["ab", "c"], True),
+        ({"ForAnyValue:StringLike": {"k": "a*"}}, [], False),
+        ({"Null": {"k": "false"}}, [], False),
+        ({"Null": {"k": "false"}}, ["a"], True),
+    ],
+)
+def test_a_condition_holds_as_aws_documents_it(
+    condition: dict[str, dict[str, str]], values: list[str], *, holds: bool
+) -> None:
+    """So that the roles are tested with what AWS would allow."""
+    statement = {
+        "Sid": "One",
+        "Effect": "Allow",
+        "Action": "kms:Sign",
+        "Resource": "arn:aws:kms:us-west-2:123456789012:key/*",
+        "Condition": condition,
+    }
+    key = "arn:aws:kms:us-west-2:123456789012:key/1"
+    assert Statement.of(statement).allows("kms:Sign", key, {"k": values}) is holds
+    assert not Statement.of(statement).allows("kms:Sign", key.replace("2:", "1:"), {"k": values})
+    assert not Statement.of(statement).allows("kms:Verify", key, {"k": values})
+
+
 @pytest.mark.parametrize("source", ["client.get_waiter('x')", "client.get_paginator(name)"])
 def test_a_call_that_cannot_be_followed_is_refused(source: str) -> None:
     """A waiter calls operations that the source does not name."""
