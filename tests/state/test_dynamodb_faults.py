@@ -263,6 +263,21 @@ def test_unprocessed_items_are_written_again_within_a_total_time(resources: Exit
     assert 15.0 < clock.monotonic() - before < 17.0
 
 
+def test_a_request_waits_about_a_second_for_records_of_which_some_stay_unread(
+    resources: ExitStack,
+) -> None:
+    """DynamoDB returns some of a batch of reads while it throttles."""
+    keys = [{"pk": {"S": "record/channel"}, "sk": {"S": name}} for name in "ab"]
+    body = {"Responses": {}, "UnprocessedKeys": {"tokensvc": {"Keys": keys}}}
+    server = resources.enter_context(faulty_server(Answer(200, body, request_id="request-1")))
+    clock = ManualClock()
+    state = state_with_clock(server, clock, resources)
+    before = clock.monotonic()
+    with pytest.raises(StateUnavailable, match="BatchGetItem"):
+        state.read_many("channel", ["a", "b"])
+    assert 1.0 < clock.monotonic() - before < 2.1
+
+
 def test_no_call_begins_after_the_total_time(dynalite: Dynalite, resources: ExitStack) -> None:
     """A save whose first call took too long has written nothing."""
     table = resources.enter_context(table_with_state(dynalite.url))

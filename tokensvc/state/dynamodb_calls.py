@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 OPERATION_SECONDS: Final = 15.0
 """No call begins later than this after its operation began. A call ends within 12 s."""
 
+RECORD_SECONDS: Final = 1.0
+"""The same for what a request waits for. A call ends within 1 s."""
+
 MAX_BATCH: Final = 25
 """How many items one BatchWriteItem may have (AWS: BatchWriteItem)."""
 
@@ -56,6 +59,10 @@ class Condition:
     values: Mapping[str, AttributeValueTypeDef]
 
 
+ABSENT: Final = Condition("attribute_not_exists(#key)", {"#key": PARTITION_KEY}, {})
+"""The condition that there is no item with that key."""
+
+
 @dataclass(frozen=True, slots=True)
 class Calls:
     """The calls of one operation. Each raises the errors of `translated`.
@@ -65,14 +72,16 @@ class Calls:
         address: the table.
         clock: measures the total time.
         random: spreads the pauses between two attempts.
-        give_up_at: no call begins after this time of the monotonic clock.
+        began_monotonic: when the operation began, by the monotonic clock.
+        total_seconds: no call begins later than this after the operation began.
     """
 
     clients: AwsClients
     address: TableAddress
     clock: Clock
     random: Random
-    give_up_at: float
+    began_monotonic: float
+    total_seconds: float
 
     def describe(self) -> TableDescriptionTypeDef:
         """The table's description."""
@@ -193,8 +202,8 @@ class Calls:
 
     @contextmanager
     def _client(self, operation: str) -> Iterator[DynamoDBClient]:
-        if self.clock.monotonic() > self.give_up_at:
-            raise too_slow(operation, self.address, OPERATION_SECONDS)
+        if self.clock.monotonic() > self.began_monotonic + self.total_seconds:
+            raise too_slow(operation, self.address, self.total_seconds)
         with translated(operation, self.address):
             yield self.clients.dynamodb(self.address.region)
 
