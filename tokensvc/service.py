@@ -358,9 +358,15 @@ def unknown_custody(scheme: str) -> SettingsInvalid:
 
 
 def _custody_terms(settings: Settings) -> AwsTerms:
-    """The terms of the calls to a custody in AWS: each thread for requests may make one."""
+    """The terms of the calls to a custody in AWS, for which requests wait in their threads.
+
+    A call that fails is made again, but not one that hangs: it ends within about 3 s.
+    """
     return AwsTerms(
-        read_timeout_seconds=2.0, max_attempts=2, pool_size=max(10, settings.service.threads)
+        read_timeout_seconds=2.0,
+        max_attempts=2,
+        patience_seconds=2.0,
+        pool_size=max(10, settings.service.threads),
     )
 
 

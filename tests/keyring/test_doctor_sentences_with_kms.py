@@ -87,6 +87,19 @@ def test_a_ring_with_a_longer_publish_delay_is_not_reported() -> None:
     assert not {found.code for found in examine(healthy())} & {"kms_publish_delay", "kms_signing"}
 
 
+def test_a_custody_of_files_that_can_not_be_opened_is_not_called_kms(
+    moto: Moto, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The key-encryption secret is missing, which is the only finding about the custody."""
+    moto.set_environment(monkeypatch, tmp_path, AWS_ENDPOINT_URL_IVS=moto.url)
+    settings = settings_in(tmp_path, custody={"key_encryption_secret": None})
+    with closing(operations.build(settings, ManualClock(), by="ann@desk")) as opened:
+        opened.state.create()
+        codes = {one.code for one in opened.doctor((REGION,)).examine()}
+    assert "settings_invalid" in codes
+    assert not codes & {"kms_publish_delay", "kms_signing"}
+
+
 def test_the_doctor_finds_keys_without_an_alias_and_keys_of_no_ring(
     moto: Moto, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

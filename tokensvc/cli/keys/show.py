@@ -66,6 +66,7 @@ def _members(ring: Ring, pair: KeyPair) -> dict[str, Any]:
         "arn": pair.arn and str(pair.arn),
         "fingerprint": public_key and public_key.fingerprint,
         "thumbprint": public_key and public_key.thumbprint,
+        "custody_handle": pair.custody_handle,
         **{name: _time(getattr(pair, name)) for name in _TIMES},
         "public_key": public_key and public_key.pem,
         "history": [

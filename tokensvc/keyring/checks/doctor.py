@@ -150,12 +150,12 @@ class Doctor:
             keep_standby=one.keep_standby,
             has_canary=one.has_canary,
             decommissioning=one.decommissioning,
-            unnamed_kms_keys=_value_or_error(partial(self._unnamed_kms_keys, one.region)),
+            unnamed_kms_keys=self._unnamed_kms_keys(one.region),
         )
 
-    def _unnamed_kms_keys(self, region: Region) -> Collection[str] | None:
-        custody = self.open_custody(region)
-        return custody.unnamed_keys() if isinstance(custody, KmsCustody) else None
+    def _unnamed_kms_keys(self, region: Region) -> Collection[str] | TokensvcError | None:
+        custody = _value_or_error(partial(self.open_custody, region))
+        return _value_or_error(custody.unnamed_keys) if isinstance(custody, KmsCustody) else None
 
 
 def _value_or_error(read: Callable[[], _Value]) -> _Value | TokensvcError:
