@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -32,9 +33,11 @@ class Moto:
 
     Attributes:
         url: its base URL, which is the endpoint of every service.
+        process_id: the process.
     """
 
     url: str
+    process_id: int
 
     @property
     def environment(self) -> Mapping[str, str]:
@@ -55,6 +58,14 @@ class Moto:
         """
         set_aws_environment(monkeypatch, folder, **{**self.environment, **more})
 
+    def pause(self) -> None:
+        """Let the server accept connections, and answer nothing until it is resumed."""
+        os.kill(self.process_id, signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """End a pause."""
+        os.kill(self.process_id, signal.SIGCONT)
+
     def reset(self) -> None:
         """Delete everything in every service and region."""
         answer = urllib3.request("POST", f"{self.url}/moto-api/reset", timeout=10.0)
@@ -74,7 +85,7 @@ def moto_in(folder: Path) -> Iterator[Moto]:
             stderr=subprocess.STDOUT,
         )
     try:
-        yield Moto(_address(process, log))
+        yield Moto(_address(process, log), process.pid)
     finally:
         process.terminate()
         process.wait()

@@ -39,6 +39,7 @@ PUBLIC_SENTENCES: Final[Mapping[str, str]] = {
     errors.NoSigningKey.code: "The region has no key pair that may sign right now.",
     errors.CustodyUnavailable.code: "The service can't use its private key right now.",
     errors.CustodyDamaged.code: "A private key of the service is damaged or missing.",
+    errors.CustodyUnusable.code: "A private key of the service is disabled.",
     errors.IvsUnavailable.code: "The service can't get the channel from Amazon IVS right now.",
     errors.StateUnavailable.code: "The service can't read its shared state right now.",
     errors.SchemaUnsupported.code: "This process of the service is older than its shared state.",
