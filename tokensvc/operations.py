@@ -185,7 +185,8 @@ class Operations:
         act = Act(self.clock.now(), self.by, reason)
         ring = declare_compromised(RingStore(self.state, region), key_ids, act)
         for key_id in key_ids:
-            self._on_change(RingChange(region, Decision.DECLARE_COMPROMISED, key_id, act))
+            if ring.pair(key_id).is_compromised:  # A retired one can't be marked any more.
+                self._on_change(RingChange(region, Decision.DECLARE_COMPROMISED, key_id, act))
         return ring
 
     def ring(self, region: Region) -> Ring | None:

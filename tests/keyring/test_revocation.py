@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import urllib3
 
-from tests.keyring.rings import REGION, pair, ring
+from tests.keyring.rings import DRAIN_SECONDS, REGION, pair, ring
 from tests.keyring.world import World, world_in
 from tests.support.clock import EXAMPLE_NOW, ManualClock
 from tokensvc.arns import Region, parse_region
@@ -291,6 +291,22 @@ def test_the_last_event_says_that_the_key_signs_no_more(world: World) -> None:
     key_id, ending = revoke_active(world, Actions(world))
 
     assert ending == Ended(REGION, (key_id,), standby)
+
+
+def test_a_retired_key_pair_is_not_reported_as_marked(world: World) -> None:
+    """Nothing is left to be revoked, and the active key goes on signing."""
+    retired, active = world.ring.pairs
+    world.rotator().request_rotation("monthly")
+    world.reconcile()
+    world.clock.advance(DRAIN_SECONDS)
+    world.reconcile()
+    plan = RevocationPlan({REGION: KeysToRevoke(world.ring, (retired.key_id,))}, {})
+    events: list[RevocationEvent] = []
+
+    revoke(plan, Actions(world), "lost", events.append)
+
+    assert not any(isinstance(event, Marked) for event in events)
+    assert events[-1] == Ended(REGION, (retired.key_id,), active.key_id)
 
 
 def test_the_last_event_says_that_no_key_signs(world: World) -> None:

@@ -230,11 +230,14 @@ def revoke(
     marked: list[Region] = []
     for region, keys in plan.regions.items():
         try:
-            actions.declare_compromised(region, keys.key_ids, reason)
+            ring = actions.declare_compromised(region, keys.key_ids, reason)
         except TokensvcError as exc:
             on_event(NotMarked(region, exc))
         else:
-            on_event(Marked(region, keys.key_ids))
+            # A retired key pair can't be marked any more.
+            compromised = [key_id for key_id in keys.key_ids if ring.pair(key_id).is_compromised]
+            if compromised:
+                on_event(Marked(region, tuple(compromised)))
             marked.append(region)
     for region in marked:
         # The loop does again what fails here, and reports the error.
