@@ -75,8 +75,8 @@ class Unauthenticated(TokensvcError):
     title = "Authentication required"
 
     key_id: str | None = None
-    """The ID of an API key that is valid and not confirmed since a restore. Clients never see it:
-    to them, the key is like an unknown one."""
+    """The ID of the API key, if its secret is right: it has expired, or is not confirmed since a
+    restore. Clients never see it."""
 
 
 class NotEntitled(TokensvcError):

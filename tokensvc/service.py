@@ -16,7 +16,8 @@ from pathlib import Path
 from random import Random
 from typing import TypedDict, Unpack
 
-from tokensvc.access import api_keys
+from tokensvc.access import api_key_uses, api_keys
+from tokensvc.access.api_key_uses import ApiKeyUses
 from tokensvc.access.api_keys import ApiKeys
 from tokensvc.access.refused_sign_ins import RefusedSignIns
 from tokensvc.arns import Region
@@ -72,6 +73,8 @@ class Service:
         reconciles: the record of the reconcile runs, watched for changes.
         reconcile_overdue_seconds: how long no run need succeed; 0 for any time.
         probe_writer: writes whether this process can sign with each key pair, in the background.
+        api_key_uses: records on which day each API key was used.
+        use_writer: writes these days, in the background.
         clock: the clock.
         resources: closes what was opened for this service, and nothing that was passed in.
     """
@@ -89,6 +92,8 @@ class Service:
     reconciles: Watched[ReconcileRecord]
     reconcile_overdue_seconds: int
     probe_writer: RecordWriter
+    api_key_uses: ApiKeyUses
+    use_writer: RecordWriter
     clock: Clock
     resources: ExitStack
 
@@ -116,6 +121,7 @@ class Service:
         self.answer_writer.start()
         self.clock_watch.start()
         self.probe_writer.start()
+        self.use_writer.start()
         _at_once([watched.start for watched in self._watched()])
 
     def close(self) -> None:
@@ -123,6 +129,7 @@ class Service:
         self.clock_watch.close()
         self.answer_writer.close()
         self.probe_writer.close()
+        self.use_writer.close()
         _at_once([watched.close for watched in self._watched()])
         self.resources.close()
 
@@ -172,6 +179,7 @@ def build(
         closing(_directory(settings, clock, clients, kept_answers))
     )
     probe_writer = RecordWriter(state, probes.KIND)
+    use_writer = RecordWriter(state, api_key_uses.KIND)
     rings = overrides.get("rings")
     if rings is None:
         custody_clients = overrides.get("clients") or resources.enter_context(
@@ -221,6 +229,8 @@ def build(
         ),
         reconcile_overdue_seconds=settings.rotation.reconcile_overdue_seconds,
         probe_writer=probe_writer,
+        api_key_uses=ApiKeyUses(use_writer),
+        use_writer=use_writer,
         clock=clock,
         resources=resources,
     )

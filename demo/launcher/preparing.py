@@ -104,7 +104,7 @@ def _ensure_api_key(folder: DemoFolder, state: State, clock: Clock) -> str:
     known = ApiKeys.decode(document)
     try:
         text = folder.api_key.read_text().strip()
-        authenticate(known, text)
+        authenticate(known, text, clock.now())
     except (FileNotFoundError, Unauthenticated):
         others = ApiKeys(tuple(key for key in known.keys if key.name != _API_KEY_NAME))
         updated, text = api_keys.create(

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import binascii
 import hashlib
 import json
 import re
@@ -10,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.documents import some_document
+from tokensvc.access.api_key_text import text_of
 from tokensvc.access.api_keys import (
     ApiKey,
     ApiKeys,
@@ -18,6 +20,7 @@ from tokensvc.access.api_keys import (
     confirm,
     create,
     revoke,
+    rotate,
 )
 from tokensvc.access.callers import Caller
 from tokensvc.errors import (
@@ -31,7 +34,8 @@ from tokensvc.state.base import Document
 
 NOW = 1_800_000_000.0
 ZEROS = "tsk_000000000000_" + 64 * "0"
-"""The text of a key whose random bytes are all zero."""
+"""The text of a key whose random bytes are all zero, without its checksum."""
+CHECKSUM_OF_ZEROS = "_9e517828"
 
 
 def zeros(count: int) -> bytes:
@@ -42,6 +46,12 @@ def zeros(count: int) -> bytes:
 def one_key() -> tuple[ApiKeys, str]:
     """The API keys of a deployment with one key, and the text of that key."""
     return create(ApiKeys(), name="backend", grants=("demo",), now=NOW)
+
+
+def with_other_secret(text: str) -> str:
+    """The text of a key with that ID and another secret."""
+    _, key_id, _, _ = text.split("_")
+    return text_of(key_id, 64 * "e")
 
 
 def document(body: object) -> Document:
@@ -62,30 +72,32 @@ def stored(**changes: object) -> dict[str, object]:
 
 
 def test_a_key_has_the_documented_form() -> None:
-    """`tsk_`, 12 characters of ID, an underscore, 64 characters of secret."""
+    """`tsk_`, 12 characters of ID, 64 of secret, and 8 of CRC-32 over all that."""
     _, text = one_key()
-    assert re.fullmatch(r"tsk_[0-9a-f]{12}_[0-9a-f]{64}", text)
+    match = re.fullmatch(r"(tsk_[0-9a-f]{12}_[0-9a-f]{64})_([0-9a-f]{8})", text)
+    assert match is not None
+    assert int(match[2], 16) == binascii.crc32(match[1].encode())
 
 
 def test_a_new_key_authenticates_its_caller() -> None:
     """The caller has the key's ID, its name and its grants in order."""
     keys, text = create(ApiKeys(), name="backend", grants=("b", "a"), now=NOW, random_bytes=zeros)
-    assert text == ZEROS
-    assert authenticate(keys, text) == Caller("000000000000", "backend", ("b", "a"))
+    assert text == ZEROS + CHECKSUM_OF_ZEROS
+    assert authenticate(keys, text, NOW) == Caller("000000000000", "backend", ("b", "a"))
 
 
 def test_each_of_several_keys_authenticates_its_own_caller() -> None:
     """No key is confused with another."""
     keys, first = create(ApiKeys(), name="first", grants=("a",), now=NOW)
     keys, second = create(keys, name="second", grants=("b",), now=NOW)
-    assert authenticate(keys, first).name == "first"
-    assert authenticate(keys, second).name == "second"
+    assert authenticate(keys, first, NOW).name == "first"
+    assert authenticate(keys, second, NOW).name == "second"
 
 
 def test_the_document_holds_the_digest_and_not_the_secret() -> None:
     """SHA-256 of the secret's text is stored; the secret is nowhere in the document."""
     keys, text = one_key()
-    secret = text.rpartition("_")[2]
+    secret = text.split("_")[2]
     assert secret not in keys.encode()
     assert keys.keys[0].secret_sha256 == hashlib.sha256(secret.encode()).hexdigest()
 
@@ -99,7 +111,7 @@ def test_a_key_id_is_never_used_for_two_keys() -> None:
     keys, text = create(
         keys, name="second", grants=("a",), now=NOW, random_bytes=lambda _: next(draws)
     )
-    assert text == "tsk_010101010101_" + 32 * "02"
+    assert text.startswith("tsk_010101010101_" + 32 * "02" + "_")
     assert [key.key_id for key in keys.keys] == ["000000000000", "010101010101"]
 
 
@@ -117,6 +129,9 @@ def test_a_key_id_is_never_used_for_two_keys() -> None:
         ZEROS.replace("tsk_", "tsq_"),
         ZEROS[:-1] + "1",
         "tsk_000000000001_" + 64 * "0",
+        ZEROS + CHECKSUM_OF_ZEROS[:-1] + "3",
+        ZEROS + CHECKSUM_OF_ZEROS.upper(),
+        ZEROS + CHECKSUM_OF_ZEROS + "\n",
         "tsk_\u066000000000000_" + 64 * "0",
         "\u00fcn\u00efcode",
     ],
@@ -128,7 +143,7 @@ def test_an_invalid_api_key_is_refused(presented: str) -> None:
     refusals = []
     for text in (presented, unknown_id):
         with pytest.raises(Unauthenticated) as refusal:
-            authenticate(keys, text)
+            authenticate(keys, text, NOW)
         refusals.append((refusal.value.detail, refusal.value.hint))
     assert refusals[0] == refusals[1]
     assert "`tokensvc api-keys create`" in refusals[0][1]
@@ -142,24 +157,24 @@ def test_a_restored_key_authenticates_again_when_it_is_confirmed() -> None:
     refusals = []
     for presented in (text, ZEROS):
         with pytest.raises(Unauthenticated) as refusal:
-            authenticate(restored, presented)
+            authenticate(restored, presented, NOW)
         refusals.append(refusal.value)
     assert (refusals[0].detail, refusals[0].hint) == (refusals[1].detail, refusals[1].hint)
     assert [refusal.key_id for refusal in refusals] == [keys.find("backend").key_id, None]
 
     confirmed = confirm(restored, [restored.find("backend")])
 
-    assert authenticate(confirmed, text).name == "backend"
+    assert authenticate(confirmed, text, NOW).name == "backend"
     assert [key.name for key in confirmed.unconfirmed] == ["other"]
     with pytest.raises(Unauthenticated):
-        authenticate(confirmed, other)
+        authenticate(confirmed, other, NOW)
 
 
 def test_a_wrong_secret_does_not_name_the_restored_key() -> None:
     """Whoever knows only the ID must not fill the log with it."""
     keys, text = one_key()
     with pytest.raises(Unauthenticated) as refusal:
-        authenticate(as_restored(keys), text[:-1] + ("0" if text[-1] != "0" else "1"))
+        authenticate(as_restored(keys), with_other_secret(text), NOW)
     assert refusal.value.key_id is None
 
 
@@ -174,20 +189,21 @@ def test_keys_that_need_confirmation_are_stored_so_and_others_as_before() -> Non
 def test_no_key_authenticates_when_the_document_is_empty() -> None:
     """Not even a key with the digest that stands in for a missing secret."""
     with pytest.raises(Unauthenticated):
-        authenticate(ApiKeys(), ZEROS)
+        authenticate(ApiKeys(), ZEROS, NOW)
 
 
 @given(position=st.integers(0, 63), digit=st.sampled_from("0123456789abcdef"))
 def test_a_secret_with_one_changed_digit_is_refused(position: int, digit: str) -> None:
     """Every digit of the secret is compared."""
     keys, text = create(ApiKeys(), name="backend", grants=("demo",), now=NOW, random_bytes=zeros)
-    head, secret = text[:-64], text[-64:]
+    _, key_id, secret, _ = text.split("_")
+    head = f"tsk_{key_id}_"
     changed = secret[:position] + digit + secret[position + 1 :]
     if changed == secret:
-        assert authenticate(keys, head + changed).name == "backend"
+        assert authenticate(keys, head + changed, NOW).name == "backend"
     else:
         with pytest.raises(Unauthenticated):
-            authenticate(keys, head + changed)
+            authenticate(keys, head + changed, NOW)
 
 
 @pytest.mark.parametrize(
@@ -236,6 +252,77 @@ def test_a_bare_secret_is_not_repeated() -> None:
     assert text.split("_")[2] not in refusal.value.detail
 
 
+# --- Expiry and rotation
+
+
+def test_a_key_from_before_the_checksum_stays_valid() -> None:
+    """Its text has none."""
+    keys, _ = create(ApiKeys(), name="backend", grants=("demo",), now=NOW, random_bytes=zeros)
+    assert authenticate(keys, ZEROS, NOW).name == "backend"
+
+
+def test_a_key_ends_when_it_expires() -> None:
+    """Who has its secret gets to know why; the log has its ID."""
+    keys, text = create(ApiKeys(), name="backend", grants=("demo",), now=NOW, expires_at=NOW + 60)
+    assert authenticate(keys, text, NOW + 59).name == "backend"
+    with pytest.raises(Unauthenticated, match="expired") as refusal:
+        authenticate(keys, text, NOW + 60)
+    assert refusal.value.key_id == keys.keys[0].key_id
+    with pytest.raises(Unauthenticated) as refusal:
+        authenticate(keys, with_other_secret(text), NOW + 60)
+    assert "expired" not in refusal.value.detail
+    assert refusal.value.key_id is None
+
+
+def test_after_a_rotation_both_secrets_are_valid_for_the_overlap() -> None:
+    """They authenticate the same caller, with the same ID and grants."""
+    keys, old = one_key()
+    keys, new = rotate(keys, keys.keys[0], now=NOW, overlap_seconds=60)
+    assert new != old
+    assert authenticate(keys, old, NOW + 59) == authenticate(keys, new, NOW + 59)
+    with pytest.raises(Unauthenticated):
+        authenticate(keys, old, NOW + 60)
+    assert authenticate(keys, new, NOW + 60).name == "backend"
+
+
+def test_at_most_two_secrets_are_valid() -> None:
+    """A second rotation ends the secret before the first one. Without an overlap, one is valid."""
+    keys, first = one_key()
+    keys, second = rotate(keys, keys.keys[0], now=NOW, overlap_seconds=60)
+    keys, third = rotate(keys, keys.keys[0], now=NOW + 1, overlap_seconds=60)
+    with pytest.raises(Unauthenticated):
+        authenticate(keys, first, NOW + 1)
+    assert authenticate(keys, second, NOW + 1) == authenticate(keys, third, NOW + 1)
+    keys, fourth = rotate(keys, keys.keys[0], now=NOW + 2, overlap_seconds=0)
+    with pytest.raises(Unauthenticated):
+        authenticate(keys, third, NOW + 2)
+    assert authenticate(keys, fourth, NOW + 2).name == "backend"
+
+
+def test_a_rotation_changes_no_other_key() -> None:
+    """And leaves the order of the keys."""
+    keys, text = one_key()
+    keys, other = create(keys, name="other", grants=("demo",), now=NOW)
+    rotated, _ = rotate(keys, keys.keys[0], now=NOW, overlap_seconds=0)
+    assert rotated.keys[1] == keys.keys[1]
+    assert authenticate(rotated, other, NOW).name == "other"
+    assert text.split("_")[1] == rotated.keys[0].key_id
+
+
+def test_an_end_is_stored_in_the_current_schema_only() -> None:
+    """The previous release would refuse a document with it, or ignore the end."""
+    keys, _ = one_key()
+    assert "previous" not in keys.encode()
+    assert "expires_at" not in keys.encode()
+    expiring, _ = create(keys, name="other", grants=("demo",), now=NOW, expires_at=NOW + 60)
+    rotated, _ = rotate(keys, keys.keys[0], now=NOW, overlap_seconds=60)
+    for changed in (expiring, rotated):
+        assert ApiKeys.decode(some_document(changed.encode())) == changed
+        with pytest.raises(InvalidRequest) as refusal:
+            changed.encode(1)
+        assert "`tokensvc state upgrade`" in refusal.value.hint
+
+
 def test_revoking_by_id_removes_that_key_only() -> None:
     """Even if another key, of an earlier release, has this ID as its name."""
     keys = ApiKeys.decode(
@@ -254,7 +341,7 @@ def test_a_document_reads_as_it_was_written() -> None:
     keys, text = one_key()
     again = ApiKeys.decode(some_document(keys.encode()))
     assert again == keys
-    assert authenticate(again, text).name == "backend"
+    assert authenticate(again, text, NOW).name == "backend"
 
 
 def test_a_document_that_was_never_saved_has_no_keys() -> None:

@@ -87,13 +87,15 @@ def test_a_revoked_api_key_does_not_come_back(rotating_desk: Desk, backup: Path)
         ("app", True),
     ]
     with pytest.raises(Unauthenticated):
-        authenticate(ApiKeys.decode(rotating_desk.state.load("api-keys")), new)
+        authenticate(
+            ApiKeys.decode(rotating_desk.state.load("api-keys")), new, rotating_desk.clock.now()
+        )
     rotating_desk.refused("api-keys", "confirm", "app", status=2)
     rotating_desk.done("api-keys", "confirm", "app", "--yes")
     rotating_desk.done("api-keys", "revoke", "site", "--yes")
 
     stored = ApiKeys.decode(rotating_desk.state.load("api-keys"))
-    assert authenticate(stored, new).name == "app"
+    assert authenticate(stored, new, rotating_desk.clock.now()).name == "app"
     assert [key.name for key in stored.keys] == ["app"]
 
 
@@ -189,7 +191,7 @@ def test_a_state_that_was_restored_by_other_means_is_marked_in_place(rotating_de
     assert "restored" in findings(desk)
     keys = ApiKeys.decode(desk.state.load("api-keys"))
     with pytest.raises(Unauthenticated):
-        authenticate(keys, key_text)
+        authenticate(keys, key_text, desk.clock.now())
     desk.done("state", "restore", "--in-place", "--yes")
     desk.usage_error("state", "restore")
     desk.usage_error("state", "restore", "--in-place", str(desk.settings))

@@ -111,7 +111,7 @@ def test_the_first_start_creates_two_private_channels_keys_and_an_api_key(setup:
     assert [pair.state.value for pair in ring.ring.pairs] == ["active", "published"]
     held = setup.ivs.client().list_playback_key_pairs()["keyPairs"]
     assert {pair["arn"] for pair in held} == {str(pair.arn) for pair in ring.ring.pairs}
-    caller = authenticate(ApiKeys.decode(setup.state.load(DOCUMENT_NAME)), text)
+    caller = authenticate(ApiKeys.decode(setup.state.load(DOCUMENT_NAME)), text, setup.clock.now())
     assert caller.grants == ("demo",)
     assert settings.grants_by_name()["demo"].covers(ChannelArn.parse(channels[0]["arn"]))
 
@@ -168,7 +168,7 @@ def test_a_start_that_was_killed_at_any_time_is_completed_by_the_next(
         assert len(setup.ivs.client().list_channels()["channels"]) == 2
         assert len(setup.ivs.client().list_playback_key_pairs()["keyPairs"]) == 2
         assert len(saved_data["pairs"]) == 2  # type: ignore[arg-type] # A list.
-        authenticate(ApiKeys.decode(setup.state.load(DOCUMENT_NAME)), text)
+        authenticate(ApiKeys.decode(setup.state.load(DOCUMENT_NAME)), text, setup.clock.now())
         if not was_killed:
             assert effect > 15
             return
@@ -192,7 +192,7 @@ def test_a_lost_api_key_is_replaced(setup: DemoSetup) -> None:
     known = ApiKeys.decode(setup.state.load(DOCUMENT_NAME))
     assert second != first
     assert [key.name for key in known.keys] == ["demo"]
-    authenticate(known, second)
+    authenticate(known, second, setup.clock.now())
 
 
 def test_a_folder_of_an_earlier_release_is_used_again(setup: DemoSetup) -> None:

@@ -1,9 +1,11 @@
 """API keys: how a backend authenticates, and the document that stores the keys.
 
-A key is the text `tsk_<id>_<secret>`: a public ID of 12 characters and a secret of 64 characters,
-both lower-case hex. The text is shown once, when the key is created; only the SHA-256 of the secret
-is stored. A slow hash would add nothing: it makes it expensive to guess a person's password, but
-256 random bits can't be guessed at all, and every request would pay for it.
+The text of a key (`api_key_text`) is shown once, when its secret is made; only the SHA-256 of the
+secret is stored. A slow hash would add nothing: it makes it expensive to guess a person's password,
+but 256 random bits can't be guessed at all, and every request would pay for it.
+
+A rotation gives a key a new secret, and the previous one stays valid for some time, so that its
+clients can change one after another. The ID, the name and the grants stay.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, with_config
 
+from tokensvc.access import api_key_text
 from tokensvc.access.callers import Caller
 from tokensvc.errors import InvalidRequest, NotFound, Problem, StateDamaged, Unauthenticated
 from tokensvc.redaction import redact
@@ -36,9 +39,22 @@ AUTHENTICATION_HINT = (
 _ID_BYTES = 6
 _SECRET_BYTES = 32
 _ID_FORM = re.compile(r"[0-9a-f]{12}", re.ASCII | re.IGNORECASE)
-_TEXT_FORM = re.compile(r"tsk_([0-9a-f]{12})_([0-9a-f]{64})", re.ASCII)
-_BEGINNING_OF_TEXT = re.compile(r"tsk_([0-9a-f]{12})(?:_|$)", re.ASCII | re.IGNORECASE)
 _DIGEST_OF_NO_SECRET = "0" * 64
+_Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+@with_config(ConfigDict(extra="forbid", strict=True))
+@dataclass(frozen=True, slots=True)
+class PreviousSecret:
+    """The secret that a rotation has replaced.
+
+    Attributes:
+        secret_sha256: as that of the key.
+        valid_until: Unix seconds.
+    """
+
+    secret_sha256: _Digest
+    valid_until: float
 
 
 @with_config(ConfigDict(extra="forbid", strict=True))
@@ -52,6 +68,8 @@ class ApiKey:
         grants: the names of its grants, in the order in which they are tried.
         created_at: Unix seconds.
         secret_sha256: SHA-256 of the text of the secret, 64 characters of lower-case hex.
+        expires_at: when it ceases to authenticate its caller, Unix seconds; None for never.
+        previous: the secret before the last rotation; None if there was none.
         needs_confirmation: whether it was restored from a backup, which may have keys that were
             revoked later. It authenticates no caller until an operator confirms it.
     """
@@ -60,8 +78,21 @@ class ApiKey:
     name: str
     grants: tuple[str, ...]
     created_at: float
-    secret_sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    secret_sha256: _Digest
     needs_confirmation: bool = False
+    expires_at: float | None = None
+    previous: PreviousSecret | None = None
+
+    def is_expired(self, now: float) -> bool:
+        """Whether it authenticates no caller any more, at that time in Unix seconds."""
+        return self.expires_at is not None and now >= self.expires_at
+
+    def has_secret(self, digest: str, now: float) -> bool:
+        """Whether a secret with that digest is valid at that time. Takes the same time for all."""
+        is_current = hmac.compare_digest(digest, self.secret_sha256)
+        previous = self.previous or PreviousSecret(_DIGEST_OF_NO_SECRET, 0.0)
+        is_previous = hmac.compare_digest(digest, previous.secret_sha256)
+        return is_current or (is_previous and now < previous.valid_until)
 
 
 @dataclass(frozen=True)
@@ -90,10 +121,10 @@ class ApiKeys:
         found = self.by_id.get(name_or_id) or named.get(name_or_id)
         if found is not None:
             return found
-        if text := _BEGINNING_OF_TEXT.match(name_or_id):
+        if key_id := api_key_text.id_at_beginning(name_or_id):
             raise NotFound(
                 "This is the text of an API key, not its ID or name.",
-                hint=f"Its ID is the part after tsk_: {text[1].lower()}. Use the ID.",
+                hint=f"Its ID is the part after tsk_: {key_id}. Use the ID.",
             )
         raise NotFound(
             f"No API key has the ID or name {redact(name_or_id)!r}.",
@@ -101,7 +132,17 @@ class ApiKeys:
         )
 
     def encode(self, schema_version: int = CURRENT) -> str:
-        """The body of the document in that schema version: JSON."""
+        """The body of the document in that schema version: JSON.
+
+        Raises:
+            InvalidRequest: when that version can't say when a key or a secret ends.
+        """
+        if schema_version < CURRENT and any(key.expires_at or key.previous for key in self.keys):
+            raise InvalidRequest(
+                "An API key that expires or was rotated can't be saved while processes of the"
+                " previous release may read it. Nothing was written.",
+                hint="Upgrade every process, then run `tokensvc state upgrade`.",
+            )
         text = _KeysText(schema_version=schema_version, keys=self.keys)
         # Version 1 does not have `needs_confirmation`. No key needs it there: a restore writes
         # version 2.
@@ -133,9 +174,12 @@ def create(
     name: str,
     grants: tuple[str, ...],
     now: float,
+    expires_at: float | None = None,
     random_bytes: Callable[[int], bytes] = secrets.token_bytes,
 ) -> tuple[ApiKeys, str]:
     """All keys with the new one added, and the text of the new key, which is not stored.
+
+    Times are Unix seconds.
 
     Raises:
         InvalidRequest: when the name is empty, too long, not printable, already used or like an ID,
@@ -147,8 +191,30 @@ def create(
     while key_id in api_keys.by_id:
         key_id = random_bytes(_ID_BYTES).hex()
     secret = random_bytes(_SECRET_BYTES).hex()
-    key = ApiKey(key_id, name, grants, now, _digest(secret))
-    return ApiKeys((*api_keys.keys, key)), f"tsk_{key_id}_{secret}"
+    key = ApiKey(key_id, name, grants, now, _digest(secret), expires_at=expires_at)
+    return ApiKeys((*api_keys.keys, key)), api_key_text.text_of(key_id, secret)
+
+
+def rotate(
+    api_keys: ApiKeys,
+    key: ApiKey,
+    *,
+    now: float,
+    overlap_seconds: float,
+    random_bytes: Callable[[int], bytes] = secrets.token_bytes,
+) -> tuple[ApiKeys, str]:
+    """All keys, of which this one has a new secret, and the text of the key with it.
+
+    The secret that it had is valid for `overlap_seconds` more. An earlier one is not any more: at
+    most two are valid at once.
+    """
+    secret = random_bytes(_SECRET_BYTES).hex()
+    previous = PreviousSecret(key.secret_sha256, now + overlap_seconds)
+    rotated = replace(
+        key, secret_sha256=_digest(secret), previous=previous if overlap_seconds > 0 else None
+    )
+    keys = tuple(rotated if each is key else each for each in api_keys.keys)
+    return ApiKeys(keys), api_key_text.text_of(key.key_id, secret)
 
 
 def revoke(api_keys: ApiKeys, key_id: str) -> ApiKeys:
@@ -176,8 +242,8 @@ def confirm(api_keys: ApiKeys, confirmed: Collection[ApiKey]) -> ApiKeys:
     )
 
 
-def authenticate(api_keys: ApiKeys, presented: str) -> Caller:
-    """The caller that the API key `presented` belongs to.
+def authenticate(api_keys: ApiKeys, presented: str, now: float) -> Caller:
+    """The caller that the API key `presented` belongs to, at that time in Unix seconds.
 
     An ID that exists and one that doesn't take the same time and get the same error, so that an
     unauthenticated client can't find out which IDs exist.
@@ -185,18 +251,27 @@ def authenticate(api_keys: ApiKeys, presented: str) -> Caller:
     Raises:
         Unauthenticated: when `presented` is not a valid API key of this service.
     """
-    match = _TEXT_FORM.fullmatch(presented)
-    key_id, secret = match.groups() if match else ("", "")
-    key = api_keys.by_id.get(key_id)
-    expected = key.secret_sha256 if key else _DIGEST_OF_NO_SECRET
-    is_equal = hmac.compare_digest(_digest(secret), expected)
-    if key is None or not is_equal or key.needs_confirmation:
+    key_id, secret = api_key_text.parse(presented) or ("", "")
+    key = api_keys.by_id.get(key_id, _NO_KEY)
+    is_equal = key.has_secret(_digest(secret), now)
+    if not is_equal or key.needs_confirmation:
         refusal = Unauthenticated(
             "The API key is not valid, or it was revoked.", hint=AUTHENTICATION_HINT
         )
-        refusal.key_id = key.key_id if key is not None and is_equal else None
+        refusal.key_id = key.key_id if is_equal else None
+        raise refusal
+    if key.is_expired(now):
+        refusal = Unauthenticated(
+            "The API key has expired.",
+            hint="Ask the operator for another one: `tokensvc api-keys create` makes it.",
+        )
+        refusal.key_id = key.key_id
         raise refusal
     return Caller(caller_id=key.key_id, name=key.name, grants=key.grants)
+
+
+_NO_KEY = ApiKey("", "", (), 0.0, _DIGEST_OF_NO_SECRET)
+"""Stands for a key that does not exist, so that it takes as long. No secret has its digest."""
 
 
 class _KeysText(BaseModel):

@@ -1,18 +1,22 @@
-"""`tokensvc api-keys`: create, list, confirm and revoke the API keys of backends."""
+"""`tokensvc api-keys`: create, list, rotate, confirm and revoke the API keys of backends."""
 
 from __future__ import annotations
 
 import click
 
 from tokensvc.access import api_keys as access
-from tokensvc.access.api_keys import ApiKeys
+from tokensvc.access.api_key_uses import last_used
+from tokensvc.access.api_keys import ApiKey, ApiKeys
 from tokensvc.cli import changing
 from tokensvc.cli.changing import confirm_list, yes_option
 from tokensvc.cli.context import Invocation, pass_invocation
 from tokensvc.cli.output import json_option, print_json, print_table, say
+from tokensvc.cli.params import DURATION, DURATION_OR_ZERO
 from tokensvc.clock import rfc3339
 from tokensvc.state.base import NEW, Version
 from tokensvc.state.schema import written_schema
+
+_COPY_NOW = "Copy the key now. Only a hash of it is stored, so it can't be shown again."
 
 
 @click.group(name="api-keys")
@@ -30,16 +34,64 @@ def api_keys() -> None:
     metavar="GRANT",
     help="Grant for the key: a section [grants.GRANT] of the settings. Repeat for several.",
 )
+@click.option(
+    "--expires-after",
+    "lifetime_seconds",
+    type=DURATION,
+    help="Refuse the key after that time, such as 90d. By default it does not expire.",
+)
 @pass_invocation
-def create(invocation: Invocation, name: str, grants: tuple[str, ...]) -> None:
+def create(
+    invocation: Invocation, name: str, grants: tuple[str, ...], lifetime_seconds: int | None
+) -> None:
     """Create the API key NAME and print it. It can't be shown again."""
     invocation.require_grants(grants)
     invocation.state.create()
     stored, version = _load(invocation)
-    updated, text = access.create(stored, name=name, grants=grants, now=invocation.clock.now())
+    now = invocation.clock.now()
+    updated, text = access.create(
+        stored,
+        name=name,
+        grants=grants,
+        now=now,
+        expires_at=None if lifetime_seconds is None else now + lifetime_seconds,
+    )
     _save(invocation, updated, replacing=version)
     click.echo(text)
-    say("Copy the key now. Only a hash of it is stored, so it can't be shown again.")
+    say(_COPY_NOW)
+
+
+@api_keys.command()
+@click.argument("key", metavar="KEY")
+@click.option(
+    "--overlap",
+    "overlap_seconds",
+    type=DURATION_OR_ZERO,
+    default="1d",
+    show_default=True,
+    help="How long the secret that it has now stays valid; 0 if it leaked.",
+)
+@yes_option
+@pass_invocation
+def rotate(invocation: Invocation, key: str, overlap_seconds: int, *, yes: bool) -> None:
+    """Give an API key a new secret, by its ID or name, and print it. It can't be shown again.
+
+    The key keeps its ID, its name and its grants. For the overlap both secrets are valid, so that
+    its clients can change one after another. A secret from an earlier rotation ends now.
+    """
+    stored, version = _load(invocation)
+    found = stored.find(key)
+    now = invocation.clock.now()
+    is_third = found.previous is not None and now < found.previous.valid_until
+    if is_third or overlap_seconds == 0:
+        which = "the secret before the last rotation" if overlap_seconds else "every earlier secret"
+        changing.confirm(f"Clients that use {which} of {key} will be refused. Rotate?", yes=yes)
+    updated, text = access.rotate(stored, found, now=now, overlap_seconds=overlap_seconds)
+    _save(invocation, updated, replacing=version)
+    click.echo(text)
+    say(_COPY_NOW)
+    if overlap_seconds:
+        say(f"The previous secret is valid until {rfc3339(now + overlap_seconds)}.")
 
 
 @api_keys.command(name="list")
@@ -48,6 +100,8 @@ def create(invocation: Invocation, name: str, grants: tuple[str, ...]) -> None:
 def list_keys(invocation: Invocation, *, as_json: bool) -> None:
     """List the API keys, without their secrets, which are not stored."""
     stored = _load(invocation)[0].keys
+    used = last_used(invocation.state)
+    now = invocation.clock.now()
     if as_json:
         print_json(
             [
@@ -56,6 +110,9 @@ def list_keys(invocation: Invocation, *, as_json: bool) -> None:
                     "name": key.name,
                     "grants": key.grants,
                     "created_at": rfc3339(key.created_at),
+                    "expires_at": key.expires_at and rfc3339(key.expires_at),
+                    "previous_valid_until": key.previous and rfc3339(key.previous.valid_until),
+                    "last_used_on": used.get(key.key_id),
                     "needs_confirmation": key.needs_confirmation,
                 }
                 for key in stored
@@ -63,14 +120,15 @@ def list_keys(invocation: Invocation, *, as_json: bool) -> None:
         )
         return
     print_table(
-        ("KEY", "NAME", "GRANTS", "CREATED", "STATE"),
+        ("KEY", "NAME", "GRANTS", "CREATED", "LAST USED", "STATE"),
         [
             (
                 key.key_id,
                 key.name,
                 ", ".join(key.grants),
                 rfc3339(key.created_at),
-                "needs confirmation" if key.needs_confirmation else "enabled",
+                used.get(key.key_id, "-"),
+                _state_of(key, now),
             )
             for key in stored
         ],
@@ -120,6 +178,19 @@ def revoke(invocation: Invocation, key: str, *, yes: bool) -> None:
         "that can't read the state refuses every API key after"
         f" {settings.state.access_max_age_seconds} s."
     )
+
+
+def _state_of(key: ApiKey, now: float) -> str:
+    if key.needs_confirmation:
+        return "needs confirmation"
+    if key.is_expired(now):
+        return "expired"
+    parts = ["enabled"]
+    if key.expires_at is not None:
+        parts.append(f"until {rfc3339(key.expires_at)}")
+    if key.previous is not None and now < key.previous.valid_until:
+        parts.append(f"(previous secret until {rfc3339(key.previous.valid_until)})")
+    return " ".join(parts)
 
 
 def _load(invocation: Invocation) -> tuple[ApiKeys, Version]:

@@ -40,6 +40,13 @@ class _Duration(click.ParamType[int]):
         return seconds
 
 
+class _DurationOrZero(_Duration):
+    """The same, or 0."""
+
+    def convert(self, value: Any, param: _Parameter, ctx: _Context) -> int:
+        return 0 if value == "0" else super().convert(value, param, ctx)
+
+
 class _Region(click.ParamType[Region]):
     """The name of any AWS region, whether or not the settings have it."""
 
@@ -130,6 +137,7 @@ def _bad_option(error: InvalidArn, param: _Parameter, ctx: _Context) -> click.Ba
 
 
 DURATION = _Duration()
+DURATION_OR_ZERO = _DurationOrZero()
 REGION = _Region()
 ACCOUNT_ID = _AccountId()
 REASON_LINE = _ReasonLine()

@@ -30,7 +30,7 @@ def authenticate_request(environ: WSGIEnvironment, service: Service) -> Caller:
     """
     moment = Moment.of(service.clock)
     try:
-        return _authenticate(environ, service, moment)
+        caller = _authenticate(environ, service, moment)
     except Unauthenticated as exc:
         service.refused_sign_ins.record(
             moment,
@@ -39,6 +39,8 @@ def authenticate_request(environ: WSGIEnvironment, service: Service) -> Caller:
             key_id=exc.key_id,
         )
         raise
+    service.api_key_uses.note(caller.caller_id, moment.now)
+    return caller
 
 
 def _authenticate(environ: WSGIEnvironment, service: Service, moment: Moment) -> Caller:
@@ -48,7 +50,7 @@ def _authenticate(environ: WSGIEnvironment, service: Service, moment: Moment) ->
     # RFC 6750 §2.1 allows spaces before it. No other byte of what was sent is ignored: `strip()`
     # would also remove control characters and the Latin-1 blanks.
     presented = credentials.lstrip(" ")
-    return authenticate(current_api_keys(service, moment), presented)
+    return authenticate(current_api_keys(service, moment), presented, moment.now)
 
 
 def current_api_keys(service: Service, moment: Moment) -> ApiKeys:
