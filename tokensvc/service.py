@@ -35,8 +35,7 @@ from tokensvc.keyring.custody.kms_signers import KmsSigners
 from tokensvc.keyring.custody.secret import load_key_encryption_secret
 from tokensvc.keyring.custody.secret_signers import SecretSigners
 from tokensvc.keyring.probes import ProbeRecorder
-from tokensvc.keyring.reporting import record
-from tokensvc.keyring.reporting.record import ReconcileRecord
+from tokensvc.keyring.reporting.watching import ReconcileWatch
 from tokensvc.keyring.signers import SignerLoader
 from tokensvc.keyring.view import RingView
 from tokensvc.net import Network
@@ -70,8 +69,7 @@ class Service:
         root_path: the path prefix under which the HTTP API is published, "" for none.
         answer_writer: writes IVS's answers about channels to the state, in the background.
         clock_watch: notices that the clock is off.
-        reconciles: the record of the reconcile runs, watched for changes.
-        reconcile_overdue_seconds: how long no run need succeed; 0 for any time.
+        reconciles: notices that the schedule of the rotations does not run.
         probe_writer: writes whether this process can sign with each key pair, in the background.
         api_key_uses: records on which day each API key was used.
         use_writer: writes these days, in the background.
@@ -89,8 +87,7 @@ class Service:
     root_path: str
     answer_writer: RecordWriter
     clock_watch: ClockWatch
-    reconciles: Watched[ReconcileRecord]
-    reconcile_overdue_seconds: int
+    reconciles: ReconcileWatch
     probe_writer: RecordWriter
     api_key_uses: ApiKeyUses
     use_writer: RecordWriter
@@ -224,10 +221,13 @@ def build(
         root_path=settings.service.root_path,
         answer_writer=answer_writer,
         clock_watch=clock_watch,
-        reconciles=Watched(
-            state, record.DOCUMENT_NAME, ReconcileRecord.decode, clock=clock, **following
+        reconciles=ReconcileWatch(
+            state,
+            clock,
+            settings.ivs.regions,
+            overdue_after_seconds=settings.rotation.reconcile_overdue_seconds,
+            **following,
         ),
-        reconcile_overdue_seconds=settings.rotation.reconcile_overdue_seconds,
         probe_writer=probe_writer,
         api_key_uses=ApiKeyUses(use_writer),
         use_writer=use_writer,

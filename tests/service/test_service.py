@@ -127,7 +127,7 @@ def test_a_worker_follows_all_documents_by_one_read_at_an_interval_of_its_own(
     for _ in range(20):
         with closing(build(settings, ManualClock(), NoAudit())) as service:
             views = [view._watched for view in service.rings.values()]
-            all_watched: list[Watched[Any]] = [*views, service.api_keys, service.reconciles]
+            all_watched: list[Watched[Any]] = [*views, service.api_keys, service.reconciles.watched]
             assert len({id(watched._versions) for watched in all_watched}) == 1
             (interval,) = {watched._refresh_seconds for watched in all_watched}
         intervals.add(interval)

@@ -210,7 +210,7 @@ def test_a_receiver_that_accepts_no_notification_is_noted(own_deployment: Deploy
     RecordStore(own_deployment.world.state).update(
         lambda record: record.with_delivery_failure(failure)
     )
-    own_deployment.service.reconciles.refresh()
+    own_deployment.service.reconciles.watched.refresh()
     noted = part(own_deployment.client(), "notifications")
     assert noted == {
         "name": "notifications",
@@ -238,4 +238,4 @@ def record_run(deployment: Deployment, *, scheduled_since: float | None) -> None
         scheduled_since=scheduled_since,
     )
     RecordStore(deployment.world.state).update(lambda record: record.with_region(REGION, run, ()))
-    deployment.service.reconciles.refresh()
+    deployment.service.reconciles.watched.refresh()

@@ -38,7 +38,6 @@ from tokensvc.errors import (
     TokensvcError,
     Unavailable,
 )
-from tokensvc.keyring.reporting.record import ReconcileRecord
 from tokensvc.keyring.view import RingView
 from tokensvc.service import Service
 from tokensvc.waiting import MustWait, no_waiting
@@ -174,21 +173,15 @@ def _audit_check(service: Service, moment: Moment) -> Check:
 
 def _reconcile_checks(service: Service, moment: Moment) -> Sequence[Check]:
     """When the key pairs were reconciled last. It never prevents signing, so it is only noted."""
-    try:
-        record = service.reconciles.latest().value
-    except TokensvcError:  # Not read yet. The checks of the rings name the failure of the state.
-        record = ReconcileRecord()
-    checks = [_reconcile_check(service, region, record, moment) for region in sorted(service.rings)]
-    if (failure := record.delivery_failure) is not None:
+    checks = [_reconcile_check(service, region, moment) for region in sorted(service.rings)]
+    if (failure := service.reconciles.record().delivery_failure) is not None:
         note = f"Notifications are not accepted since {rfc3339(failure.since)}."
         return (*checks, Check("notifications", notes=[note], code=NotificationFailed.code))
     return (*checks, Check("notifications"))
 
 
-def _reconcile_check(
-    service: Service, region: Region, record: ReconcileRecord, moment: Moment
-) -> Check:
-    name, of_region = f"reconcile {region}", record.region(region)
+def _reconcile_check(service: Service, region: Region, moment: Moment) -> Check:
+    name, of_region = f"reconcile {region}", service.reconciles.record().region(region)
     if of_region is None:
         return Check(name)
     succeeded_at = of_region.succeeded_at
@@ -197,7 +190,7 @@ def _reconcile_check(
         "last_attempt_at": rfc3339(of_region.attempted_at),
         "last_attempt_code": of_region.code,
     }
-    if of_region.overdue_seconds(moment.now, service.reconcile_overdue_seconds) is None:
+    if not service.reconciles.is_overdue(region, moment.now):
         return Check(name, facts=facts)
     note = "The key pairs were not reconciled for too long: no rotation goes on."
     return Check(name, notes=[note], code=RECONCILE_OVERDUE, facts=facts)
