@@ -162,8 +162,7 @@ class Receiver:
                     body=body.encode(),
                     headers=headers,
                     timeout=timeout,
-                    retries=False,
-                    redirect=False,
+                    retries=False,  # Nor are redirects followed.
                     preload_content=False,  # The answer's body is not read.
                 )
                 answer.close()
