@@ -130,7 +130,7 @@ class Service:
         _at_once([watched.close for watched in self._watched()])
         self.resources.close()
 
-    def _watched(self) -> Sequence[Watched[ApiKeys] | Watched[ReconcileRecord] | RingView]:
+    def _watched(self) -> Sequence[Watched[ApiKeys] | ReconcileWatch | RingView]:
         return (self.api_keys, self.reconciles, *self.rings.values())
 
 
