@@ -72,7 +72,25 @@ curl --silent --fail --retry 20 --retry-connrefused "http://127.0.0.1:$ivs_port/
 tokensvc keys reconcile
 key=$(tokensvc api-keys create image --grant web 2>/dev/null)
 tokensvc serve --check
-tokensvc serve >"$work/service.log" 2>&1 &
+
+echo "== Serving as with --read-only, --cap-drop ALL and no-new-privileges"
+root=$(buildah mount "$container")
+mkdir -p "$root/etc/tokensvc" "$root/data"
+mapfile -t environment < <(buildah run "$container" -- env)
+unshare --mount --propagation private bash -euc '
+    root=$1 work=$2
+    shift 2
+    mount --bind "$root" "$root"
+    mount --bind "$work/etc" "$root/etc/tokensvc"
+    mount --bind "$work/data" "$root/data"
+    mount -t tmpfs tmpfs "$root/tmp"
+    mount -t proc proc "$root/proc"
+    mount --rbind /dev "$root/dev"
+    mount -o remount,bind,ro "$root"
+    exec chroot "$root" setpriv --reuid 10001 --regid 10001 --clear-groups \
+        --bounding-set=-all --inh-caps=-all --no-new-privs \
+        env --ignore-environment --chdir=/srv/tokensvc "$@" python3 -m tokensvc serve
+' serve "$root" "$work" "${environment[@]}" >"$work/service.log" 2>&1 &
 curl --silent --fail --retry 20 --retry-connrefused --retry-all-errors \
     "http://127.0.0.1:$service_port/readyz"
 
