@@ -251,10 +251,7 @@ class _Following(TypedDict):
 def _following(settings: Settings, clock: Clock, state: State) -> _Following:
     longest = settings.rotation.state_refresh_seconds / (1.0 + SHARED_PART)
     spread = Random().uniform(0.9, 1.0)  # noqa: S311 # Spreads reads in time; nothing is secret.
-    return {
-        "refresh_seconds": spread * longest,
-        "versions": SharedVersions(state, clock),
-    }
+    return {"refresh_seconds": spread * longest, "versions": SharedVersions(state, clock)}
 
 
 def _warn_of_unconfirmed(keys: ApiKeys) -> None:
