@@ -40,9 +40,10 @@ from tokensvc.keyring.ring_document import RingStore
 from tokensvc.keyring.rotator import Rotator
 from tokensvc.net import is_loopback, is_loopback_url
 from tokensvc.playback.canary import EdgeCanary
-from tokensvc.service import build_state, key_encryption_secrets, unknown_custody
+from tokensvc.service import build_state, unknown_custody
 from tokensvc.settings import Settings
 from tokensvc.settings.custody_rules import is_in_aws
+from tokensvc.settings.custody_secrets import key_encryption_secrets
 from tokensvc.settings.model import CustodySettings
 from tokensvc.state.base import State
 from tokensvc.state.reserve import Reserve

@@ -32,7 +32,6 @@ from tokensvc.ivs.kept_answers import KIND, KeptAnswers
 from tokensvc.keyring import probes
 from tokensvc.keyring.custody.file_signers import FileSigners
 from tokensvc.keyring.custody.kms_signers import KmsSigners
-from tokensvc.keyring.custody.secret import load_key_encryption_secret
 from tokensvc.keyring.custody.secret_signers import SecretSigners
 from tokensvc.keyring.probes import ProbeRecorder
 from tokensvc.keyring.reporting.watching import ReconcileWatch
@@ -42,6 +41,7 @@ from tokensvc.net import Network
 from tokensvc.playback.issuance import PlaybackIssuer
 from tokensvc.settings import Settings
 from tokensvc.settings.custody_rules import is_in_aws
+from tokensvc.settings.custody_secrets import key_encryption_secrets
 from tokensvc.settings.model import CustodySettings
 from tokensvc.state.base import State
 from tokensvc.state.dynamodb import RECORD_TERMS, STATE_TERMS, DynamoDbState
@@ -375,41 +375,3 @@ def _custody_terms(settings: Settings) -> AwsTerms:
         patience_seconds=2.0,
         pool_size=max(10, settings.service.threads),
     )
-
-
-def key_encryption_secrets(
-    settings: CustodySettings, keys_folder: Path
-) -> tuple[bytes, bytes | None]:
-    """The key-encryption secret, and the previous one if it is set.
-
-    Raises:
-        SettingsInvalid: when a secret is missing or can't be used.
-    """
-    return (
-        _key_encryption_secret(settings, keys_folder),
-        _previous_key_encryption_secret(settings, keys_folder),
-    )
-
-
-def _key_encryption_secret(settings: CustodySettings, keys_folder: Path) -> bytes:
-    if settings.key_encryption_secret is not None:
-        return load_key_encryption_secret(settings.key_encryption_secret.get_secret_value())
-    if settings.key_encryption_secret_file is not None:
-        return load_key_encryption_secret(
-            settings.key_encryption_secret_file, keys_folder=keys_folder
-        )
-    raise SettingsInvalid(
-        "No key-encryption secret is set, but custody.url is file:FOLDER.",
-        hint="Create one with `(umask 077; openssl rand -base64 32 > FILE)` and set"
-        " custody.key_encryption_secret_file to FILE.",
-    )
-
-
-def _previous_key_encryption_secret(settings: CustodySettings, keys_folder: Path) -> bytes | None:
-    if settings.previous_key_encryption_secret is not None:
-        text = settings.previous_key_encryption_secret.get_secret_value()
-        return load_key_encryption_secret(text)
-    if settings.previous_key_encryption_secret_file is not None:
-        file = settings.previous_key_encryption_secret_file
-        return load_key_encryption_secret(file, keys_folder=keys_folder)
-    return None
