@@ -76,7 +76,7 @@ class RotatorThatRollsBackADeletion(Rotator):
         if not retiring:
             raise RotationRefused("No key is retiring.")
         pair = max(retiring, key=lambda pair: pair.activated_at or 0)
-        self._effects.check_before_rollback(pair, force=force)
+        self._effects.check_before_rollback(stored.ring, pair, force=force)
         pairs = tuple(
             dataclasses.replace(each, delete_intended_at=None) if each == pair else each
             for each in stored.ring.pairs

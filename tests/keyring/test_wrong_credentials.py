@@ -182,3 +182,20 @@ def test_a_compromised_key_is_not_replaced_by_one_in_another_account(
     assert len(world.key_pairs.held()) == 2
     world.reconcile()
     assert [pair.state for pair in world.ring.pairs] == [RETIRED, RETIRED, ACTIVE, PUBLISHED]
+
+
+def test_a_rollback_blames_the_credentials_and_not_ivs(
+    world: World, other_account: IvsKeyPairs
+) -> None:
+    """The other account lacks the earlier key, and the active one: no reason to force a switch."""
+    world.create_active_and_standby()
+    world.rotator().request_rotation("monthly")
+    world.reconcile()
+    before = world.ring
+
+    with pytest.raises(RotationRefused) as refusal:
+        world.rotator(key_pairs=other_account).rollback("the new key is bad")
+
+    assert "get-caller-identity" in refusal.value.hint
+    assert "--force" not in refusal.value.hint
+    assert world.ring == before

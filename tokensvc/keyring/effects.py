@@ -220,7 +220,7 @@ class Effects:
                 pass
         return Performed()
 
-    def check_before_rollback(self, pair: KeyPair, *, force: bool = False) -> None:
+    def check_before_rollback(self, ring: Ring, pair: KeyPair, *, force: bool = False) -> None:
         """The checks of rule 2 for a key pair that is to sign again; `force` skips the workers'.
 
         Raises:
@@ -232,10 +232,11 @@ class Effects:
         if not force:
             self._require_usable_by_workers(pair, "tokensvc keys rollback --force")
         if self._held_as_recorded(pair) is None:
-            raise RotationRefused(
-                f"IVS no longer holds {pair.key_id} ({pair.arn}), so IVS would refuse its tokens. "
-                "The active key pair stays active.",
-                hint="Run `tokensvc keys rotate --force` to switch to the standby instead.",
+            raise self._missing(
+                ring,
+                pair,
+                hint="The active key pair stays active. Run `tokensvc keys rotate --force` to"
+                " switch to the standby instead.",
             )
         if self.canary is not None:
             self.canary(signer)
@@ -309,7 +310,7 @@ class Effects:
         if ring.active is not None and not is_forced:
             self._require_usable_by_workers(pair, "tokensvc keys rotate --force")
         if self._held_as_recorded(pair) is None:
-            raise self._missing(ring, pair)
+            raise self._missing(ring, pair, hint="Run `tokensvc keys reconcile` to replace it.")
         if self.canary is not None:
             self.canary(signer)
 
@@ -335,11 +336,11 @@ class Effects:
         if not is_held(pair, held) and self.holds_own_account(ring, held):
             raise ProvenUnusable(f"IVS does not hold {pair.key_id} ({pair.arn}).")
 
-    def _missing(self, ring: Ring, pair: KeyPair) -> RotationRefused:
+    def _missing(self, ring: Ring, pair: KeyPair, *, hint: str) -> RotationRefused:
         """The error for a key pair that IVS does not hold, as far as that is certain."""
         reason = f"IVS does not hold {pair.key_id} ({pair.arn}), so IVS would refuse its tokens."
         if self.holds_own_account(ring, self.key_pairs.held()):
-            return ProvenUnusable(reason, hint="Run `tokensvc keys reconcile` to replace it.")
+            return ProvenUnusable(reason, hint=hint)
         return RotationRefused(
             f"{reason} These AWS credentials may belong to another account than {ring.account_id}.",
             hint="Check the credentials with `aws sts get-caller-identity`.",

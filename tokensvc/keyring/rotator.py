@@ -205,7 +205,7 @@ class Rotator:
         self._require_configured()
         stored = self._load()
         pair = rollback_target(stored.ring, self._effects.clock.now())
-        self._effects.check_before_rollback(pair, force=force)
+        self._effects.check_before_rollback(stored.ring, pair, force=force)
         act = self._effects.timed_act(stored.ring, reason)
         ring = rolled_back(stored.ring, pair.key_id, act)
         self._save(ring, stored.version, Decision.ROLL_BACK, act, pair.key_id)
