@@ -76,12 +76,32 @@ def test_the_minter_may_do_what_the_modules_of_a_worker_call_and_no_more(
     operations: frozenset[Operation],
 ) -> None:
     """Rule 11 keeps what changes keys out of these modules, so the minter can't change a key."""
-    graph = grimp.build_graph("tokensvc")
-    modules = {"tokensvc.web", *graph.find_upstream_modules("tokensvc.web", as_package=True)}
+    modules = _modules_of_workers()
     of_workers = {operation.action for operation in operations if operation.module in modules}
 
     assert set(NOT_BY_WORKERS) <= of_workers
     assert POLICIES["minter"].actions == of_workers - set(NOT_BY_WORKERS) - NEEDS_NO_PERMISSION
+
+
+def test_the_minter_may_write_every_kind_of_record_that_a_worker_writes() -> None:
+    """Each kind is the constant KIND of the module that owns it."""
+    sources = (
+        (ROOT / module.replace(".", "/")).with_suffix(".py") for module in _modules_of_workers()
+    )
+    kinds = {
+        found
+        for source in sources
+        if source.exists()
+        for found in re.findall(r"^KIND\b.* = \"(.+)\"$", source.read_text(), re.MULTILINE)
+    }
+    writable = {
+        partition
+        for statement in POLICIES["minter"].statements
+        for keys in statement.conditions.values()
+        for partition in keys.get("dynamodb:LeadingKeys", ())
+    }
+    assert {"channel", "key-probe"} <= kinds
+    assert {f"record/{kind}" for kind in kinds} - writable == set()
 
 
 @pytest.mark.parametrize("statement", STATEMENTS)
@@ -195,6 +215,12 @@ def test_a_call_that_cannot_be_followed_is_refused(source: str) -> None:
     """A waiter calls operations that the source does not name."""
     with pytest.raises(AssertionError, match="module:1"):
         list(operations_in(source, "module"))
+
+
+def _modules_of_workers() -> set[str]:
+    """The modules that a web worker contains."""
+    graph = grimp.build_graph("tokensvc")
+    return {"tokensvc.web", *graph.find_upstream_modules("tokensvc.web", as_package=True)}
 
 
 def _reference(action: str) -> list[tuple[str, list[str]]]:
