@@ -30,6 +30,7 @@ from tokensvc.keyring.checks.files import DeploymentFiles
 from tokensvc.keyring.custody.base import Custody
 from tokensvc.keyring.custody.file import FileCustody
 from tokensvc.keyring.custody.kms import KmsCustody
+from tokensvc.keyring.custody.moving import MovingCustody
 from tokensvc.keyring.custody.secrets_manager import SecretsManagerCustody
 from tokensvc.keyring.effects import Canary, Effects, KeyPairsInIvs
 from tokensvc.keyring.model import Act, Ring
@@ -40,11 +41,11 @@ from tokensvc.keyring.ring_document import RingStore
 from tokensvc.keyring.rotator import Rotator
 from tokensvc.net import is_loopback, is_loopback_url
 from tokensvc.playback.canary import EdgeCanary
-from tokensvc.service import build_state, unknown_custody
+from tokensvc.service import build_state
 from tokensvc.settings import Settings
-from tokensvc.settings.custody_rules import is_in_aws
 from tokensvc.settings.custody_secrets import key_encryption_secrets
 from tokensvc.settings.model import CustodySettings
+from tokensvc.signer_loaders import scheme_of_url, unknown_custody
 from tokensvc.state.base import State
 from tokensvc.state.reserve import Reserve
 
@@ -135,7 +136,7 @@ class Operations:
         """
         if (given := self.overrides.get("custody")) is not None:
             return given
-        where = region if is_in_aws(self.settings.custody.url) else None
+        where = region if self.settings.custody.is_in_aws else None
         if where not in self.opened_custodies:
             self.opened_custodies[where] = build_custody(
                 self.settings.custody, region, self.custody_clients, self.clock
@@ -325,17 +326,28 @@ def build_ivs_clients(environment: Mapping[str, str], *, retry: bool) -> AwsClie
 def build_custody(
     settings: CustodySettings, region: Region, clients: AwsClients, clock: Clock
 ) -> Custody:
-    """The custody of that region's private keys.
+    """The custody of that region's private keys, or both while one replaces the other.
 
     Raises:
-        SettingsInvalid: when the URL has another scheme, or the secret can't be used.
+        SettingsInvalid: when a URL has another scheme, or the secret can't be used.
     """
-    scheme, _, rest = settings.url.partition(":")
-    match scheme:
+    custodies = [_custody_at(url, settings, region, clients, clock) for url in settings.urls]
+    if settings.former_url is None:
+        return custodies[0]
+    newest, former = custodies
+    return MovingCustody(
+        scheme_of_url(settings.url), newest, scheme_of_url(settings.former_url), former
+    )
+
+
+def _custody_at(
+    url: str, settings: CustodySettings, region: Region, clients: AwsClients, clock: Clock
+) -> Custody:
+    _, _, rest = url.partition(":")
+    match scheme_of_url(url):
         case "file":
-            folder = Path(rest)
-            secret, previous_secret = key_encryption_secrets(settings, folder)
-            return FileCustody(folder, secret, clock, previous_secret=previous_secret)
+            secret, previous_secret = key_encryption_secrets(settings, Path(rest))
+            return FileCustody(Path(rest), secret, clock, previous_secret=previous_secret)
         case "secretsmanager":
             client = partial(clients.secrets_manager, region)
             return SecretsManagerCustody(
@@ -344,7 +356,7 @@ def build_custody(
         case "kms":
             return KmsCustody(partial(clients.kms, region), region, rest, clock)
         case _:
-            raise unknown_custody(scheme)
+            raise unknown_custody(url)
 
 
 def _files_of(settings: Settings) -> DeploymentFiles:
@@ -355,7 +367,7 @@ def _files_of(settings: Settings) -> DeploymentFiles:
         settings.notify.webhook_secret_file,
     )
     return DeploymentFiles(
-        keys_folder=_path_in(custody.url, "file"),
+        keys_folder=_path_in(custody.files_url or "", "file"),
         secret_files=[file for file in secrets if file is not None],
         state_file=_path_in(settings.state.url, "sqlite"),
     )

@@ -30,9 +30,6 @@ from tokensvc.ivs.clock_watch import ClockWatch
 from tokensvc.ivs.directory import ChannelDirectory
 from tokensvc.ivs.kept_answers import KIND, KeptAnswers
 from tokensvc.keyring import probes
-from tokensvc.keyring.custody.file_signers import FileSigners
-from tokensvc.keyring.custody.kms_signers import KmsSigners
-from tokensvc.keyring.custody.secret_signers import SecretSigners
 from tokensvc.keyring.probes import ProbeRecorder
 from tokensvc.keyring.reporting.watching import ReconcileWatch
 from tokensvc.keyring.signers import SignerLoader
@@ -40,9 +37,7 @@ from tokensvc.keyring.view import RingView
 from tokensvc.net import Network
 from tokensvc.playback.issuance import PlaybackIssuer
 from tokensvc.settings import Settings
-from tokensvc.settings.custody_rules import is_in_aws
-from tokensvc.settings.custody_secrets import key_encryption_secrets
-from tokensvc.settings.model import CustodySettings
+from tokensvc.signer_loaders import build_signer_loaders, custody_terms
 from tokensvc.state.base import State
 from tokensvc.state.dynamodb import RECORD_TERMS, STATE_TERMS, DynamoDbState
 from tokensvc.state.dynamodb_address import TableAddress
@@ -180,10 +175,14 @@ def build(
     rings = overrides.get("rings")
     if rings is None:
         custody_clients = overrides.get("clients") or resources.enter_context(
-            closing(AwsClients(_custody_terms(settings), clock=clock))
+            closing(AwsClients(custody_terms(settings), clock=clock))
         )
         given = overrides.get("signer_loader")
-        loaders = _signer_loaders(settings, custody_clients, clock, given)
+        loaders = (
+            build_signer_loaders(settings, custody_clients, clock)
+            if given is None
+            else dict.fromkeys(settings.ivs.regions, given)
+        )
         rings = _rings(settings, clock, state, loaders, probe_writer, following)
     clock_watch = ClockWatch(
         clients.ask_unsigned,
@@ -322,56 +321,3 @@ def build_state(settings: Settings, clock: Clock) -> SqliteState | DynamoDbState
                 f"state.url has an unknown scheme: {scheme!r}.",
                 hint="Set state.url to sqlite:FILE or dynamodb:REGION/TABLE.",
             )
-
-
-def _signer_loaders(
-    settings: Settings, clients: AwsClients, clock: Clock, given: SignerLoader | None
-) -> Mapping[Region, SignerLoader]:
-    """The loader of each region. One for files has the private keys of all regions."""
-    custody, regions = settings.custody, settings.ivs.regions
-    if given is None and is_in_aws(custody.url):
-        return {region: build_signer_loader(custody, region, clients, clock) for region in regions}
-    return dict.fromkeys(regions, given or build_signer_loader(custody, regions[0], clients, clock))
-
-
-def build_signer_loader(
-    settings: CustodySettings, region: Region, clients: AwsClients, clock: Clock
-) -> SignerLoader:
-    """Loads signers of that region's private keys from the custody of the settings.
-
-    Raises:
-        SettingsInvalid: when the URL has another scheme, or the secret can't be used.
-    """
-    scheme, _, rest = settings.url.partition(":")
-    match scheme:
-        case "file":
-            folder = Path(rest)
-            secret, previous_secret = key_encryption_secrets(settings, folder)
-            return FileSigners(folder, secret, previous_secret=previous_secret)
-        case "secretsmanager":
-            return SecretSigners(partial(clients.secrets_manager, region), region, clock)
-        case "kms":
-            return KmsSigners(partial(clients.kms, region), region, clock)
-        case _:
-            raise unknown_custody(scheme)
-
-
-def unknown_custody(scheme: str) -> SettingsInvalid:
-    """The error for a custody that does not exist."""
-    return SettingsInvalid(
-        f"custody.url has an unknown scheme: {scheme!r}.",
-        hint="Set custody.url to file:FOLDER, secretsmanager:PREFIX or kms:ALIAS_PREFIX.",
-    )
-
-
-def _custody_terms(settings: Settings) -> AwsTerms:
-    """The terms of the calls to a custody in AWS, for which requests wait in their threads.
-
-    A call that fails is made again, but not one that hangs: it ends within about 3 s.
-    """
-    return AwsTerms(
-        read_timeout_seconds=2.0,
-        max_attempts=2,
-        patience_seconds=2.0,
-        pool_size=max(10, settings.service.threads),
-    )

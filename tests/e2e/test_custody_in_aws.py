@@ -25,6 +25,7 @@ from tokensvc.keyring.model import KeyState
 from tokensvc.keyring.revocation import plan_revocation, revoke
 from tokensvc.operations import Operations
 from tokensvc.service import Service
+from tokensvc.signer_loaders import build_signer_loader
 from tokensvc.token import jws
 from tokensvc.web.app import create_app
 
@@ -50,7 +51,7 @@ class Fleet:
         terms = AwsTerms(read_timeout_seconds=0.5, max_attempts=1)
         clients = self.workers.enter_context(closing(AwsClients(terms, clock=self.world.clock)))
         settings, clock = self.opened.settings, self.world.clock
-        loader = service.build_signer_loader(settings.custody, REGION, clients, clock)
+        loader = build_signer_loader(settings.custody, REGION, clients, clock)
         built = service.build(
             settings, clock, MemoryAudit(), state=self.world.state, signer_loader=loader
         )

@@ -21,9 +21,10 @@ from tokensvc.errors import SettingsInvalid, StateUnavailable
 from tokensvc.keyring.custody.file import FileCustody
 from tokensvc.keyring.custody.file_signers import FileSigners
 from tokensvc.operations import bound_endpoint, build_custody
-from tokensvc.service import build, build_signer_loader, build_state
+from tokensvc.service import build, build_state
 from tokensvc.settings import Settings, load_settings
 from tokensvc.settings.model import CustodySettings
+from tokensvc.signer_loaders import build_signer_loader
 from tokensvc.state.base import Document
 from tokensvc.state.dynamodb import DynamoDbState
 from tokensvc.state.sqlite import SqliteState

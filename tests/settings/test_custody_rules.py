@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from tests.settings.files import Load
@@ -90,3 +92,25 @@ def test_the_kms_key_of_secrets_is_refused_for_another_custody(load: Load) -> No
     """It would have no effect. The other problem is reported too."""
     found = rules(load, custody("kms:tokensvc/", secrets_kms_key="alias/a"))
     assert found == [("custody.url", "alias_prefix"), ("custody.secrets_kms_key", "other_custody")]
+
+
+def test_a_former_custody_of_files_has_a_path_and_needs_its_secret(
+    load: Load, tmp_path: Path
+) -> None:
+    """It is read until its last key pair is gone."""
+    text = custody("kms:alias/tokensvc/", former_url="file:keys")
+    assert rules(load, text) == [("custody.key_encryption_secret_file", "one_secret")]
+    with_secret = custody(
+        "kms:alias/tokensvc/", former_url="file:keys", key_encryption_secret_file="secret"
+    )
+    assert load(with_secret).custody.urls == ("kms:alias/tokensvc/", f"file:{tmp_path}/keys")
+
+
+@pytest.mark.parametrize(
+    ("former_url", "rule"),
+    [("kms:alias/earlier/", "same_kind"), ("vault:x", "unknown_scheme")],
+)
+def test_a_former_custody_is_one_of_another_kind(load: Load, former_url: str, rule: str) -> None:
+    """A handle names the kind. In AWS it names the key too, whatever the prefix is now."""
+    text = custody("kms:alias/tokensvc/", former_url=former_url)
+    assert rules(load, text) == [("custody.former_url", rule)]

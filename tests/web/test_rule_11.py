@@ -11,14 +11,15 @@ import urllib3
 from tests.keyring.rings import DRAIN_SECONDS, REGION
 from tests.support.deployment import Deployment
 from tokensvc.aws import AwsClients, AwsTerms
-from tokensvc.service import build_signer_loader
 from tokensvc.settings.model import CustodySettings
+from tokensvc.signer_loaders import build_signer_loader
 
 CHANGES_KEYS = (
     "tokensvc.ivs.key_pairs",
     "tokensvc.keyring.custody.base",
     "tokensvc.keyring.custody.file",
     "tokensvc.keyring.custody.kms",
+    "tokensvc.keyring.custody.moving",
     "tokensvc.keyring.custody.secrets_manager",
     "tokensvc.keyring.effects",
     "tokensvc.keyring.outcomes",

@@ -19,7 +19,6 @@ from tokensvc.keyring.checks.examination import unusable_private_keys
 from tokensvc.keyring.emergency import signing_pair
 from tokensvc.keyring.ring_document import ring_missing
 from tokensvc.settings import config_file
-from tokensvc.settings.custody_rules import is_in_aws
 from tokensvc.settings.model import ServiceSettings
 
 Check = Callable[[], str]
@@ -56,7 +55,7 @@ def _checks(invocation: Invocation) -> Iterator[tuple[str, Check]]:
     yield "settings", partial(_settings, invocation)
     yield "address", partial(_address, settings.service)
     yield "state", partial(_state, invocation)
-    if is_in_aws(settings.custody.url):
+    if settings.custody.is_in_aws:
         for region in settings.ivs.regions:
             yield f"custody in {region}", partial(_custody, invocation, region)
     else:
@@ -98,7 +97,7 @@ def _state(invocation: Invocation) -> str:
 def _custody(invocation: Invocation, region: Region) -> str:
     key_ids = invocation.custody(region).key_ids()
     private_keys = _count(len(key_ids), "private key", "private keys")
-    return f"{invocation.settings.custody.url}, with {private_keys}"
+    return f"{' and '.join(invocation.settings.custody.urls)}, with {private_keys}"
 
 
 def _key_pair(invocation: Invocation, region: Region) -> str:

@@ -21,7 +21,6 @@ from tokensvc.keyring.model import Act, KeyState, Ring
 from tokensvc.keyring.ring_document import decode_ring, is_ring
 from tokensvc.service import build_state
 from tokensvc.settings import Settings
-from tokensvc.settings.custody_rules import is_in_aws
 from tokensvc.settings.loading import absolute_url
 from tokensvc.state.base import Contents, State
 from tokensvc.state.schema import CURRENT, written_schema
@@ -224,16 +223,21 @@ def _in_use(ring: Ring) -> Sequence[str]:
 
 
 def _private_key_files(settings: Settings, contents: Contents) -> Sequence[Path]:
-    if is_in_aws(settings.custody.url):
+    if (url := settings.custody.files_url) is None:
         return []
-    folder = Path(settings.custody.url.removeprefix("file:"))
-    return [folder / f"{key_id}.pem" for ring in _rings(contents) for key_id in _in_use(ring)]
+    folder = Path(url.removeprefix("file:"))
+    return [
+        folder / f"{key_id}.pem"
+        for ring in _rings(contents)
+        for key_id in _in_use(ring)
+        if ring.pair(key_id).custody_handle is None
+    ]
 
 
 def _not_in_the_backup(settings: Settings, contents: Contents) -> Iterator[str]:
     if files := _private_key_files(settings, contents):
         yield f"the encrypted private keys: cp -p {shlex.join(map(str, files))} DIRECTORY/"
-    if not is_in_aws(settings.custody.url):
+    if settings.custody.files_url is not None:
         secret = settings.custody.key_encryption_secret_file
         where = secret or "TOKENSVC_CUSTODY__KEY_ENCRYPTION_SECRET"
         yield f"the key-encryption secret ({where}), apart from the private keys"

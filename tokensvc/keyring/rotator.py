@@ -28,6 +28,7 @@ from tokensvc.keyring.changes import Decision, OnChange, RingChange, ignore_chan
 from tokensvc.keyring.drains import with_lowered_terms
 from tokensvc.keyring.effects import Effects, ProvenUnusable
 from tokensvc.keyring.model import Act, KeyPair, KeyState, Ring
+from tokensvc.keyring.moving import without_former_standbys
 from tokensvc.keyring.observation import Attempts
 from tokensvc.keyring.outcomes import recorded
 from tokensvc.keyring.plan import PlannedStep, plan
@@ -146,15 +147,16 @@ class Rotator:
             return ring.pair(key_id)
         return self._save(ring, stored.version, Decision.ADOPT, act, key_id).ring.pair(key_id)
 
-    def request_rotation(self, reason: str, *, force: bool = False) -> Ring:
+    def request_rotation(self, reason: str, *, force: bool = False, moves: bool = False) -> Ring:
         """The ring with a rotation request recorded; `reconcile` carries it out.
 
-        `force` allows a rotation during a drain; it uses the existing standby (rule 9).
+        `force` allows a rotation during a drain; it uses the existing standby (rule 9). `moves`
+        withdraws a standby in the former custody, so that the next key is made in the newest.
 
         Raises:
             RotationRefused: when a key is still draining, or a rotation is already in progress.
         """
-        return self._request_rotation(self._load(), reason, force=force)
+        return self._request_rotation(self._load(), reason, force=force, moves=moves)
 
     def request_scheduled_rotation(self, max_age_seconds: int) -> bool:
         """Request a rotation if one is due. Returns whether it was requested.
@@ -166,10 +168,10 @@ class Rotator:
         if not rotation_is_due(stored.ring, max_age_seconds, self._effects.clock.now()):
             return False
         reason = f"scheduled: the key has signed for {max_age_seconds} s or longer"
-        self._request_rotation(stored, reason, force=False)
+        self._request_rotation(stored, reason)
         return True
 
-    def plan_rotation(self, *, force: bool = False) -> Sequence[PlannedStep]:
+    def plan_rotation(self, *, force: bool = False, moves: bool = False) -> Sequence[PlannedStep]:
         """Every step of a rotation that would start now, with its time; nothing is done or saved.
 
         Raises:
@@ -177,20 +179,25 @@ class Rotator:
         """
         stored = self._store.load()
         ring = new_ring(self._binding, self._terms) if stored is None else stored.ring
-        requested = self._requested(self._with_settings(ring), "plan", force=force)
+        requested = self._requested(self._with_settings(ring), "plan", force=force, moves=moves)
         held, now = self._list_held(requested), self._effects.clock.now()
         return tuple(plan(requested, held, now, keep_standby=self._keep_standby))
 
-    def _request_rotation(self, stored: StoredRing, reason: str, *, force: bool) -> Ring:
-        ring = self._requested(stored.ring, reason, force=force)
+    def _request_rotation(
+        self, stored: StoredRing, reason: str, *, force: bool = False, moves: bool = False
+    ) -> Ring:
+        ring = self._requested(stored.ring, reason, force=force, moves=moves)
         act = self._effects.act(reason)
         return self._save(ring, stored.version, Decision.REQUEST_ROTATION, act).ring
 
-    def _requested(self, ring: Ring, reason: str, *, force: bool) -> Ring:
+    def _requested(self, ring: Ring, reason: str, *, force: bool, moves: bool) -> Ring:
         self._require_configured()
         now, by = self._effects.clock.now(), self._effects.by
         request = RotationRequest(now, by, reason, is_forced=force)
-        return requested_rotation(ring, request)
+        requested = requested_rotation(ring, request)
+        if not moves:
+            return requested
+        return without_former_standbys(requested, self._effects.custody, Act(now, by, reason))
 
     def rollback(self, reason: str, *, force: bool = False) -> KeyPair:
         """The key pair that the last switch replaced, which signs again (rule 9). One save.

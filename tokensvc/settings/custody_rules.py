@@ -22,11 +22,6 @@ _KMS_KEY: Final = re.compile(
 )
 
 
-def is_in_aws(url: str) -> bool:
-    """Whether the custody is in AWS, where each region has private keys of its own."""
-    return not url.startswith("file:")
-
-
 def custody_rules(sections: Mapping[str, Any], folder: Path) -> Iterator[Problem]:
     """Every rule that the custody breaks.
 
@@ -36,13 +31,27 @@ def custody_rules(sections: Mapping[str, Any], folder: Path) -> Iterator[Problem
     """
     match sections:
         case {"custody": CustodySettings() as custody}:
-            yield from _url(custody.url)
-            if custody.url.startswith("file:"):
-                yield from _key_encryption_secret(custody, folder)
+            yield from _url("custody.url", custody.url)
+            if custody.former_url is not None:
+                yield from _former_url(custody.url, custody.former_url)
+            if (url := custody.files_url) is not None:
+                files = (folder / url.removeprefix("file:")).resolve()
+                yield from _key_encryption_secret(custody, folder, files)
             yield from _secrets_kms_key(custody, sections)
 
 
-def _url(url: str) -> Iterator[Problem]:
+def _former_url(url: str, former_url: str) -> Iterator[Problem]:
+    yield from _url("custody.former_url", former_url)
+    if former_url.partition(":")[0] == url.partition(":")[0]:
+        yield Problem(
+            "custody.former_url",
+            "same_kind",
+            "This is the kind of custody that custody.url is. Remove it: in AWS, key pairs are"
+            " found under an earlier prefix too, and files must stay in one folder.",
+        )
+
+
+def _url(field: str, url: str) -> Iterator[Problem]:
     scheme, _, rest = url.partition(":")
     match scheme:
         case "file" if rest:
@@ -50,7 +59,7 @@ def _url(url: str) -> Iterator[Problem]:
         case "secretsmanager":
             if not _SECRET_PREFIX.fullmatch(rest):
                 yield Problem(
-                    "custody.url",
+                    field,
                     "secret_prefix",
                     f"{rest!r} can't begin the name of a secret. Use 1 to 448 characters of A-Z,"
                     " a-z, 0-9 and /_+=.@-, such as secretsmanager:tokensvc/.",
@@ -58,14 +67,14 @@ def _url(url: str) -> Iterator[Problem]:
         case "kms":
             if not _ALIAS_PREFIX.fullmatch(rest):
                 yield Problem(
-                    "custody.url",
+                    field,
                     "alias_prefix",
                     f"{rest!r} can't begin an alias. Use alias/ and 1 to 186 characters of A-Z,"
                     " a-z, 0-9 and /_-, such as kms:alias/tokensvc/. alias/aws/ is reserved.",
                 )
         case _:
             yield Problem(
-                "custody.url",
+                field,
                 "unknown_scheme",
                 f"{url!r} does not have a supported form. Use {FORMS}.",
             )
@@ -75,7 +84,7 @@ def _secrets_kms_key(custody: CustodySettings, sections: Mapping[str, Any]) -> I
     field, key = "custody.secrets_kms_key", custody.secrets_kms_key
     if key is None:
         return
-    if not custody.url.startswith("secretsmanager:"):
+    if not any(url.startswith("secretsmanager:") for url in custody.urls):
         yield Problem(
             field,
             "other_custody",
@@ -104,7 +113,9 @@ def _secrets_kms_key(custody: CustodySettings, sections: Mapping[str, Any]) -> I
                 )
 
 
-def _key_encryption_secret(custody: CustodySettings, folder: Path) -> Iterator[Problem]:
+def _key_encryption_secret(
+    custody: CustodySettings, folder: Path, keys_folder: Path
+) -> Iterator[Problem]:
     file, text = custody.key_encryption_secret_file, custody.key_encryption_secret
     if (file is None) == (text is None):
         yield Problem(
@@ -121,7 +132,6 @@ def _key_encryption_secret(custody: CustodySettings, folder: Path) -> Iterator[P
             "The previous key-encryption secret is set in two ways. Unset either this or"
             " TOKENSVC_CUSTODY__PREVIOUS_KEY_ENCRYPTION_SECRET.",
         )
-    keys_folder = (folder / custody.url.removeprefix("file:")).resolve()
     for field, path in {
         "custody.key_encryption_secret_file": file,
         "custody.previous_key_encryption_secret_file": previous_file,

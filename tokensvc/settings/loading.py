@@ -253,9 +253,9 @@ def _with_absolute_paths(settings: Settings, folder: Path) -> Settings:
     secret_file = settings.custody.key_encryption_secret_file
     previous_file = settings.custody.previous_key_encryption_secret_file
     custody = {
-        "url": absolute_url(settings.custody.url, folder)
-        if settings.custody.url.startswith("file:")
-        else settings.custody.url,
+        "url": absolute_url(settings.custody.url, folder),
+        "former_url": settings.custody.former_url
+        and absolute_url(settings.custody.former_url, folder),
         "key_encryption_secret_file": secret_file and folder / secret_file,
         "previous_key_encryption_secret_file": previous_file and folder / previous_file,
     }

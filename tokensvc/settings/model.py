@@ -105,6 +105,11 @@ class CustodySettings(Section):
         " key-encryption secret; secretsmanager:PREFIX, one secret per key in AWS Secrets Manager;"
         " kms:ALIAS_PREFIX, such as kms:alias/tokensvc/: AWS KMS, which then signs each token.",
     )
+    former_url: str | None = Field(
+        default=None,
+        description="Where keys still are that were made before url was another kind of custody.",
+        examples=["file:keys"],
+    )
     secrets_kms_key: str | None = Field(
         default=None,
         description="KMS key that encrypts the secrets of secretsmanager:PREFIX: alias/NAME, or an"
@@ -138,6 +143,21 @@ class CustodySettings(Section):
         description="The previous key-encryption secret itself, instead of the file. Can only be"
         " set as an environment variable.",
     )
+
+    @property
+    def urls(self) -> tuple[str, ...]:
+        """Where private keys are: the custody in which new ones are made comes first."""
+        return (self.url,) if self.former_url is None else (self.url, self.former_url)
+
+    @property
+    def is_in_aws(self) -> bool:
+        """Whether each region has private keys of its own, because some are in AWS."""
+        return not all(url.startswith("file:") for url in self.urls)
+
+    @property
+    def files_url(self) -> str | None:
+        """The URL of the custody of files, if there is one."""
+        return next((url for url in self.urls if url.startswith("file:")), None)
 
 
 class GrantSettings(Section):

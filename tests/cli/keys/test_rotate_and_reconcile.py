@@ -38,6 +38,22 @@ clock_skew_seconds = 0
 # --- rotate
 
 
+def test_a_custody_that_the_settings_do_not_name_is_refused(rotating_desk: Desk) -> None:
+    """Workers could not load the key. The hint has both settings."""
+    before = rotating_desk.ring()
+    error = rotating_desk.usage_error("keys", "rotate", "--custody", "kms:alias/tokensvc/")
+    assert isinstance(error, click.BadParameter)
+    assert "custody.former_url" in error.message
+    assert rotating_desk.ring() == before
+
+
+def test_a_custody_that_all_keys_are_in_already_changes_nothing(rotating_desk: Desk) -> None:
+    """The standby takes over, as without the option."""
+    url = f"file:{rotating_desk.folder}/keys"
+    planned = rotating_desk.json("keys", "rotate", "--plan", "--custody", url)
+    assert planned == rotating_desk.json("keys", "rotate", "--plan")
+
+
 def test_a_plan_has_steps_times_and_slots_and_changes_nothing(rotating_desk: Desk) -> None:
     """The old key is deleted after 7,220 s; until then three slots are taken."""
     before = rotating_desk.ring()

@@ -8,6 +8,7 @@ from tokensvc.cli.context import Invocation, pass_invocation
 from tokensvc.cli.output import say, say_error
 from tokensvc.errors import SettingsInvalid, TokensvcError
 from tokensvc.keyring.custody.file import FileCustody
+from tokensvc.keyring.custody.moving import parts_of
 
 
 @click.command(name="rewrap")
@@ -26,8 +27,9 @@ def command(invocation: Invocation) -> None:
 
     Calls no operation of IVS.
     """  # noqa: D301 # \b is click's marker for a paragraph that is not rewrapped.
-    custody = invocation.custody(invocation.settings.ivs.regions[0])
-    if not isinstance(custody, FileCustody):
+    parts = parts_of(invocation.custody(invocation.settings.ivs.regions[0]))
+    custody = next((part for part in parts if isinstance(part, FileCustody)), None)
+    if custody is None:
         raise SettingsInvalid(
             "Only the file: custody has a key-encryption secret.",
             hint="Skip this command: the configured custody encrypts private keys itself.",

@@ -28,19 +28,26 @@ from tokensvc.keyring.reconcile_loop import ReconcileLoop, interruptible_pause
     help="Rotate even during a drain, or although a worker can't sign with the standby.",
 )
 @click.option(
+    "--custody",
+    metavar="URL",
+    help="Make the next key in this custody, which must be custody.url of the settings, instead of"
+    " using a standby in custody.former_url.",
+)
+@click.option(
     "--wait",
     is_flag=True,
     help="Wait until the old key is deleted from IVS. Ctrl-C is safe.",
 )
 @json_option
 @pass_invocation
-def command(
+def command(  # noqa: PLR0913 # Each is an option of the command.
     invocation: Invocation,
     *,
     region: str | None,
     reason: str,
     plan: bool,
     force: bool,
+    custody: str | None,
     wait: bool,
     as_json: bool,
 ) -> None:
@@ -55,16 +62,17 @@ def command(
     """
     if as_json and not plan:
         raise click.UsageError("--json requires --plan.")
-    where = invocation.region(region)
+    _require_custody(invocation, custody)
+    where, moves = invocation.region(region), custody is not None
     rotator = invocation.rotator(where)
     if plan:
         now = invocation.clock.now()
-        _print_plan(rotator.plan_rotation(force=force), now, as_json=as_json)
+        _print_plan(rotator.plan_rotation(force=force, moves=moves), now, as_json=as_json)
         if (ring := invocation.ring(where)) is not None:
             for former in former_terms_in_force(ring, now):
                 say(former.sentence)
         return
-    rotator.request_rotation(reason, force=force)
+    rotator.request_rotation(reason, force=force, moves=moves)
     loop = ReconcileLoop([where], lambda _: rotator, invocation.clock, print_event)
     if wait:
         _wait(loop)
@@ -74,6 +82,22 @@ def command(
                 "The rotation request stays recorded. Run `tokensvc keys reconcile` to continue it."
             )
         raise click.exceptions.Exit(1)
+
+
+def _require_custody(invocation: Invocation, url: str | None) -> None:
+    """Return if the settings make private keys there: every worker must be able to load them.
+
+    Raises:
+        click.BadParameter: when they don't.
+    """
+    configured = invocation.settings.custody
+    if url is not None and url != configured.url:
+        raise click.BadParameter(
+            f"The settings make private keys in {configured.url}. On every host, set custody.url to"
+            f" {url} and custody.former_url to {configured.url}, and restart the service."
+            " Then run this command again.",
+            param_hint="--custody",
+        )
 
 
 def _wait(loop: ReconcileLoop) -> None:

@@ -22,6 +22,7 @@ from tokensvc.keyring.checks.files import (
 from tokensvc.keyring.checks.finding import Evidence, Finding
 from tokensvc.keyring.custody.base import Custody
 from tokensvc.keyring.custody.kms import KmsCustody
+from tokensvc.keyring.custody.moving import parts_of
 from tokensvc.keyring.lookup import ReadRing
 from tokensvc.keyring.model import Ring
 from tokensvc.keyring.probes import FailedProbe
@@ -155,7 +156,9 @@ class Doctor:
 
     def _unnamed_kms_keys(self, region: Region) -> Collection[str] | TokensvcError | None:
         custody = _value_or_error(partial(self.open_custody, region))
-        return _value_or_error(custody.unnamed_keys) if isinstance(custody, KmsCustody) else None
+        parts = () if isinstance(custody, TokensvcError) else parts_of(custody)
+        kms = next((part for part in parts if isinstance(part, KmsCustody)), None)
+        return None if kms is None else _value_or_error(kms.unnamed_keys)
 
 
 def _value_or_error(read: Callable[[], _Value]) -> _Value | TokensvcError:
