@@ -14,7 +14,7 @@ from tokensvc.cli.main import cli
 from tokensvc.errors import TokensvcError
 
 ROOT = Path(__file__).parents[1]
-PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("demo/*.md")])
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("d*/**/*.md")])  # docs, demo and deploy
 CLI_ONLY_STATUS = 500  # The status of errors that only the command line reports.
 
 
@@ -74,7 +74,9 @@ def test_every_command_in_a_page_exists(page: Path) -> None:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_every_file_that_a_page_names_exists(page: Path) -> None:
     """A path of the repository in backticks, such as `tokensvc/errors.py` or `.ci/run`."""
-    folders = r"\.ci|\.github|benchmarks|demo|docs|local_ivs|requirements|scripts|tests|tokensvc"
+    folders = (
+        r"\.ci|\.github|benchmarks|demo|deploy|docs|local_ivs|requirements|scripts|tests|tokensvc"
+    )
     named = re.findall(rf"`((?:{folders})/[^`\s{{}}*]*)`", page.read_text())
 
     assert [path for path in named if not (ROOT / path).exists()] == []
