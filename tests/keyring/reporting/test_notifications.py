@@ -97,6 +97,7 @@ def test_a_compromised_key_is_notified_when_it_is_marked_and_when_ivs_has_it_no_
     found, _ = of_history(after, None, NOW + 1)
     assert seen(found) == [("key_compromised", "a", ""), ("key_rotated", "b", "a")]
     assert found[0].reason == "laptop lost"
+    assert found[1].hint == ""  # There is nothing to roll back to.
     found, _ = of_history(gone, marked, NOW + 3)
     assert seen(found) == [("compromised_key_removed", "a", "")]
 

@@ -131,6 +131,7 @@ def _of_transition(
 ) -> Notification | None:
     line = history[number]
     key_id, previous_key_id, hint = line.key_id, "", ""
+    compromised = {pair.key_id for pair in ring.pairs if pair.is_compromised}
     if line.from_state is line.to_state:
         kind = NotificationType.KEY_COMPROMISED
         detail = f"{key_id} was marked as compromised."
@@ -143,11 +144,12 @@ def _of_transition(
         detail = f"{key_id} signs now."
         if previous_key_id := _predecessor(history, number):
             detail = f"{key_id} signs now, in place of {previous_key_id}."
-            hint = "If the new key is bad, run `tokensvc keys rollback` while the other one drains."
+            if previous_key_id not in compromised:
+                hint = "If it is bad, run `tokensvc keys rollback` while the other one drains."
     elif line.to_state is KeyState.RETIRED:
         kind = NotificationType.KEY_REMOVED
         detail = f"IVS no longer holds {key_id}."
-        if any(pair.is_compromised for pair in ring.pairs if pair.key_id == key_id):
+        if key_id in compromised:
             kind = _REMOVED
             detail = f"IVS no longer holds {key_id}, which is compromised: it refuses its tokens."
     else:
