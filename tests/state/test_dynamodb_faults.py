@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -18,7 +18,7 @@ from tests.support.faulty_server import Answer, Fault, FaultyServer, faulty_serv
 from tests.support.lossy_proxy import Call, Fate, lossy_proxy
 from tests.support.tables import REGION, Table, table_with_state
 from tokensvc.aws import AwsClients, AwsTerms
-from tokensvc.errors import StateMissing, StateRefused, StateUnavailable
+from tokensvc.errors import StateConflict, StateMissing, StateRefused, StateUnavailable
 from tokensvc.state.base import NEW, Record
 from tokensvc.state.dynamodb import RECORD_TERMS, DynamoDbState
 from tokensvc.state.dynamodb_address import TableAddress
@@ -156,6 +156,25 @@ def test_a_save_that_may_not_write_the_head_leaves_the_document(
         with pytest.raises(StateRefused, match="dynamodb:PutItem"):
             state.save("ring", "x", replacing=NEW)
     assert table.state().load("ring") is None
+
+
+def test_every_read_is_strongly_consistent(dynalite: Dynalite, resources: ExitStack) -> None:
+    """No stand-in shows the difference: DYNAMODB_HAS_ONE_REGION."""
+    table = resources.enter_context(table_with_state(dynalite.url))
+    table.state().save("ring", "x", replacing=NEW)
+    proxy = resources.enter_context(lossy_proxy(dynalite.url))
+    state = table.state(proxy.url)
+    for call in OPERATIONS.values():
+        with suppress(StateConflict):
+            call(state)
+    reads = [
+        (call.operation, request.get("ConsistentRead"))
+        for call in proxy.calls
+        if call.operation in {"GetItem", "Query", "BatchGetItem"}
+        for request in (call.body.get("RequestItems") or {"": call.body}).values()
+    ]
+    assert {operation for operation, _ in reads} == {"GetItem", "Query", "BatchGetItem"}
+    assert [read for read in reads if read[1] is not True] == []
 
 
 def test_a_missing_table_is_missing_for_every_operation(
