@@ -6,6 +6,7 @@ It is deployed into moto's server. `CLOUDFORMATION_LEAVES_OUT` lists what moto d
 from __future__ import annotations
 
 import ast
+import json
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -250,6 +251,50 @@ def test_the_scheduled_job_does_not_begin_a_deployment(stack: Stack) -> None:
     command = ["keys", "reconcile", "--rotate-after", "30d"]
 
     assert stack.container("ReconcileTask")["command"] == command
+
+
+def test_the_end_of_each_run_of_the_job_is_recorded_with_its_exit_status(stack: Stack) -> None:
+    """The alarm counts the runs that ended with 0. Neither a start nor the service counts."""
+    cluster = boto3.client("ecs").describe_clusters(clusters=[stack.resources["Cluster"]])
+    for task, status, exit_status in [
+        ("ReconcileTask", "RUNNING", None),
+        ("ReconcileTask", "STOPPED", 0),
+        ("ReconcileTask", "STOPPED", 1),
+        ("ServiceTask", "STOPPED", 0),
+    ]:
+        detail = {
+            "clusterArn": cluster["clusters"][0]["clusterArn"],
+            "taskDefinitionArn": stack.resources[task],
+            "lastStatus": status,
+            "containers": [{"exitCode": exit_status}],
+        }
+        boto3.client("events").put_events(
+            Entries=[
+                {
+                    "Source": "aws.ecs",
+                    "DetailType": "ECS Task State Change",
+                    "Detail": json.dumps(detail),
+                }
+            ]
+        )
+    runs = [json.loads(line) for line in _lines_of(stack.resources["ReconcileRuns"])]
+    filtered = _declared_resources()["ReconcileSuccesses"]["Properties"]
+
+    exit_statuses = sorted(run["detail"]["containers"][0]["exitCode"] for run in runs)
+    assert exit_statuses == [0, 1]
+    assert filtered["FilterPattern"] == "{ $.detail.containers[0].exitCode = 0 }"
+
+
+def _lines_of(log_group: str) -> list[str]:
+    logs = boto3.client("logs")
+    streams = logs.describe_log_streams(logGroupName=log_group)["logStreams"]
+    return [
+        event["message"]
+        for stream in streams
+        for event in logs.get_log_events(
+            logGroupName=log_group, logStreamName=stream["logStreamName"]
+        )["events"]
+    ]
 
 
 def _function(loader: Any, name: str, node: yaml.Node) -> dict[str, Any]:
