@@ -13,6 +13,9 @@ from tokensvc.access.grants import (
 )
 from tokensvc.arns import ChannelArn, ChannelPattern
 from tokensvc.errors import InvalidArn, NotEntitled
+from tokensvc.token.claims import Resolution
+
+OTHER_CHANNEL = "arn:aws:ivs:us-west-2:123456789012:channel/otherChannel"
 
 
 @pytest.mark.parametrize("pattern", [str(ARN), EVERY])
@@ -38,14 +41,40 @@ def test_a_grant_covers_no_other_channel(pattern: str) -> None:
         scope({"demo": Grant("demo", channels(pattern))}, caller("demo"), ARN)
 
 
-def test_the_first_grant_that_covers_the_channel_decides() -> None:
-    """In the order of the caller's grants, not of the settings."""
-    grants = {
-        "a": Grant("a", channels(EVERY)),
-        "b": Grant("b", channels(str(ARN))),
-        "c": Grant("c", channels(EVERY)),
-    }
-    assert scope(grants, caller("c", "b", "a"), ARN).name == "c"
+GRANTS = {
+    "wide": Grant("wide", channels(EVERY), max_ttl_seconds=900, maximum_resolution=Resolution.HD),
+    "narrow": Grant(
+        "narrow",
+        channels(str(ARN)),
+        max_ttl_seconds=120,
+        allowed_origins=("https://*.example.com",),
+        viewer_id="required",
+    ),
+    "page": Grant("page", channels(EVERY), allowed_origins=("https://a.example.com", "http://b")),
+    "elsewhere": Grant("elsewhere", channels(OTHER_CHANNEL), max_ttl_seconds=1),
+    "app": Grant("app", channels(EVERY), allowed_origins=("https://app.example.org",)),
+}
+
+
+@pytest.mark.parametrize("names", [("wide", "narrow", "page"), ("page", "narrow", "wide")])
+def test_of_all_grants_that_cover_the_channel_the_tightest_caps_apply(
+    names: tuple[str, ...],
+) -> None:
+    """In any order. A grant for other channels has no effect."""
+    grant = scope(GRANTS, caller(*names, "elsewhere"), ARN)
+    assert set(grant.name.split(",")) == {"wide", "narrow", "page"}
+    assert grant.max_ttl_seconds == 120
+    assert grant.maximum_resolution is Resolution.HD
+    assert grant.allowed_origins == ("https://a.example.com",)
+    assert grant.viewer_id == "required"
+
+
+def test_grants_without_a_common_origin_allow_nothing() -> None:
+    """A token without origins would play everywhere."""
+    with pytest.raises(NotEntitled) as refusal:
+        scope(GRANTS, caller("page", "app"), ARN)
+    assert "page" in refusal.value.detail
+    assert "app" in refusal.value.detail
 
 
 def test_a_grant_that_was_removed_from_the_settings_covers_nothing() -> None:

@@ -65,7 +65,7 @@ class ApiKey:
     Attributes:
         key_id: 12 characters of lower-case hex; the caller's ID in the audit log.
         name: the name that an operator gave it; unique.
-        grants: the names of its grants, in the order in which they are tried.
+        grants: the names of its grants.
         created_at: Unix seconds.
         secret_sha256: SHA-256 of the text of the secret, 64 characters of lower-case hex.
         expires_at: when it ceases to authenticate its caller, Unix seconds; None for never.

@@ -12,7 +12,7 @@ class Caller:
     Attributes:
         caller_id: stable and unique; written to the audit log. An API key's ID, never its secret.
         name: the name that an operator gave it.
-        grants: the names of its grants, in the order in which they are tried.
+        grants: the names of its grants.
     """
 
     caller_id: str

@@ -4,7 +4,7 @@ A grant names channels and caps. `scope` finds the grant that covers a channel, 
 IVS; `decide` turns a request into the options that the token is signed with:
 
 1. A grant covers a channel by the channel's ARN, or by `channel/*` for one account and region.
-2. The first grant that covers the channel decides, in the order of the caller's grants.
+2. Of all grants of the caller that cover the channel, the tightest caps apply together.
 3. A TTL or a resolution above the cap is lowered to the cap and is not an error; the response says
    what was granted.
 4. With a viewer ID or for single use the TTL is at most 540 seconds: IVS accepts 600, and clocks
@@ -16,11 +16,11 @@ IVS; `decide` turns a request into the options that the token is signed with:
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from tokensvc.access import origins
 from tokensvc.access.callers import Caller
 from tokensvc.access.requests import PlaybackRequest
 from tokensvc.arns import ChannelArn, ChannelPattern
@@ -28,9 +28,6 @@ from tokensvc.errors import InvalidRequest, NotEntitled, Problem
 from tokensvc.ivs.limits import GRANTED_UNDER_TEN_MINUTE_RULE_SECONDS
 from tokensvc.token.claims import PlaybackOptions, Resolution
 
-# What the leading * of an origin matches: part of a host name, which may itself begin with *. No
-# slash, colon or comma, so that only the beginning of a host name can match.
-_HOST_PREFIX = re.compile(r"[a-z0-9_.*-]+", re.ASCII)
 _SHOWN_ORIGINS = 5
 
 
@@ -104,17 +101,51 @@ class Granted:
 
 
 def scope(grants: Mapping[str, Grant], caller: Caller, arn: ChannelArn) -> Grant:
-    """The first of the caller's grants that covers the channel.
+    """One grant with the tightest caps of all the caller's grants that cover the channel.
 
     A grant that was removed from the settings covers no channel.
 
     Raises:
-        NotEntitled: when no grant of the caller covers the channel.
+        NotEntitled: when no grant of the caller covers the channel, or when they allow no origin
+            in common.
     """
-    for name in caller.grants:
-        if (grant := grants.get(name)) is not None and grant.covers(arn):
-            return grant
-    raise not_entitled(caller)
+    covering = [
+        grant
+        for name in caller.grants
+        if (grant := grants.get(name)) is not None and grant.covers(arn)
+    ]
+    if not covering:
+        raise not_entitled(caller)
+    combined = covering[0]
+    for grant in covering[1:]:
+        combined = _tightest(combined, grant)
+    return combined
+
+
+def _tightest(first: Grant, second: Grant) -> Grant:
+    ttls = (first.max_ttl_seconds, second.max_ttl_seconds)
+    resolutions = (first.maximum_resolution, second.maximum_resolution)
+    return Grant(
+        name=f"{first.name},{second.name}",
+        channels=first.channels | second.channels,
+        max_ttl_seconds=min((ttl for ttl in ttls if ttl is not None), default=None),
+        allowed_origins=_common_origins(first, second),
+        maximum_resolution=min((one for one in resolutions if one is not None), default=None),
+        viewer_id="required" if "required" in (first.viewer_id, second.viewer_id) else "optional",
+    )
+
+
+def _common_origins(first: Grant, second: Grant) -> tuple[str, ...]:
+    if not first.allowed_origins or not second.allowed_origins:
+        return first.allowed_origins or second.allowed_origins
+    shared = origins.common(first.allowed_origins, second.allowed_origins)
+    if not shared:
+        raise NotEntitled(
+            f"The grants {first.name} and {second.name} of this caller allow no origin in common.",
+            hint="Add a common origin to `allowed_origins` of both, or give the API key one of"
+            " them only.",
+        )
+    return shared
 
 
 def not_entitled(caller: Caller) -> NotEntitled:
@@ -191,7 +222,7 @@ def _granted_origins(grant: Grant, request: PlaybackRequest) -> tuple[str, ...]:
     outside = [
         origin
         for origin in request.allowed_origins
-        if not any(_is_covered(origin, granted) for granted in grant.allowed_origins)
+        if not any(origins.is_covered(origin, granted) for granted in grant.allowed_origins)
     ]
     if outside:
         raise NotEntitled(
@@ -205,18 +236,6 @@ def _granted_origins(grant: Grant, request: PlaybackRequest) -> tuple[str, ...]:
     return request.allowed_origins
 
 
-def _first_of(origins: Sequence[str]) -> str:
-    more = len(origins) - _SHOWN_ORIGINS
-    return ", ".join(origins[:_SHOWN_ORIGINS]) + (f" and {more} more" if more > 0 else "")
-
-
-def _is_covered(requested: str, granted: str) -> bool:
-    """Whether IVS allows for `granted` every origin that it allows for `requested`."""
-    requested, granted = requested.lower(), granted.lower()
-    if granted in (requested, "*"):
-        return True
-    scheme, star, rest = granted.partition("://*")
-    if not star or not requested.startswith(f"{scheme}://") or not requested.endswith(rest):
-        return False
-    prefix = requested[len(f"{scheme}://") : len(requested) - len(rest)]
-    return _HOST_PREFIX.fullmatch(prefix) is not None
+def _first_of(listed: Sequence[str]) -> str:
+    more = len(listed) - _SHOWN_ORIGINS
+    return ", ".join(listed[:_SHOWN_ORIGINS]) + (f" and {more} more" if more > 0 else "")

@@ -15,6 +15,7 @@ import click
 
 from tokensvc.cli.api_keys import api_keys
 from tokensvc.cli.context import Invocation
+from tokensvc.cli.grants import grants
 from tokensvc.cli.init import init
 from tokensvc.cli.ivs.channels import channels
 from tokensvc.cli.ivs.stream_keys import stream_keys
@@ -65,6 +66,7 @@ for _command in (
     serve,
     keys,
     api_keys,
+    grants,
     tokens,
     state,
     channels,

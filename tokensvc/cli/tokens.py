@@ -60,7 +60,7 @@ def tokens() -> None:
     "--grant",
     "grants",
     multiple=True,
-    help="Sign under this grant. Default: any grant that covers the channel.",
+    help="Sign under this grant. Repeat for several. Default: all grants, the tightest limits.",
 )
 @json_option
 @pass_invocation

@@ -17,9 +17,11 @@ from pydantic import (
     GetPydanticSchema,
     SecretStr,
     StringConstraints,
+    WithJsonSchema,
 )
 
 from tokensvc.access.grants import Grant
+from tokensvc.access.origins import mistake_in
 from tokensvc.arns import ChannelArn, ChannelPattern, Region
 from tokensvc.ivs.directory import DirectoryTerms
 from tokensvc.keyring.terms import MAX_TERM_SECONDS, Terms
@@ -48,6 +50,8 @@ def _check_origin(value: str) -> str:
     messages = [rule.message for rule in broken]
     if "," in value:
         messages.append("An origin contains a comma. Write each origin as a separate item.")
+    if mistake := mistake_in(value):
+        messages.append(mistake)
     if messages:
         raise ValueError(" ".join(messages))
     return value
@@ -55,6 +59,11 @@ def _check_origin(value: str) -> str:
 
 _Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
 _Origin = Annotated[str, AfterValidator(_check_origin)]
+_ChannelArn = Annotated[
+    ChannelArn,
+    BeforeValidator(parse_channel_arn),
+    WithJsonSchema({"type": "string", "pattern": r"^arn:aws:ivs:[a-z0-9-]+:[0-9]+:channel/"}),
+]
 _PatternOrName = Annotated[
     ChannelPattern | str,
     GetPydanticSchema(lambda _, handler: handler(Annotated[str, AfterValidator(pattern_or_name)])),
@@ -161,7 +170,7 @@ class CustodySettings(Section):
 
 
 class GrantSettings(Section):
-    """What a caller may request. The first grant of an API key that covers the channel decides."""
+    """What a caller may request. Of all grants for a channel, the tightest limits apply."""
 
     channels: Annotated[
         tuple[_PatternOrName, ...],
@@ -332,7 +341,7 @@ class Settings(Section):
     ivs: IvsSettings
     state: StateSettings
     custody: CustodySettings
-    channels: dict[_Name, Annotated[ChannelArn, BeforeValidator(parse_channel_arn)]] = Field(
+    channels: dict[_Name, _ChannelArn] = Field(
         description="Names of channels for use in requests and grants: NAME = ARN.",
         examples=[{"demo": "arn:aws:ivs:us-west-2:123456789012:channel/abcdEFGHijkl"}],
     )
