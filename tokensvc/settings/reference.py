@@ -40,9 +40,9 @@ The settings are read from a TOML file: the file that `--config` names, otherwis
 as an environment variable, which takes precedence. `tokensvc init` writes a commented file. All
 problems are reported at once, at startup.
 
-[tokensvc.schema.json](tokensvc.schema.json) is their JSON Schema. An editor with support for TOML, such as one that
-uses Taplo, completes and checks the file with this first line: `#:schema ./docs/tokensvc.schema.json`, or wherever the
-schema is.
+[tokensvc.schema.json](tokensvc.schema.json) is their JSON Schema. An editor that uses Taplo
+completes and checks the file if its first line names where the schema is:
+`#:schema ./docs/tokensvc.schema.json`.
 
 A running service reloads its settings at SIGHUP if `tokensvc serve --check` finds no problem.
 Otherwise it logs the problem and continues with the old settings. A new host or port requires a
