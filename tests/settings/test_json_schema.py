@@ -14,7 +14,7 @@ from jsonschema import Draft202012Validator
 from tokensvc.settings.json_schema import json_schema
 from tokensvc.settings.reference import settings_file
 
-FILE = Path(__file__).parents[2] / "docs/tokensvc.schema.json"
+FILE = Path(__file__).parents[2] / "docs/settings.schema.json"
 VALID = """
 [ivs]
 account_id = "123456789012"

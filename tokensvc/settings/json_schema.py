@@ -1,6 +1,6 @@
 """The JSON Schema of `tokensvc.toml`, with which editors complete and check it.
 
-    python -m tokensvc.settings.json_schema > docs/tokensvc.schema.json
+    python -m tokensvc.settings.json_schema > docs/settings.schema.json
 
 It is generated from the model. Rules about several settings are not in it: the start checks them.
 """

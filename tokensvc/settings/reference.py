@@ -40,9 +40,8 @@ The settings are read from a TOML file: the file that `--config` names, otherwis
 as an environment variable, which takes precedence. `tokensvc init` writes a commented file. All
 problems are reported at once, at startup.
 
-[tokensvc.schema.json](tokensvc.schema.json) is their JSON Schema. An editor that uses Taplo
-completes and checks the file if its first line names where the schema is:
-`#:schema ./docs/tokensvc.schema.json`.
+Their JSON Schema is `docs/settings.schema.json`. An editor that uses Taplo completes and checks
+the file if its first line names where the schema is: `#:schema ./docs/settings.schema.json`.
 
 A running service reloads its settings at SIGHUP if `tokensvc serve --check` finds no problem.
 Otherwise it logs the problem and continues with the old settings. A new host or port requires a
