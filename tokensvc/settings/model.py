@@ -8,68 +8,36 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Literal, get_args
 
 from pydantic import (
     AfterValidator,
     BeforeValidator,
     Field,
-    GetPydanticSchema,
     SecretStr,
     StringConstraints,
     WithJsonSchema,
 )
 
 from tokensvc.access.grants import Grant
-from tokensvc.access.origins import mistake_in
 from tokensvc.arns import ChannelArn, ChannelPattern, Region
 from tokensvc.ivs.directory import DirectoryTerms
 from tokensvc.keyring.terms import MAX_TERM_SECONDS, Terms
 from tokensvc.net import Network
 from tokensvc.playback.issuance import PlaybackLimits
-from tokensvc.settings.arn_values import checked_region, parse_channel_arn, pattern_or_name
+from tokensvc.settings.arn_values import checked_region, parse_channel_arn
+from tokensvc.settings.grants import GrantSettings, PositiveSeconds
 from tokensvc.settings.http_values import check_root_path, parse_network
 from tokensvc.settings.notify import NotifySettings
-from tokensvc.settings.section import Section
-from tokensvc.token.claims import Resolution
-from tokensvc.token.rules import ALLOWED_ORIGINS, broken_rules
-
-
-def _split_list(value: Any) -> Any:
-    """Split the text of an environment variable, in which a list is separated by commas."""
-    if isinstance(value, str):
-        return [item.strip() for item in value.split(",") if item.strip()]
-    return value
-
-
-def _check_origin(value: str) -> str:
-    if not value:
-        raise ValueError("An origin must not be empty.")
-    claim = {ALLOWED_ORIGINS: value}
-    broken = [rule for rule in broken_rules(claim, now=0) if rule.claim == ALLOWED_ORIGINS]
-    messages = [rule.message for rule in broken]
-    if "," in value:
-        messages.append("An origin contains a comma. Write each origin as a separate item.")
-    if mistake := mistake_in(value):
-        messages.append(mistake)
-    if messages:
-        raise ValueError(" ".join(messages))
-    return value
-
+from tokensvc.settings.section import Section, split_list
 
 _Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
-_Origin = Annotated[str, AfterValidator(_check_origin)]
 _ChannelArn = Annotated[
     ChannelArn,
     BeforeValidator(parse_channel_arn),
     WithJsonSchema({"type": "string", "pattern": r"^arn:aws:ivs:[a-z0-9-]+:[0-9]+:channel/"}),
 ]
-_PatternOrName = Annotated[
-    ChannelPattern | str,
-    GetPydanticSchema(lambda _, handler: handler(Annotated[str, AfterValidator(pattern_or_name)])),
-]
 _Seconds = Annotated[int, Field(ge=0, le=MAX_TERM_SECONDS)]
-_PositiveSeconds = Annotated[int, Field(ge=1, le=MAX_TERM_SECONDS)]
 
 
 class IvsSettings(Section):
@@ -81,7 +49,7 @@ class IvsSettings(Section):
     )
     regions: Annotated[
         tuple[Annotated[Region, BeforeValidator(checked_region)], ...],
-        BeforeValidator(_split_list),
+        BeforeValidator(split_list),
         Field(min_length=1),
     ] = Field(
         description="Regions of all channels named here. Each region has its own key pairs.",
@@ -98,7 +66,7 @@ class StateSettings(Section):
         " dynamodb:REGION/TABLE, for any number of machines. The region of the environment is not"
         " used.",
     )
-    access_max_age_seconds: _PositiveSeconds = Field(
+    access_max_age_seconds: PositiveSeconds = Field(
         default=120,
         description="Maximum age in seconds of the API keys that a process accepts, while it can't"
         " read the state. A revoked key may be accepted for that long.",
@@ -169,49 +137,14 @@ class CustodySettings(Section):
         return next((url for url in self.urls if url.startswith("file:")), None)
 
 
-class GrantSettings(Section):
-    """What a caller may request. Of all grants for a channel, the tightest limits apply."""
-
-    channels: Annotated[
-        tuple[_PatternOrName, ...],
-        BeforeValidator(_split_list),
-        Field(min_length=1),
-    ] = Field(
-        description="Channels that the grant covers: names from [channels], ARNs, or"
-        " arn:aws:ivs:REGION:ACCOUNT:channel/*.",
-        examples=[["demo"]],
-    )
-    max_ttl_seconds: _PositiveSeconds | None = Field(
-        default=None,
-        description="Maximum token lifetime in seconds. If not set, playback.max_ttl_seconds is the"
-        " limit.",
-        examples=[900],
-    )
-    allowed_origins: Annotated[tuple[_Origin, ...], BeforeValidator(_split_list)] = Field(
-        default=(),
-        description="Web origins that a token may allow, such as https://*.example.com. If empty,"
-        " any origin is possible.",
-    )
-    maximum_resolution: Resolution | None = Field(
-        default=None,
-        description="Highest rendition that a token may allow: SD, HD or FULL_HD. If not set, there"
-        " is no limit.",
-        examples=["HD"],
-    )
-    viewer_id: Literal["required", "optional"] = Field(
-        default="optional",
-        description="Whether a request must contain a viewer ID: required or optional.",
-    )
-
-
 class PlaybackSettings(Section):
     """Defaults and limits of all tokens."""
 
-    ttl_seconds: _PositiveSeconds = Field(
+    ttl_seconds: PositiveSeconds = Field(
         default=300,
         description="Token lifetime in seconds if the request does not contain one.",
     )
-    max_ttl_seconds: _PositiveSeconds = Field(
+    max_ttl_seconds: PositiveSeconds = Field(
         default=3_600,
         description="Maximum lifetime of any token in seconds. With a viewer ID or single use, it"
         " is never more than 540.",
@@ -232,7 +165,7 @@ class RotationSettings(Section):
         " first use. It must be longer, by clock_skew_seconds, than an import takes to reach IVS's"
         " edge (believed; AWS documents no time).",
     )
-    ring_max_age_seconds: _PositiveSeconds = Field(
+    ring_max_age_seconds: PositiveSeconds = Field(
         default=3_600,
         description="Maximum age in seconds of the key states that a process signs with, while it"
         " can't read the state. A drain takes that much longer.",
@@ -242,7 +175,7 @@ class RotationSettings(Section):
         description="Maximum difference in seconds between any two clocks, including those of IVS."
         " A process whose clock differs more from IVS's signs nothing and deletes no key pair.",
     )
-    state_refresh_seconds: _PositiveSeconds = Field(
+    state_refresh_seconds: PositiveSeconds = Field(
         default=5,
         description="Interval in seconds at which each process checks the state for changes.",
     )
@@ -250,7 +183,7 @@ class RotationSettings(Section):
         default=True,
         description="Whether the next key pair is created as soon as a switch is done.",
     )
-    canary_channels: Annotated[tuple[str, ...], BeforeValidator(_split_list)] = Field(
+    canary_channels: Annotated[tuple[str, ...], BeforeValidator(split_list)] = Field(
         default=(),
         description="One private channel per region, by name or ARN, live or offline. Before a new"
         " key pair becomes active, IVS's edge must accept a token for this channel.",
@@ -270,14 +203,14 @@ class RotationSettings(Section):
 class DirectorySettings(Section):
     """Cache for IVS's answers to GetChannel."""
 
-    fresh_seconds: _PositiveSeconds = Field(
+    fresh_seconds: PositiveSeconds = Field(
         default=300, description="Seconds for which an answer is used before IVS is called again."
     )
     usable_while_failing_seconds: _Seconds = Field(
         default=86_400,
         description="Seconds for which the last good answer is used while IVS fails.",
     )
-    negative_seconds: _PositiveSeconds = Field(
+    negative_seconds: PositiveSeconds = Field(
         default=10,
         description="Seconds for which IVS's answer that a channel does not exist is used.",
     )
@@ -321,7 +254,7 @@ class ServiceSettings(Section):
     )
     trusted_proxies: Annotated[
         tuple[Annotated[Network, BeforeValidator(parse_network)], ...],
-        BeforeValidator(_split_list),
+        BeforeValidator(split_list),
     ] = Field(
         default=(),
         description="Networks of the reverse proxies whose X-Forwarded-For and X-Forwarded-Prefix"
