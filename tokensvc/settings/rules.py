@@ -10,9 +10,9 @@ from typing import Any
 from tokensvc.arns import ChannelArn, ChannelPattern, Region
 from tokensvc.errors import InvalidArn, Problem, SettingsInvalid
 from tokensvc.settings.custody_rules import custody_rules
+from tokensvc.settings.grants import GrantSettings
 from tokensvc.settings.model import (
     CustodySettings,
-    GrantSettings,
     IvsSettings,
     PlaybackSettings,
     RotationSettings,
