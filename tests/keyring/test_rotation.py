@@ -14,7 +14,7 @@ from tokensvc.keyring.checks.contradictions import Comparison, contradictions
 from tokensvc.keyring.model import KeyState, Ring
 from tokensvc.keyring.rotation import next_step, step_without_ivs
 from tokensvc.keyring.rotation_requests import RotationRequest
-from tokensvc.keyring.scheduling import rotation_is_due, rotation_refusal
+from tokensvc.keyring.scheduling import rotation_is_due
 from tokensvc.keyring.steps import Action, Done, Step, WaitUntil
 
 PENDING, PUBLISHED, ACTIVE, RETIRING, RETIRED = KeyState
@@ -369,25 +369,3 @@ def test_a_retired_key_that_is_in_ivs_again_is_deleted_again() -> None:
 def test_the_drain_is_the_sum_of_rule_4() -> None:
     """120 s of view age + 3,600 s of token lifetime + 2 * 10 s of clock skew = 3,740 s."""
     assert TERMS.drain_seconds == 3_740
-
-
-def test_a_second_rotation_during_a_drain_is_refused_with_the_time_left() -> None:
-    """Rule 9: the refusal contains the key, the end of the drain, and the remaining seconds."""
-    draining = ring(pair("a", RETIRING, signing_ended_at=NOW - 740), pair("b", ACTIVE))
-
-    refusal = rotation_refusal(draining, NOW)
-    for data in (" a ", "2027-01-15T08:50:00Z", "3000 s"):
-        assert data in refusal
-
-
-def test_a_rotation_before_the_drained_key_is_deleted_is_refused_with_the_command() -> None:
-    """The drain is over, so only `keys reconcile` is missing."""
-    drained = ring(pair("a", RETIRING, signing_ended_at=NOW - DRAIN_SECONDS), pair("b", ACTIVE))
-    refusal = rotation_refusal(drained, NOW)
-    assert refusal.startswith("a ")
-    assert "`tokensvc keys reconcile`" in refusal
-
-
-def test_a_rotation_is_allowed_when_no_key_drains() -> None:
-    """A retired key pair does not prevent a rotation."""
-    assert rotation_refusal(ring(pair("a", RETIRED), pair("b", ACTIVE)), NOW) == ""

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from tokensvc.clock import rfc3339
 from tokensvc.errors import RotationRefused
 from tokensvc.keyring.drains import drain_ends
 from tokensvc.keyring.model import KeyState, Ring
 from tokensvc.keyring.rotation_requests import RotationPause, RotationRequest
+
+_FORCED: Final = " `tokensvc keys rotate --force` rotates now and uses the standby."
 
 
 def rotation_refusal(ring: Ring, now: float) -> str:
@@ -56,8 +60,8 @@ def requested_rotation(ring: Ring, request: RotationRequest) -> Ring:
     if refusal and not request.is_forced:
         raise RotationRefused(
             f"The last rotation of {ring.region} is not finished. {refusal}",
-            hint="Run `tokensvc keys rotate` again after that. `tokensvc keys rotate --force` "
-            "rotates now and uses the standby.",
+            hint="Run `tokensvc keys rotate` again after that."
+            + ("" if ring.standby is None else _FORCED),
         )
     if refusal and ring.standby is None:
         raise RotationRefused(
