@@ -95,3 +95,24 @@ def test_probes_are_logged_when_they_fail_or_when_all_lines_are_wanted() -> None
     assert lines_of({"PATH_INFO": "/readyz"}) == []
     assert [line["status"] for line in lines_of({"PATH_INFO": "/readyz"}, 503)] == [503]
     assert len(lines_of({"PATH_INFO": "/healthz"}, with_probes=True)) == 1
+
+
+def test_what_is_no_valid_request_has_a_line_with_the_address_and_the_status() -> None:
+    """An operator finds out why a client gets 400. Nothing that it sent is repeated."""
+    target = Lines()
+    log = AccessLog(LogOutput(target), [PROXY], with_probes=False)
+    log.write_refusal("198.51.100.7", 400, size_bytes=165)
+    (line,) = (json.loads(line) for line in target.lines)
+    assert line.pop("at").endswith("Z")
+    assert line == {
+        "level": "info",
+        "logger": "tokensvc.access",
+        "message": "not a whole valid request 400",
+        "method": None,
+        "path": None,
+        "status": 400,
+        "bytes": 165,
+        "duration_ms": None,
+        "client_address": "198.51.100.7",
+        "request_id": None,
+    }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from functools import lru_cache
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
@@ -63,17 +63,43 @@ class AccessLog:
             return
         shown = _shown(path)
         method = environ["REQUEST_METHOD"]
-        members = {
+        self._write(
+            f"{method} {shown} {status}",
+            {
+                "method": method,
+                "path": shown,
+                "status": status,
+                "bytes": size_bytes,
+                "duration_ms": round(duration_seconds * 1_000, 1),
+                "client_address": client_address_of(environ, self._trusted_proxies),
+                "request_id": request_id_of(environ),
+            },
+        )
+
+    def write_refusal(self, peer_address: str, status: int, *, size_bytes: int) -> None:
+        """Write the line of what the server refused because it is not a whole valid request.
+
+        Nothing that the client sent is in it, so that its address is that of the connection.
+        """
+        self._write(
+            f"not a whole valid request {status}",
+            {
+                "method": None,
+                "path": None,
+                "status": status,
+                "bytes": size_bytes,
+                "duration_ms": None,
+                "client_address": peer_address,
+                "request_id": None,
+            },
+        )
+
+    def _write(self, message: str, members: Mapping[str, object]) -> None:
+        line = {
             "at": rfc3339(time.time()),
             "level": "info",
             "logger": _LOGGER_NAME,
-            "message": f"{method} {shown} {status}",
-            "method": method,
-            "path": shown,
-            "status": status,
-            "bytes": size_bytes,
-            "duration_ms": round(duration_seconds * 1_000, 1),
-            "client_address": client_address_of(environ, self._trusted_proxies),
-            "request_id": request_id_of(environ),
+            "message": message,
+            **members,
         }
-        self._output.write(to_json(members) + b"\n")
+        self._output.write(to_json(line) + b"\n")

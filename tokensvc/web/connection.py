@@ -310,6 +310,9 @@ class Connection(asyncio.Protocol):
             ("Cache-Control", "no-store"),
         ]
         response = Response(status, headers, [body])
+        if self._has_begun:  # A connection that was only opened is no request.
+            peer_address = self._environ["REMOTE_ADDR"]
+            self._front.record_refusal(peer_address, status, size_bytes=len(body))
         date = self._worker.date.now()
         self._transport.write(http1.bytes_of(response, date, closes=True, is_head=False))
         self._close()

@@ -8,14 +8,18 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tokensvc.errors import SettingsInvalid, StateUnavailable
+from tokensvc.line_targets import line_target
+from tokensvc.telemetry.log_output import LogOutput
 from tokensvc.waiting import may_wait
 from tokensvc.web import master
+from tokensvc.web.access_log import AccessLog
 from tokensvc.web.front import ConnectionTerms, Front
 from tokensvc.web.http1 import DRAINING
 from tokensvc.web.worker import Worker
@@ -92,7 +96,12 @@ def app() -> Front:
     """The application behind the front, with the terms of the test."""
     if _fault() == "settings":
         raise SettingsInvalid("A setting is not valid.")
-    return Front(Application(), threads=1, terms=ConnectionTerms(**json.loads(os.environ["TERMS"])))
+    return Front(
+        Application(),
+        threads=1,
+        terms=ConnectionTerms(**json.loads(os.environ["TERMS"])),
+        access_log=AccessLog(LogOutput(line_target(sys.stdout.fileno())), [], with_probes=False),
+    )
 
 
 def _fault() -> str:

@@ -157,9 +157,13 @@ def test_the_head_of_a_later_request_has_the_same_deadline(server: Server) -> No
 def test_what_is_not_valid_http_is_refused_with_a_problem_document(
     server: Server, request_bytes: bytes, answer: tuple[int, str]
 ) -> None:
-    """The application does not see it, and the connection is closed."""
+    """The application does not see it, the connection is closed, and the access log has it."""
     with server.connect(request_bytes) as connection:
         assert code_of(read_all(connection)) == answer
+    assert any(
+        '"tokensvc.access"' in line and f'"status":{answer[0]},' in line and '"127.0.0.1"' in line
+        for line in server.log.read_text().splitlines()
+    )
 
 
 CHUNKED = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
