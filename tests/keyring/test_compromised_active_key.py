@@ -28,7 +28,7 @@ IRELAND = parse_region("eu-west-1")
 @pytest.fixture(name="world")
 def _world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     with world_in(tmp_path, monkeypatch) as world:
-        world.create_active_and_standby()
+        world.copy_active_and_standby()
         yield world
 
 

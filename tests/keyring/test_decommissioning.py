@@ -19,7 +19,7 @@ PENDING, PUBLISHED, ACTIVE, RETIRING, RETIRED = KeyState
 @pytest.fixture(name="world")
 def _world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     with world_in(tmp_path, monkeypatch) as world:
-        world.create_active_and_standby()
+        world.copy_active_and_standby()
         yield world
 
 

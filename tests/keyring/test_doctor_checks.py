@@ -160,7 +160,7 @@ def _world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
 
 def test_private_keys_of_the_active_key_and_the_standby_are_self_checked(world: World) -> None:
     """The active one is damaged, the standby's is missing."""
-    world.create_active_and_standby()
+    world.copy_active_and_standby()
     active, standby = world.ring.pairs
     assert unusable_private_keys(world.custody, world.ring) == {}
     (world.folder / "keys" / f"{active.key_id}.pem").write_bytes(b"damaged")

@@ -43,7 +43,7 @@ def held_fingerprints(world: World) -> list[str]:
 
 def test_revoking_the_active_key_switches_to_the_standby_at_once(world: World) -> None:
     """No drain: the same run removes the compromised key from IVS and custody."""
-    world.create_active_and_standby()
+    world.copy_active_and_standby()
     compromised, standby = world.ring.pairs
 
     world.revoke([compromised.key_id], "laptop lost")
@@ -74,7 +74,7 @@ def test_an_emergency_switch_skips_the_publish_delay(world: World) -> None:
 
 def test_revoking_the_standby_leaves_the_active_key_alone(world: World) -> None:
     """The standby is removed, and the next standby is created."""
-    world.create_active_and_standby()
+    world.copy_active_and_standby()
     active, compromised = world.ring.pairs
 
     world.revoke([compromised.key_id], "laptop lost")
@@ -87,7 +87,7 @@ def test_revoking_the_standby_leaves_the_active_key_alone(world: World) -> None:
 
 def test_revoking_all_ends_with_a_new_active_key(world: World) -> None:
     """Every key pair in the ring is treated as compromised; none is left in IVS or custody."""
-    world.create_active_and_standby()
+    world.copy_active_and_standby()
     world.rotator().request_rotation("monthly")
     world.reconcile()
     compromised = world.ring.pairs
@@ -105,7 +105,7 @@ def test_revoking_all_ends_with_a_new_active_key(world: World) -> None:
 
 def test_the_active_key_is_removed_last_while_a_slot_for_a_new_key_is_free(world: World) -> None:
     """A key is active before every step."""
-    world.create_active_and_standby()
+    world.copy_active_and_standby()
     signing: list[bool] = []
 
     world.revoke([pair.key_id for pair in world.ring.pairs], "custody copied")
@@ -152,7 +152,7 @@ def test_revoking_deletes_a_pair_whose_import_answer_was_lost(world: World) -> N
 
 def test_a_revoked_private_key_is_destroyed_at_once_when_ivs_does_not_answer(world: World) -> None:
     """Rule 8: the key is not retired until IVS confirms the delete, and a warning names it."""
-    world.create_active_and_standby()
+    world.copy_active_and_standby()
     active, compromised = world.ring.pairs
     lossy = LossyKeyPairs(world.key_pairs, {"delete"})
 
@@ -173,7 +173,7 @@ def test_a_revoked_private_key_is_destroyed_at_once_when_ivs_does_not_answer(wor
 
 def test_a_revoked_private_key_is_destroyed_before_the_first_call_to_ivs(world: World) -> None:
     """Rule 8: it is destroyed even if IVS can't be reached at all."""
-    world.create_active_and_standby()
+    world.copy_active_and_standby()
     compromised = world.ring.pairs[1]
     unreachable = LossyKeyPairs(world.key_pairs, {"held"})
 
@@ -187,7 +187,7 @@ def test_a_revoked_private_key_is_destroyed_before_the_first_call_to_ivs(world: 
 
 def test_a_forced_rotation_during_a_drain_uses_the_standby(world: World) -> None:
     """Rule 9: two keys drain, the standby signs, and the next standby waits for a slot."""
-    world.create_active_and_standby()
+    world.copy_active_and_standby()
     world.rotator().request_rotation("monthly")
     world.reconcile()
     world.clock.advance(TERMS.publish_delay_seconds)
@@ -203,7 +203,7 @@ def test_a_forced_rotation_during_a_drain_uses_the_standby(world: World) -> None
 
 def test_revoking_an_unknown_key_marks_no_key_compromised(world: World) -> None:
     """One mistyped ID must not leave the command partly carried out."""
-    world.create_active_and_standby()
+    world.copy_active_and_standby()
     known = world.ring.pairs[0].key_id
 
     with pytest.raises(KeyNotFound):
@@ -222,7 +222,7 @@ def test_a_region_without_an_active_key_has_no_signing_key(world: World) -> None
 
 def test_an_emergency_switch_skips_the_canary(world: World) -> None:
     """The edge may not know the new key yet. The history records the urgent switch."""
-    world.create_active_and_standby()
+    world.copy_active_and_standby()
     compromised = world.ring.pairs[0]
 
     def never(signer: Signer) -> None:

@@ -113,7 +113,7 @@ def test_a_fault_is_reported_and_reconcile_completes_after_it(
 ) -> None:
     """A whole rotation, first with the fault, then without it, ends as if there was no fault."""
     world = single_attempt_world
-    world.create_active_and_standby()
+    world.copy_active_and_standby()
     old, standby = world.ring.pairs
     world.rotator().request_rotation("monthly")
     if fault.operation == "DeletePlaybackKeyPair":
@@ -141,7 +141,7 @@ def test_a_fault_is_reported_and_reconcile_completes_after_it(
 @pytest.mark.parametrize("operation", ["ImportPlaybackKeyPair", "DeletePlaybackKeyPair"])
 def test_a_lost_answer_to_an_import_or_delete_is_recovered(world: World, operation: str) -> None:
     """boto3 retries by itself; the resulting conflict or missing key pair is recognized."""
-    world.create_active_and_standby()
+    world.copy_active_and_standby()
     world.rotator().request_rotation("monthly")
     body = {"operation": operation, "kind": "lose_response", "times": 1}
     urllib3.request("POST", f"{world.ivs.url}/_local/faults", json=body)

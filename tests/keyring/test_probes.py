@@ -65,7 +65,7 @@ def probes_that_failed(world: World) -> list[FailedProbe]:
 
 def active_and_standby(world: World) -> tuple[str, str]:
     """Create both; their key IDs."""
-    world.create_active_and_standby()
+    world.copy_active_and_standby()
     active, standby = world.ring.pairs
     return active.key_id, standby.key_id
 

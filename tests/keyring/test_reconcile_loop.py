@@ -108,7 +108,7 @@ def test_the_wait_for_the_publish_delay_is_reported_with_its_time(world: World) 
 
 def test_a_drain_that_ends_after_the_next_step_is_reported_too(world: World) -> None:
     """Two keys drain after a forced rotation; the region waits for the first of them."""
-    world.create_active_and_standby()
+    world.copy_active_and_standby()
     first, second = world.ring.pairs
     world.rotator().request_rotation("monthly")
     world.reconcile()
@@ -130,7 +130,7 @@ def test_a_scheduled_rotation_is_requested_when_the_key_has_signed_long_enough(
     world: World,
 ) -> None:
     """Not one second earlier. Without the setting it is never requested."""
-    world.create_active_and_standby()
+    world.copy_active_and_standby()
     assert world.ring.active is not None
     assert world.ring.active.activated_at is not None
     due_at = world.ring.active.activated_at + 3_600
@@ -161,7 +161,7 @@ def test_a_scheduled_rotation_is_requested_when_the_key_has_signed_long_enough(
 
 def test_a_scheduled_rotation_that_is_due_and_paused_is_reported(world: World) -> None:
     """In each pass for which it would be due. An operator's rotation ends the pause."""
-    world.create_active_and_standby()
+    world.copy_active_and_standby()
     world.rotator().request_rotation("monthly")
     world.reconcile()
     world.rotator().rollback("players fail")
@@ -214,7 +214,7 @@ def test_a_watch_pauses_until_the_next_step_but_at_most_60_s(
 
 def test_a_loop_that_is_not_stopped_by_being_done_ends_with_a_signal(world: World) -> None:
     """It waits 60 s when nothing is left to do."""
-    world.create_active_and_standby()
+    world.copy_active_and_standby()
     pauses: list[float] = []
 
     def pause(seconds: float) -> bool:

@@ -145,7 +145,7 @@ def test_the_tokens_of_a_standby_that_signed_meanwhile_play_until_they_expire(
     world: World,
 ) -> None:
     """Its private key is lost, so it is discarded. IVS holds it until its tokens have expired."""
-    world.create_active_and_standby()
+    world.copy_active_and_standby()
     backup = world.ring
     old, signed_meanwhile = backup.pairs
     rotator = world.rotator(keep_standby=False)

@@ -56,7 +56,7 @@ def rotated(*more_switches_to: str) -> Ring:
 
 def rotate(world: World) -> tuple[str, str]:
     """Switch from the active key to the standby; the key IDs of both, in this order."""
-    world.create_active_and_standby()
+    world.copy_active_and_standby()
     old, new = (each.key_id for each in world.ring.pairs)
     world.rotator().request_rotation("monthly")
     world.reconcile()

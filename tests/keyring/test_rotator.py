@@ -98,7 +98,7 @@ def test_reconcile_creates_an_active_key_and_a_standby_in_an_empty_region(world:
 
 def test_a_rotation_from_the_request_to_the_deletion_of_the_old_key(world: World) -> None:
     """The standby signs, the old key drains for 3,740 s, then IVS and custody lose it."""
-    world.create_active_and_standby()
+    world.copy_active_and_standby()
     old, standby = world.ring.pairs
     world.rotator().request_rotation("monthly")
 
@@ -125,7 +125,7 @@ def test_a_rotation_from_the_request_to_the_deletion_of_the_old_key(world: World
 
 def test_the_view_of_a_worker_follows_the_rotation(world: World) -> None:
     """The view signs with the old key before a refresh, and with the new key after it."""
-    world.create_active_and_standby()
+    world.copy_active_and_standby()
     old, standby = (pair.public_key for pair in world.ring.pairs)
     with world.view() as view:
         assert view.active(world.moment()).signer.public_key == old
@@ -163,7 +163,7 @@ def test_keys_import_can_be_repeated_after_a_lost_answer(world: World) -> None:
 
 def test_a_delete_whose_answer_was_lost_is_completed(world: World) -> None:
     """Rule 8: the private key is destroyed only after IVS was seen without the key pair."""
-    world.create_active_and_standby()
+    world.copy_active_and_standby()
     old = world.ring.pairs[0]
     world.rotator().request_rotation("monthly")
     world.reconcile()
@@ -181,7 +181,7 @@ def test_a_delete_whose_answer_was_lost_is_completed(world: World) -> None:
 
 def test_a_foreign_pair_in_the_last_slot_delays_the_next_standby(world: World) -> None:
     """Rule 5: the next standby is created once a slot is free; the foreign key pair stays."""
-    world.create_active_and_standby()
+    world.copy_active_and_standby()
     foreign_arn = world.ivs.client().import_playback_key_pair(
         publicKeyMaterial=PublicKey.of(ec.generate_private_key(ec.SECP384R1()).public_key()).pem,
         name="someone-else",
@@ -216,7 +216,7 @@ def test_foreign_pairs_in_every_slot_are_listed_and_not_deleted(world: World) ->
 
 def test_a_pair_with_another_fingerprint_under_our_arn_is_not_deleted(world: World) -> None:
     """Rule 5: a record from an old copy of the state must not delete another key."""
-    world.create_active_and_standby()
+    world.copy_active_and_standby()
     old = world.ring.pairs[0]
     world.rotator().request_rotation("monthly")
     world.reconcile()
@@ -242,7 +242,7 @@ def test_a_pair_with_another_fingerprint_under_our_arn_is_not_deleted(world: Wor
 
 def test_a_damaged_private_key_prevents_the_switch(world: World) -> None:
     """Rule 2: the self-check fails, and the active key stays active."""
-    world.create_active_and_standby()
+    world.copy_active_and_standby()
     active, standby = world.ring.pairs
     (world.folder / "keys" / f"{standby.key_id}.pem").write_bytes(b"damaged")
     world.rotator().request_rotation("monthly")
@@ -255,7 +255,7 @@ def test_a_damaged_private_key_prevents_the_switch(world: World) -> None:
 
 def test_a_standby_that_is_missing_in_ivs_is_discarded_and_replaced(world: World) -> None:
     """Rule 2: IVS would refuse its tokens. Waiting for it would never end the rotation."""
-    world.create_active_and_standby()
+    world.copy_active_and_standby()
     active, standby = world.ring.pairs
     world.ivs.client().delete_playback_key_pair(arn=str(standby.arn))
     world.rotator().request_rotation("monthly")
@@ -276,7 +276,7 @@ def test_a_standby_that_is_missing_in_ivs_is_discarded_and_replaced(world: World
 
 def test_a_refused_canary_prevents_the_switch_until_it_succeeds(world: World) -> None:
     """Rule 2: the canary uses the key of the standby, and only its success allows the switch."""
-    world.create_active_and_standby()
+    world.copy_active_and_standby()
     active, standby = world.ring.pairs
     asked: list[PublicKey] = []
 
@@ -298,7 +298,7 @@ def test_a_refused_canary_prevents_the_switch_until_it_succeeds(world: World) ->
 
 def test_a_second_rotation_during_a_drain_is_refused_with_the_time_left(world: World) -> None:
     """Rule 9: 3,740 s from the recorded end of signing."""
-    world.create_active_and_standby()
+    world.copy_active_and_standby()
     world.rotator().request_rotation("monthly")
     world.reconcile()
     world.clock.advance(740)
@@ -309,7 +309,7 @@ def test_a_second_rotation_during_a_drain_is_refused_with_the_time_left(world: W
 
 def test_of_two_concurrent_rotators_one_gets_a_state_conflict(world: World) -> None:
     """Rule 7: the ring has changed since the loser read it, so the loser saves nothing."""
-    world.create_active_and_standby()
+    world.copy_active_and_standby()
     slow = world.rotator()
     raced = False
 
@@ -340,7 +340,7 @@ def test_a_raised_setting_raises_the_stored_limit_and_a_lowered_one_does_not(
 
 def test_a_ring_is_bound_to_its_account(world: World) -> None:
     """A process that is configured for another account is refused."""
-    world.create_active_and_standby()
+    world.copy_active_and_standby()
 
     with pytest.raises(RotationRefused, match=r"123456789012.*999999999999"):
         world.rotator(account_id="999999999999").reconcile(print)
@@ -348,7 +348,7 @@ def test_a_ring_is_bound_to_its_account(world: World) -> None:
 
 def test_a_failed_rotation_says_who_requested_it_and_why_it_failed(world: World) -> None:
     """The reason stays in the ring until the request is carried out."""
-    world.create_active_and_standby()
+    world.copy_active_and_standby()
     standby = world.ring.pairs[1]
     file = world.folder / "keys" / f"{standby.key_id}.pem"
     content = file.read_bytes()

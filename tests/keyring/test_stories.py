@@ -51,7 +51,7 @@ class ReadOnly(sqlite3.Connection):
 
 def keys_ready(world: World) -> None:
     """A key is active, and a standby is ready to sign."""
-    world.create_active_and_standby()
+    world.copy_active_and_standby()
 
 
 def reconcile(world: World) -> None:

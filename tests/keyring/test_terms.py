@@ -156,7 +156,7 @@ def test_an_adopted_key_drains_for_the_tokens_that_were_signed_elsewhere(world: 
 
 def test_lowering_is_two_saves_and_the_limit_falls_with_the_first(world: World) -> None:
     """The end is read after the first save was acknowledged, however long that took."""
-    world.create_active_and_standby()
+    world.copy_active_and_standby()
     before = world.store.load()
     assert before is not None
 
@@ -177,7 +177,7 @@ def test_lowering_is_two_saves_and_the_limit_falls_with_the_first(world: World) 
 
 def test_hosts_with_different_settings_do_not_change_the_terms_in_turns(world: World) -> None:
     """Lower settings alone change nothing; the higher ones raise the ring once."""
-    world.create_active_and_standby()
+    world.copy_active_and_standby()
     for terms in (LOW, TERMS, LOW, TERMS):
         assert isinstance(world.reconcile(world.rotator(terms=terms)), Done)
         assert world.ring.terms == TERMS
@@ -190,7 +190,7 @@ def test_hosts_with_different_settings_do_not_change_the_terms_in_turns(world: W
 
 def test_reconcile_records_the_end_that_a_crash_left_out(world: World) -> None:
     """As it does with an end of signing."""
-    world.create_active_and_standby()
+    world.copy_active_and_standby()
     stored = world.store.load()
     assert stored is not None
     between = with_lowered_terms(
@@ -205,7 +205,7 @@ def test_reconcile_records_the_end_that_a_crash_left_out(world: World) -> None:
 
 def test_terms_are_not_lowered_by_a_wrong_clock(world: World) -> None:
     """Drains rest on the time of the lowering; 12 s ahead is beyond the 10 s that are allowed."""
-    world.create_active_and_standby()
+    world.copy_active_and_standby()
     before = world.ring
     world.ivs.set_clock_offset(-12)
 

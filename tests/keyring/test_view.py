@@ -23,7 +23,7 @@ from tokensvc.state.sqlite import SqliteState
 @pytest.fixture(name="world")
 def _world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     with world_in(tmp_path, monkeypatch) as world:
-        world.create_active_and_standby()
+        world.copy_active_and_standby()
         yield world
 
 

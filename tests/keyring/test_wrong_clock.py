@@ -46,7 +46,7 @@ def set_ahead(world: World, seconds: float) -> None:
 
 def begin_drain(world: World) -> None:
     """Rotate, so that the first key pair drains and the second one signs."""
-    world.create_active_and_standby()
+    world.copy_active_and_standby()
     world.rotator().request_rotation("monthly")
     world.reconcile()
     assert states(world) == [RETIRING, ACTIVE, PUBLISHED]
@@ -181,7 +181,7 @@ def test_an_adopted_pair_needs_a_right_clock(world: World) -> None:
 @pytest.mark.parametrize("off_seconds", [FIVE_MINUTES, -FIVE_MINUTES])
 def test_an_emergency_ends_with_a_wrong_clock(world: World, off_seconds: int) -> None:
     """Rule 10: the compromised key is replaced and removed. Only the next standby waits."""
-    world.create_active_and_standby()
+    world.copy_active_and_standby()
     compromised, standby = (pair.key_id for pair in world.ring.pairs)
     set_ahead(world, off_seconds)
     world.revoke([compromised], "laptop lost")
@@ -197,7 +197,7 @@ def test_an_emergency_ends_with_a_wrong_clock(world: World, off_seconds: int) ->
 
 def test_an_emergency_without_a_standby_ends_with_a_wrong_clock(world: World) -> None:
     """A fresh key pair is imported and signs at once."""
-    world.create_active_and_standby()
+    world.copy_active_and_standby()
     compromised = [pair.key_id for pair in world.ring.pairs]
     set_ahead(world, FIVE_MINUTES)
     world.revoke(compromised, "laptop lost")

@@ -56,7 +56,7 @@ def import_into(other_account: IvsKeyPairs) -> None:
 
 def test_a_started_delete_is_not_recorded_as_done(world: World, other_account: IvsKeyPairs) -> None:
     """Rule 8: the other account does not hold the key pair, but that proves nothing."""
-    world.create_active_and_standby()
+    world.copy_active_and_standby()
     world.rotator().request_rotation("monthly")
     world.reconcile()
     world.clock.advance(DRAIN_SECONDS)
@@ -84,7 +84,7 @@ def test_an_account_without_key_pairs_confirms_no_delete(
     world: World, other_account: IvsKeyPairs
 ) -> None:
     """Rule 8: IVS also lacks the active key, so it may have answered for another account."""
-    world.create_active_and_standby()
+    world.copy_active_and_standby()
     standby = world.ring.pairs[1]
     delete_with_lost_answer(world, [standby.key_id])
     assert world.ring.pair(standby.key_id).state is RETIRING
@@ -101,7 +101,7 @@ def test_an_empty_ivs_confirms_a_delete_if_sts_says_that_it_is_our_account(
     world: World, other_account: IvsKeyPairs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The region is being removed, and its last key pair was deleted. Only STS can settle it."""
-    world.create_active_and_standby()
+    world.copy_active_and_standby()
     key_ids = [pair.key_id for pair in world.ring.pairs]
     world.revoke(key_ids, "laptop lost")
     for _ in range(2):
@@ -123,7 +123,7 @@ def test_a_standby_is_not_discarded_because_another_account_lacks_it(
     world: World, other_account: IvsKeyPairs
 ) -> None:
     """In an emergency it takes over: what the ring and the custody say counts."""
-    world.create_active_and_standby()
+    world.copy_active_and_standby()
     compromised, standby = world.ring.pairs
     world.revoke([compromised.key_id], "laptop lost")
 
@@ -140,7 +140,7 @@ def test_a_missing_active_pair_may_be_caused_by_wrong_credentials(
     world: World, other_account: IvsKeyPairs
 ) -> None:
     """An account without key pairs can't be identified: the hint names the command to check it."""
-    world.create_active_and_standby()
+    world.copy_active_and_standby()
     before = world.ring
 
     with pytest.raises(RotationRefused, match=f"{ACCOUNT_ID}.*aws sts get-caller-identity"):
@@ -170,7 +170,7 @@ def test_a_compromised_key_is_not_replaced_by_one_in_another_account(
     world: World, other_account: IvsKeyPairs
 ) -> None:
     """Rule 10: the revocation is recorded, and is carried out with the right credentials."""
-    world.create_active_and_standby()
+    world.copy_active_and_standby()
     compromised = [pair.key_id for pair in world.ring.pairs]
     world.revoke(compromised, "laptop lost")
     import_into(other_account)

@@ -112,7 +112,7 @@ def test_a_crash_between_a_step_and_its_report_loses_nothing(
     world: World, receiver: WebhookReceiver
 ) -> None:
     """The rotator switches and the process is killed. The next run, on any host, reports it."""
-    world.create_active_and_standby()
+    world.copy_active_and_standby()
     run(world, reporter(world, receiver))
     old = world.ring.require_active().key_id
     world.rotator().request_rotation("monthly")
