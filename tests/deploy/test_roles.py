@@ -7,11 +7,12 @@ each call, because moto allows everything.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 
 import pytest
+from click.testing import CliRunner
 from local_ivs.testing import LocalIvsServer
 
 from tests.deploy.test_iam import POLICIES
@@ -25,6 +26,7 @@ from tokensvc.access.callers import Caller
 from tokensvc.access.requests import PlaybackRequest
 from tokensvc.arns import Region
 from tokensvc.aws_setup import make_state
+from tokensvc.cli.main import cli
 from tokensvc.clock import SystemClock
 from tokensvc.errors import CustodyDenied, StateRefused
 from tokensvc.keyring.checks.finding import FindingCode
@@ -46,13 +48,18 @@ class Fleet:
 
     Attributes:
         enforcement: the policy of the process that runs now.
-        settings: the settings of all processes.
+        variables: the settings of all processes, as environment variables.
         channel: a private channel.
     """
 
     enforcement: Enforcement
-    settings: Settings
+    variables: Mapping[str, str]
     channel: str
+
+    @property
+    def settings(self) -> Settings:
+        """The settings."""
+        return load_settings(None, self.variables)
 
     def install(self) -> None:
         """Make the table."""
@@ -102,7 +109,7 @@ def deployed(
             "TOKENSVC_ROTATION__PUBLISH_DELAY_SECONDS": "0",
         }
         enforcement = enforce(patch, REGION, EXAMPLE_ACCOUNT)
-        fleet = Fleet(enforcement, load_settings(None, variables), channel)
+        fleet = Fleet(enforcement, variables, channel)
         fleet.install()
         with fleet.job() as job:
             job.state.create()
@@ -136,6 +143,18 @@ def test_the_minter_can_do_everything_for_a_playback_url(fleet: Fleet) -> None:
         assert url.key_id == active.key_id
         assert [record.record_id for record in job.state.records("channel")] == [fleet.channel]
         assert len(job.state.records("key-probe")) == 2
+    assert fleet.enforcement.denied == []
+
+
+def test_the_minter_can_check_a_start_and_a_reload(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At SIGHUP, gunicorn runs this command before it replaces the workers."""
+    for name, value in fleet.variables.items():
+        monkeypatch.setenv(name, value)
+    with fleet.enforcement.of(POLICIES["minter"]):
+        checked = CliRunner().invoke(cli, ["serve", "--check"], catch_exceptions=False)
+    assert checked.exit_code == 0, checked.output
     assert fleet.enforcement.denied == []
 
 
@@ -193,13 +212,12 @@ def test_the_minter_can_destroy_no_private_key(fleet: Fleet) -> None:
 
 def test_another_prefix_is_another_deployment(fleet: Fleet) -> None:
     """The minter can't sign with the keys of another deployment in the same account."""
-    other = fleet.settings.custody.url.replace("tokensvc/", "other/")
-    custody = fleet.settings.custody.model_copy(update={"url": other})
-    settings = fleet.settings.model_copy(update={"custody": custody})
-    with closing(operations.build(settings, CLOCK, by="test")) as job:
+    url = fleet.variables["TOKENSVC_CUSTODY__URL"].replace("tokensvc/", "other/")
+    other = dataclasses.replace(fleet, variables={**fleet.variables, "TOKENSVC_CUSTODY__URL": url})
+    with closing(operations.build(other.settings, CLOCK, by="test")) as job:
         key = job.custody(IN_REGION).create("k0123456789ab")
     with (
-        dataclasses.replace(fleet, settings=settings).job("minter") as job,
+        other.job("minter") as job,
         pytest.raises(CustodyDenied),
     ):
         job.custody(IN_REGION).signer(key)

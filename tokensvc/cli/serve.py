@@ -35,8 +35,8 @@ def serve(invocation: Invocation, *, only_check: bool) -> None:
     continues with the old settings and logs the reason. SIGTERM stops the service gracefully.
 
     --check tests the settings, the address, the state, the custody and, for each region, the
-    active key pair and the AWS credentials. It makes no call to AWS. The exit status is 1 if a
-    check fails.
+    active key pair and the AWS credentials. It calls no operation of IVS, and of other services of
+    AWS only what the service itself needs. The exit status is 1 if a check fails.
     """
     # Loaded before gunicorn starts, so that a mistake is reported once, without a traceback.
     _ = invocation.settings
