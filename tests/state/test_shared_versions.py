@@ -101,6 +101,16 @@ def test_passes_at_about_the_same_time_share_one_read(
         assert [age_of(watched, clock) for watched in all_watched] == pytest.approx([0.6] * 3)
 
 
+def test_all_watchers_read_at_the_same_times(state: CountedState, clock: ManualClock) -> None:
+    """Also one that was late, as on a busy machine: it reads at the next time of the others."""
+    first, second, third = watchers(state, clock)
+    pauses = []
+    for watched in (first, second, third):
+        clock.advance(1.5)  # The clock began at 1,000 s; the interval is 5 s.
+        pauses.append(watched._pause_seconds())
+    assert pauses == [3.5, 2.0, 0.5]
+
+
 def test_a_pass_reads_again_when_the_shared_read_is_too_old(
     state: CountedState, clock: ManualClock
 ) -> None:

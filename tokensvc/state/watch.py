@@ -220,14 +220,19 @@ class Watched(Generic[T]):
 
     def _watch(self) -> None:
         while not self._stop.wait(self._pause_seconds()):
-            self._try_to_refresh(shared_seconds=SHARED_PART * self._pause_seconds())
+            self._try_to_refresh(shared_seconds=SHARED_PART * self._interval_seconds())
             self._on_pass()
 
-    def _pause_seconds(self) -> float:
+    def _interval_seconds(self) -> float:
         latest = self._latest
         if latest is not None and self._changes_soon(latest.value):
             return min(SOON_SECONDS, self._refresh_seconds)
         return self._refresh_seconds
+
+    def _pause_seconds(self) -> float:
+        interval = self._interval_seconds()
+        # At the same times as every other watcher of this process, so that they share each read.
+        return interval if self._versions is None else interval - self._clock.monotonic() % interval
 
     def _try_to_refresh(self, *, shared_seconds: float = 0.0) -> None:
         try:
