@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from random import Random
 from typing import TypedDict, Unpack
@@ -25,10 +24,11 @@ from tokensvc.audit import Audit
 from tokensvc.aws import AwsClients, AwsTerms
 from tokensvc.clock import Clock
 from tokensvc.errors import SettingsInvalid
-from tokensvc.ivs.channels import get_channel, get_channels
 from tokensvc.ivs.clock_watch import ClockWatch
 from tokensvc.ivs.directory import ChannelDirectory
-from tokensvc.ivs.kept_answers import KIND, KeptAnswers
+from tokensvc.ivs.kept_answers import KIND
+from tokensvc.ivs.shared_directory import shared_directory
+from tokensvc.ivs.turns import Turns
 from tokensvc.keyring import probes
 from tokensvc.keyring.probes import ProbeRecorder
 from tokensvc.keyring.reporting.watching import ReconcileWatch
@@ -142,6 +142,7 @@ class Overrides(TypedDict, total=False):
     signer_loader: SignerLoader
     clients: AwsClients
     directory: ChannelDirectory
+    turns: Turns
     rings: Mapping[Region, RingView]
 
 
@@ -166,9 +167,9 @@ def build(
     )
     following = _following(settings, clock, state)
     answer_writer = RecordWriter(state, KIND)
-    kept_answers = KeptAnswers(state, clock, settings.directory.capacity, answer_writer)
+    terms, turns = settings.directory_terms(), overrides.get("turns")
     directory = overrides.get("directory") or resources.enter_context(
-        closing(_directory(settings, clock, clients, kept_answers))
+        closing(shared_directory(state, clients, clock, terms, answer_writer, turns))
     )
     probe_writer = RecordWriter(state, probes.KIND)
     use_writer = RecordWriter(state, api_key_uses.KIND)
@@ -261,19 +262,6 @@ def _warn_of_unconfirmed(keys: ApiKeys) -> None:
             " with `tokensvc api-keys confirm`: %s",
             ", ".join(f"{key.key_id} ({key.name})" for key in keys.unconfirmed),
         )
-
-
-def _directory(
-    settings: Settings, clock: Clock, clients: AwsClients, kept_answers: KeptAnswers
-) -> ChannelDirectory:
-    return ChannelDirectory(
-        partial(get_channel, clients),
-        partial(get_channels, clients),
-        clock,
-        settings.directory_terms(),
-        Random(),  # noqa: S311 # Spreads look-ups in time; not used for anything secret.
-        kept_answers,
-    )
 
 
 def _rings(

@@ -98,12 +98,22 @@ class BlockedLookup:
         assert self.proceed.wait(WAIT_SECONDS)
 
 
-def wait_until_idle(directory: ChannelDirectory) -> None:
-    """Return when no lookup is in flight."""
+def wait_until(is_true: Callable[[], bool]) -> None:
+    """Return when that is true."""
     give_up_at = time.monotonic() + WAIT_SECONDS
-    while directory._in_flight:
+    while not is_true():
         assert time.monotonic() < give_up_at
         time.sleep(0.001)
+
+
+def wait_for_lookups(ivs: StagedIvs, count: int) -> None:
+    """Return when that many channels were looked up separately, so that the next gets its own."""
+    wait_until(lambda: len(ivs.lookups) >= count)
+
+
+def wait_until_idle(directory: ChannelDirectory) -> None:
+    """Return when no lookup is in flight."""
+    wait_until(lambda: not directory._in_flight)
 
 
 def before_and_after_refresh(directory: ChannelDirectory, arn: ChannelArn) -> tuple[str, str]:

@@ -19,7 +19,7 @@ from tokensvc.errors import (
     TokensvcError,
 )
 from tokensvc.ivs.descriptions import CHANNELS, STREAM_KEYS, Arn, Kind, get_each
-from tokensvc.ivs.errors import AccessDenied, PendingVerification
+from tokensvc.ivs.errors import AccessDenied, PendingVerification, Throttled
 
 FIRST = ChannelArn.parse("arn:aws:ivs:us-west-2:123456789012:channel/abcdEFGHijkl")
 SECOND = ChannelArn.parse("arn:aws:ivs:us-west-2:123456789012:channel/zyxwVUTSrqpo")
@@ -66,7 +66,7 @@ def get_from(
         (None, IvsRefused, "ivs_refused", "AWS_ENDPOINT_URL_IVS"),
         ("InternalServerException", IvsUnavailable, "ivs_unavailable", "AWS Health Dashboard"),
         ("ServiceUnavailable", IvsUnavailable, "ivs_unavailable", "AWS Health Dashboard"),
-        ("ThrottlingException", IvsUnavailable, "ivs_unavailable", "in a few seconds"),
+        ("ThrottlingException", Throttled, "ivs_unavailable", "in a few seconds"),
         ("ExpiredTokenException", IvsUnavailable, "ivs_unavailable", "AWS credentials"),
     ],
 )

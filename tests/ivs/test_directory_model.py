@@ -17,7 +17,8 @@ from tests.ivs.staged_ivs import (
 )
 from tests.support.clock import ManualClock
 from tokensvc.errors import ChannelNotFound, IvsUnavailable
-from tokensvc.ivs.directory import ChannelDirectory, DirectoryTerms
+from tokensvc.ivs.cache_entry import DirectoryTerms
+from tokensvc.ivs.directory import ChannelDirectory
 from tokensvc.ivs.model import Channel
 
 

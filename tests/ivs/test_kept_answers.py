@@ -26,7 +26,8 @@ from tests.support.sqlite_files import (
     write_lock_held,
 )
 from tokensvc.errors import ChannelNotFound, IvsUnavailable
-from tokensvc.ivs.directory import ChannelDirectory, DirectoryTerms
+from tokensvc.ivs.cache_entry import DirectoryTerms
+from tokensvc.ivs.directory import ChannelDirectory
 from tokensvc.ivs.kept_answers import KIND, KeptAnswers
 from tokensvc.state.base import Record
 from tokensvc.state.record_writer import RecordWriter
@@ -74,7 +75,7 @@ class Process:
         terms: DirectoryTerms = TERMS,
     ) -> None:
         self.writer = RecordWriter(state, KIND)
-        self.answers = KeptAnswers(state, clock, terms.capacity, self.writer)
+        self.answers = KeptAnswers(state, clock, self.writer)
         self.directory = ChannelDirectory(
             ivs.get_channel, ivs.get_channels, clock, terms, seeded_random(), self.answers
         )
@@ -117,14 +118,63 @@ def test_the_answers_of_a_batch_are_stored_too(
         assert [started.get(arn) for arn in both] == channels
 
 
-def test_the_stored_answer_is_not_used_while_ivs_answers(
+def test_a_fresh_answer_of_another_process_is_used_instead_of_a_lookup(
+    state: SqliteState, ivs: StagedIvs, clock: ManualClock
+) -> None:
+    """Until 300 s after the other process's lookup. Then this process refreshes it for both."""
+    with Process(state, ivs, clock) as directory:
+        channel = directory.get(STAGE)
+    clock.advance(200)
+    with Process(state, ivs, clock) as second:
+        assert second.get(STAGE) == channel
+        clock.advance(99)
+        assert before_and_after_refresh(second, STAGE) == ("answer 1", "answer 1")
+        assert ivs.lookups == [STAGE]
+        with Process(state, ivs, clock) as third:
+            assert third.get(STAGE) == channel
+            clock.advance(1)
+            assert before_and_after_refresh(third, STAGE) == ("answer 1", "answer 2")
+        assert before_and_after_refresh(second, STAGE) == ("answer 1", "answer 2")
+    assert ivs.lookups == [STAGE, STAGE]
+
+
+def test_the_answers_of_many_channels_are_read_at_once(
+    state: SqliteState, ivs: StagedIvs, clock: ManualClock
+) -> None:
+    """Only the channels that no process knows are asked for."""
+    known = [arn_of(f"c{number:02}") for number in range(60)]
+    with Process(state, ivs, clock) as directory:
+        directory.warm(known)
+    with Process(state, ivs, clock) as directory:
+        directory.warm([*known, arn_of("new1"), arn_of("new2")])
+        assert {directory.get(arn).name for arn in known} == {"call 1", "call 2"}
+    assert [len(call) for call in ivs.calls] == [50, 10, 2]
+
+
+@pytest.mark.parametrize(("ahead_seconds", "lookups"), [(10, 1), (11, 2), (-290, 1), (-301, 2)])
+def test_an_answer_from_the_future_is_not_fresh(
+    state: SqliteState, ivs: StagedIvs, clock: ManualClock, ahead_seconds: int, lookups: int
+) -> None:
+    """Clocks differ by ten seconds at most. A clock that is behind makes an answer older."""
+    clock.jump_wall(ahead_seconds)
+    with Process(state, ivs, clock) as directory:
+        directory.get(STAGE)
+    clock.jump_wall(-ahead_seconds)
+    with Process(state, ivs, clock) as directory:
+        directory.get(STAGE)
+    assert len(ivs.lookups) == lookups
+
+
+def test_a_stored_answer_that_is_not_fresh_is_not_used_while_ivs_answers(
     state: SqliteState, ivs: StagedIvs, clock: ManualClock
 ) -> None:
     """Because it may be a day old. When IVS recovers, there is a new lookup within 10 s."""
     with Process(state, ivs, clock) as directory:
         directory.get(STAGE)
+    clock.advance(300)
     with Process(state, ivs, clock) as directory:
         assert directory.get(STAGE).name == "answer 2"
+    clock.advance(300)
     ivs.error = UNAVAILABLE
     with Process(state, ivs, clock) as third:
         assert third.get(STAGE).name == "answer 2"
@@ -139,6 +189,7 @@ def test_the_stored_answer_of_a_deleted_channel_is_deleted(
     """By the first process that looks the channel up."""
     with Process(state, ivs, clock) as directory:
         directory.get(STAGE)
+    clock.advance(300)
     ivs.error = NOT_FOUND
     with Process(state, ivs, clock) as directory, pytest.raises(ChannelNotFound):
         directory.get(STAGE)
@@ -146,48 +197,6 @@ def test_the_stored_answer_of_a_deleted_channel_is_deleted(
     ivs.error = UNAVAILABLE
     with Process(state, ivs, clock) as directory, pytest.raises(IvsUnavailable):
         directory.get(STAGE)
-
-
-def test_an_unchanged_answer_is_written_again_after_a_tenth_of_its_lifetime(
-    path: Path, state: SqliteState, ivs: StagedIvs, clock: ManualClock
-) -> None:
-    """8,640 s of 86,400, not at every lookup. A changed answer is written at once."""
-    process = Process(state, ivs, clock)
-    answers, writer = process.answers, process.writer
-    channel = ivs.get_channel(STAGE)
-    answers.save(channel, 86_400)
-    writer.flush()
-    clock.advance(8_639)
-    answers.save(channel, 86_400)
-    assert writer.queued == 0
-    assert [record.expires_at for record in stored_records(path, KIND)] == [EXAMPLE_NOW + 86_400]
-    clock.advance(1)
-    answers.save(channel, 86_400)
-    writer.flush()
-    assert [record.expires_at for record in stored_records(path, KIND)] == [EXAMPLE_NOW + 95_040]
-    changed = ivs.get_channel(STAGE)
-    answers.save(changed, 86_400)
-    writer.flush()
-    assert answers.load(STAGE) == (changed, 86_400)
-
-
-def test_an_answer_that_was_dropped_from_the_queue_is_saved_by_the_next_lookup(
-    state: SqliteState, ivs: StagedIvs, clock: ManualClock
-) -> None:
-    """Although it is unchanged, because it was not written."""
-    writer = RecordWriter(state, KIND, capacity=2)
-    answers = KeptAnswers(state, clock, 10, writer)
-    first, second, third = (ivs.get_channel(arn_of(name)) for name in "abc")
-    for channel in (first, second, third):
-        answers.save(channel, 86_400)
-    assert writer.dropped == 1
-    writer.flush()
-    assert answers.load(first.arn) is None
-    for channel in (first, second, third):
-        answers.save(channel, 86_400)
-    assert writer.queued == 1
-    writer.flush()
-    assert answers.load(first.arn) == (first, 86_400)
 
 
 def test_an_answer_or_deletion_that_is_not_written_yet_is_used(
@@ -306,8 +315,10 @@ def test_a_failing_state_fails_no_lookup(
     process = Process(state, ivs, clock)
     assert process.directory.get(STAGE).name == "answer 2"
     assert not process.writer.flush()
-    (warning,) = caplog.records
-    assert warning.name == "tokensvc.state.record_writer"
+    assert {record.name for record in caplog.records} == {
+        "tokensvc.ivs.kept_answers",
+        "tokensvc.state.record_writer",
+    }
     assert str(path) in caplog.text
     ivs.error = NOT_FOUND
     with Process(state, ivs, clock) as directory, pytest.raises(ChannelNotFound):
@@ -338,6 +349,7 @@ def test_the_stored_answer_is_used_when_ivs_hangs_or_its_region_is_paused(
     both = [arn_of("a"), arn_of("b")]
     with Process(state, ivs, clock) as directory:
         channels = [directory.get(arn) for arn in both]
+    clock.advance(300)
     ivs.error = UNAVAILABLE
     with Process(state, ivs, clock) as started:
         ivs.on_lookup = blocked = BlockedLookup()

@@ -30,8 +30,11 @@ from tokensvc.arns import ChannelArn
 from tokensvc.audit import Audit, AuditEvent
 from tokensvc.aws import AwsClients, AwsTerms
 from tokensvc.clock import Clock
-from tokensvc.ivs.directory import ChannelDirectory, DirectoryTerms, FetchBatch
+from tokensvc.ivs.cache_entry import DirectoryTerms
+from tokensvc.ivs.directory import ChannelDirectory
+from tokensvc.ivs.lookups import FetchBatch
 from tokensvc.ivs.model import Channel
+from tokensvc.ivs.turns import Unlimited
 from tokensvc.keyring.model import KeyState
 from tokensvc.playback.issuance import PlaybackIssuer
 from tokensvc.service import Overrides, Service, build
@@ -148,7 +151,11 @@ class Deployment:
         settings = self.settings
         if playback is not None:
             settings = settings.model_copy(update={"playback": playback})
-        parts: Overrides = {"state": self.world.state, "rings": self.service.rings}
+        parts: Overrides = {
+            "state": self.world.state,
+            "turns": Unlimited(),
+            "rings": self.service.rings,
+        }
         parts.update(overrides)
         return build(settings, self.world.clock, audit or self.audit, **parts).issuer
 
@@ -214,7 +221,14 @@ def deployment_in(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Dep
         with (
             closing(AwsClients(AwsTerms(), session, clock=world.clock)) as clients,
             closing(
-                build(settings, world.clock, audit, state=world.state, clients=clients)
+                build(
+                    settings,
+                    world.clock,
+                    audit,
+                    state=world.state,
+                    clients=clients,
+                    turns=Unlimited(),  # Turns take time, and this clock stands still.
+                )
             ) as service,
         ):
             service.start()

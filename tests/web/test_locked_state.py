@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from random import Random
 
 import pytest
 import urllib3
@@ -13,6 +14,8 @@ import urllib3
 from tests.support.deployment import Deployment, MemoryAudit
 from tests.support.serving import serving
 from tests.support.sqlite_files import stored_records, write_lock_held
+from tokensvc.clock import SystemClock
+from tokensvc.ivs.shared_turns import SharedTurns
 from tokensvc.service import build
 from tokensvc.settings import load_settings
 from tokensvc.web.app import create_app
@@ -51,6 +54,7 @@ def served(deployment: Deployment) -> Iterator[str]:
         MemoryAudit(),
         state=world.state,
         signer_loader=world.custody,
+        turns=SharedTurns(world.state, SystemClock(), Random(1)),  # noqa: S311 # Not a secret.
     )
     with closing(service), serving(create_app(service)) as url:
         service.start()

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from random import Random
 from types import TracebackType
 from typing import Any, cast
 
@@ -19,6 +20,8 @@ from tests.support import event_loop
 from tests.support.deployment import Deployment, MemoryAudit
 from tests.support.front_requests import Request
 from tokensvc.audit import AuditEvent
+from tokensvc.clock import SystemClock
+from tokensvc.ivs.shared_turns import SharedTurns
 from tokensvc.service import build
 from tokensvc.settings import load_settings
 from tokensvc.state.base import State
@@ -166,6 +169,7 @@ def front(own_deployment: Deployment, locks: Locks) -> Iterator[Front]:
         SlowAudit(locks),
         state=state,
         signer_loader=world.custody,
+        turns=SharedTurns(state, SystemClock(), Random(1)),  # noqa: S311 # Not a secret.
     )
     with closing(service):
         service.start()

@@ -330,7 +330,7 @@ def test_a_batch_looks_up_channels_one_by_one_when_batch_get_channel_fails(
     assert all(result["token"] for result in results)
     assert look_ups(own_deployment).count("GetChannel") == 4
     (record,) = [record for record in caplog.records if "tokensvc" in record.name]
-    assert (record.name, record.levelname) == ("tokensvc.ivs.directory", "WARNING")
+    assert (record.name, record.levelname) == ("tokensvc.ivs.lookups", "WARNING")
 
 
 def test_a_failed_prefetch_does_not_fail_the_batch(

@@ -1,4 +1,4 @@
-"""What the channel directory has cached for one channel."""
+"""What the channel directory has cached for one channel, and for how long."""
 
 from __future__ import annotations
 
@@ -9,6 +9,22 @@ from tokensvc.arns import ChannelArn
 from tokensvc.errors import IvsUnavailable
 from tokensvc.ivs.channels import channel_not_found
 from tokensvc.ivs.model import Channel
+
+
+@dataclass(frozen=True, slots=True)
+class DirectoryTerms:
+    """How long answers are used and how many are cached; `jitter` is a share of `fresh_seconds`."""
+
+    fresh_seconds: float = 300.0
+    usable_while_failing_seconds: float = 86_400.0
+    negative_seconds: float = 10.0
+    capacity: int = 10_000
+    jitter: float = 0.1
+
+    @property
+    def usable_seconds(self) -> float:
+        """The age at which a good answer expires."""
+        return max(self.fresh_seconds, self.usable_while_failing_seconds)
 
 
 @dataclass(frozen=True, slots=True)

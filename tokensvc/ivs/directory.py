@@ -4,22 +4,20 @@ The rules:
 
 1. A cached answer is fresh for `fresh_seconds`, minus a random share of at most `jitter`, so that
    channels that were looked up together are not refreshed together.
-2. At most one lookup for a channel is in flight. It runs in the background (`lookup_threads`).
-   While the cached answer may still be used, no request waits for the lookup: it gets the cached
-   answer at once. Without one, it waits until the lookup is `LONGEST_WAIT_SECONDS` old; then it
-   goes on as after a failed lookup. The lookup continues, and its answer serves later requests.
+2. At most one lookup for a channel is in flight. It runs in the background (`lookups`), and all
+   processes of a fleet share the answers. While the cached answer may still be used, no request
+   waits for the lookup: it gets the cached answer at once. Without one, it waits until the lookup
+   is `LONGEST_WAIT_SECONDS` old; then it goes on as after a failed lookup. The lookup continues,
+   and its answer serves later requests.
 3. When IVS fails, the cached answer is used until it is `usable_while_failing_seconds` old. A
    process without a cached answer uses the one stored in the state, which all processes share.
 4. The answer that a channel does not exist is cached for `negative_seconds`, and replaces a good
    answer.
 5. A failed lookup is not retried for `negative_seconds`.
 6. Ages count from the time when the lookup was sent, by the monotonic clock.
-7. `warm` looks up several channels in one call. When the call fails, or has no answer for a
-   channel, each such channel is looked up separately, within the same time and at once as far as
-   the threads allow. After a failure, no call for several channels is made in that region for
-   `negative_seconds`.
-8. No lookup waits for the state to be written: a background writer stores the answers. The stored
-   answer is read only after IVS has failed, within a bounded time (see `kept_answers`).
+7. `warm` looks up several channels together, within the same time.
+8. No request waits for the state to be written: answers are stored after it has got them. A stored
+   answer that is no longer fresh is used only after IVS has failed (see `kept_answers`).
 9. A region in which IVS hangs or fails affects no other region. Its lookups use at most a share of
    the threads. After several failures in a row its lookups are paused (see `breaker`), and a
    request that needs one goes on at once as after a failed lookup.
@@ -33,11 +31,10 @@ from __future__ import annotations
 import logging
 import math
 import threading
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from concurrent.futures import wait as wait_for
 from dataclasses import dataclass, replace
-from functools import partial
 from itertools import groupby
 from random import Random
 from typing import Final
@@ -47,21 +44,22 @@ from cachetools import LRUCache
 from tokensvc.arns import ChannelArn, Region
 from tokensvc.breaker import OPEN_SECONDS
 from tokensvc.clock import Clock
-from tokensvc.errors import ChannelNotFound, IvsRefused, IvsUnavailable, NotFound
-from tokensvc.ivs.breaker import Breakers, CallsPaused
-from tokensvc.ivs.cache_entry import CacheEntry
+from tokensvc.errors import ChannelNotFound
+from tokensvc.ivs.cache_entry import CacheEntry, DirectoryTerms
 from tokensvc.ivs.kept_answers import KeptAnswers
-from tokensvc.ivs.limits import MAX_CHANNELS_PER_CALL
-from tokensvc.ivs.lookup_threads import LookupThreads
+from tokensvc.ivs.lookup_queue import Wanted
+from tokensvc.ivs.lookups import (
+    Answered,
+    Broken,
+    Fetch,
+    FetchBatch,
+    Lookups,
+    Outcome,
+    Unanswered,
+)
 from tokensvc.ivs.model import Channel
+from tokensvc.ivs.turns import Turns, Unlimited
 from tokensvc.waiting import may_wait
-
-Fetch = Callable[[ChannelArn], Channel]
-"""Looks up one channel: raises `ChannelNotFound`, `IvsUnavailable` or `IvsRefused`."""
-
-FetchBatch = Callable[[Sequence[ChannelArn]], Mapping[ChannelArn, Channel | ChannelNotFound]]
-"""Looks up at most `MAX_CHANNELS_PER_CALL` channels of one region. Channels without an answer are
-left out. Raises `NotFound`, `IvsUnavailable` or `IvsRefused` when the whole call fails."""
 
 LONGEST_WAIT_SECONDS: Final = 2.0
 """How old a lookup is when requests stop waiting for it."""
@@ -70,22 +68,6 @@ _NOT_POSSIBLE: Final = "lookups in its region are paused, or too many are waitin
 _TOO_SLOW: Final = "Amazon IVS has not answered yet"
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class DirectoryTerms:
-    """How long answers are used and how many are cached; `jitter` is a share of `fresh_seconds`."""
-
-    fresh_seconds: float = 300.0
-    usable_while_failing_seconds: float = 86_400.0
-    negative_seconds: float = 10.0
-    capacity: int = 10_000
-    jitter: float = 0.1
-
-    @property
-    def usable_seconds(self) -> float:
-        """The age at which a good answer expires."""
-        return max(self.fresh_seconds, self.usable_while_failing_seconds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +94,7 @@ class ChannelDirectory:
         terms: DirectoryTerms,
         random: Random,
         stored: KeptAnswers | None = None,
+        turns: Turns | None = None,
     ) -> None:
         """An empty cache.
 
@@ -122,23 +105,22 @@ class ChannelDirectory:
             terms: how long answers are used and how many are cached.
             random: the jitter.
             stored: the answers that all processes share; None for a cache of this process alone.
+            turns: gives the turns in which IVS is called; None if its rates need not be kept.
         """
-        self._fetch = fetch
-        self._fetch_batch = fetch_batch
         self._clock = clock
         self._terms = terms
         self._random = random
         self._stored = stored
         self._cache: LRUCache[ChannelArn, CacheEntry] = LRUCache(terms.capacity)
         self._in_flight: dict[ChannelArn, _Lookup] = {}
-        self._no_batch_until: dict[Region, float] = {}
-        self._breakers = Breakers(clock)
-        self._threads = LookupThreads()
+        self._lookups = Lookups(
+            fetch, fetch_batch, clock, terms, stored, turns or Unlimited(), self._finish
+        )
         self._lock = threading.Lock()
 
     def close(self) -> None:
-        """Start no lookup from now on; does not wait for the running ones."""
-        self._threads.close()
+        """Start no lookup from now on; does not wait for calls to IVS."""
+        self._lookups.close()
 
     def get(self, arn: ChannelArn) -> Channel:
         """Return the channel; the answer is stale only during a refresh, or while IVS fails.
@@ -155,7 +137,7 @@ class ChannelDirectory:
                 return entry.answer_at(now)
             lookup = self._in_flight.get(arn)
             if lookup is None:
-                lookup = self._start(arn.region, [entry], self._look_up(entry)).get(arn)
+                lookup = self._start(arn.region, [entry]).get(arn)
         cached = entry.unexpired_channel(now)
         if cached is not None:
             return cached
@@ -178,12 +160,9 @@ class ChannelDirectory:
             due = [entry for entry in map(self._entry, set(arns)) if now >= entry.refresh_at]
             unknown = {entry.arn: entry for entry in due if not entry.unexpired_channel(now)}
             not_in_flight = [entry for entry in due if entry.arn not in self._in_flight]
-            # The unknown channels are in the first calls, so that no request waits for the others.
-            not_in_flight.sort(
-                key=lambda each: (each.arn.region, each.arn not in unknown, each.arn)
-            )
+            not_in_flight.sort(key=lambda each: each.arn)
             for region, of_region in groupby(not_in_flight, lambda entry: entry.arn.region):
-                self._start_together(region, list(of_region))
+                self._start(region, list(of_region))
             lookups = {arn: lookup for arn in unknown if (lookup := self._in_flight.get(arn))}
         self._wait_for(lookups.values())
         for arn, entry in unknown.items():
@@ -207,43 +186,23 @@ class ChannelDirectory:
             may_wait(answers, seconds)
             wait_for(answers, seconds)
 
-    def _start_together(self, region: Region, entries: Sequence[CacheEntry]) -> None:
-        """Start to look up these channels, in as few calls as possible. The caller holds the lock.
-
-        A single channel that is known is left to `get`.
-        """
-        now = self._clock.monotonic()
-        batches = [batch for batch in _batches(entries) if len(batch) > 1]
-        if now < self._no_batch_until.get(region, -math.inf):
-            batches = []
-        batched = [entry for batch in batches for entry in batch]
-        self._start(region, batched, self._look_up_batches(region, batches))
-        for entry in entries[len(batched) :]:
-            if not entry.unexpired_channel(now):
-                self._start(region, [entry], self._look_up(entry))
-
-    def _start(
-        self, region: Region, entries: Sequence[CacheEntry], results: Iterator[CacheEntry]
-    ) -> Mapping[ChannelArn, _Lookup]:
+    def _start(self, region: Region, entries: Sequence[CacheEntry]) -> Mapping[ChannelArn, _Lookup]:
         """Start to look up these channels of one region; returns nothing if that is not possible.
 
         The caller holds the lock.
         """
-        if not entries or not self._breakers.admits(region):
-            return {}
         now = self._clock.monotonic()
-        lookups = {entry.arn: _Lookup(Future(), now + LONGEST_WAIT_SECONDS) for entry in entries}
-        # A refresh is not queued, because unknown channels come first. A trial is not queued,
-        # because its request would wait for calls that hang.
-        is_refresh = all(entry.unexpired_channel(now) for entry in entries)
-        may_queue = not is_refresh and not self._breakers.is_open(region)
-        run = partial(self._run, lookups, results)
+        usable_seconds = self._terms.usable_seconds
+        wanted = [
+            Wanted(entry.arn, not entry.unexpired_channel(now), entry.expires_at - usable_seconds)
+            for entry in entries
+        ]
+        if not self._lookups.start(region, wanted):
+            return {}
+        give_up_at = now + LONGEST_WAIT_SECONDS
+        lookups = {entry.arn: _Lookup(Future(), give_up_at) for entry in entries}
         self._in_flight |= lookups
-        if self._threads.run(region, run, may_queue=may_queue):
-            return lookups
-        for arn in lookups:
-            del self._in_flight[arn]
-        return {}
+        return lookups
 
     def _give_up(self, entry: CacheEntry, pause_seconds: float, reason: str) -> CacheEntry:
         """Cache the entry as after a failed lookup, unless another thread has changed it."""
@@ -256,87 +215,27 @@ class ChannelDirectory:
         _log.warning("Channel %s can't be looked up now: %s.", entry.arn, reason)
         return failed
 
-    def _run(self, lookups: Mapping[ChannelArn, _Lookup], results: Iterator[CacheEntry]) -> None:
-        """Cache each result and pass it to the waiting threads; they get an exception too."""
-        waiting = dict(lookups)
-        try:
-            for entry in results:
-                self._finish(entry.arn, entry)
-                waiting.pop(entry.arn).answer.set_result(entry)
-        except BaseException as exc:  # noqa: BLE001 - a bug, which is raised in the waiting threads.
-            _log.exception("The lookup of %s failed", ", ".join(map(str, waiting)))
-            refresh_at = self._clock.monotonic() + self._terms.negative_seconds
-            for arn, lookup in waiting.items():
-                with self._lock:
-                    known = self._cache.get(arn)
-                self._finish(arn, known and replace(known, refresh_at=refresh_at))
-                lookup.answer.set_exception(exc)
-            return
-        for arn, lookup in waiting.items():
-            self._look_up_alone(arn, lookup)
-
-    def _look_up_alone(self, arn: ChannelArn, lookup: _Lookup) -> None:
-        """Look up a channel for which a call for several had no answer, if a request waits."""
+    def _finish(self, arn: ChannelArn, outcome: Outcome) -> None:
+        """Cache the outcome and pass it to the waiting threads; they get an exception too."""
         with self._lock:
             entry = self._entry(arn)
-        now = self._clock.monotonic()
-        is_awaited = not entry.unexpired_channel(now) and now < lookup.give_up_at
-        run = partial(self._run, {arn: lookup}, self._look_up(entry))
-        if not is_awaited or not self._threads.run(arn.region, run, may_queue=True):
-            self._finish(arn)
-            lookup.answer.set_result(entry)
-
-    def _finish(self, arn: ChannelArn, entry: CacheEntry | None = None) -> None:
+        match outcome:
+            case Answered(answer, sent_at):
+                entry = self._entry_for(arn, answer, sent_at)
+            case Unanswered(pause_seconds):
+                entry = self._failed(entry, pause_seconds)
+            case Broken():
+                refresh_at = self._clock.monotonic() + self._terms.negative_seconds
+                entry = replace(entry, refresh_at=refresh_at)
         # In one step, so that no thread finds neither the lookup in flight nor its result.
         with self._lock:
-            if entry is not None:
+            if entry.channel or not isinstance(outcome, Broken):
                 self._cache[arn] = entry
-            del self._in_flight[arn]
-
-    def _look_up(self, entry: CacheEntry) -> Iterator[CacheEntry]:
-        sent_at = self._clock.monotonic()
-        try:
-            channel = self._breakers.call(entry.arn.region, partial(self._fetch, entry.arn))
-            new_entry = self._entry_for(entry.arn, channel, sent_at)
-        except ChannelNotFound as exc:
-            new_entry = self._entry_for(entry.arn, exc, sent_at)
-        except CallsPaused:
-            yield self._failed(entry, OPEN_SECONDS)
-            return
-        except (IvsUnavailable, IvsRefused) as exc:
-            _log.warning("The lookup of channel %s failed: %s", entry.arn, exc)
-            yield self._failed(entry, self._terms.negative_seconds)
-            return
-        self._store(new_entry)
-        yield new_entry
-
-    def _look_up_batches(
-        self, region: Region, batches: Sequence[Sequence[CacheEntry]]
-    ) -> Iterator[CacheEntry]:
-        for batch in batches:
-            # The failure of an earlier call concerns the others too.
-            if self._clock.monotonic() < self._no_batch_until.get(region, -math.inf):
-                return
-            yield from self._look_up_batch(region, [entry.arn for entry in batch])
-
-    def _look_up_batch(self, region: Region, arns: Sequence[ChannelArn]) -> Sequence[CacheEntry]:
-        sent_at = self._clock.monotonic()
-        try:
-            answers = self._breakers.call(region, partial(self._fetch_batch, arns))
-        except CallsPaused:
-            return ()
-        except (NotFound, IvsUnavailable, IvsRefused) as exc:
-            _log.warning(
-                "Channels are looked up one by one, because their batch lookup failed: %s", exc
-            )
-            with self._lock:
-                now = self._clock.monotonic()
-                self._no_batch_until[region] = now + self._terms.negative_seconds
-            return ()
-        new_entries = [self._entry_for(arn, answer, sent_at) for arn, answer in answers.items()]
-        for entry in new_entries:
-            self._store(entry)
-        return new_entries
+            lookup = self._in_flight.pop(arn)
+        if isinstance(outcome, Broken):
+            lookup.answer.set_exception(outcome.exception)
+        else:
+            lookup.answer.set_result(entry)
 
     def _failed(self, entry: CacheEntry, pause_seconds: float) -> CacheEntry:
         """The entry after a lookup without an answer: no lookup until the pause has ended."""
@@ -349,14 +248,6 @@ class ChannelDirectory:
         pause_seconds = min(pause_seconds, self._terms.negative_seconds)
         refresh_at = self._clock.monotonic() + pause_seconds
         return replace(usable, is_absent=False, refresh_at=refresh_at)
-
-    def _store(self, entry: CacheEntry) -> None:
-        if self._stored is None:
-            return
-        if entry.channel is None:
-            self._stored.delete(entry.arn)
-        else:
-            self._stored.save(entry.channel, entry.expires_at - self._clock.monotonic())
 
     def _with_stored_answer(self, entry: CacheEntry) -> CacheEntry:
         """Return the entry, with the stored answer if its own one is missing or expired."""
@@ -384,9 +275,3 @@ class ChannelDirectory:
             expires_at=sent_at + terms.usable_seconds,
             refresh_at=sent_at + fresh_seconds,
         )
-
-
-def _batches(entries: Sequence[CacheEntry]) -> Iterator[Sequence[CacheEntry]]:
-    """Split the entries into batches for one call each."""
-    for start in range(0, len(entries), MAX_CHANNELS_PER_CALL):
-        yield entries[start : start + MAX_CHANNELS_PER_CALL]

@@ -1,17 +1,21 @@
-"""The refusals of Amazon IVS that callers distinguish, each as a class.
+"""The errors of Amazon IVS that callers distinguish, each as a class.
 
-All of them have the stable code `ivs_refused`. `aws_code` is the name of the error in IVS (botocore
-model); some names have no "Exception" on the wire.
+The refusals have the stable code `ivs_refused`. `aws_code` is the name of the error in IVS
+(botocore model); some names have no "Exception" on the wire.
 """
 
 from __future__ import annotations
 
 from typing import ClassVar, Final
 
-from tokensvc.errors import IvsRefused
+from tokensvc.errors import IvsRefused, IvsUnavailable
 
 RESOURCE_NOT_FOUND: Final = "ResourceNotFoundException"
 """IVS's name for a resource that does not exist; as an error it is `NotFound`."""
+
+
+class Throttled(IvsUnavailable):
+    """Raised when IVS gets more calls from the account than it allows in a second (429)."""
 
 
 class _NamedRefusal(IvsRefused):

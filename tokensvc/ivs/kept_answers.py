@@ -1,22 +1,23 @@
 """Cached answers about channels, stored in the shared state.
 
-They are used when IVS fails: by a process that has just started, and by one that never looked the
-channel up. Storing them is best effort. A background writer does it, so that no request waits for a
-write, and while the state fails, requests still get their answers. A process that is killed loses
-the answers that it has not written yet.
+All processes use them: instead of a call to IVS while they are fresh, and when IVS fails. Storing
+them is best effort. A background writer does it, so that no request waits for a write, and while
+the state fails, requests still get their answers. A process that is killed loses the answers that
+it has not written yet.
 
-Reading waits for the state, but only a request for which IVS has failed reads, and for a bounded
-time: `State.record` waits for at most about a second, and after a failed read this process reads no
-answer for `PAUSE_AFTER_FAILED_READ_SECONDS`.
+A record has no time of its lookup: it expires `DirectoryTerms.usable_seconds` after it. Where two
+processes have other settings, an answer is at worst taken for an older one, and asked for again.
+
+Reading waits for the state, for a bounded time: `State.read_many` waits for at most about a second,
+and after a failed read this process reads no answer for `PAUSE_AFTER_FAILED_READ_SECONDS`.
 """
 
 from __future__ import annotations
 
 import logging
 import math
-import threading
+from collections.abc import Collection, Mapping
 
-from cachetools import LRUCache
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from tokensvc.arns import ChannelArn
@@ -28,10 +29,10 @@ from tokensvc.state.record_writer import RecordWriter
 
 KIND = "channel"
 SCHEMA_VERSION = 1
-# An unchanged answer is written again once this share of its lifetime has passed.
-REWRITE_AFTER_SHARE = 0.1
 PAUSE_AFTER_FAILED_READ_SECONDS = 5.0
 """So that the requests of an IVS outage don't all wait for a state that fails too."""
+
+_MAX_NAMED = 5
 
 _log = logging.getLogger(__name__)
 
@@ -50,76 +51,74 @@ class _RecordBody(BaseModel):
 class KeptAnswers:
     """The stored answers of all processes, for all threads of this process."""
 
-    def __init__(self, state: State, clock: Clock, capacity: int, writer: RecordWriter) -> None:
+    def __init__(self, state: State, clock: Clock, writer: RecordWriter) -> None:
         """The answers stored in that state.
 
         Args:
             state: where answers are stored until they expire.
             clock: the time.
-            capacity: the number of channels whose last saved answer this process caches.
             writer: writes the records of kind `KIND` to the same state. Whoever built it starts it
                 and closes it.
         """
         self._state = state
         self._clock = clock
         self._writer = writer
-        self._saved: LRUCache[ChannelArn, tuple[Channel, float]] = LRUCache(capacity)
         self._no_read_until = -math.inf  # Monotonic seconds.
-        self._lock = threading.Lock()
 
     def save(self, channel: Channel, usable_seconds: float) -> None:
-        """Store the answer for that time, soon; does nothing if it was saved a short while ago."""
-        expires_at = self._clock.now() + usable_seconds
-        with self._lock:
-            saved, saved_expires_at = self._saved.get(channel.arn, (None, 0.0))
-            gained_seconds = expires_at - saved_expires_at
-            if saved == channel and gained_seconds < REWRITE_AFTER_SHARE * usable_seconds:
-                return
-            self._saved[channel.arn] = channel, expires_at
-            self._forget_dropped(self._writer.put(_record(channel, expires_at)))
+        """Store the answer for that time, soon."""
+        self._writer.put(_record(channel, self._clock.now() + usable_seconds))
 
     def delete(self, arn: ChannelArn) -> None:
         """Delete the stored answer, soon, because the channel no longer exists in IVS."""
-        with self._lock:
-            self._saved.pop(arn, None)
-            self._forget_dropped(self._writer.remove(str(arn)))
+        self._writer.remove(str(arn))
+
+    def flush(self) -> None:
+        """Store now what is to be stored soon. While the state fails, it is stored later."""
+        self._writer.flush()
 
     def load(self, arn: ChannelArn) -> tuple[Channel, float] | None:
         """Return the stored answer and the seconds until it expires; None if there is none."""
-        if queued := self._writer.queued_change(str(arn)):
-            record = queued.record
-        else:
-            record = self._read(arn)
-        if record is None or record.expires_at <= self._clock.now():
-            return None
-        try:
-            body = _RecordBody.model_validate_json(record.body)
-        except ValidationError:
-            body = None
-        if body is None or body.schema_version != SCHEMA_VERSION:
-            _log.warning(
-                "Ignoring the stored answer for channel %s: its record is damaged, or of another"
-                " version of tokensvc",
-                arn,
-            )
-            return None
-        channel = Channel(arn, body.name, body.is_private, body.playback_url)
-        return channel, record.expires_at - self._clock.now()
+        return self.load_many([arn]).get(arn)
 
-    def _read(self, arn: ChannelArn) -> Record | None:
-        if self._clock.monotonic() < self._no_read_until:
-            return None
+    def load_many(self, arns: Collection[ChannelArn]) -> Mapping[ChannelArn, tuple[Channel, float]]:
+        """Return the stored answers that there are, with the seconds until they expire."""
+        queued = {arn: self._writer.queued_change(str(arn)) for arn in arns}
+        records = self._read([arn for arn, change in queued.items() if change is None])
+        records += [change.record for change in queued.values() if change and change.record]
+        now = self._clock.now()
+        return {
+            channel.arn: (channel, record.expires_at - now)
+            for record in records
+            if record.expires_at > now and (channel := _channel(record))
+        }
+
+    def _read(self, arns: Collection[ChannelArn]) -> list[Record]:
+        if not arns or self._clock.monotonic() < self._no_read_until:
+            return []
         try:
-            return self._state.record(KIND, str(arn))
+            return list(self._state.read_many(KIND, [str(arn) for arn in arns]))
         except (StateUnavailable, StateDamaged) as exc:
             self._no_read_until = self._clock.monotonic() + PAUSE_AFTER_FAILED_READ_SECONDS
-            _log.warning("Loading the stored answer for channel %s failed: %s", arn, exc)
-            return None
+            names = ", ".join(map(str, sorted(arns)[:_MAX_NAMED]))
+            _log.warning("Loading stored answers for channels (%s) failed: %s", names, exc)
+            return []
 
-    def _forget_dropped(self, record_id: str | None) -> None:
-        """Let the next lookup of a channel save its answer again, which was dropped unwritten."""
-        if record_id is not None:
-            self._saved.pop(ChannelArn.parse(record_id), None)
+
+def _channel(record: Record) -> Channel | None:
+    try:
+        body = _RecordBody.model_validate_json(record.body)
+    except ValidationError:
+        body = None
+    if body is None or body.schema_version != SCHEMA_VERSION:
+        _log.warning(
+            "Ignoring the stored answer for channel %s: its record is damaged, or of another"
+            " version of tokensvc",
+            record.record_id,
+        )
+        return None
+    arn = ChannelArn.parse(record.record_id)
+    return Channel(arn, body.name, body.is_private, body.playback_url)
 
 
 def _record(channel: Channel, expires_at: float) -> Record:

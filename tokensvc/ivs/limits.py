@@ -74,5 +74,8 @@ STREAM_KEYS_PER_PAGE: Final = 50
 # --- Rates: calls a second of an account in a region; not adjustable (IVS: service-quotas). The
 # other operations allow 3 (playback key pairs), 5 (channels, streams, stream keys) or 10 (tags).
 
+CHANNEL_CALLS_PER_SECOND: Final = 5
+"""GetChannel and BatchGetChannel, each."""
+
 REVOCATION_CALLS_PER_SECOND: Final = 2
 """BatchStartViewerSessionRevocation."""

@@ -25,6 +25,7 @@ from tokensvc.ivs.errors import (
     InvalidParameters,
     PendingVerification,
     QuotaExceeded,
+    Throttled,
     refusal,
 )
 from tokensvc.waiting import may_wait
@@ -127,7 +128,7 @@ def _error(
     where = f"Amazon IVS in {region}"
     call = f"{operation} for {arn}" if arn else operation
     if code in _THROTTLING or status == HTTPStatus.TOO_MANY_REQUESTS:
-        return IvsUnavailable(
+        return Throttled(
             f"{where} throttles {operation} requests{f' for {arn}' if arn else ''}.",
             hint="Try again in a few seconds. IVS limits the request rate of each account in each"
             " region.",

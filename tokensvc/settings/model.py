@@ -21,7 +21,7 @@ from pydantic import (
 
 from tokensvc.access.grants import Grant
 from tokensvc.arns import ChannelArn, ChannelPattern, Region
-from tokensvc.ivs.directory import DirectoryTerms
+from tokensvc.ivs.cache_entry import DirectoryTerms
 from tokensvc.keyring.terms import MAX_TERM_SECONDS, Terms
 from tokensvc.net import Network
 from tokensvc.playback.issuance import PlaybackLimits

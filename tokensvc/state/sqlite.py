@@ -45,6 +45,7 @@ from tokensvc.waiting import may_wait
 T = TypeVar("T")
 
 RECORD_TIMEOUT_SECONDS = 1.0
+PUT_IF_TIMEOUT_SECONDS = 0.5
 _BUSY_TIMEOUT_SECONDS = 5.0
 
 
@@ -177,8 +178,7 @@ class SqliteState:
         """Those of the records that there are. Some may have expired. Waits as `record` does.
 
         Raises:
-            StateUnavailable: when the file can't be read now.
-            StateDamaged: when the file is damaged or is not a tokensvc state file.
+            StateUnavailable, StateDamaged: as `record` does.
         """
         return self._read(
             lambda connection: records_with(connection, kind, record_ids), RECORD_TIMEOUT_SECONDS
@@ -187,13 +187,13 @@ class SqliteState:
     def put_if(self, kind: str, record: Record, *, replacing: Record | None) -> bool:
         """Store the record if the one with its ID is `replacing`, by its body.
 
-        Waits for at most `RECORD_TIMEOUT_SECONDS` while another process writes.
+        Waits for at most `PUT_IF_TIMEOUT_SECONDS` while another process writes.
 
         Raises:
             StateUnavailable: when the file can't be written now.
             StateDamaged: when the file is damaged or is not a tokensvc state file.
         """
-        with self._transaction(RECORD_TIMEOUT_SECONDS) as connection:
+        with self._transaction(PUT_IF_TIMEOUT_SECONDS) as connection:
             stored = [each.body for each in records_with(connection, kind, [record.record_id])]
             is_expected = stored == ([] if replacing is None else [replacing.body])
             if is_expected:

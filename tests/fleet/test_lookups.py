@@ -1,0 +1,165 @@
+"""What a fleet asks IVS for channels, in virtual time: its rate, its duplicates, its faults."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.fleet.links import Condition
+from tests.fleet.lookup_fleet import channels, lookup_fleet
+
+# Thousands of steps through the same lines, which other tests cover too.
+pytestmark = pytest.mark.no_cover
+
+
+def test_a_cold_fleet_of_16_workers_knows_5000_channels_within_a_minute() -> None:
+    """Each of them meets all channels at once. 100 calls for 50 channels, none twice or throttled.
+
+    25 s are needed for 100 calls at four a second.
+    """
+    with lookup_fleet(16) as fleet:
+        fleet.meet(channels(5_000))
+        assert 25 <= fleet.seconds_until_known(5_000, at_most=60) <= 60
+        assert [count for _, count in fleet.ivs.calls] == [50] * 100
+        assert set(fleet.ivs.lookups.values()) == {1}
+        assert fleet.ivs.throttled == 0
+        assert fleet.ivs.most_in_a_second() <= 4
+
+
+def test_in_steady_state_a_fleet_makes_less_than_one_call_a_second() -> None:
+    """Each channel is refreshed once for all workers, 270 s after its last lookup or later."""
+    arns = channels(400)
+    with lookup_fleet(16) as fleet:
+        fleet.meet(arns)
+        fleet.seconds_until_known(400, at_most=30)
+        fleet.advance(200)
+        began_at = fleet.now
+        assert fleet.serve(arns, 300, every_seconds=50) == 0
+        assert 8 <= fleet.ivs.calls_since(began_at) < 300
+        # 500 s after the first lookup, a channel was refreshed once, unless no worker requested it.
+        assert set(fleet.ivs.lookups.values()) <= {1, 2}
+        assert fleet.ivs.lookups.total() > 700
+        assert fleet.ivs.throttled == 0
+
+
+def test_while_ivs_throttles_all_workers_together_wait_longer_and_longer() -> None:
+    """1, 2, 4, 8, 16, then 32 s. Known channels are served, and all is well afterwards."""
+    old, new = channels(100), channels(200)[100:]
+    with lookup_fleet(16) as fleet:
+        fleet.meet(old)
+        fleet.seconds_until_known(100, at_most=30)
+        fleet.ivs.refuses = True
+        began_at = fleet.now
+        for _ in range(31):
+            fleet.meet(new)
+            fleet.advance(2)
+        assert fleet.ivs.calls_since(began_at) <= 6
+        assert all(worker.request(arn) for worker in fleet.workers for arn in old)
+        fleet.ivs.refuses = False
+        fleet.meet_until_known(new, at_most=45)
+
+
+def test_when_a_worker_dies_in_its_turn_the_others_go_on_after_two_seconds() -> None:
+    """Each of the first three that get the turn dies in it."""
+    with lookup_fleet(6) as fleet:
+        fleet.meet(channels(600))
+        for _ in range(3):
+            while (holder := fleet.holder()) is None:
+                fleet.advance(0.02)
+            holder.crash()
+            fleet.workers.remove(holder)
+        assert fleet.seconds_until_known(600, at_most=15) > 2
+        assert fleet.ivs.most_in_a_second() <= 4
+
+
+def test_without_the_state_each_worker_keeps_to_its_share() -> None:
+    """16 workers make at most one call each in four seconds. What is known is served.
+
+    Their first calls may come together, so that some are throttled.
+    """
+    old, new = channels(100), channels(500)[100:]
+    with lookup_fleet(16) as fleet:
+        fleet.meet(old)
+        fleet.seconds_until_known(100, at_most=30)
+        for worker in fleet.workers:
+            worker.link.condition = Condition.DOWN
+        began_at = fleet.now
+        for _ in range(12):
+            fleet.meet(new)
+            assert all(worker.request(arn) for worker in fleet.workers for arn in old)
+            fleet.advance(5)
+        assert 16 <= fleet.ivs.calls_since(began_at) <= 16 * (60 / 4 + 1)
+        for worker in fleet.workers:
+            worker.link.condition = Condition.UP
+        fleet.meet_until_known(new, at_most=60)
+
+
+@pytest.mark.parametrize("ahead_seconds", [(-5, 5, 0, 5), (5, -5, -5, 0)])
+def test_clocks_that_differ_by_ten_seconds_change_nothing(
+    ahead_seconds: tuple[float, ...],
+) -> None:
+    """No process compares its clock with another one, but for the age of an answer."""
+    arns = channels(200)
+    with lookup_fleet(4) as fleet:
+        for worker, seconds in zip(fleet.workers, ahead_seconds, strict=True):
+            worker.clock.ahead_seconds = seconds
+        fleet.meet(arns)
+        fleet.seconds_until_known(200, at_most=10)
+        assert set(fleet.ivs.lookups.values()) == {1}
+        assert fleet.ivs.most_in_a_second() <= 4
+        began_at = fleet.now
+        assert fleet.serve(arns, 360, every_seconds=60) == 0
+        assert fleet.ivs.calls_since(began_at) < 360
+        assert max(fleet.ivs.lookups.values()) <= 3
+
+
+def test_while_ivs_hangs_known_channels_are_served_and_few_calls_are_made() -> None:
+    """The turn of a worker whose call hangs lapses. All is well afterwards."""
+    old, new = channels(100), channels(200)[100:]
+    with lookup_fleet(4) as fleet:
+        fleet.meet(old)
+        fleet.seconds_until_known(100, at_most=30)
+        fleet.ivs.hangs = True
+        began_at = fleet.now
+        for _ in range(15):
+            fleet.meet(new)
+            assert all(worker.request(arn) for worker in fleet.workers for arn in old)
+            fleet.advance(2)
+        assert fleet.ivs.calls_since(began_at) <= 30 / 2 + 1
+        fleet.ivs.hangs = False
+        fleet.meet_until_known(new, at_most=30)
+
+
+def test_channels_that_a_call_for_several_does_not_answer_keep_the_rate_too() -> None:
+    """Without the permission for BatchGetChannel: GetChannel, four times a second."""
+    with lookup_fleet(4) as fleet:
+        fleet.ivs.denies_batches = True
+        fleet.meet(channels(60))
+        fleet.seconds_until_known(60, at_most=40)
+        assert fleet.ivs.most_in_a_second() <= 4
+        assert fleet.ivs.throttled == 0
+
+
+def test_a_new_worker_takes_what_the_others_know() -> None:
+    """Without a call to IVS."""
+    arns = channels(300)
+    with lookup_fleet(2) as fleet:
+        first, second = fleet.workers
+        for arn in arns:
+            first.request(arn)
+        fleet.advance(5)
+        calls = len(fleet.ivs.calls)
+        for arn in arns:
+            second.request(arn)
+        fleet.advance(1)
+        assert second.known == 300
+        assert len(fleet.ivs.calls) == calls
+
+
+def test_a_channel_that_no_worker_knows_is_looked_up_at_once() -> None:
+    """Two reads, a write and the call: within 120 ms where the state takes 10 ms and IVS 80."""
+    (arn,) = channels(1)
+    with lookup_fleet(1) as fleet:
+        (worker,) = fleet.workers
+        assert not worker.request(arn)
+        fleet.advance(0.12)
+        assert worker.request(arn)
