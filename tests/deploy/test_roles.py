@@ -76,10 +76,10 @@ class Fleet:
             yield job
 
     @contextmanager
-    def worker(self, role: str = "minter") -> Iterator[Service]:
+    def worker(self) -> Iterator[Service]:
         """What a web worker uses."""
         with (
-            self.enforcement.of(POLICIES[role]),
+            self.enforcement.of(POLICIES["minter"]),
             closing(service.build(self.settings, CLOCK, MemoryAudit())) as worker,
         ):
             yield worker
@@ -125,6 +125,15 @@ def fleet(deployed: Fleet) -> Fleet:
     return deployed
 
 
+def run(fleet: Fleet, monkeypatch: pytest.MonkeyPatch, role: str, command: str) -> None:
+    """Run that command of `tokensvc` in that role. It must succeed."""
+    for name, value in fleet.variables.items():
+        monkeypatch.setenv(name, value)
+    with fleet.enforcement.of(POLICIES[role]):
+        done = CliRunner().invoke(cli, command.split(), catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+
+
 def _reconciled(job: Operations) -> Ring:
     job.rotator(IN_REGION).reconcile(lambda _: None)
     ring = job.ring(IN_REGION)
@@ -150,11 +159,7 @@ def test_the_minter_can_check_a_start_and_a_reload(
     fleet: Fleet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """At SIGHUP, gunicorn runs this command before it replaces the workers."""
-    for name, value in fleet.variables.items():
-        monkeypatch.setenv(name, value)
-    with fleet.enforcement.of(POLICIES["minter"]):
-        checked = CliRunner().invoke(cli, ["serve", "--check"], catch_exceptions=False)
-    assert checked.exit_code == 0, checked.output
+    run(fleet, monkeypatch, "minter", "serve --check")
     assert fleet.enforcement.denied == []
 
 
@@ -175,12 +180,19 @@ def test_the_key_administrator_can_replace_a_key_and_destroy_it(fleet: Fleet) ->
     assert fleet.enforcement.denied == []
 
 
-def test_the_key_administrator_can_sign_a_token_by_hand(fleet: Fleet) -> None:
-    """As `tokensvc tokens sign` does."""
-    with fleet.worker("key-administrator") as reader:
-        reader.read()
-        assert reader.issuer.issue(CALLER, PlaybackRequest(channel=fleet.channel)).token
-    assert fleet.enforcement.denied == []
+def test_the_key_administrator_can_run_the_commands_of_an_operator(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those that change keys, API keys and the state, and one that signs."""
+    for command in (
+        "api-keys create backend --grant web",
+        "keys rotate",
+        "keys rollback",
+        "state upgrade",
+        f"tokens sign {fleet.channel}",
+    ):
+        run(fleet, monkeypatch, "key-administrator", command)
+        assert fleet.enforcement.denied == [], command
 
 
 def test_the_minter_can_change_no_ring(fleet: Fleet) -> None:
