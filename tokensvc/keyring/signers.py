@@ -7,7 +7,7 @@ or destroys a private key (rule 11).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from tokensvc.errors import CustodyDamaged, InvalidSignature
 from tokensvc.keyring.model import KeyPair
@@ -43,6 +43,16 @@ class SignerLoader(Protocol):
             CustodyDenied: when this process may not use it.
             CustodyUnavailable: when the custody can't be reached now.
         """
+        ...
+
+
+@runtime_checkable
+class RemoteSigner(Signer, Protocol):
+    """A signer whose signatures are calls of another system."""
+
+    @property
+    def is_failing(self) -> bool:
+        """Whether the last calls failed or hang, so that no signature can be expected now."""
         ...
 
 

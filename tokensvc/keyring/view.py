@@ -16,7 +16,7 @@ from tokensvc.errors import TokensvcError
 from tokensvc.keyring.emergency import has_emergency, signing_pair
 from tokensvc.keyring.model import KeyPair, KeyState, Ring
 from tokensvc.keyring.ring_document import decode_ring, document_name, ring_missing
-from tokensvc.keyring.signers import SignerLoader, self_checked_signer
+from tokensvc.keyring.signers import RemoteSigner, SignerLoader, self_checked_signer
 from tokensvc.state.base import Document, State
 from tokensvc.state.shared_versions import SharedVersions
 from tokensvc.state.watch import Watched
@@ -27,6 +27,8 @@ _logger = logging.getLogger(__name__)
 
 PROBE_AGAIN_SECONDS = 30.0
 """The pause between two probes of a key pair that this process can't sign with."""
+
+_CUSTODY_FAILS = "The custody that signs fails or does not answer, so requests are refused."
 
 RecordProbe = Callable[[str, TokensvcError | None], None]
 """Records that this process can sign with the key pair of that ID, or the error."""
@@ -188,7 +190,10 @@ class RingView:
             for pair in ring.pairs
             if pair.is_compromised and pair.state is not KeyState.RETIRED
         ]
-        return unusable + compromised
+        signer = self._signers.get(ring.active.key_id) if ring.active else None
+        is_failing = isinstance(signer, RemoteSigner) and signer.is_failing
+        failing = [_CUSTODY_FAILS] if is_failing else []
+        return failing + unusable + compromised
 
     def _load_signers(self, ring: Ring | None) -> None:
         """Load and test each key that signs or may become active, so that faults show before."""

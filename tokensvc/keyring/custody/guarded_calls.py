@@ -57,6 +57,12 @@ class GuardedCalls:
             with self._lock:
                 self._breaker.end(begun, self._clock.monotonic(), has_failed=has_failed)
 
+    @property
+    def are_paused(self) -> bool:
+        """Whether the last calls failed or hang, so that only one is made from time to time."""
+        with self._lock:
+            return self._breaker.is_open(self._clock.monotonic())
+
     def _admits(self) -> bool:
         with self._lock:
             return self._breaker.admits(self._clock.monotonic())

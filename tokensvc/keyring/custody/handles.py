@@ -14,7 +14,9 @@ def scheme_of(handle: str | None) -> str:
 
     Files have no handles. Those of AWS begin with an ARN, which names the service.
     """
-    return "file" if handle is None else handle.split(":")[2]
+    if handle is None:
+        return "file"
+    return handle.split(":", 3)[2] if handle.startswith("arn:") else "unknown"
 
 
 class SignersByHandle:

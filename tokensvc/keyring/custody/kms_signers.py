@@ -104,7 +104,7 @@ class KmsSigners:
 
 
 class _KmsSigner:
-    """Implements `Signer` with one KMS key."""
+    """Implements `RemoteSigner` with one KMS key."""
 
     def __init__(
         self,
@@ -122,6 +122,11 @@ class _KmsSigner:
     def public_key(self) -> PublicKey:
         """The public key of the pair."""
         return self._public_key
+
+    @property
+    def is_failing(self) -> bool:
+        """Whether KMS fails or does not answer."""
+        return self._guarded.are_paused
 
     def sign(self, message: bytes) -> bytes:
         """96 bytes, r‖s, over SHA-384 of `message`. This waits for KMS, never on the event loop.
