@@ -10,6 +10,7 @@ from tests.keyring.rings import arn, pair, public_key, ring
 from tests.support.clock import EXAMPLE_NOW
 from tokensvc.arns import PlaybackKeyArn, parse_region
 from tokensvc.errors import KeyNotFound, RotationRefused
+from tokensvc.keyring.adoption import adopted
 from tokensvc.keyring.invariants import broken_invariants
 from tokensvc.keyring.model import Act, KeyState, Ring, Transition
 from tokensvc.keyring.rotation_requests import RotationRequest
@@ -103,7 +104,7 @@ def test_an_unknown_key_is_refused_with_a_hint() -> None:
 def test_adopting_a_key_that_the_ring_has_is_refused() -> None:
     """With two records, the private key of one would be destroyed with the other."""
     with pytest.raises(RotationRefused, match="tokensvc keys show a"):
-        ring(pair("a", ACTIVE)).with_adopted_pair("b", public_key("a"), arn("b"), 0, ACT)
+        adopted(ring(pair("a", ACTIVE)), public_key("a"), arn("b"), 0, ACT)
 
 
 def test_at_most_20_retired_pairs_and_200_transitions_are_kept() -> None:

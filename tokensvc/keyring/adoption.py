@@ -56,6 +56,7 @@ def adopted(
     key_id = adopted_key_id(public_key)
     earlier = next((pair for pair in ring.pairs if pair.key_id == key_id), None)
     if earlier is None:
+        _require_unknown(ring, public_key)
         return ring.with_adopted_pair(key_id, public_key, arn, longest_ttl_seconds, act)
     if earlier.is_compromised or earlier.state is KeyState.RETIRED:
         state = "compromised" if earlier.is_compromised else "retired"
@@ -83,3 +84,12 @@ def with_private_key(
         for pair in ring.pairs
     )
     return dataclasses.replace(ring, pairs=pairs)
+
+
+def _require_unknown(ring: Ring, public_key: PublicKey) -> None:
+    for pair in ring.pairs:
+        if pair.state is not KeyState.RETIRED and public_key == pair.public_key:
+            raise RotationRefused(
+                f"This key is already in the ring of {ring.region}, as {pair.key_id}.",
+                hint=f"Run `tokensvc keys show {pair.key_id}` to see its state.",
+            )

@@ -16,7 +16,8 @@ from tokensvc.keyring.custody.kms import KmsCustody
 from tokensvc.keyring.custody.secrets_manager import SecretsManagerCustody
 
 REGION = Region("eu-west-1")
-ONE_TRY = AwsTerms(connect_timeout_seconds=0.5, read_timeout_seconds=0.3, max_attempts=1)
+ONE_TRY = AwsTerms(read_timeout_seconds=10.0, max_attempts=1)
+HASTY = AwsTerms(connect_timeout_seconds=0.5, read_timeout_seconds=0.3, max_attempts=1)
 
 AwsCustody = SecretsManagerCustody | KmsCustody
 
@@ -26,7 +27,7 @@ class Place:
     """One process with a custody in AWS.
 
     Attributes:
-        clients: its clients, which try each call once and wait at most 0.3 s.
+        clients: its clients, which try each call once.
         clock: its clock.
         custody: the custody.
         faults: the faults of its calls.
@@ -41,10 +42,10 @@ class Place:
 
 
 @contextmanager
-def place_of(kind: str) -> Iterator[Place]:
+def place_of(kind: str, terms: AwsTerms = ONE_TRY) -> Iterator[Place]:
     """A process with a custody of that kind, `kms` or `secretsmanager`."""
     clock = ManualClock(time.time())  # As that of moto, which sets the dates of deletions.
-    with closing(AwsClients(ONE_TRY)) as clients, closing(AwsClients(AwsTerms())) as others:
+    with closing(AwsClients(terms)) as clients, closing(AwsClients(AwsTerms())) as others:
         client = clients.kms(REGION) if kind == "kms" else clients.secrets_manager(REGION)
         yield Place(
             clients,

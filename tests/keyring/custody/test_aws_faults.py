@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.keyring.custody.aws_custodies import Place, place_of
+from tests.keyring.custody.aws_custodies import HASTY, Place, place_of
 from tests.support.faulty_server import Answer, Fault, faulty_server
 from tests.support.moto import Moto
 from tokensvc.breaker import OPEN_SECONDS
@@ -116,7 +116,7 @@ def test_no_answer_of_aws_ends_within_the_time_out(
     variable = f"AWS_ENDPOINT_URL_{'KMS' if kind == 'kms' else 'SECRETS_MANAGER'}"
     with faulty_server(fault) as server:
         monkeypatch.setenv(variable, server.url)
-        with place_of(kind) as place:
+        with place_of(kind, HASTY) as place:
             begun = time.monotonic()
             with pytest.raises(CustodyUnavailable) as caught:
                 place.custody.create("k-1")
