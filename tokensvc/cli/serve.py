@@ -45,7 +45,13 @@ def serve(invocation: Invocation, *, only_check: bool) -> None:
         return
     path = config_file(invocation.config, invocation.environment)
     named = {} if path is None else {CONFIG_VARIABLE: str(path)}
-    _exec_gunicorn({**_MEMORY, **invocation.environment, **named})
+    _exec_gunicorn({**_MEMORY, **_without_ignored(invocation.environment), **named})
+
+
+def _without_ignored(environment: Mapping[str, str]) -> Mapping[str, str]:
+    """The variables without the one that some platforms set, and `service.workers` replaces."""
+    # gunicorn reads it before any configuration, and fails if it is not a number.
+    return {name: value for name, value in environment.items() if name != "WEB_CONCURRENCY"}
 
 
 def _exec_gunicorn(environment: Mapping[str, str]) -> NoReturn:
