@@ -40,6 +40,8 @@ CLOCK = SystemClock()
 CALLER = Caller("00000000000a", "backend", ("web",))
 CUSTODIES = ["secretsmanager:tokensvc/", "kms:alias/tokensvc/"]
 IN_REGION = Region(REGION)
+in_one_custody = pytest.mark.parametrize("deployed", CUSTODIES[:1], indirect=True)
+"""For a test in which the custody makes no difference."""
 
 
 @dataclass(frozen=True)
@@ -180,6 +182,7 @@ def test_the_key_administrator_can_replace_a_key_and_destroy_it(fleet: Fleet) ->
     assert fleet.enforcement.denied == []
 
 
+@in_one_custody
 def test_the_key_administrator_can_run_the_commands_of_an_operator(
     fleet: Fleet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -195,6 +198,7 @@ def test_the_key_administrator_can_run_the_commands_of_an_operator(
         assert fleet.enforcement.denied == [], command
 
 
+@in_one_custody
 def test_the_minter_can_change_no_ring(fleet: Fleet) -> None:
     """Nor begin a rotation: it may put records of one kind only, and a document is none."""
     with fleet.job("minter") as job:
@@ -205,6 +209,7 @@ def test_the_minter_can_change_no_ring(fleet: Fleet) -> None:
     assert [action for action, _ in fleet.enforcement.denied] == ["dynamodb:PutItem"]
 
 
+@in_one_custody
 def test_the_minter_can_write_no_item_of_another_kind(fleet: Fleet) -> None:
     """Neither a head nor a body, in a batch: the condition on the partition refuses it."""
     with fleet.job("minter") as job, pytest.raises(StateRefused):
