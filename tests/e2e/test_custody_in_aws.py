@@ -154,9 +154,9 @@ def test_a_rotation_and_a_revocation_with_private_keys_in_aws(fleet: Fleet) -> N
 
 def test_an_outage_of_the_custody(fleet: Fleet, moto: Moto) -> None:
     """A worker that signs in memory goes on. One that needs the custody says so, and recovers."""
-    worker = fleet.worker(timeout_seconds=1.0)
+    worker = fleet.worker(timeout_seconds=0.5)
     signs_in_memory = fleet.opened.settings.custody.url.startswith("secretsmanager:")
-    key_id = fleet.key_that_signs(worker)
+    key_id = key_that_signs_again(fleet, worker)
     moto.pause()
     try:
         if signs_in_memory:
@@ -167,7 +167,7 @@ def test_an_outage_of_the_custody(fleet: Fleet, moto: Moto) -> None:
             # A note: without requests, nothing would show that KMS answers again.
             assert check_of_ring(worker) == (200, "")
             assert len(notes_of_ring(worker)) == 1
-        started_now = fleet.worker(timeout_seconds=1.0)
+        started_now = fleet.worker(timeout_seconds=0.5)
         assert check_of_ring(started_now) == (503, "custody_unavailable")
         assert failure_of(fleet, started_now).retry_after_seconds == 5
     finally:
