@@ -31,16 +31,30 @@ Arguments = Mapping[str, str]
 
 
 @dataclass(frozen=True)
+class Urls:
+    """Where a deployment keeps its state and its private keys, as the settings have it."""
+
+    state: str
+    custody: str
+
+
+def files_in(folder: Path) -> Urls:
+    """SQLite and private key files in that folder."""
+    return Urls(f"sqlite:{folder}/state.sqlite3", f"file:{folder}/keys")
+
+
+@dataclass(frozen=True)
 class CommandContext:
-    """What a command runs with: the deployment's folder, the clock, and IVS."""
+    """What a command runs with: the deployment's folder and storage, the clock, and IVS."""
 
     folder: Path
+    urls: Urls
     clock: Clock
     key_pairs: IvsKeyPairs
 
     @property
     def custody(self) -> FileCustody:
-        """The custody, configured with the present and the previous key-encryption secret."""
+        """The private key files, with the present and the previous key-encryption secret."""
         keys = self.folder / "keys"
         return FileCustody(keys, SECRET, self.clock, previous_secret=PREVIOUS_SECRET)
 
@@ -59,7 +73,11 @@ class CommandContext:
             self.folder,
             regions=(OTHER_REGION,) if decommissioning else (REGION,),
             terms=terms,
-            custody={"previous_key_encryption_secret": PREVIOUS_SECRET.hex()},
+            state={"url": self.urls.state},
+            custody={
+                "url": self.urls.custody,
+                "previous_key_encryption_secret": PREVIOUS_SECRET.hex(),
+            },
         )
         key_pairs = self.key_pairs
         return operations.build(settings, self.clock, by="ann@desk", key_pairs=lambda _: key_pairs)

@@ -3,34 +3,34 @@
 from __future__ import annotations
 
 import contextlib
-import shutil
 import sqlite3
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import urllib3
 from cryptography.hazmat.primitives.asymmetric import ec
 from local_ivs.testing import LocalIvsServer
 
-from tests.crash.commands import CommandContext
+from tests.crash.commands import PREVIOUS_SECRET, CommandContext
 from tests.crash.fork_server import ForkServer
+from tests.crash.storage import LocalStorage, Storage
 from tests.keyring.rings import REGION
 from tests.keyring.world import World as PlainWorld
 from tests.support.aws import set_aws_endpoint
 from tests.support.clock import EXAMPLE_NOW, ManualClock
-from tests.support.settings import SECRET
 from tokensvc.arns import ChannelArn
 from tokensvc.aws import AwsClients, AwsTerms
 from tokensvc.errors import NoSigningKey
 from tokensvc.ivs.key_pairs import IvsKeyPairs
-from tokensvc.keyring.custody.file import FileCustody
-from tokensvc.keyring.model import KeyState
+from tokensvc.keyring.custody.base import Custody
+from tokensvc.keyring.model import KeyPair, KeyState
 from tokensvc.keyring.signers import StoredKey
 from tokensvc.keyring.view import RingView
-from tokensvc.state.sqlite import SqliteState
+from tokensvc.settings import Settings
 from tokensvc.token.claims import PlaybackClaims, PlaybackOptions
 from tokensvc.token.jws import sign
 from tokensvc.token.p384 import PublicKey, Signer
@@ -50,18 +50,30 @@ class Token:
     exp: int
 
 
+@dataclass
 class World(PlainWorld):
-    """A world whose processes also have the previous key-encryption secret."""
+    """A world whose processes also have the previous key-encryption secret.
+
+    Attributes:
+        storage: where its state and its private keys are.
+    """
+
+    storage: Storage = field(kw_only=True)
 
     @property
-    def custody(self) -> FileCustody:
+    def custody(self) -> Custody:
         """The custody, as a new process sees it."""
-        return self.command_context.custody
+        return self.storage.open_custody(previous_secret=PREVIOUS_SECRET)
+
+    def settings(self, **changes: Any) -> Settings:
+        """The settings with that storage."""
+        urls = self.storage.urls
+        return super().settings(state={"url": urls.state}, custody={"url": urls.custody}, **changes)
 
     @property
     def command_context(self) -> CommandContext:
-        """The same folder, clock and IVS, for a command."""
-        return CommandContext(self.folder, self.clock, self.key_pairs)
+        """The same storage, clock and IVS, for a command."""
+        return CommandContext(self.folder, self.storage.urls, self.clock, self.key_pairs)
 
 
 @dataclass
@@ -123,9 +135,7 @@ class Deployment:
         return arn
 
     def has_active_key(self) -> bool:
-        """Whether the stored ring has an active key. Does not create the state."""
-        if not self.world.folder.joinpath("state.sqlite3").exists():
-            return False
+        """Whether the stored ring has an active key."""
         stored = self.world.store.load()
         return stored is not None and stored.ring.active is not None
 
@@ -141,7 +151,7 @@ class Deployment:
 
     def draft_key_ids(self) -> set[str]:
         """The key IDs for which a killed process left a draft of the private key file."""
-        return {path.name.split(".")[1] for path in self.world.folder.glob("keys/.*.draft")}
+        return self.world.storage.draft_key_ids()
 
     def equivalence_key(self) -> Hashable:
         """Everything that the later behavior depends on, once `check` has passed.
@@ -157,8 +167,8 @@ class Deployment:
             ring.rotation_pause,
             ring.former_terms,
             ring.restoration,
-            len(self.draft_key_ids()),
-            *(replace(pair, key_id="", public_key=None, arn=None) for pair in ring.pairs),
+            self.world.storage.remains(),
+            *(_without_identity(pair) for pair in ring.pairs),
         )
 
     # --- Invariants after each reconcile
@@ -175,11 +185,11 @@ class Deployment:
 
     def check_secret(self) -> None:
         """Check that every private key is encrypted with the present key-encryption secret."""
-        custody = FileCustody(self.world.folder / "keys", SECRET, self.world.clock)
+        custody = self.world.storage.open_custody()
         for pair in self.world.ring.pairs:
             is_usable = pair.state is not KeyState.RETIRED and pair.key_id != self.spoiled_key_id
             if is_usable and pair.public_key is not None:
-                custody.signer(StoredKey(pair.key_id, pair.public_key))
+                custody.signer(StoredKey(pair.key_id, pair.public_key, pair.custody_handle))
 
     def check_tokens(self) -> None:
         """Check that each token plays until its `exp`, unless its key was marked compromised."""
@@ -205,31 +215,42 @@ class Deployment:
         assert len(ring.in_state(KeyState.ACTIVE)) <= 1
         in_use = [pair for pair in ring.pairs if pair.state is not KeyState.RETIRED]
         alive = [pair for pair in in_use if pair.key_id != self.spoiled_key_id]
-        names = {path.name for path in (self.world.folder / "keys").iterdir()}
-        assert not names & {f"{pair.key_id}.destroyed" for pair in alive}
-        files = {name for name in names if ".destroyed" not in name}
+        custody = self.world.custody
+        stored = {pair.key_id for pair in alive}
         if len(alive) < len(in_use):
-            files.discard(f"{self.spoiled_key_id}.pem")
-        drafts = {name for name in files if name.endswith(".draft")}
-        assert is_adopting or files - drafts == {f"{pair.key_id}.pem" for pair in alive}
-        assert is_adopting or self.draft_key_ids() <= {pair.key_id for pair in alive}
+            stored |= {self.spoiled_key_id} & set(custody.key_ids())
+        self.world.storage.check(stored, is_adopting=is_adopting)
         for pair in alive:
             assert pair.public_key is not None
-            self.world.custody.signer(StoredKey(pair.key_id, pair.public_key))
+            custody.signer(StoredKey(pair.key_id, pair.public_key, pair.custody_handle))
+
+
+def _without_identity(pair: KeyPair) -> KeyPair:
+    """The key pair without what has another value in each copy. AWS has a clock of its own."""
+    destroyed_on = None if pair.destroyed_on is None else 0.0
+    return replace(
+        pair, key_id="", public_key=None, arn=None, custody_handle=None, destroyed_on=destroyed_on
+    )
 
 
 Scenario = Callable[[Deployment], None]
+MakeStorage = Callable[[Path], Storage]
 
 
 @dataclass
 class Sandbox:
-    """Local IVS, the clock and the fork server: started once for many deployments."""
+    """Local IVS, the clock and the fork server: started once for many deployments.
+
+    Attributes:
+        make_storage: makes an empty storage, in that folder if it has files.
+    """
 
     ivs: LocalIvsServer
     clock: ManualClock
     key_pairs: IvsKeyPairs
     fork_server: ForkServer
     pool: urllib3.PoolManager
+    make_storage: MakeStorage
 
     @contextlib.contextmanager
     def prepare(self, scenario: Scenario, folder: Path) -> Iterator[Prepared]:
@@ -238,7 +259,7 @@ class Sandbox:
         self.clock.jump_wall(EXAMPLE_NOW - self.clock.now())
         for held in self.key_pairs.held():
             self.key_pairs.delete(held.arn)
-        world = self.world_in(folder)
+        world = self.world_in(folder, self.make_storage(folder))
         ivs = self.ivs.client()
         channel = ivs.create_channel(authorized=True)["channel"]
         self.ivs.go_live(channel["arn"])
@@ -250,15 +271,18 @@ class Sandbox:
         world.state.create()
         scenario(deployment)
         world.state.close()
-        with contextlib.closing(sqlite3.connect(":memory:")) as ivs_snapshot:
+        with (
+            world.storage.kept(),
+            contextlib.closing(sqlite3.connect(":memory:")) as ivs_snapshot,
+        ):
             with contextlib.closing(sqlite3.connect(database)) as connection:
                 connection.backup(ivs_snapshot)
             yield Prepared(self, deployment, self.clock.now(), ivs_snapshot, database)
 
-    def world_in(self, folder: Path) -> World:
-        """The parts of the deployment in that folder, as a new process opens them."""
-        state = SqliteState(folder / "state.sqlite3", self.clock)
-        return World(folder, self.clock, self.ivs, self.key_pairs, state)
+    def world_in(self, folder: Path, storage: Storage) -> World:
+        """The parts of the deployment with that storage, as a new process opens them."""
+        state = storage.open_state()
+        return World(folder, self.clock, self.ivs, self.key_pairs, state, storage=storage)
 
 
 @dataclass
@@ -284,22 +308,32 @@ class Prepared:
     @contextlib.contextmanager
     def copy(self, folder: Path) -> Iterator[Deployment]:
         """A copy of the deployment in another folder, with IVS and the clock reset."""
-        shutil.copytree(self.deployment.world.folder, folder)
+        storage = self.deployment.world.storage.copy(folder)
         with contextlib.closing(sqlite3.connect(self.ivs_database)) as connection:
             self.ivs_snapshot.backup(connection)
         self.sandbox.clock.jump_wall(self.now - self.sandbox.clock.now())
-        world = self.sandbox.world_in(folder)
+        world = self.sandbox.world_in(folder, storage)
         yield replace(self.deployment, world=world, tokens=list(self.deployment.tokens))
         world.state.close()
 
 
 @contextlib.contextmanager
-def sandbox_in(folder: Path) -> Iterator[Sandbox]:
-    """A new sandbox; the environment variables are restored at its end."""
+def sandbox_in(folder: Path, aws: Mapping[str, str] | None = None) -> Iterator[Sandbox]:
+    """A new sandbox, for deployments on files; the environment is restored at its end.
+
+    Args:
+        folder: a folder for its files.
+        aws: the variables with the endpoints of AWS services besides IVS.
+    """
     clock = ManualClock()
     clients = AwsClients(AwsTerms(), clock=clock)
     with LocalIvsServer(folder / "ivs", clock) as ivs, pytest.MonkeyPatch.context() as monkeypatch:
         set_aws_endpoint(monkeypatch, folder, ivs.url)
-        with ForkServer(ivs.url) as fork_server, urllib3.PoolManager(retries=False) as pool:
-            yield Sandbox(ivs, clock, IvsKeyPairs(clients, REGION), fork_server, pool)
+        endpoints = {**(aws or {}), "AWS_ENDPOINT_URL_IVS": ivs.url}
+        for name, url in endpoints.items():
+            monkeypatch.setenv(name, url)
+        with ForkServer(endpoints) as fork_server, urllib3.PoolManager(retries=False) as pool:
+            key_pairs = IvsKeyPairs(clients, REGION)
+            make_storage = partial(LocalStorage, clock=clock)
+            yield Sandbox(ivs, clock, key_pairs, fork_server, pool, make_storage)
         clients.close()

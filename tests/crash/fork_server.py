@@ -1,7 +1,7 @@
 """A single-threaded program that imports everything once and forks a child for each task.
 
 `python -m tests.crash.fork_server` reads one JSON object per line, a `Task`, and answers each with
-a line, an `Outcome`. The AWS environment variables set the endpoint of IVS.
+a line, an `Outcome`. The AWS environment variables set the endpoints.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from tests.crash.commands import COMMANDS, CommandContext
+from tests.crash.commands import COMMANDS, CommandContext, Urls
 from tests.crash.points import CrashPoints
 from tests.keyring.rings import ACCOUNT_ID, REGION
 from tests.support.clock import ManualClock
-from tokensvc.aws import AwsClients, AwsTerms
+from tokensvc.aws import AwsClients, AwsTerms, load_descriptions
 from tokensvc.clock import Clock
 from tokensvc.ivs.key_pairs import IvsKeyPairs
 
@@ -33,6 +33,8 @@ class Task:
         command: the name of the command in `COMMANDS`.
         arguments: the arguments of the command.
         folder: the deployment's folder.
+        state_url: where its state is.
+        custody_url: where its private keys are.
         now: Unix seconds; the clock does not advance.
         kill_after: the number of calls to kill after, 0 for before the first; None to run to the
             end.
@@ -41,6 +43,8 @@ class Task:
     command: str
     arguments: Mapping[str, str]
     folder: str
+    state_url: str
+    custody_url: str
     now: float
     kill_after: int | None = None
 
@@ -65,7 +69,7 @@ class Outcome:
 class ForkServer:
     """Starts the program and sends it tasks; a context manager."""
 
-    def __init__(self, endpoint_url: str) -> None:
+    def __init__(self, endpoints: Mapping[str, str]) -> None:
         # The thousands of children would take far longer if each measured its coverage.
         removed = ("AWS_", "COVERAGE_")
         environment = {
@@ -74,7 +78,7 @@ class ForkServer:
         environment |= {
             "AWS_ACCESS_KEY_ID": ACCOUNT_ID,
             "AWS_SECRET_ACCESS_KEY": "example-secret",
-            "AWS_ENDPOINT_URL_IVS": endpoint_url,
+            **endpoints,
             "AWS_CONFIG_FILE": os.devnull,
             "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
             "AWS_EC2_METADATA_DISABLED": "true",
@@ -107,8 +111,12 @@ def main() -> None:
     """Run each task from standard input, until it is closed."""
     clock = ManualClock()
     clients = AwsClients(AwsTerms(), clock=clock)
-    # Created before the forks, because it is slow. It connects at its first call.
+    # Created before the forks, because that is slow. They connect at their first call; the others
+    # load what all clients of these services share.
     clients.ivs(REGION)
+    load_descriptions(REGION, "dynamodb")
+    clients.kms(REGION)
+    clients.secrets_manager(REGION)
     for line in sys.stdin:
         outcome = run_in_fork(Task(**json.loads(line)), clock, clients)
         sys.stdout.write(json.dumps(dataclasses.asdict(outcome)) + "\n")
@@ -135,7 +143,8 @@ def run_in_fork(task: Task, clock: ManualClock, clients: AwsClients) -> Outcome:
 def run_task(task: Task, clock: Clock, clients: AwsClients, writing: int) -> None:
     """Run the task in this process with crash points; write the report to that descriptor."""
     folder = Path(task.folder)
-    command_context = CommandContext(folder, clock, IvsKeyPairs(clients, REGION))
+    urls = Urls(task.state_url, task.custody_url)
+    command_context = CommandContext(folder, urls, clock, IvsKeyPairs(clients, REGION))
     write = os.write  # The original, before it is wrapped.
 
     def report(points: CrashPoints) -> None:

@@ -1,6 +1,7 @@
 """Crash points: before and after each call with a lasting effect, the process can be killed.
 
-The calls are file operations, writes of state, and calls of IVS. Nothing that outlives the process
+The calls are file operations, writes of an SQLite state, and calls of AWS other than reads of the
+state or the custody. Nothing that outlives the process
 changes between two calls, so the point after one call is also the point before the next: a command
 with n calls has n + 1 crash points.
 
@@ -47,6 +48,9 @@ FILE_CALLS = (
 
 STATE_WRITES = ("save", "put_many", "remove_many")
 
+_READS = ("BatchGet", "Describe", "Get", "List", "Query", "Sign")
+"""How the names of the operations begin that change nothing in the state or the custody."""
+
 _CHANGES_FILES = ("os.", "shutil.")
 """Prefixes of Python's audit events for changed files, except the event `open`."""
 _READS_ONLY = frozenset({"os.listdir", "os.scandir", "os.walk", "os.fwalk", "os.getxattr"})
@@ -88,7 +92,7 @@ class CrashPoints:
         for name in STATE_WRITES:
             setattr(SqliteState, name, self._counted(f"state {name}", getattr(SqliteState, name)))
         # Every operation of every boto3 client calls this method.
-        BaseClient._make_api_call = self._counted_ivs(BaseClient._make_api_call)  # type: ignore[attr-defined] # Untyped.
+        BaseClient._make_api_call = self._counted_aws(BaseClient._make_api_call)  # type: ignore[attr-defined] # Untyped.
         Effects.perform = self._recording_step(Effects.perform)  # type: ignore[method-assign] # The same signature.
         sys.addaudithook(self._audit_hook)
         self._kill_if_due()
@@ -137,9 +141,12 @@ class CrashPoints:
 
         return call
 
-    def _counted_ivs(self, function: Callable[..., Any]) -> Callable[..., Any]:
+    def _counted_aws(self, function: Callable[..., Any]) -> Callable[..., Any]:
         def call(client: Any, operation: str, request: Any) -> Any:
-            return self._counted(f"ivs {operation}", function)(client, operation, request)
+            service = client.meta.service_model.service_name
+            counts = service == "ivs" or not operation.startswith(_READS)
+            counted = self._counted(f"{service} {operation}", function) if counts else function
+            return counted(client, operation, request)
 
         return call
 

@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 from local_ivs.testing import LocalIvsServer
@@ -38,6 +39,8 @@ from tokensvc.keyring.steps import Step
 from tokensvc.keyring.terms import Terms
 from tokensvc.keyring.view import RingView
 from tokensvc.operations import RegionInIvs
+from tokensvc.settings import Settings
+from tokensvc.state.base import State
 from tokensvc.state.sqlite import SqliteState
 from tokensvc.token.p384 import PublicKey
 
@@ -52,11 +55,11 @@ class World:
     clock: ManualClock
     ivs: LocalIvsServer
     key_pairs: IvsKeyPairs
-    state: SqliteState
+    state: State
     steps_reported: list[Step] = field(default_factory=list)
 
     @property
-    def custody(self) -> FileCustody:
+    def custody(self) -> Custody:
         """The custody, opened again as by a new process."""
         return FileCustody(self.folder / "keys", SECRET, self.clock)
 
@@ -72,6 +75,10 @@ class World:
         assert stored is not None
         return stored.ring
 
+    def settings(self, **changes: Any) -> Settings:
+        """The settings, with those changes; see `settings_in`."""
+        return settings_in(self.folder, **changes)
+
     def rotator(
         self,
         *,
@@ -84,8 +91,7 @@ class World:
         decommissioning: bool = False,
     ) -> Rotator:
         """A new rotator, as each command creates one."""
-        settings = settings_in(
-            self.folder,
+        settings = self.settings(
             account_id=account_id,
             regions=(OTHER_REGION,) if decommissioning else (REGION,),
             terms=terms,
@@ -129,7 +135,7 @@ class World:
     def view(self) -> Iterator[RingView]:
         """A started view of a worker, which reads the ring only on request."""
         worker = service.build(
-            settings_in(self.folder),
+            self.settings(),
             self.clock,
             JsonLinesAudit(io.StringIO()),
             state=self.state,

@@ -26,6 +26,7 @@ UNMEASURED: Final = frozenset(
         "cli/test_serve_check.py",
         "contract/test_dynamodb_state.py",
         "crash/test_every_crash_point.py",
+        "crash/test_on_aws.py",
         "demo/test_launcher.py",
         "demo/test_preparing.py",
         "demo/test_run_aws.py",
