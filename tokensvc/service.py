@@ -24,6 +24,7 @@ from tokensvc.audit import Audit
 from tokensvc.aws import AwsClients, AwsTerms
 from tokensvc.clock import Clock
 from tokensvc.errors import SettingsInvalid
+from tokensvc.ivs.cache_entry import DirectoryTerms
 from tokensvc.ivs.clock_watch import ClockWatch
 from tokensvc.ivs.directory import ChannelDirectory
 from tokensvc.ivs.kept_answers import KIND
@@ -142,6 +143,7 @@ class Overrides(TypedDict, total=False):
     signer_loader: SignerLoader
     clients: AwsClients
     directory: ChannelDirectory
+    directory_terms: DirectoryTerms
     turns: Turns
     rings: Mapping[Region, RingView]
 
@@ -167,7 +169,8 @@ def build(
     )
     following = _following(settings, clock, state)
     answer_writer = RecordWriter(state, KIND)
-    terms, turns = settings.directory_terms(), overrides.get("turns")
+    terms = overrides.get("directory_terms") or settings.directory_terms()
+    turns = overrides.get("turns")
     directory = overrides.get("directory") or resources.enter_context(
         closing(shared_directory(state, clients, clock, terms, answer_writer, turns))
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from random import Random
 
 import click
 import pytest
@@ -11,7 +12,11 @@ import urllib3
 from click.testing import CliRunner
 
 from tests.cli.conftest import Desk
+from tokensvc.arns import ChannelArn
 from tokensvc.cli.main import cli
+from tokensvc.ivs.shared_turns import SharedTurns
+from tokensvc.ivs.turns import Need
+from tokensvc.state.base import Record
 
 
 @pytest.fixture
@@ -34,6 +39,20 @@ def test_a_signed_token_plays(rotating_desk: Desk, channel: str) -> None:
     active = rotating_desk.ring().active
     assert active is not None
     assert line["key_id"] == active.key_id
+
+
+def test_a_channel_that_was_just_made_private_is_signed_for(
+    rotating_desk: Desk, channel: str
+) -> None:
+    """A worker has stored a moment ago that it is public, and has the turn to look up channels."""
+    now = rotating_desk.clock.now()
+    body = {"schema_version": 1, "name": "", "is_private": False, "playback_url": "https://e.net/a"}
+    rotating_desk.state.put_many("channel", [Record(channel, json.dumps(body), now + 86_400)])
+    random = Random(1)  # noqa: S311 # Not a secret.
+    worker = SharedTurns(rotating_desk.state, rotating_desk.clock, random)
+    assert worker.take(ChannelArn.parse(channel).region, lambda: Need.URGENT)
+    url = rotating_desk.done("tokens", "sign", channel)
+    assert urllib3.request("GET", url.strip(), retries=False).status == 200
 
 
 def test_json_has_the_granted_values(rotating_desk: Desk, channel: str) -> None:

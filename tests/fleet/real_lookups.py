@@ -78,7 +78,9 @@ def throttling_ivs(made: ChannelsMade) -> Iterator[ThrottlingIvs]:
 
 
 @contextmanager
-def real_directory(state: State, url: str) -> Iterator[ChannelDirectory]:
+def real_directory(
+    state: State, url: str, terms: DirectoryTerms | None = None
+) -> Iterator[ChannelDirectory]:
     """The directory of a worker: its own connections, threads and writer."""
     clock = SystemClock()
     writer = RecordWriter(state, KIND)
@@ -88,7 +90,7 @@ def real_directory(state: State, url: str) -> Iterator[ChannelDirectory]:
         resources.callback(writer.close)
         writer.start()
         yield resources.enter_context(
-            closing(shared_directory(state, clients, clock, DirectoryTerms(), writer))
+            closing(shared_directory(state, clients, clock, terms or DirectoryTerms(), writer))
         )
 
 

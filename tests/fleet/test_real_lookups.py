@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
@@ -19,6 +20,7 @@ from tests.support.dynalite import Dynalite
 from tests.support.sqlite_files import created_state
 from tests.support.tables import table_with_state
 from tokensvc.clock import SystemClock
+from tokensvc.ivs.shared_turns import KIND
 from tokensvc.state.base import State
 from tokensvc.state.sqlite import SqliteState
 
@@ -65,3 +67,13 @@ def test_three_cold_workers_look_each_channel_up_once_and_are_not_throttled(
         calls = ivs.calls.total()
         seconds_until_known(workers[WORKERS:], ivs.arns, at_most=10)
         assert ivs.calls.total() == calls
+
+
+def test_a_worker_that_stops_ends_its_turn(made: ChannelsMade, sqlite: Callable[[], State]) -> None:
+    """So that no other one waits until it lapses."""
+    with throttling_ivs(made) as ivs, closing(sqlite()) as state:
+        with real_directory(state, ivs.url) as worker:
+            worker.get(ivs.arns[0])
+        record = state.record(KIND, ivs.arns[0].region)
+    assert record is not None
+    assert not json.loads(record.body)["is_held"]

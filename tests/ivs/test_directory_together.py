@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -21,11 +22,12 @@ from tests.ivs.staged_ivs import (
     wait_until_idle,
 )
 from tests.support.clock import ManualClock
-from tokensvc.arns import ChannelArn
+from tokensvc.arns import ChannelArn, Region
 from tokensvc.errors import ChannelNotFound, IvsUnavailable, NotFound
 from tokensvc.ivs.cache_entry import DirectoryTerms
 from tokensvc.ivs.directory import ChannelDirectory
 from tokensvc.ivs.model import Channel
+from tokensvc.ivs.turns import Need, Turn, Unlimited
 from tokensvc.waiting import MustWait, no_waiting
 
 A, B, C, D, E, F = (arn_of(name) for name in "abcdef")
@@ -318,3 +320,34 @@ def test_with_many_threads_no_channel_has_two_lookups_in_flight(clock: ManualClo
         results = [pool.submit(warm_and_get, number) for number in range(240)]
         assert len([each.result(WAIT_SECONDS) for each in results]) == 240
     assert most == 1
+
+
+class BrokenTurns(Unlimited):
+    """Turns with a bug."""
+
+    is_broken = True
+
+    def take(self, region: Region, need: Callable[[], Need]) -> Turn | None:
+        """Raise an unexpected exception."""
+        if self.is_broken:
+            raise ZeroDivisionError
+        return super().take(region, need)
+
+
+def test_after_a_bug_in_the_turns_no_thread_waits_and_the_next_lookup_works(
+    ivs: StagedIvs, clock: ManualClock
+) -> None:
+    """The unexpected exception is raised where the answer is waited for."""
+    turns = BrokenTurns()
+    directory = ChannelDirectory(
+        ivs.get_channel,
+        ivs.get_channels,
+        clock,
+        DirectoryTerms(),
+        seeded_random(),
+        turns=turns,
+    )
+    with pytest.raises(ZeroDivisionError):
+        directory.get(A)
+    turns.is_broken = False
+    assert directory.get(A).name == "answer 1"

@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Mapping
 from contextlib import closing
+from dataclasses import replace
 
 import click
 
@@ -16,6 +17,7 @@ from tokensvc.audit import JsonLinesAudit
 from tokensvc.cli.context import Invocation, operator, pass_invocation
 from tokensvc.cli.output import json_option, print_json, say
 from tokensvc.cli.params import CONFIGURED_CHANNEL
+from tokensvc.ivs.turns import Unlimited
 from tokensvc.keyring.model import KeyState
 from tokensvc.keyring.terms import MAX_TERM_SECONDS
 from tokensvc.playback.inspection import Inspection, inspect
@@ -95,7 +97,17 @@ def sign(  # noqa: PLR0913 # One parameter for each option.
     )
     caller = Caller(f"operator:{operator()}", operator(), grants or tuple(settings.grants))
     audit = JsonLinesAudit(sys.stderr)
-    with closing(build(settings, invocation.clock, audit, state=invocation.state)) as service:
+    service = build(
+        settings,
+        invocation.clock,
+        audit,
+        state=invocation.state,
+        # The operator may have changed the channel a moment ago: IVS is asked in any case. The
+        # workers leave one call a second to commands.
+        directory_terms=replace(settings.directory_terms(), fresh_seconds=0),
+        turns=Unlimited(),
+    )
+    with closing(service):
         service.read()
         service.answer_writer.start()
         url = service.issuer.issue(caller, request)

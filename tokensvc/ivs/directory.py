@@ -65,7 +65,7 @@ LONGEST_WAIT_SECONDS: Final = 2.0
 """How old a lookup is when requests stop waiting for it."""
 
 _NOT_POSSIBLE: Final = "lookups in its region are paused, or too many are waiting"
-_TOO_SLOW: Final = "Amazon IVS has not answered yet"
+_TOO_SLOW: Final = "there is no answer of Amazon IVS yet"
 
 _log = logging.getLogger(__name__)
 

@@ -22,7 +22,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from tokensvc.arns import ChannelArn
 from tokensvc.clock import Clock
-from tokensvc.errors import StateDamaged, StateUnavailable
+from tokensvc.errors import TokensvcError
 from tokensvc.ivs.model import Channel
 from tokensvc.state.base import Record, State
 from tokensvc.state.record_writer import RecordWriter
@@ -98,7 +98,7 @@ class KeptAnswers:
             return []
         try:
             return list(self._state.read_many(KIND, [str(arn) for arn in arns]))
-        except (StateUnavailable, StateDamaged) as exc:
+        except TokensvcError as exc:
             self._no_read_until = self._clock.monotonic() + PAUSE_AFTER_FAILED_READ_SECONDS
             names = ", ".join(map(str, sorted(arns)[:_MAX_NAMED]))
             _log.warning("Loading stored answers for channels (%s) failed: %s", names, exc)

@@ -205,22 +205,37 @@ class Lookups:
     def _ask(self, region: Region) -> None:
         """Ask IVS for what is queued, in one turn."""
         queues = self._queues[region]
-        turn = self._turns.take(region, queues.need)
+        try:
+            turn = self._turns.take(region, queues.need)
+        except Exception as exc:  # noqa: BLE001 - a bug, which is raised where it is waited for.
+            _log.exception("The turn to look up channels can't be taken")
+            self._fail([each.arn for each in self._take_all(queues)], exc)
+            turn = None
         with self._lock:
             queues.waits_for_turn = False
             self._turns_to_end += 1
-        is_throttled = False
         try:
-            is_throttled = turn is not None and self._ask_in(turn, region)
-            if turn is not None and turn.is_shared and self._stored is not None:
-                self._stored.flush()
-        finally:
             if turn is not None:
-                turn.end(is_throttled=is_throttled)
+                self._use(turn, region)
+        finally:
             with self._lock:
                 queues.asking -= 1
                 self._turns_to_end -= 1
                 self._lock.notify_all()
+
+    def _take_all(self, queues: RegionQueues) -> Sequence[Wanted]:
+        with self._lock:
+            return [*queues.unasked.take(MAX_QUEUED), *queues.singles.take(MAX_QUEUED)]
+
+    def _use(self, turn: Turn, region: Region) -> None:
+        """Make the calls of the turn, store their answers, and end it."""
+        is_throttled = False
+        try:
+            is_throttled = self._ask_in(turn, region)
+            if turn.is_shared and self._stored is not None:
+                self._stored.flush()
+        finally:
+            turn.end(is_throttled=is_throttled)
 
     def _ask_in(self, turn: Turn, region: Region) -> bool:
         """Make calls until the turn is over or nothing is queued. Returns whether IVS throttles."""
@@ -302,7 +317,9 @@ class Lookups:
             self._give_up(arns, self._terms.negative_seconds)
             return
         _log.warning(
-            "Channels are looked up one by one, because their batch lookup failed: %s", exc
+            "A call for %d channels failed, so that some are looked up one by one: %s",
+            len(arns),
+            exc,
         )
         self._no_batch_until[region] = self._clock.monotonic() + self._terms.negative_seconds
         if not isinstance(exc, IvsUnavailable):

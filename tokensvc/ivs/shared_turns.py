@@ -41,7 +41,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from tokensvc.arns import Region
 from tokensvc.clock import Clock
-from tokensvc.errors import StateDamaged, StateUnavailable
+from tokensvc.errors import TokensvcError
 from tokensvc.ivs.limits import CHANNEL_CALLS_PER_SECOND
 from tokensvc.ivs.turns import Need, Turn
 from tokensvc.state.base import Record, State
@@ -182,7 +182,7 @@ class SharedTurns:
             if wait_seconds > 0:
                 return min(wait_seconds, poll) if need is Need.URGENT else wait_seconds
             return self._take(region, seen) or 0.0
-        except (StateUnavailable, StateDamaged) as exc:
+        except TokensvcError as exc:
             _log.warning("Channels are looked up without a turn in the state: %s", exc)
             self._no_state_until = self.clock.monotonic() + PAUSE_SECONDS
             return self._attempt_alone(region, need, now)
@@ -315,7 +315,7 @@ class _TurnInState:
                 throttled=throttled,
                 rest_seconds=rest_seconds,
             )
-        except (StateUnavailable, StateDamaged) as exc:
+        except TokensvcError as exc:
             _log.info("A turn to look up channels was not ended, and lapses: %s", exc)
 
 
