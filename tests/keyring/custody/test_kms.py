@@ -78,6 +78,20 @@ def test_of_two_processes_that_create_a_key_the_first_one_wins(
     assert custody_of(place).unnamed_keys() == []
 
 
+def test_a_key_whose_alias_exists_already_because_boto3_tried_again_stays(
+    place: Place, kms: KMSClient
+) -> None:
+    """The answer to the first attempt was lost, and the second one is refused."""
+
+    def first_attempt() -> None:
+        (made,) = kms.list_keys()["Keys"]
+        kms.create_alias(AliasName="alias/tokensvc/k-1", TargetKeyId=made["KeyId"])
+
+    place.faults.before("CreateAlias", first_attempt)
+    key = place.custody.create("k-1")
+    key.public_key.verify(place.custody.signer(key).sign(MESSAGE), MESSAGE)
+
+
 def test_a_key_is_discarded_when_it_may_not_get_an_alias(
     place: Place, kms: KMSClient, caplog: pytest.LogCaptureFixture
 ) -> None:
