@@ -267,6 +267,10 @@ class Worker:
         """How many channels it knows."""
         return sum(entry.channel is not None for entry in self.directory._cache.values())
 
+    def knows(self, count: int) -> bool:
+        """Whether it knows that many channels."""
+        return len(self.directory._cache) >= count and self.known >= count
+
     def crash(self) -> None:
         """End its threads where they are."""
         for actor in self._threads.actors:
@@ -334,7 +338,7 @@ class LookupFleet:
     def seconds_until_known(self, count: int, at_most: float) -> float:
         """Let time pass until every worker that lives knows that many channels."""
         began_at = self.now
-        while any(worker.known < count for worker in self.workers):
+        while not all(worker.knows(count) for worker in self.workers):
             assert self.now - began_at < at_most, [worker.known for worker in self.workers]
             self.advance(0.5)
         return self.now - began_at
