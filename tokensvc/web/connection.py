@@ -53,6 +53,7 @@ that wait. A later request whose head is not whole counts as `idle`."""
 
 _MAX_REQUEST_BYTES: Final = 2 * http1.MAX_BODY_BYTES
 """Of a whole request as it is sent: chunks of one byte need six, and much time to be read."""
+_EMPTY_LINE_PARTS: Final = (b"\r\n", b"\r", b"\n")
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 _MAX_UNREAD_BYTES: Final = 64 * 1024
 """Of responses: more are not made while the client does not read."""
@@ -114,14 +115,18 @@ class Connection(asyncio.Protocol):
                 self._transport.pause_reading()
             return
         if self._is_between_requests:
-            self._begin_next_head()
+            self._begin_next_head(data)
         self._feed(data)
 
     def eof_received(self) -> None:
-        """Refuse a request whose end is missing; the connection is closed in any case."""
+        """Refuse a request whose end is missing, and close the connection in any case."""
+        if self._is_closed:
+            return
         is_partial = self._has_begun and not self._is_answering and not self._is_between_requests
-        if is_partial and not self._is_closed:
+        if is_partial:
             self._refuse(HTTPStatus.BAD_REQUEST)
+        else:
+            self._close()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the connection."""
@@ -140,6 +145,11 @@ class Connection(asyncio.Protocol):
         self._write_deadline_at = math.inf
         if self._is_between_requests:
             self._read_next()
+        elif self._is_answering:
+            self._wait_for(None)
+        else:
+            self._wait_for(IDLE if self._received_at is None else BODY)
+            self._transport.resume_reading()
 
     # --- A request
 
@@ -256,10 +266,12 @@ class Connection(asyncio.Protocol):
             self._transport.resume_reading()
         if self._next:
             received, self._next = self._next, b""
-            self._begin_next_head()
+            self._begin_next_head(received)
             self._feed(received)
 
-    def _begin_next_head(self) -> None:
+    def _begin_next_head(self, data: bytes) -> None:
+        if data in _EMPTY_LINE_PARTS:  # Some clients send one behind a body (RFC 9112 §2.2).
+            return
         self._is_between_requests = False
         self._deadline_at = time.monotonic() + self._terms.head_seconds
 
@@ -297,11 +309,14 @@ class Connection(asyncio.Protocol):
 
     def evict(self) -> None:
         """Abort the connection, which waits for its client, to make room for another."""
+        self._is_closed = True
         self._forget()
         self._transport.abort()
 
     def _refuse(self, status: HTTPStatus) -> None:
         """Answer with an error instead of the application, and close the connection."""
+        if self._is_closed:
+            return
         error = _REFUSALS[status]
         body = json.dumps(problems.members_of(error)).encode()
         headers = [
@@ -314,7 +329,8 @@ class Connection(asyncio.Protocol):
             peer_address = self._environ["REMOTE_ADDR"]
             self._front.record_refusal(peer_address, status, size_bytes=len(body))
         date = self._worker.date.now()
-        self._transport.write(http1.bytes_of(response, date, closes=True, is_head=False))
+        is_head = self._parser.method == b"HEAD"
+        self._transport.write(http1.bytes_of(response, date, closes=True, is_head=is_head))
         self._close()
 
     def _close(self) -> None:

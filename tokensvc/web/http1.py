@@ -167,7 +167,12 @@ def keeps_connection(request: FieldParser) -> bool:
     """Whether the client may send another request after this one."""
     # RFC 9110 §9.3.6: what follows a CONNECT is no request.
     is_kept = request.should_keep_alive and request.method != b"CONNECT"
-    return bool(is_kept and request.http_version >= _HTTP_1_1)
+    if not is_kept or request.http_version < _HTTP_1_1:
+        return False
+    # Repeated fields are one list, of which gunicorn's parser takes the last part only.
+    return not any(
+        name == b"connection" and b"close" in value.lower() for name, value in request.headers
+    )
 
 
 def expects_continue(request: FieldParser) -> bool:

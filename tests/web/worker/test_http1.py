@@ -94,6 +94,7 @@ def test_the_addresses_of_a_unix_socket_are_texts() -> None:
         ("GET / HTTP/1.1", True),
         ("GET / HTTP/1.1\nConnection: close", False),
         ("GET / HTTP/1.1\nConnection: Upgrade, close", False),
+        ("GET / HTTP/1.1\nConnection: close\nConnection: keep-alive", False),
         ("GET / HTTP/1.0\nConnection: keep-alive", False),
         ("CONNECT a:1 HTTP/1.1", False),
     ],
