@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,6 +14,7 @@ from tests.support.faulty_server import Answer, Fault, faulty_server
 from tests.support.moto import Moto
 from tokensvc.breaker import OPEN_SECONDS
 from tokensvc.errors import (
+    CustodyDamaged,
     CustodyDenied,
     CustodyUnavailable,
     KeyDestroyed,
@@ -189,3 +191,16 @@ def test_a_signer_is_never_loaded_on_the_event_loop(kind: str, place: Place) -> 
             place.custody.signer(key)
     assert len(place.faults.calls) == calls
     assert place.custody.signer(key).public_key == key.public_key
+
+
+def test_the_hint_about_a_private_key_that_aws_does_not_have_is_about_aws(
+    kind: str, place: Place
+) -> None:
+    """There is no private key file to restore: another account may be configured, or it is lost."""
+    key = place.custody.create("k-1")
+    assert key.handle is not None
+    handle = f"{key.handle[:-12]}{'0' * 12}" if kind == "kms" else key.handle.replace("k-1", "k-2")
+    with pytest.raises(CustodyDamaged) as refusal:
+        place.custody.signer(dataclasses.replace(key, handle=handle))
+    assert "custody.url" in refusal.value.hint
+    assert "file" not in refusal.value.hint

@@ -20,12 +20,17 @@ from tokensvc.errors import (
     CustodyUnusable,
     TokensvcError,
 )
-from tokensvc.keyring.custody.encryption import RESTORE_HINT
 from tokensvc.waiting import may_wait
 
 KMS: Final = AwsService("AWS KMS", "kms", "AWS_ENDPOINT_URL_KMS")
 SECRETS_MANAGER: Final = AwsService(
     "AWS Secrets Manager", "secretsmanager", "AWS_ENDPOINT_URL_SECRETS_MANAGER"
+)
+
+LOST_HINT: Final = (
+    "If custody.url or the AWS account is another one than before, correct that. Otherwise the"
+    " private key is lost: replace an active key with `tokensvc keys rotate`, and any other with"
+    " `tokensvc keys revoke KEY`."
 )
 
 _MISSING: Final = frozenset({"NotFoundException", "ResourceNotFoundException"})
@@ -163,7 +168,7 @@ class AwsCalls:
 
     def _refusal_of_resource(self, code: str, operation: str, resource: str) -> TokensvcError:
         if code in _MISSING:
-            return ResourceMissing(f"{self.where} has no {resource}.", hint=RESTORE_HINT)
+            return ResourceMissing(f"{self.where} does not have {resource}.", hint=LOST_HINT)
         if code in _EXISTS:
             return ResourceExists(f"{self.where} has {resource} already.")
         if code in _UNUSABLE:

@@ -20,8 +20,7 @@ from tokensvc.errors import (
     InvalidRequest,
     InvalidSignature,
 )
-from tokensvc.keyring.custody.aws_calls import KMS, AwsCalls
-from tokensvc.keyring.custody.encryption import RESTORE_HINT
+from tokensvc.keyring.custody.aws_calls import KMS, LOST_HINT, AwsCalls
 from tokensvc.keyring.custody.guarded_calls import GuardedCalls
 from tokensvc.keyring.custody.key_ids import require_key_id
 from tokensvc.keyring.signers import StoredKey
@@ -75,7 +74,7 @@ class KmsSigners:
                 f"The private key of {key.key_id} does not match its public key: the recorded"
                 f" fingerprint is {key.public_key.fingerprint}, and {arn} has"
                 f" {public_key.fingerprint}.",
-                hint=RESTORE_HINT,
+                hint=LOST_HINT,
             )
         return _KmsSigner(self._client, self._guarded, arn, public_key)
 

@@ -18,8 +18,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from tokensvc.arns import Region
 from tokensvc.clock import Clock
 from tokensvc.errors import CustodyDamaged, CustodyDenied
-from tokensvc.keyring.custody.aws_calls import SECRETS_MANAGER, AwsCalls
-from tokensvc.keyring.custody.encryption import RESTORE_HINT
+from tokensvc.keyring.custody.aws_calls import LOST_HINT, SECRETS_MANAGER, AwsCalls
 from tokensvc.keyring.custody.guarded_calls import GuardedCalls
 from tokensvc.keyring.custody.key_ids import require_key_id
 from tokensvc.keyring.signers import StoredKey
@@ -152,13 +151,13 @@ def mismatch(key_id: str, found: PublicKey, expected: PublicKey) -> CustodyDamag
     return CustodyDamaged(
         f"The private key of {key_id} does not match its public key: the recorded fingerprint is"
         f" {expected.fingerprint}, the fingerprint of the secret is {found.fingerprint}.",
-        hint=RESTORE_HINT,
+        hint=LOST_HINT,
     )
 
 
 def _damaged(key_id: str, reason: str) -> CustodyDamaged:
     return CustodyDamaged(
-        f"The secret of {key_id} in AWS Secrets Manager is damaged: {reason}.", hint=RESTORE_HINT
+        f"The secret of {key_id} in AWS Secrets Manager is damaged: {reason}.", hint=LOST_HINT
     )
 
 
