@@ -43,7 +43,14 @@ def test_common_origins_are_listed_once() -> None:
 
 @pytest.mark.parametrize(
     "origin",
-    ["https://*", "https://*com", "https://*example.com", "https://*.com", "http://*co.uk:8080"],
+    [
+        "https://*",
+        "https://*com",
+        "https://*example.com",
+        "https://*.com",
+        "https://*.com.",
+        "http://*co.uk:8080",
+    ],
 )
 def test_an_origin_that_matches_sites_of_others_is_a_mistake(origin: str) -> None:
     """The sentence names it."""
@@ -52,7 +59,17 @@ def test_an_origin_that_matches_sites_of_others_is_a_mistake(origin: str) -> Non
 
 @pytest.mark.parametrize(
     "origin",
-    ["*", "https://*.example.com", "https://example.com", "http://localhost:3000", "https://[::1]"],
+    [
+        "*",
+        "https://*.example.com",
+        "https://example.com",
+        "http://localhost:3000",
+        "https://[::1]",
+        "http://*.localhost:3000",
+        "https://*.Corp",
+        "https://*.internal:8443",
+        "https://intranet",
+    ],
 )
 def test_an_origin_that_names_a_domain_is_none(origin: str) -> None:
     """Nor is the one that plainly allows all."""

@@ -12,6 +12,12 @@ from typing import Final
 _HOST_PREFIX: Final = re.compile(r"[a-z0-9_.*-]+", re.ASCII)
 _STAR_AND_REST: Final = re.compile(r"[^:]+://\*(?P<rest>[^:]*)(?::[0-9]+)?")
 
+# Top-level domains in which no name can be registered: RFC 6761 and 6762 (§3 and appendix G), and
+# those that ICANN reserves for private use or has decided never to delegate.
+_PRIVATE_DOMAINS: Final = frozenset(
+    {"localhost", "test", "local", "internal", "intranet", "private", "corp", "home", "lan"}
+)
+
 
 def is_covered(requested: str, granted: str) -> bool:
     """Whether IVS allows for `granted` every origin that it allows for `requested`."""
@@ -54,6 +60,7 @@ def mistake_in(origin: str) -> str:
             f"{origin} also matches hosts of others whose names end with {rest}. Write a dot after"
             f" the *: {origin.replace('*', '*.', 1)}."
         )
-    if "." not in rest[1:]:
+    domain = rest.strip(".").lower()  # A browser keeps a dot at the end.
+    if "." not in domain and domain not in _PRIVATE_DOMAINS:
         return f"{origin} matches every site under {rest}. Name the domain as well."
     return ""
