@@ -272,6 +272,8 @@ def test_a_key_ends_when_it_expires() -> None:
         authenticate(keys, with_other_secret(text), NOW + 60)
     assert "expired" not in refusal.value.detail
     assert refusal.value.key_id is None
+    with pytest.raises(InvalidRequest):  # A new secret would be refused too.
+        rotate(keys, keys.keys[0], now=NOW + 60, overlap_seconds=60)
 
 
 def test_after_a_rotation_both_secrets_are_valid_for_the_overlap() -> None:

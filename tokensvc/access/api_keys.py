@@ -207,7 +207,15 @@ def rotate(
 
     The secret that it had is valid for `overlap_seconds` more. An earlier one is not any more: at
     most two are valid at once.
+
+    Raises:
+        InvalidRequest: when the key has expired, with every secret.
     """
+    if key.is_expired(now):
+        raise InvalidRequest(
+            f"The API key {key.name!r} has expired, and a new secret would be refused too.",
+            hint="Create another one: `tokensvc api-keys create`.",
+        )
     secret = random_bytes(_SECRET_BYTES).hex()
     previous = PreviousSecret(key.secret_sha256, now + overlap_seconds)
     rotated = replace(
