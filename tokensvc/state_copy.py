@@ -3,6 +3,9 @@
 Each document is replaced by a marker before it is copied. From then on no process can change it in
 the old place, so that nothing is lost and no two places go on. Processes with the old settings use
 what they have read, until it is too old.
+
+The schema is the first. Its marker decides between two copies to different places, and no process
+begins to save a new document after it.
 """
 
 from __future__ import annotations
@@ -42,10 +45,18 @@ def copy_state(source: State, target: State, *, source_url: str, target_url: str
     bodies = _bodies(source, target_url)
     _require_copyable(bodies, source_url)
     _require_room(target, bodies, source_url, target_url)
-    for name in bodies:
+    copied: set[str] = set()
+    while left := sorted(source.versions().keys() - copied, key=_place_in_order):
+        name = left[0]
         body = _replace_by_marker(source, name, target_url)
         _store(target, name, body)
+        copied.add(name)
         yield name
+
+
+def _place_in_order(name: str) -> tuple[bool, str]:
+    """A sort key: the schema is the first, and the others go by their names."""
+    return name != schema.DOCUMENT_NAME, name
 
 
 def _bodies(source: State, target_url: str) -> Mapping[str, str]:
@@ -92,6 +103,12 @@ def _require_room(
         if stored is None or stored.body == bodies.get(name):
             continue
         marker = marker_in(stored)
+        if marker is not None and marker.moved_to == source_url and name not in bodies:
+            raise StateCopyRefused(
+                f"An earlier copy from {target_url} to {source_url} was interrupted. Nothing was"
+                " copied.",
+                hint=f"Finish it first: `tokensvc state copy {target_url} {source_url}`.",
+            )
         if marker is None or marker.moved_to != source_url:
             raise StateCopyRefused(
                 f"The state {target_url} has a document {name!r} of its own. Nothing was copied.",

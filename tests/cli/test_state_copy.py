@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import cast
@@ -250,6 +250,76 @@ def test_a_save_during_the_copy_is_refused(source: State, target: State) -> None
     with pytest.raises(StateConflict):
         source.save(RING, read.body, replacing=read.version)
     list(names)
+
+
+def test_an_interrupted_copy_is_finished_before_the_state_goes_back(
+    source: State, target: State
+) -> None:
+    """Or the ring, which only its marker has, would be in neither place."""
+    faulty = Interrupts(target, at_save=2, is_saved=False)  # The ring comes after the API keys.
+    with pytest.raises(Interrupted):
+        copy_all(source, cast("State", faulty))
+    with pytest.raises(StateCopyRefused):
+        list(copy_state(target, source, source_url=TARGET, target_url=SOURCE))
+    copy_all(source, target)
+    list(copy_state(target, source, source_url=TARGET, target_url=SOURCE))
+    restored = source.load(RING)
+    assert restored is not None
+    assert restored.body == RING_BODY
+
+
+class SavesOnce:
+    """A state in which another process saves a document when the first one is replaced."""
+
+    def __init__(self, state: State, meanwhile: Callable[[], object]) -> None:
+        self._state = state
+        self._meanwhile: Callable[[], object] | None = meanwhile
+
+    def save(self, name: str, body: str, *, replacing: Version) -> Version:
+        """Save after the other process."""
+        if (meanwhile := self._meanwhile) is not None:
+            self._meanwhile = None
+            meanwhile()
+        return self._state.save(name, body, replacing=replacing)
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._state, name)
+
+
+def test_of_two_copies_to_different_places_one_is_refused(
+    source: State, target: State, tmp_path: Path
+) -> None:
+    """It has copied nothing, and the other one everything."""
+    with closing(SqliteState(tmp_path / "other.sqlite3", ManualClock())) as other:
+        first = copy_state(source, target, source_url=SOURCE, target_url=TARGET)
+
+        def begin_and_create_a_document() -> None:
+            source.save("a-new-one", '{"schema_version":2}', replacing=NEW)
+            next(first)
+
+        racing = cast("State", SavesOnce(source, begin_and_create_a_document))
+        with pytest.raises(StateCopyRefused):
+            list(copy_state(racing, other, source_url=SOURCE, target_url="sqlite:/c"))
+        assert other.versions().keys() == {"schema"}
+        list(first)
+        assert target.versions().keys() == source.versions().keys()
+
+
+def test_a_document_that_is_created_during_the_copy_is_copied(source: State, target: State) -> None:
+    """Its process had read the schema before."""
+    names = copy_state(source, target, source_url=SOURCE, target_url=TARGET)
+    next(names)
+    source.save("ring:eu-west-1", '{"schema_version":2}', replacing=NEW)
+    assert "ring:eu-west-1" in list(names)
+    assert target.load("ring:eu-west-1") is not None
+
+
+def test_a_link_to_the_same_file_is_refused(rotating_desk: Desk) -> None:
+    """The command would say that the old place can't change any more."""
+    link = rotating_desk.folder / "link.sqlite3"
+    link.symlink_to(old_url(rotating_desk).removeprefix("sqlite:"))
+    url = f"sqlite:{link}"
+    rotating_desk.refused("state", "copy", old_url(rotating_desk), url, "--yes", status=2)
 
 
 def test_a_marker_is_no_document_for_any_release() -> None:

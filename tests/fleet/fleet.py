@@ -15,7 +15,9 @@ from dataclasses import dataclass
 from typing import Self
 
 from tests.fleet.cooperative_threads import Actor
+from tests.fleet.memory_custody import Vault
 from tests.fleet.memory_ivs import BrokenToken, Fault, MemoryIvs
+from tests.fleet.memory_state import MemoryState, MemoryStore
 from tests.fleet.processes import Parts, Process, Replica, RotatorHost, World
 from tests.fleet.virtual_time import SkewedClock, VirtualTime
 from tests.keyring.rings import REGION
@@ -66,8 +68,8 @@ class Fleet:
         self.parts = parts
         self.time = VirtualTime(EXAMPLE_NOW)
         self.ivs = MemoryIvs(SkewedClock(self.time))
-        self._store = parts.store()
-        self._vault = parts.vault()
+        self._store = MemoryStore()
+        self._vault = Vault()
         world = World(parts, self._store, self._vault, self.ivs)
         self.replicas = [
             Replica(f"replica {n}", world, SkewedClock(self.time)) for n in range(replicas)
@@ -102,7 +104,7 @@ class Fleet:
     @property
     def ring(self) -> Ring | None:
         """The ring as it is stored."""
-        stored = RingStore(self._store.open(), REGION).load()
+        stored = RingStore(MemoryState(self._store), REGION).load()
         return None if stored is None else stored.ring
 
     def report(self, seed: int) -> Report:
@@ -169,7 +171,7 @@ class Fleet:
         """Lose the private key of the standby, as an operator's mistake in the custody does."""
         ring = self.ring
         if ring is not None and ring.standby is not None:
-            self._vault.lose(ring.standby.key_id)
+            self._vault.private_keys.pop(ring.standby.key_id, None)
         self._step_done()
 
     def resume(self, process: Process, index: int, points: int) -> None:

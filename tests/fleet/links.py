@@ -1,4 +1,4 @@
-"""A simulated connection to a service: up, slow, down, throttled, or losing answers."""
+"""A simulated connection between a process and a service: up, slow, down, or losing answers."""
 
 from __future__ import annotations
 
@@ -17,8 +17,6 @@ class Condition(StrEnum):
     SLOW = "slow"
     DOWN = "down"
     LOSES_ANSWERS = "loses answers"
-    LOSES_ONE_ANSWER = "loses one answer"
-    THROTTLES = "throttles"
 
 
 @dataclass(slots=True)
@@ -37,15 +35,12 @@ class Link:
     def send(self, failure: Callable[[str], Exception]) -> None:
         """Deliver the request."""
         self._pass_link()
-        if self.condition in (Condition.DOWN, Condition.THROTTLES):
+        if self.condition is Condition.DOWN:
             raise failure("The request did not arrive.")
 
     def receive(self, failure: Callable[[str], Exception]) -> None:
         """Deliver the answer."""
         self._pass_link()
-        if self.condition is Condition.LOSES_ONE_ANSWER:
-            self.condition = Condition.UP
-            raise failure("The answer was lost.")
         if self.condition in (Condition.DOWN, Condition.LOSES_ANSWERS):
             raise failure("The answer was lost.")
 

@@ -26,14 +26,6 @@ class Vault:
     destroyed: set[str] = field(default_factory=set)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def custody(self, clock: Clock, link: Link | None = None) -> MemoryCustody:
-        """The custody as a process with that link reaches it."""
-        return MemoryCustody(self, clock, link)
-
-    def lose(self, key_id: str) -> None:
-        """Lose that private key, as an operator's mistake does."""
-        self.private_keys.pop(key_id, None)
-
 
 class MemoryCustody:
     """Implements `Custody` for one process."""

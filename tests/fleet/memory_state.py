@@ -24,10 +24,6 @@ class MemoryStore:
     kinds: dict[str, dict[str, Record]] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def open(self, link: Link | None = None) -> MemoryState:
-        """The state as a process with that link reaches it."""
-        return MemoryState(self, link)
-
     def load(self, name: str) -> Document | None:
         """The document, or None when it was never saved."""
         return self.documents.get(name)

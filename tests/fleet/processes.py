@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
-from typing import Protocol
 
 from tests.fleet.cooperative_threads import Actor, CooperativeLock, yield_point
 from tests.fleet.links import Link
-from tests.fleet.memory_custody import Vault
+from tests.fleet.memory_custody import MemoryCustody, Vault
 from tests.fleet.memory_ivs import MemoryIvs, MemoryKeyPairs, Token
 from tests.fleet.memory_state import MemoryState, MemoryStore
 from tests.fleet.virtual_time import SkewedClock
 from tests.keyring.rings import ACCOUNT_ID, ENDPOINT, REGION
 from tokensvc.arns import ChannelArn
-from tokensvc.clock import Clock, Moment
+from tokensvc.clock import Moment
 from tokensvc.errors import RotationRefused
 from tokensvc.keyring.binding import Binding
-from tokensvc.keyring.custody.base import Custody
 from tokensvc.keyring.effects import Effects
 from tokensvc.keyring.model import Act, Ring
 from tokensvc.keyring.revocation import declare_compromised
@@ -43,23 +40,6 @@ RING = document_name(REGION)
 CHANNEL = ChannelArn.parse(f"arn:aws:ivs:{REGION}:{ACCOUNT_ID}:channel/abcdefgh")
 
 
-class AnyVault(Protocol):
-    """The private keys that all processes share."""
-
-    @property
-    def destroyed(self) -> Collection[str]:
-        """The names of the private keys that were destroyed."""
-        ...
-
-    def custody(self, clock: Clock, link: Link | None = None) -> Custody:
-        """The custody as a process with that link reaches it."""
-        ...
-
-    def lose(self, key_id: str) -> None:
-        """Lose that private key, as an operator's mistake does."""
-        ...
-
-
 @dataclass(frozen=True, slots=True)
 class Parts:
     """What a fleet is built from; a test replaces one part to leave out a rule.
@@ -72,8 +52,6 @@ class Parts:
         slowest_import_seconds: the longest time until an import takes effect at the edge.
         loses_standbys: whether operators lose the private key of a standby, and need it then.
         has_canary: whether the canary asks the edge before each switch.
-        store: makes the documents and records that all processes share.
-        vault: makes the private keys that all processes share.
         wrong_clock_seconds: how far a rotator's clock is off at times; 0 keeps it within the skew.
     """
 
@@ -85,13 +63,6 @@ class Parts:
     loses_standbys: bool = False
     has_canary: bool = False
     wrong_clock_seconds: float = 0
-    store: Callable[[], MemoryStore] = MemoryStore
-    vault: Callable[[], AnyVault] = Vault
-
-    @property
-    def is_on_aws(self) -> bool:
-        """Whether the custody fails as one in AWS does."""
-        return self.vault is not Vault
 
 
 @dataclass(slots=True)
@@ -100,7 +71,7 @@ class World:
 
     parts: Parts
     store: MemoryStore
-    vault: AnyVault
+    vault: Vault
     ivs: MemoryIvs
 
 
@@ -113,7 +84,6 @@ class Process:
         world: what it shares with other processes.
         clock: its own clock.
         state_link: the link to the state.
-        custody_link: the link to the custody. It fails only where the custody is in AWS.
         actors: the parked work of this process.
     """
 
@@ -121,18 +91,17 @@ class Process:
     world: World
     clock: SkewedClock
     state_link: Link = field(default_factory=Link)
-    custody_link: Link = field(default_factory=Link)
     actors: list[Actor] = field(default_factory=list)
 
     @property
     def state(self) -> MemoryState:
         """The state as this process reaches it."""
-        return self.world.store.open(self.state_link)
+        return MemoryState(self.world.store, self.state_link)
 
     @property
-    def custody(self) -> Custody:
-        """The custody as this process reaches it."""
-        return self.world.vault.custody(self.clock, self.custody_link)
+    def custody(self) -> MemoryCustody:
+        """The custody as this process reaches it: its link never fails, but has yield points."""
+        return MemoryCustody(self.world.vault, self.clock, Link())
 
     def kill(self) -> None:
         """Kill all its actors."""

@@ -192,10 +192,8 @@ class Schedule:
     def degrade_a_link(self) -> None:
         """Make a link fail, lose answers, or become slow."""
         link = self._choices.choice(self._links())
-        bad = {Condition.DOWN: 1, Condition.LOSES_ANSWERS: 1, Condition.SLOW: 2}
-        if self._fleet.parts.is_on_aws:
-            bad |= {Condition.LOSES_ONE_ANSWER: 4, Condition.THROTTLES: 1}
-        link.condition = self._choices.choices(tuple(bad), tuple(bad.values()))[0]
+        bad = (Condition.DOWN, Condition.LOSES_ANSWERS, Condition.SLOW)
+        link.condition = self._choices.choices(bad, (1, 1, 2))[0]
 
     def restore_links(self) -> None:
         """Restore some of the links."""
@@ -243,9 +241,7 @@ class Schedule:
 
     def _links(self) -> list[Link]:
         to_the_state = [process.state_link for process in self._fleet.processes]
-        to_custody = [process.custody_link for process in self._fleet.processes]
-        to_ivs = [host.ivs_link for host in self._fleet.rotators]
-        return to_the_state + to_ivs + (to_custody if self._fleet.parts.is_on_aws else [])
+        return to_the_state + [host.ivs_link for host in self._fleet.rotators]
 
 
 _WEIGHT_OF = {

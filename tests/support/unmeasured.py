@@ -39,7 +39,6 @@ UNMEASURED: Final = frozenset(
         "e2e/test_wsgi_servers.py",
         "fleet/test_any_schedule.py",
         "fleet/test_fleet.py",
-        "fleet/test_on_aws.py",
         "ivs/test_against_local_ivs.py",
         "ivs/test_directory_model.py",
         "keyring/test_emergency.py",

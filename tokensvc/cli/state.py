@@ -138,7 +138,7 @@ def copy(invocation: Invocation, source: str, target: str, *, yes: bool) -> None
     Calls no operation of IVS.
     """
     source_url, target_url = (absolute_url(url, Path.cwd()) for url in (source, target))
-    if source_url == target_url:
+    if _without_links(source_url) == _without_links(target_url):
         raise click.UsageError("FROM and TO are the same state.")
     seconds = invocation.settings.state.access_max_age_seconds
     confirm(
@@ -153,6 +153,12 @@ def copy(invocation: Invocation, source: str, target: str, *, yes: bool) -> None
         for name in copy_state(old, new, source_url=source_url, target_url=target_url):
             click.echo(name)
     say(f"Copied. Now set state.url = {target_url!r} for every process, and restart them all.")
+
+
+def _without_links(url: str) -> str:
+    """The URL, in which the path of a file has no symbolic links."""
+    kind, _, place = url.partition(":")
+    return f"{kind}:{Path(place).resolve()}" if kind == "sqlite" else url
 
 
 def _state_at(invocation: Invocation, url: str) -> State:
