@@ -1,7 +1,8 @@
 # make run   start Local IVS, the service and the example application: a private channel that plays
 # make run-aws      start two services that share moto's DynamoDB and Secrets Manager, and Local IVS
 # make test  run every check and test, as CI does
-# make test-all     make test, then the crash and fleet runs at full size
+# make coverage     run the tests and measure their branch coverage, which has a lower limit
+# make test-all     make test and make coverage, then the crash and fleet runs at full size
 # make bench        compare the service with other servers, for about five minutes
 # make reliability  request URLs through outages, for about ten minutes; needs to mount a small disk
 # make test-lowest  run the tests with the lowest versions of the dependencies that are allowed
@@ -29,7 +30,7 @@ PIP := $(BIN)/python $(PIP_INSTALL)
 # Compiled modules are kept, because the tests start hundreds of processes.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help run run-aws test test-all bench reliability test-lowest requirements
+.PHONY: help run run-aws test coverage test-all bench reliability test-lowest requirements
 
 help:
 	@sed -n 's/^# make /make /p' Makefile
@@ -47,10 +48,14 @@ test: $(VENV)/.test $(AWSCLI)/.made $(DYNALITE)/.made
 	$(BIN)/lint-imports
 	$(BIN)/actionlint -shellcheck= -pyflakes=
 	cd local_ivs && ../$(BIN)/mypy
+	$(BIN)/$(PYTEST)
+	cd local_ivs && ../$(BIN)/$(PYTEST)
+
+coverage: $(VENV)/.test $(AWSCLI)/.made $(DYNALITE)/.made
 	$(BIN)/$(PYTEST) --cov
 	cd local_ivs && ../$(BIN)/$(PYTEST) --cov
 
-test-all: test
+test-all: test coverage
 	TEST_SIZE=full $(BIN)/$(PYTEST) tests/crash tests/fleet
 	$(BIN)/python -m benchmarks.fleet
 

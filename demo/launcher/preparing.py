@@ -23,6 +23,7 @@ from tokensvc.aws import AwsClients
 from tokensvc.aws_setup import make_state
 from tokensvc.clock import Clock
 from tokensvc.errors import Unauthenticated
+from tokensvc.ivs.kept_answers import KIND
 from tokensvc.ivs.translation import translate_errors
 from tokensvc.settings import load_settings
 from tokensvc.state.base import NEW, State
@@ -59,6 +60,8 @@ def prepare(
         make_state(settings, clock, lambda _step: None)
     with closing(operations.build(settings, clock, by=_OPERATOR, clients=clients)) as opened:
         opened.state.create()
+        # Local IVS may have another port than at the last start, and the answers have its address.
+        opened.state.remove_many(KIND, [str(channel_arn), str(other_channel_arn)])
         opened.rotator(region).reconcile(lambda _step: None)
         return _ensure_api_key(folder, opened.state, clock)
 
