@@ -27,7 +27,7 @@ from tokensvc.ivs.translation import translate_errors
 
 OREGON = Region("us-west-2")
 CHANNEL = ChannelArn.parse("arn:aws:ivs:us-west-2:123456789012:channel/abcdEFGHijkl")
-ONE_TRY = AwsTerms(connect_timeout_seconds=0.5, read_timeout_seconds=0.3, max_attempts=1)
+ONE_TRY = AwsTerms(connect_timeout_seconds=1.0, read_timeout_seconds=2.0, max_attempts=1)
 FOUND = Answer(200, {"channel": {"arn": str(CHANNEL), "playbackUrl": "https://example.net/c.m3u8"}})
 
 

@@ -23,7 +23,7 @@ from tokensvc.ivs.translation import translate_errors
 
 OREGON = Region("us-west-2")
 ROLE = "arn:aws:iam::123456789012:role/ivs-signer"
-ONE_TRY = AwsTerms(connect_timeout_seconds=0.5, read_timeout_seconds=0.3, max_attempts=1)
+ONE_TRY = AwsTerms(connect_timeout_seconds=1.0, read_timeout_seconds=2.0, max_attempts=1)
 STATIC = "[default]\naws_access_key_id = example\naws_secret_access_key = example\n"
 
 # botocore's exceptions that no call of this program can raise.

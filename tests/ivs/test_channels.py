@@ -25,7 +25,7 @@ PLAYBACK_URL = (
 @pytest.fixture
 def clients() -> Iterator[AwsClients]:
     """Clients that try once and wait at most 0.3 s."""
-    clients = AwsClients(AwsTerms(read_timeout_seconds=0.3, max_attempts=1))
+    clients = AwsClients(AwsTerms(read_timeout_seconds=1.0, max_attempts=1))
     yield clients
     clients.close()
 

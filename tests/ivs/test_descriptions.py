@@ -30,7 +30,7 @@ OTHER_KEY = ResourceArn.parse("arn:aws:ivs:us-west-2:123456789012:stream-key/zyx
 @pytest.fixture
 def clients() -> Iterator[AwsClients]:
     """Clients that try once and wait at most 0.3 s."""
-    clients = AwsClients(AwsTerms(read_timeout_seconds=0.3, max_attempts=1))
+    clients = AwsClients(AwsTerms(read_timeout_seconds=1.0, max_attempts=1))
     yield clients
     clients.close()
 

@@ -24,7 +24,7 @@ FINGERPRINT = "98:0d:1a:a0:19:96:1e:ea:0a:0a:2c:9a:42:19:2b:e7"
 @pytest.fixture
 def key_pairs() -> Iterator[IvsKeyPairs]:
     """The region's key pairs; one attempt for each call, at most 0.3 s."""
-    clients = AwsClients(AwsTerms(read_timeout_seconds=0.3, max_attempts=1))
+    clients = AwsClients(AwsTerms(read_timeout_seconds=1.0, max_attempts=1))
     yield IvsKeyPairs(clients, Region("us-west-2"))
     clients.close()
 

@@ -24,7 +24,7 @@ from tokensvc.state.dynamodb import RECORD_TERMS, DynamoDbState
 from tokensvc.state.dynamodb_address import TableAddress
 from tokensvc.waiting import MustWait, no_waiting
 
-SHORT = AwsTerms(connect_timeout_seconds=0.3, read_timeout_seconds=0.3, max_attempts=1)
+SHORT = AwsTerms(connect_timeout_seconds=0.3, read_timeout_seconds=1.0, max_attempts=1)
 ONE = Record("one", "", 4e9)
 OPERATIONS: dict[str, Callable[[DynamoDbState], object]] = {
     "GetItem of a version": lambda state: state.version("ring"),

@@ -17,7 +17,7 @@ from tokensvc.keyring.custody.secrets_manager import SecretsManagerCustody
 
 REGION = Region("eu-west-1")
 ONE_TRY = AwsTerms(read_timeout_seconds=10.0, max_attempts=1)
-HASTY = AwsTerms(connect_timeout_seconds=0.5, read_timeout_seconds=0.3, max_attempts=1)
+HASTY = AwsTerms(connect_timeout_seconds=0.5, read_timeout_seconds=1.0, max_attempts=1)
 
 AwsCustody = SecretsManagerCustody | KmsCustody
 
