@@ -360,6 +360,6 @@ def test_no_animation_runs_if_the_user_prefers_reduced_motion(page: Page, site: 
     expect(page.locator("#status")).to_have_attribute(
         "data-state", "playing", timeout=TIMEOUT_MILLISECONDS
     )
-    page.wait_for_function("document.getAnimations().length === 1")
+    page.wait_for_function("() => document.getAnimations().length === 1")
     page.emulate_media(reduced_motion="reduce")
-    page.wait_for_function("document.getAnimations().length === 0")
+    page.wait_for_function("() => document.getAnimations().length === 0")
