@@ -56,7 +56,7 @@ coverage: $(VENV)/.test $(AWSCLI)/.made $(DYNALITE)/.made
 	cd local_ivs && ../$(BIN)/$(PYTEST) --cov
 
 test-all: test coverage
-	TEST_SIZE=full $(BIN)/$(PYTEST) tests/crash tests/fleet tests/e2e/test_hostile_connections.py
+	TEST_SIZE=full $(BIN)/$(PYTEST) tests/crash tests/fleet
 	$(BIN)/python -m benchmarks.fleet
 
 bench: $(VENV)/.run

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
-import pytest
 from local_ivs.testing import LocalIvsServer
 
 from benchmarks.hostile_connections import KINDS, Attack, Report, good_request
@@ -27,10 +25,6 @@ def is_enough(report: Report) -> bool:
     return len(report.latencies) >= 100 and report.connected >= len(KINDS) * EACH * 3 / 2
 
 
-@pytest.mark.skipif(
-    os.environ.get("TEST_SIZE") != "full",
-    reason="at full size only: once of four times it did not end beside other tests",
-)
 def test_hostile_clients_keep_no_other_client_out(
     ivs: LocalIvsServer, site: Site, tmp_path: Path
 ) -> None:
