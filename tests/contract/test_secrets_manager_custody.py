@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from contextlib import closing
 from functools import partial
-from pathlib import Path
 
 import pytest
 
@@ -16,9 +13,8 @@ from tests.contract.custody_contract import (
     OpenCustody,
     OpenLoader,
 )
-from tests.support.moto import Moto
 from tokensvc.arns import Region
-from tokensvc.aws import AwsClients, AwsTerms
+from tokensvc.aws import AwsClients
 from tokensvc.clock import SystemClock
 from tokensvc.keyring.custody.secret_signers import SecretSigners
 from tokensvc.keyring.custody.secrets_manager import SecretsManagerCustody
@@ -26,14 +22,6 @@ from tokensvc.keyring.signers import StoredKey
 
 REGION = Region("eu-west-1")
 SEVEN_DAYS = 7 * 86_400.0
-
-
-@pytest.fixture
-def clients(moto: Moto, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[AwsClients]:
-    """Clients of an empty moto."""
-    moto.set_environment(monkeypatch, tmp_path)
-    with closing(AwsClients(AwsTerms())) as clients:
-        yield clients
 
 
 class _Secrets(LoadingContract):

@@ -15,6 +15,19 @@ import urllib3
 from joserfc import jws
 from joserfc.jwk import ECKey
 
+TTL_SECONDS = 4
+# The drain: 2 s of view age, 4 s of token lifetime and no skew (one machine, one clock) are 6 s.
+SHORT_TIMES = f"""
+[playback]
+ttl_seconds = {TTL_SECONDS}
+max_ttl_seconds = {TTL_SECONDS}
+[rotation]
+publish_delay_seconds = 0
+ring_max_age_seconds = 2
+clock_skew_seconds = 0
+state_refresh_seconds = 1
+"""
+DRAIN_SECONDS = 6
 JUST_BEFORE_EXP_SECONDS = 1.0
 TIMEOUT_SECONDS = 90
 

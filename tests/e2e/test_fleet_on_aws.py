@@ -18,27 +18,12 @@ from joserfc.jwk import ECKey
 from local_ivs.testing import LocalIvsServer
 
 from tests.e2e.conftest import Site
-from tests.e2e.load import TIMEOUT_SECONDS, Load, assert_signed_by
+from tests.e2e.load import DRAIN_SECONDS, SHORT_TIMES, TIMEOUT_SECONDS, Load, assert_signed_by
 from tests.e2e.processes import running
 from tests.support.dynalite import Dynalite
 from tests.support.lossy_proxy import Fate, lossy_proxy
 from tests.support.moto import Moto
 
-TTL_SECONDS = 4
-# The drain: 2 s of view age, 4 s of token lifetime and no skew (one machine, one clock) are 6 s.
-SHORT_TIMES = f"""
-[playback]
-ttl_seconds = {TTL_SECONDS}
-max_ttl_seconds = {TTL_SECONDS}
-[rotation]
-publish_delay_seconds = 0
-ring_max_age_seconds = 2
-clock_skew_seconds = 0
-state_refresh_seconds = 1
-[service]
-workers = 1
-"""
-DRAIN_SECONDS = 6
 ISSUED_BEFORE_ROTATION, ISSUED_IN_TOTAL = 60, 200
 
 
@@ -78,7 +63,7 @@ def fleet(
         more["AWS_ENDPOINT_URL_DYNAMODB"] = dynalite.url
     moto.set_environment(monkeypatch, tmp_path, **more)
     state = f'[state]\nurl = "dynamodb:us-west-2/{tmp_path.name}"\n'
-    site.configure(SHORT_TIMES + state)
+    site.configure(f"{SHORT_TIMES}{state}[service]\nworkers = 1\n")
     settings = site.folder / "tokensvc.toml"
     settings.write_text(
         settings.read_text().replace('key_encryption_secret_file = "secret"', backends.custody)

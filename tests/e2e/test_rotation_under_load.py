@@ -13,24 +13,9 @@ from joserfc.jwk import ECKey
 from local_ivs.testing import LocalIvsServer
 
 from tests.e2e.conftest import Site
-from tests.e2e.load import Load, assert_signed_by
+from tests.e2e.load import DRAIN_SECONDS, SHORT_TIMES, Load, assert_signed_by
 from tests.e2e.processes import running
 
-TTL_SECONDS = 4
-# The drain: 2 s of view age, 4 s of token lifetime and no skew (one machine, one clock) are 6 s.
-SHORT_TIMES = f"""
-[playback]
-ttl_seconds = {TTL_SECONDS}
-max_ttl_seconds = {TTL_SECONDS}
-[rotation]
-publish_delay_seconds = 0
-ring_max_age_seconds = 2
-clock_skew_seconds = 0
-state_refresh_seconds = 1
-[service]
-workers = 2
-"""
-DRAIN_SECONDS = 6
 ISSUED_BEFORE_ROTATION, ISSUED_IN_TOTAL = 70, 250
 
 
@@ -38,7 +23,7 @@ def test_every_token_plays_until_its_exp_during_a_rotation(
     ivs: LocalIvsServer, site: Site, tmp_path: Path
 ) -> None:
     """No token is refused, the old and the new key signed, and the old key is deleted from IVS."""
-    site.configure(SHORT_TIMES)
+    site.configure(f"{SHORT_TIMES}[service]\nworkers = 2\n")
     site.command("keys", "reconcile")
     old, standby = _key_id(site, "active"), _key_id(site, "published")
     key = site.command("api-keys", "create", "site", "--grant", "web")

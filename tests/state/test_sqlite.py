@@ -24,18 +24,6 @@ from tokensvc.state.sqlite import SqliteState
 from tokensvc.state.sqlite_tables import PRUNE
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    """The path of the state file, in a folder that does not exist yet."""
-    return tmp_path / "keys" / "state.sqlite3"
-
-
-@pytest.fixture
-def state(path: Path) -> SqliteState:
-    """The state that most tests use."""
-    return created_state(path, ManualClock())
-
-
 def test_no_file_is_created_before_the_first_use(path: Path) -> None:
     """A state that is built before a fork does not open or create anything."""
     SqliteState(path, ManualClock()).close()

@@ -20,18 +20,6 @@ from tokensvc.state.base import NEW
 from tokensvc.state.sqlite import SqliteState
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    """The path of the state file, in a folder that does not exist yet."""
-    return tmp_path / "keys" / "state.sqlite3"
-
-
-@pytest.fixture
-def state(path: Path) -> SqliteState:
-    """The state that most tests use."""
-    return created_state(path, ManualClock())
-
-
 def garbage(path: Path) -> None:
     """A file that was never a database."""
     path.write_bytes(b"not a database " * 1_000)

@@ -19,7 +19,6 @@ from tests.support.sqlite_faults import (
     FailsWhenTheFileGrows,
 )
 from tests.support.sqlite_files import (
-    created_state,
     stored_records,
     whole_file_locked,
     write_lock_held,
@@ -31,18 +30,6 @@ from tokensvc.state.sqlite import SqliteState
 
 ALL_DONE = ["create done", "read done", "write done"]
 """What the program `read_and_write` prints where everything is permitted."""
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    """The path of the state file, in a folder that does not exist yet."""
-    return tmp_path / "keys" / "state.sqlite3"
-
-
-@pytest.fixture
-def state(path: Path) -> SqliteState:
-    """The state that most tests use."""
-    return created_state(path, ManualClock())
 
 
 def test_a_save_whose_commit_failed_is_reported_and_nothing_was_written(

@@ -6,8 +6,6 @@ import signal
 import threading
 from pathlib import Path
 
-import pytest
-
 from tests.state.processes import lines_of, start
 from tests.support.clock import EXAMPLE_NOW, ManualClock
 from tests.support.documents import save_next, stored
@@ -17,18 +15,6 @@ from tests.support.sqlite_files import (
 )
 from tokensvc.state.base import Record
 from tokensvc.state.sqlite import SqliteState
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    """The path of the state file, in a folder that does not exist yet."""
-    return tmp_path / "keys" / "state.sqlite3"
-
-
-@pytest.fixture
-def state(path: Path) -> SqliteState:
-    """The state that most tests use."""
-    return created_state(path, ManualClock())
 
 
 def test_exactly_one_of_two_racing_processes_saves_each_version(path: Path) -> None:

@@ -10,6 +10,7 @@ from typing import Any, Final
 from botocore.exceptions import ClientError, ParamValidationError
 
 from tokensvc.arns import Region
+from tokensvc.aws_codes import CREDENTIALS_REJECTED, THROTTLING
 from tokensvc.aws_failures import (
     NO_ANSWER,
     is_from_aws,
@@ -30,26 +31,8 @@ from tokensvc.ivs.errors import (
 )
 from tokensvc.waiting import may_wait
 
-# GetChannel's model declares no throttling, though its rate of 5 a second is documented: 429 is
-# possible on every operation, under either name (IVS: service-quotas).
-_THROTTLING: Final = frozenset({"ThrottlingException", "Throttling", "TooManyRequestsException"})
-
 # HTTP 5xx on a whole call (botocore model); a part of a batch call has no HTTP status.
 _FAILURES: Final = frozenset({"InternalServerException", "ServiceUnavailable", "StreamUnavailable"})
-
-_CREDENTIALS_REJECTED: Final = frozenset(
-    {
-        "ExpiredToken",
-        "ExpiredTokenException",
-        "IncompleteSignatureException",
-        "InvalidClientTokenId",
-        "InvalidSignatureException",
-        "MissingAuthenticationTokenException",
-        "RequestExpired",
-        "SignatureDoesNotMatch",
-        "UnrecognizedClientException",
-    }
-)
 
 
 @contextlib.contextmanager
@@ -127,7 +110,9 @@ def _error(
     """Return the error for a code; `arn` and no HTTP status are for a part of a batch call."""
     where = f"Amazon IVS in {region}"
     call = f"{operation} for {arn}" if arn else operation
-    if code in _THROTTLING or status == HTTPStatus.TOO_MANY_REQUESTS:
+    # GetChannel's model declares no throttling, though its rate of 5 a second is documented: 429 is
+    # possible on every operation (IVS: service-quotas).
+    if code in THROTTLING or status == HTTPStatus.TOO_MANY_REQUESTS:
         return Throttled(
             f"{where} throttles {operation} requests{f' for {arn}' if arn else ''}.",
             hint="Try again in a few seconds. IVS limits the request rate of each account in each"
@@ -138,7 +123,7 @@ def _error(
             f"{where} failed to process {call} ({f'HTTP {status}, ' if status else ''}{code}).",
             hint="Try again. If the error persists, check the AWS Health Dashboard.",
         )
-    if code in _CREDENTIALS_REJECTED:
+    if code in CREDENTIALS_REJECTED:
         return IvsUnavailable(
             f"{where} rejected the AWS credentials of the {call} request ({code}).",
             hint="Renew the AWS credentials. If they are new, check the secret access key and this"

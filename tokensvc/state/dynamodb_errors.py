@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import re
 from collections.abc import Iterator
 from http import HTTPStatus
 from typing import Final
 
 from botocore.exceptions import ClientError, ParamValidationError
 
+from tokensvc.aws_codes import CREDENTIALS_REJECTED, PRINCIPAL, THROTTLING
 from tokensvc.aws_failures import (
     DYNAMODB,
     NO_ANSWER,
@@ -25,29 +25,14 @@ CONDITION_FAILED: Final = "ConditionalCheckFailedException"
 NOT_SUPPORTED: Final = "UnknownOperationException"
 """What a stand-in answers to an operation that it does not have. AWS has all that are used here."""
 
-_THROTTLING: Final = frozenset(
-    {
-        "LimitExceededException",
-        "ProvisionedThroughputExceededException",
-        "RequestLimitExceeded",
-        "ThrottlingException",
-    }
-)
+_THROTTLING: Final = THROTTLING | {
+    "LimitExceededException",
+    "ProvisionedThroughputExceededException",
+}
 _FAILURES: Final = frozenset(
     # The last one: two regions of a global table wrote the same item at the same time.
     {"InternalServerError", "ServiceUnavailable", "ReplicatedWriteConflictException"}
 )
-_CREDENTIALS_REJECTED: Final = frozenset(
-    {
-        "ExpiredTokenException",
-        "IncompleteSignatureException",
-        "InvalidSignatureException",
-        "MissingAuthenticationTokenException",
-        "UnrecognizedClientException",
-    }
-)
-# Only an ARN is taken from the text of AWS, which names who was refused.
-_PRINCIPAL: Final = re.compile(r"^User: (arn:aws[a-z-]*:[a-z]+::[0-9]{12}:[\w+=,.@/-]+) is not")
 
 
 @contextlib.contextmanager
@@ -157,7 +142,7 @@ def _temporary(
             f"The {address} failed to process {operation} ({code}, HTTP {status}).",
             hint="Try again. If the error persists, check the AWS Health Dashboard.",
         )
-    if code in _CREDENTIALS_REJECTED:
+    if code in CREDENTIALS_REJECTED:
         return StateUnavailable(
             f"DynamoDB in {address.region} rejected the AWS credentials of the {operation} request"
             f" ({code}).",
@@ -169,7 +154,7 @@ def _temporary(
 
 def _denied(error: ClientError, operation: str, address: TableAddress) -> StateRefused:
     message = error.response.get("Error", {}).get("Message", "")
-    found = _PRINCIPAL.search(message)
+    found = PRINCIPAL.search(message)
     who = found[1] if found else "The user or role of these AWS credentials"
     return StateRefused(
         f"{who} may not call dynamodb:{operation} on the {address} (AccessDeniedException).",

@@ -12,6 +12,7 @@ from typing import Final
 from botocore.exceptions import ClientError, ParamValidationError
 
 from tokensvc.arns import Region
+from tokensvc.aws_codes import CREDENTIALS_REJECTED, PRINCIPAL, THROTTLING
 from tokensvc.aws_failures import NO_ANSWER, AwsService, failure, is_refusal_by_issuer
 from tokensvc.errors import (
     CustodyDamaged,
@@ -41,7 +42,6 @@ _UNUSABLE: Final = frozenset(
 )
 _DENIED: Final = frozenset({"AccessDenied", "AccessDeniedException"})
 _DECRYPTION: Final = frozenset({"DecryptionFailure", "EncryptionFailure"})
-_THROTTLING: Final = frozenset({"Throttling", "ThrottlingException", "TooManyRequestsException"})
 _FAILURES: Final = frozenset(
     {
         "DependencyTimeoutException",
@@ -51,19 +51,7 @@ _FAILURES: Final = frozenset(
         "ServiceUnavailable",
     }
 )
-_CREDENTIALS_REJECTED: Final = frozenset(
-    {
-        "ExpiredTokenException",
-        "IncompleteSignature",
-        "IncompleteSignatureException",
-        "InvalidClientTokenId",
-        "InvalidSignatureException",
-        "MissingAuthenticationTokenException",
-        "UnrecognizedClientException",
-    }
-)
 # From the text of AWS, only names of this form are taken: who may not do what with which resource.
-_WHO: Final = re.compile(r"^User: (arn:aws[a-z-]*:[a-z]+::[0-9]{12}:[\w+=,.@/-]+) is not")
 _WHAT: Final = re.compile(
     r"to perform: ([a-z0-9-]+:[A-Za-z]+)(?: on resource: (arn:aws[a-z-]*:[\w+=,.@/:-]+))?"
 )
@@ -147,7 +135,7 @@ class AwsCalls:
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
         if code in _DENIED:
             return self._denial(error, operation, resource)
-        if code in _THROTTLING or status == HTTPStatus.TOO_MANY_REQUESTS:
+        if code in THROTTLING or status == HTTPStatus.TOO_MANY_REQUESTS:
             return Throttled(
                 f"{self.where} throttles {operation} requests.",
                 hint="Try again in a few seconds. If it goes on, request a higher quota for this"
@@ -158,7 +146,7 @@ class AwsCalls:
                 f"{self.where} failed to process {operation} for {resource} ({code}).",
                 hint="Try again. If the error persists, check the AWS Health Dashboard.",
             )
-        if code in _CREDENTIALS_REJECTED:
+        if code in CREDENTIALS_REJECTED:
             return CustodyUnavailable(
                 f"{self.where} rejected the AWS credentials of the {operation} request ({code}).",
                 hint="Renew the AWS credentials. If they are new, check the secret access key and"
@@ -191,7 +179,7 @@ class AwsCalls:
 
     def _denial(self, error: ClientError, operation: str, resource: str) -> CustodyDenied:
         text = str(error.response.get("Error", {}).get("Message", ""))
-        who, what = _WHO.search(text), _WHAT.search(text)
+        who, what = PRINCIPAL.search(text), _WHAT.search(text)
         action = what[1] if what else f"{self.service.boto3_name}:{operation}"
         on = (what and what[2]) or resource
         to = f" to {who[1]}" if who else ""
