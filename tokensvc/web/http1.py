@@ -32,7 +32,7 @@ RECEIVED_AT: Final = "tokensvc.received_at"
 """The environ key with the time when the head was received, in monotonic seconds."""
 
 DRAINING: Final = "tokensvc.draining"
-"""The environ key, and the key of the worker's state, that is true while the service stops."""
+"""The environ key that is true while the service stops."""
 
 # RFC 9110 §5.6.2 and §5.5.
 _TOKEN: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
