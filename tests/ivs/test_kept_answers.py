@@ -148,7 +148,8 @@ def test_the_answers_of_many_channels_are_read_at_once(
     with Process(state, ivs, clock) as directory:
         directory.warm([*known, arn_of("new1"), arn_of("new2")])
         assert {directory.get(arn).name for arn in known} == {"call 1", "call 2"}
-    assert [len(call) for call in ivs.calls] == [50, 10, 2]
+    # Two threads may send the first two at the same time, in any order.
+    assert sorted(len(call) for call in ivs.calls) == [2, 10, 50]
 
 
 @pytest.mark.parametrize(("ahead_seconds", "lookups"), [(10, 1), (11, 2), (-290, 1), (-301, 2)])
