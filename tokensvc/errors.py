@@ -87,6 +87,14 @@ class NotEntitled(TokensvcError):
     title = "No grant covers this channel"
 
 
+class NotPermitted(TokensvcError):
+    """Raised when a caller does not have the scope that a route needs."""
+
+    code = "not_permitted"
+    http_status = 403
+    title = "The caller lacks a scope"
+
+
 class ChannelNotFound(TokensvcError):
     """Raised when IVS has no such channel, or no channel of that name is configured."""
 

@@ -42,6 +42,7 @@ def test_list_shows_keys_without_secrets(desk: Desk) -> None:
             "key_id": key_id,
             "name": "website",
             "grants": ["web"],
+            "scopes": ["mint"],
             "created_at": "2027-01-15T08:00:00Z",
             "expires_at": None,
             "previous_valid_until": None,
@@ -52,10 +53,22 @@ def test_list_shows_keys_without_secrets(desk: Desk) -> None:
     assert desk.done("api-keys", "list").splitlines()[1].split() == [
         key_id,
         "website",
+        "mint",
         "web",
         "2027-01-15T08:00:00Z",
         "-",
         "enabled",
+    ]
+
+
+def test_a_key_has_the_scopes_that_it_was_created_with(desk: Desk) -> None:
+    """In the order of the documentation. An operator's key needs no grant."""
+    scopes = ("--scope", "operate", "--scope", "moderate", "--scope", "operate")
+    desk.done("api-keys", "create", "desk", "--grant", "web", *scopes)
+    desk.done("api-keys", "create", "operator", "--scope", "operate")
+    assert [key["scopes"] for key in desk.json("api-keys", "list")] == [
+        ["moderate", "operate"],
+        ["operate"],
     ]
 
 

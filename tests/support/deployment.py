@@ -25,7 +25,7 @@ from tests.support.settings import settings_in
 from tests.support.snapshot import Snapshot
 from tokensvc.access import api_keys
 from tokensvc.access.api_keys import ApiKeys
-from tokensvc.access.callers import Caller
+from tokensvc.access.callers import Caller, Scope
 from tokensvc.arns import ChannelArn
 from tokensvc.audit import Audit, AuditEvent
 from tokensvc.aws import AwsClients, AwsTerms
@@ -165,9 +165,9 @@ class Deployment:
         for view in self.service.rings.values():
             view.refresh()
 
-    def new_key(self, name: str, *grants: str) -> str:
+    def new_key(self, name: str, *grants: str, scopes: tuple[Scope, ...] = ("mint",)) -> str:
         """The text of a new API key, which the service has already seen."""
-        text = _saved_key(self.world, name, grants)
+        text = _saved_key(self.world, name, grants, scopes)
         self.service.api_keys.refresh()
         return text
 
@@ -247,10 +247,12 @@ def directory_over(
     return ChannelDirectory(fetch, fetch_batch, clock, DirectoryTerms(), SystemRandom())
 
 
-def _saved_key(world: World, name: str, grants: tuple[str, ...]) -> str:
+def _saved_key(
+    world: World, name: str, grants: tuple[str, ...], scopes: tuple[Scope, ...] = ("mint",)
+) -> str:
     document = world.state.load(api_keys.DOCUMENT_NAME)
     keys, text = api_keys.create(
-        ApiKeys.decode(document), name=name, grants=grants, now=world.clock.now()
+        ApiKeys.decode(document), name=name, grants=grants, now=world.clock.now(), scopes=scopes
     )
     version = document.version if document else NEW
     world.state.save(api_keys.DOCUMENT_NAME, keys.encode(), replacing=version)

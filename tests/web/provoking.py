@@ -14,6 +14,7 @@ from werkzeug.test import TestResponse
 
 from tests.support.deployment import Deployment
 from tests.web.problem_shape import assert_problem, assert_problem_document
+from tokensvc.access.callers import Scope
 from tokensvc.arns import ChannelArn
 from tokensvc.errors import IvsUnavailable, TokensvcError
 from tokensvc.ivs.clock_watch import ASK_AFTER_SECONDS
@@ -59,6 +60,17 @@ def post_as(*grants: str, **body: object) -> Provoke:
         key = deployment.new_key(f"key {number}", *grants)
         response = deployment.client().post(SINGLE, json=body, headers=_bearer(key))
         return problem_of(response)
+
+    return provoke
+
+
+def post_with_scope(*scopes: Scope, **body: object) -> Provoke:
+    """A request by a new caller with those scopes, whose grants cover every channel."""
+
+    def provoke(deployment: Deployment) -> Document:
+        number = len(deployment.service.api_keys.latest().value.keys)
+        key = deployment.new_key(f"key {number}", "open", scopes=scopes)
+        return problem_of(deployment.client().post(SINGLE, json=body, headers=_bearer(key)))
 
     return provoke
 

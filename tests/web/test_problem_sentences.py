@@ -10,7 +10,15 @@ import pytest
 from tests.support.deployment import Deployment
 from tests.web import provoking
 from tests.web.problem_shape import Text, invalid, not_ready, problem, unavailable
-from tests.web.provoking import BATCH, Provoke, call, post, post_as, post_text
+from tests.web.provoking import (
+    BATCH,
+    Provoke,
+    call,
+    post,
+    post_as,
+    post_text,
+    post_with_scope,
+)
 from tokensvc.errors import AuditUnavailable, IvsUnavailable
 
 UNKNOWN_KEY = f"tsk_000000000000_{64 * '0'}"
@@ -175,6 +183,15 @@ REFUSALS: list[tuple[Provoke, Text]] = [
             "No grant of this caller covers the requested channel.",
             "Check the ARN of the channel, or its name in section `[channels]` of the settings. To"
             " allow it, add the channel to a grant of this caller: open.",
+        ),
+    ),
+    (
+        post_with_scope("moderate", "operate", channel="demo"),
+        problem(
+            "not_permitted",
+            "This caller does not have the scope mint.",
+            "Use a caller with the scope mint: `tokensvc api-keys create --scope mint` makes an API"
+            " key that has it.",
         ),
     ),
     (

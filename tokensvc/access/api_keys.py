@@ -17,12 +17,12 @@ import re
 import secrets
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
-from typing import Annotated, Self
+from typing import Annotated, Final, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, with_config
 
 from tokensvc.access import api_key_text
-from tokensvc.access.callers import Caller
+from tokensvc.access.callers import Caller, Scope
 from tokensvc.errors import InvalidRequest, NotFound, Problem, StateDamaged, Unauthenticated
 from tokensvc.redaction import redact
 from tokensvc.state.base import Document
@@ -35,6 +35,9 @@ AUTHENTICATION_HINT = (
     " `tokensvc api-keys create`."
 )
 """The hint for a request that can't be authenticated."""
+
+MINT_ONLY: Final[tuple[Scope, ...]] = ("mint",)
+"""The scopes of a key that was created without any, or before there were scopes."""
 
 _ID_BYTES = 6
 _SECRET_BYTES = 32
@@ -70,6 +73,7 @@ class ApiKey:
         secret_sha256: SHA-256 of the text of the secret, 64 characters of lower-case hex.
         expires_at: when it ceases to authenticate its caller, Unix seconds; None for never.
         previous: the secret before the last rotation; None if there was none.
+        scopes: what its caller may do.
         needs_confirmation: whether it was restored from a backup, which may have keys that were
             revoked later. It authenticates no caller until an operator confirms it.
     """
@@ -82,10 +86,16 @@ class ApiKey:
     needs_confirmation: bool = False
     expires_at: float | None = None
     previous: PreviousSecret | None = None
+    scopes: tuple[Scope, ...] = MINT_ONLY
 
     def is_expired(self, now: float) -> bool:
         """Whether it authenticates no caller any more, at that time in Unix seconds."""
         return self.expires_at is not None and now >= self.expires_at
+
+    @property
+    def needs_current_schema(self) -> bool:
+        """Whether it has what the previous release does not know, and would not enforce."""
+        return bool(self.expires_at or self.previous) or self.scopes != MINT_ONLY
 
     def has_secret(self, digest: str, now: float) -> bool:
         """Whether a secret with that digest is valid at that time. Takes the same time for all."""
@@ -135,12 +145,12 @@ class ApiKeys:
         """The body of the document in that schema version: JSON.
 
         Raises:
-            InvalidRequest: when that version can't say when a key or a secret ends.
+            InvalidRequest: when that version can't say when a key or a secret ends, or its scopes.
         """
-        if schema_version < CURRENT and any(key.expires_at or key.previous for key in self.keys):
+        if schema_version < CURRENT and any(key.needs_current_schema for key in self.keys):
             raise InvalidRequest(
-                "An API key that expires or was rotated can't be saved while processes of the"
-                " previous release may read it. Nothing was written.",
+                "An API key that expires, was rotated or has scopes can't be saved while processes"
+                " of the previous release may read it. Nothing was written.",
                 hint="Upgrade every process, then run `tokensvc state upgrade`.",
             )
         text = _KeysText(schema_version=schema_version, keys=self.keys)
@@ -174,6 +184,7 @@ def create(
     name: str,
     grants: tuple[str, ...],
     now: float,
+    scopes: tuple[Scope, ...] = MINT_ONLY,
     expires_at: float | None = None,
     random_bytes: Callable[[int], bytes] = secrets.token_bytes,
 ) -> tuple[ApiKeys, str]:
@@ -183,15 +194,15 @@ def create(
 
     Raises:
         InvalidRequest: when the name is empty, too long, not printable, already used or like an ID,
-            or when `grants` is empty.
+            or when `grants` or `scopes` is empty.
     """
-    if problems := _problems_of_new_key(api_keys, name, grants):
+    if problems := _problems_of_new_key(api_keys, name, grants, scopes):
         raise InvalidRequest("The API key can't be created.", problems=problems)
     key_id = random_bytes(_ID_BYTES).hex()
     while key_id in api_keys.by_id:
         key_id = random_bytes(_ID_BYTES).hex()
     secret = random_bytes(_SECRET_BYTES).hex()
-    key = ApiKey(key_id, name, grants, now, _digest(secret), expires_at=expires_at)
+    key = ApiKey(key_id, name, grants, now, _digest(secret), expires_at=expires_at, scopes=scopes)
     return ApiKeys((*api_keys.keys, key)), api_key_text.text_of(key_id, secret)
 
 
@@ -275,7 +286,7 @@ def authenticate(api_keys: ApiKeys, presented: str, now: float) -> Caller:
         )
         refusal.key_id = key.key_id
         raise refusal
-    return Caller(caller_id=key.key_id, name=key.name, grants=key.grants)
+    return Caller(key.key_id, key.name, key.grants, key.scopes)
 
 
 _NO_KEY = ApiKey("", "", (), 0.0, _DIGEST_OF_NO_SECRET)
@@ -297,7 +308,7 @@ def _damaged() -> StateDamaged:
 
 
 def _problems_of_new_key(
-    api_keys: ApiKeys, name: str, grants: tuple[str, ...]
+    api_keys: ApiKeys, name: str, grants: tuple[str, ...], scopes: tuple[Scope, ...]
 ) -> tuple[Problem, ...]:
     problems = []
     if not 1 <= len(name) <= LONGEST_NAME or not name.isprintable() or name != name.strip():
@@ -314,8 +325,11 @@ def _problems_of_new_key(
         problems.append(Problem("name", "name_like_id", message))
     if any(key.name == name for key in api_keys.keys):
         problems.append(Problem("name", "name_taken", f"An API key named {name!r} already exists."))
-    if not grants:
-        problems.append(Problem("grants", "grants_missing", "Name at least one grant."))
+    if not scopes:
+        problems.append(Problem("scopes", "scopes_missing", "Name at least one scope."))
+    if not grants and set(scopes) & {"mint", "moderate"}:
+        message = "Name at least one grant: the scopes mint and moderate apply to its channels."
+        problems.append(Problem("grants", "grants_missing", message))
     return tuple(problems)
 
 

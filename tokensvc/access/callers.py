@@ -2,7 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal, get_args
+
+from tokensvc.errors import NotPermitted
+
+Scope = Literal["mint", "moderate", "operate"]
+"""What a caller may do: request playback URLs; revoke and ban viewers; read the state of the keys,
+inspect tokens, and whatever else operators do over HTTP."""
+
+SCOPES: tuple[Scope, ...] = get_args(Scope)
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """The person or program that an identity provider's token is about.
+
+    Attributes:
+        issuer: the `iss` of the token.
+        subject: its `sub`. It may be personal data, so it is never logged or audited.
+        viewer_ids: the viewer ID of this subject under each viewer ID secret, the current one
+            first. The first is in new tokens; a ban of any of them applies.
+        claims: all claims of the token, which grants may depend on.
+    """
+
+    issuer: str
+    subject: str
+    viewer_ids: tuple[str, ...]
+    claims: Mapping[str, object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,8 +41,25 @@ class Caller:
         caller_id: stable and unique; written to the audit log. An API key's ID, never its secret.
         name: the name that an operator gave it.
         grants: the names of its grants.
+        scopes: what it may do.
+        identity: who it is, if an identity provider says so; None for an API key.
     """
 
     caller_id: str
     name: str
     grants: tuple[str, ...]
+    scopes: tuple[Scope, ...] = ("mint",)
+    identity: Identity | None = None
+
+    def require(self, scope: Scope) -> None:
+        """Return if the caller has that scope.
+
+        Raises:
+            NotPermitted: when it does not have it.
+        """
+        if scope not in self.scopes:
+            raise NotPermitted(
+                f"This caller does not have the scope {scope}.",
+                hint=f"Use a caller with the scope {scope}:"
+                f" `tokensvc api-keys create --scope {scope}` makes an API key that has it.",
+            )

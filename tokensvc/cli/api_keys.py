@@ -7,6 +7,7 @@ import click
 from tokensvc.access import api_keys as access
 from tokensvc.access.api_key_uses import last_used
 from tokensvc.access.api_keys import ApiKey, ApiKeys
+from tokensvc.access.callers import SCOPES, Scope
 from tokensvc.cli import changing
 from tokensvc.cli.changing import confirm_list, yes_option
 from tokensvc.cli.context import Invocation, pass_invocation
@@ -30,9 +31,18 @@ def api_keys() -> None:
     "--grant",
     "grants",
     multiple=True,
-    required=True,
     metavar="GRANT",
     help="Grant for the key: a section [grants.GRANT] of the settings. Repeat for several.",
+)
+@click.option(
+    "--scope",
+    "scopes",
+    multiple=True,
+    type=click.Choice(SCOPES),
+    default=access.MINT_ONLY,
+    show_default=True,
+    help="What the key may do: mint playback URLs, moderate viewers on the channels of its grants,"
+    " or operate: read keys and inspect tokens. Repeat for several.",
 )
 @click.option(
     "--expires-after",
@@ -42,7 +52,11 @@ def api_keys() -> None:
 )
 @pass_invocation
 def create(
-    invocation: Invocation, name: str, grants: tuple[str, ...], lifetime_seconds: int | None
+    invocation: Invocation,
+    name: str,
+    grants: tuple[str, ...],
+    scopes: tuple[Scope, ...],
+    lifetime_seconds: int | None,
 ) -> None:
     """Create the API key NAME and print it. It can't be shown again."""
     invocation.require_grants(grants)
@@ -54,6 +68,7 @@ def create(
         name=name,
         grants=grants,
         now=now,
+        scopes=tuple(scope for scope in SCOPES if scope in scopes),
         expires_at=None if lifetime_seconds is None else now + lifetime_seconds,
     )
     _save(invocation, updated, replacing=version)
@@ -109,6 +124,7 @@ def list_keys(invocation: Invocation, *, as_json: bool) -> None:
                     "key_id": key.key_id,
                     "name": key.name,
                     "grants": key.grants,
+                    "scopes": key.scopes,
                     "created_at": rfc3339(key.created_at),
                     "expires_at": key.expires_at and rfc3339(key.expires_at),
                     "previous_valid_until": key.previous and rfc3339(key.previous.valid_until),
@@ -120,11 +136,12 @@ def list_keys(invocation: Invocation, *, as_json: bool) -> None:
         )
         return
     print_table(
-        ("KEY", "NAME", "GRANTS", "CREATED", "LAST USED", "STATE"),
+        ("KEY", "NAME", "SCOPES", "GRANTS", "CREATED", "LAST USED", "STATE"),
         [
             (
                 key.key_id,
                 key.name,
+                ", ".join(key.scopes),
                 ", ".join(key.grants),
                 rfc3339(key.created_at),
                 used.get(key.key_id, "-"),

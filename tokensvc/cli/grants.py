@@ -58,7 +58,7 @@ def explain(  # noqa: PLR0913 # One parameter for each option.
     """
     settings = invocation.settings
     found = ApiKeys.decode(invocation.state.load(api_keys.DOCUMENT_NAME)).find(key)
-    caller = Caller(found.key_id, found.name, found.grants)
+    caller = Caller(found.key_id, found.name, found.grants, found.scopes)
     request = PlaybackRequest(
         channel=str(channel),
         ttl_seconds=ttl_seconds,

@@ -83,6 +83,7 @@ class PlaybackIssuer:
         `request_id` is the ID of the request in the audit and in the log, if it has one.
 
         Raises:
+            NotPermitted: when the caller does not have the scope `mint`.
             InvalidRequest: when the request breaks a rule; `problems` lists all broken claim rules.
             NotEntitled: when no grant covers the channel, its name is not configured, or the grant
                 does not allow an origin.
@@ -110,6 +111,8 @@ class PlaybackIssuer:
 
         Only what `issue` would do for this caller. Nothing is refused or audited.
         """
+        if "mint" not in caller.scopes:
+            return
         arns = set(self._channels_to_look_up(caller, requests))
         self._directory.warm(arns)
         moment = Moment.of(self._clock)
@@ -129,6 +132,7 @@ class PlaybackIssuer:
 
     def _decide(self, decision: _Decision) -> PlaybackUrl:
         request, moment = decision.request, decision.moment
+        decision.caller.require("mint")
         arn = decision.channel_arn = self._channel_arn(decision.caller, request.channel)
         grant = decision.grant = scope(self._grants, decision.caller, arn)
         ring = self._ring(arn)
