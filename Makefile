@@ -63,7 +63,7 @@ bench: $(VENV)/.run
 	$(BIN)/python -m benchmarks.serving
 
 reliability: $(VENV)/.test
-	$(BIN)/python -m benchmarks.reliability
+	$(BIN)/python -m benchmarks.reliability --output benchmarks/results
 
 test-lowest: $(LOWEST)/.made $(AWSCLI)/.made $(DYNALITE)/.made
 	$(LOWEST)/bin/$(PYTEST) -m "not installs"
