@@ -43,6 +43,10 @@ class Backends:
 IN_SECRETS_MANAGER = Backends(
     state_is_in_dynalite=False, custody='url = "secretsmanager:tokensvc/"'
 )
+IN_FILES = Backends(
+    state_is_in_dynalite=True,
+    custody='single_host = true\nkey_encryption_secret_file = "secret"',
+)
 IN_KMS = Backends(state_is_in_dynalite=True, custody='url = "kms:alias/tokensvc/"')
 
 
@@ -106,6 +110,7 @@ def public_key_of(site: Site, key_id: str) -> ECKey:
     [
         pytest.param(IN_SECRETS_MANAGER, id="moto, Secrets Manager"),
         pytest.param(IN_KMS, id="dynalite, KMS"),
+        pytest.param(IN_FILES, id="dynalite, files of this machine"),
     ],
     indirect=True,
 )
