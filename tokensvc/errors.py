@@ -1,62 +1,51 @@
 """The error tree: every refusal has a stable code, an HTTP status and text that is safe to show.
 
-`detail` says what happened, `hint` what to run or change next. Neither ever contains a token, a
-private key, a secret, or the text of another system's exception: `raise ... from` keeps that text
-for the log.
+`tokensvc.error_base` says what an error has. The classes here are those that a client of the HTTP
+API can get; all others are imported, so that every error has one place to import it from.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import ClassVar
+from tokensvc.error_base import Problem, TokensvcError
+from tokensvc.operator_errors import (
+    BackupRefused,
+    CustodyDamaged,
+    CustodyUnusable,
+    InvalidArn,
+    InvalidKeyMaterial,
+    InvalidSignature,
+    InvariantBroken,
+    IvsRefused,
+    KeyDestroyed,
+    KeyNotFound,
+    NotificationFailed,
+    RotationRefused,
+    SettingsInvalid,
+    StateConflict,
+    StateCopyRefused,
+    StateDamaged,
+)
 
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """One fault in an input.
-
-    Attributes:
-        field: where the fault is.
-        rule: the identifier of the rule that is broken.
-        message: the fault as a sentence for a person.
-    """
-
-    field: str
-    rule: str
-    message: str
-
-    def members(self) -> dict[str, str]:
-        """The members that programs see."""
-        return {"field": self.field, "rule": self.rule, "message": self.message}
-
-
-class TokensvcError(Exception):
-    """Base class of every error that this program raises on purpose."""
-
-    code: ClassVar[str] = "internal_error"
-    http_status: ClassVar[int] = 500
-    title: ClassVar[str] = "Internal error"
-    default_retry_after_seconds: ClassVar[int | None] = None
-
-    def __init__(
-        self,
-        detail: str,
-        *,
-        hint: str = "",
-        problems: tuple[Problem, ...] = (),
-        retry_after_seconds: int | None = None,
-    ) -> None:
-        super().__init__(detail)
-        self.detail = detail
-        self.hint = hint
-        self.problems = problems
-        self.retry_after_seconds = retry_after_seconds or self.default_retry_after_seconds
-
-    def __str__(self) -> str:
-        return " ".join(part for part in (self.detail, self.hint) if part)
-
-
-# --- Errors that a client of the HTTP API can get
+__all__ = [  # What is imported here to be imported from here.
+    "BackupRefused",
+    "CustodyDamaged",
+    "CustodyUnusable",
+    "InvalidArn",
+    "InvalidKeyMaterial",
+    "InvalidSignature",
+    "InvariantBroken",
+    "IvsRefused",
+    "KeyDestroyed",
+    "KeyNotFound",
+    "NotificationFailed",
+    "Problem",
+    "RotationRefused",
+    "SettingsInvalid",
+    "StateConflict",
+    "StateCopyRefused",
+    "StateDamaged",
+    "TokensvcError",
+]
 
 
 class InvalidRequest(TokensvcError):
@@ -68,7 +57,7 @@ class InvalidRequest(TokensvcError):
 
 
 class Unauthenticated(TokensvcError):
-    """Raised when the request has no valid API key."""
+    """Raised when the request has neither a valid API key nor a valid token of an issuer."""
 
     code = "unauthenticated"
     http_status = 401
@@ -77,6 +66,9 @@ class Unauthenticated(TokensvcError):
     key_id: str | None = None
     """The ID of the API key, if its secret is right: it has expired, or is not confirmed since a
     restore. Clients never see it."""
+
+    has_credentials: bool = False
+    """Whether the request carried any: the challenge of the response then says `invalid_token`."""
 
 
 class NotEntitled(TokensvcError):
@@ -141,6 +133,15 @@ class UnsupportedMediaType(TokensvcError):
     code = "unsupported_media_type"
     http_status = 415
     title = "Unsupported media type"
+
+
+class RateLimited(TokensvcError):
+    """Raised when a client or a caller sends too many requests; the answer has Retry-After."""
+
+    code = "rate_limited"
+    http_status = 429
+    title = "Too many requests"
+    default_retry_after_seconds = 1
 
 
 class RequestTimeout(TokensvcError):
@@ -239,6 +240,13 @@ class SchemaUnsupported(StateUnavailable):
     title = "State of a newer release"
 
 
+class IssuerUnavailable(Unavailable):
+    """Raised when the keys of an identity provider can't be fetched, and none may be used."""
+
+    code = "issuer_unavailable"
+    title = "Identity provider unavailable"
+
+
 class AuditUnavailable(Unavailable):
     """Raised when the audit log can't be written; no token is returned without its line."""
 
@@ -258,134 +266,3 @@ class ClockOff(Unavailable):
 
     code = "clock_off"
     title = "The clock is off"
-
-
-# --- Errors that only an operator can get
-
-
-class SettingsInvalid(TokensvcError):
-    """Raised at startup when settings are wrong; `problems` lists every one."""
-
-    code = "settings_invalid"
-    title = "Invalid settings"
-
-
-class InvalidArn(TokensvcError):
-    """Raised when a text is not an ARN of the kind that is needed."""
-
-    code = "invalid_arn"
-    http_status = 400
-    title = "Invalid ARN"
-
-
-class InvalidKeyMaterial(TokensvcError):
-    """Raised when a text or file is not the P-384 key that is needed."""
-
-    code = "invalid_key_material"
-    title = "Invalid P-384 key"
-
-
-class InvalidSignature(TokensvcError):
-    """Raised when a signature has the wrong form or does not verify."""
-
-    code = "invalid_signature"
-    title = "Invalid signature"
-
-
-class StateDamaged(TokensvcError):
-    """Raised when a stored document can't be read, or holds what this program never writes."""
-
-    code = "state_damaged"
-    title = "Stored state damaged"
-
-
-class BackupRefused(TokensvcError):
-    """Raised when a backup can't be written or restored. Nothing was changed."""
-
-    code = "backup_refused"
-    title = "Backup refused"
-
-
-class StateCopyRefused(TokensvcError):
-    """Raised when the state can't be copied from there, or to there. Nothing was changed."""
-
-    code = "state_copy_refused"
-    title = "Copy of the state refused"
-
-
-class StateConflict(TokensvcError):
-    """Raised when another writer saved a document first (rule 7)."""
-
-    code = "state_conflict"
-    title = "Another process saved first"
-
-
-class InvariantBroken(TokensvcError):
-    """Raised when a change would break an invariant: a bug in tokensvc. Nothing was written."""
-
-    code = "invariant_broken"
-    title = "A change would break an invariant"
-
-
-class CustodyDamaged(TokensvcError):
-    """Raised when a private key is missing, unreadable, or does not match its public key."""
-
-    code = "custody_damaged"
-    title = "Private key damaged"
-
-
-class CustodyUnusable(CustodyDamaged):
-    """Raised when the custody has a private key and refuses to sign with it until it is enabled."""
-
-    code = "custody_unusable"
-    title = "Private key disabled"
-
-
-class KeyDestroyed(CustodyDamaged):
-    """Raised when a private key was destroyed on purpose: its ID is never used again."""
-
-    code = "key_destroyed"
-    title = "Private key destroyed"
-
-
-class KeyNotFound(TokensvcError):
-    """Raised when the ring has no key pair with that ID."""
-
-    code = "key_not_found"
-    title = "Key pair not found"
-
-
-class RotationRefused(TokensvcError):
-    """Raised when the rules of rotation don't allow what was requested."""
-
-    code = "rotation_refused"
-    title = "Not allowed by the rules of rotation"
-
-
-class NotificationFailed(TokensvcError):
-    """Raised when the receiver of notifications did not accept one. It is sent again later.
-
-    `is_temporary` says whether another attempt in a few seconds may succeed.
-    """
-
-    code = "notification_failed"
-    title = "Notification not accepted"
-
-    def __init__(self, detail: str, *, hint: str, is_temporary: bool) -> None:
-        super().__init__(detail, hint=hint)
-        self.is_temporary = is_temporary
-
-
-class IvsRefused(TokensvcError):
-    """Raised when IVS answers with an error that a retry does not fix.
-
-    `aws_code` is the name of the error in IVS, for people. Refusals that callers distinguish have
-    a class of their own in `tokensvc.ivs.errors`.
-    """
-
-    code = "ivs_refused"
-    title = "Refused by Amazon IVS"
-
-    def __init__(self, detail: str, *, aws_code: str, hint: str = "") -> None:
-        super().__init__(detail, hint=hint)
-        self.aws_code = aws_code

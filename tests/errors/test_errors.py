@@ -12,7 +12,7 @@ from tokensvc.errors import InvalidRequest, IvsRefused, NoSigningKey, Problem, T
 def all_errors(base: type[TokensvcError] = TokensvcError) -> Iterator[type[TokensvcError]]:
     """Every error class in `tokensvc.errors`."""
     for error in base.__subclasses__():
-        if error.__module__ == errors.__name__:
+        if vars(errors).get(error.__name__) is error:
             yield error
             yield from all_errors(error)
 

@@ -18,10 +18,12 @@ STATUS_OF_CODE = {
     "channel_not_private": 409,
     "body_too_large": 413,
     "unsupported_media_type": 415,
+    "rate_limited": 429,
     "internal_error": 500,
     "no_signing_key": 503,
     "custody_unavailable": 503,
     "ivs_unavailable": 503,
+    "issuer_unavailable": 503,
     "clock_off": 503,
     "state_unavailable": 503,
     "schema_unsupported": 503,
@@ -44,6 +46,8 @@ TITLE_OF_CODE = {
     "no_signing_key": "No signing key in this region",
     "custody_unavailable": "Private key custody unavailable",
     "ivs_unavailable": "Amazon IVS unavailable",
+    "issuer_unavailable": "Identity provider unavailable",
+    "rate_limited": "Too many requests",
     "clock_off": "The clock is off",
     "state_unavailable": "Shared state unavailable",
     "schema_unsupported": "State of a newer release",
@@ -70,7 +74,7 @@ def assert_problem_document(document: Any, code: str) -> None:
         assert set(error) == {"field", "rule", "message"}
         assert error["rule"]
         assert error["message"]
-    if STATUS_OF_CODE[code] == 503:
+    if STATUS_OF_CODE[code] in {429, 503}:
         assert document["retry_after_seconds"] >= 1
 
 
@@ -84,7 +88,7 @@ def assert_problem(response: TestResponse, code: str) -> dict[str, Any]:
     assert response.headers["X-Request-Id"] == document["request_id"]
     assert response.headers["X-Content-Type-Options"] == "nosniff"
     assert "Access-Control-Allow-Origin" not in response.headers
-    if STATUS_OF_CODE[code] == 503:
+    if STATUS_OF_CODE[code] in {429, 503}:
         assert response.headers["Retry-After"] == str(document["retry_after_seconds"])
     else:
         assert "Retry-After" not in response.headers

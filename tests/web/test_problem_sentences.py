@@ -19,7 +19,7 @@ from tests.web.provoking import (
     post_text,
     post_with_scope,
 )
-from tokensvc.errors import AuditUnavailable, IvsUnavailable
+from tokensvc.errors import AuditUnavailable, IssuerUnavailable, IvsUnavailable, RateLimited
 
 UNKNOWN_KEY = f"tsk_000000000000_{64 * '0'}"
 OTHER_REGION_ARN = "arn:aws:ivs:us-east-1:123456789012:channel/demo"
@@ -280,6 +280,16 @@ ERRORS_OF_THE_SERVICE: list[tuple[Provoke, Text]] = [
         unavailable(
             "ivs_unavailable", "The service can't get the channel from Amazon IVS right now."
         ),
+    ),
+    (
+        provoking.post_when_lookup_raises(IssuerUnavailable("No answer.")),
+        unavailable(
+            "issuer_unavailable", "The service can't get the keys of the issuer right now."
+        ),
+    ),
+    (
+        provoking.post_when_lookup_raises(RateLimited("Too many.", hint="Wait.")),
+        problem("rate_limited", "Too many.", "Wait."),
     ),
     (provoking.without_key_pairs(provoking.post_demo), unavailable("no_signing_key", NO_KEY_PAIR)),
     (

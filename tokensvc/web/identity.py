@@ -32,6 +32,7 @@ def authenticate_request(environ: WSGIEnvironment, service: Service) -> Caller:
     try:
         caller = _authenticate(environ, service, moment)
     except Unauthenticated as exc:
+        exc.has_credentials = "HTTP_AUTHORIZATION" in environ
         service.refused_sign_ins.record(
             moment,
             client_address=client_address_of(environ, service.trusted_proxies),

@@ -41,6 +41,7 @@ PUBLIC_SENTENCES: Final[Mapping[str, str]] = {
     errors.CustodyDamaged.code: "A private key of the service is damaged or missing.",
     errors.CustodyUnusable.code: "A private key of the service is disabled.",
     errors.IvsUnavailable.code: "The service can't get the channel from Amazon IVS right now.",
+    errors.IssuerUnavailable.code: "The service can't get the keys of the issuer right now.",
     errors.StateUnavailable.code: "The service can't read its shared state right now.",
     errors.SchemaUnsupported.code: "This process of the service is older than its shared state.",
     errors.ClockOff.code: "The clock of the service is off, so it can't sign right now.",
@@ -147,8 +148,14 @@ def headers_of(error: TokensvcError) -> dict[str, str]:
     if error.retry_after_seconds is not None:
         result["Retry-After"] = str(error.retry_after_seconds)
     if isinstance(error, errors.Unauthenticated):
-        result["WWW-Authenticate"] = 'Bearer realm="tokensvc"'  # RFC 6750 §3
+        result["WWW-Authenticate"] = _challenge(error)
     return result
+
+
+def _challenge(error: errors.Unauthenticated) -> str:
+    """The value of WWW-Authenticate (RFC 6750 §3)."""
+    challenge = 'Bearer realm="tokensvc"'
+    return f'{challenge}, error="invalid_token"' if error.has_credentials else challenge
 
 
 def _handle_exception(raised: Exception) -> Response:
