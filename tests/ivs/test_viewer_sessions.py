@@ -1,4 +1,4 @@
-"""Viewer sessions are revoked in Local IVS, twenty viewers a call; failures are returned."""
+"""Viewer sessions are revoked in Local IVS; failures are returned."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.support.aws import set_aws_endpoint
 from tests.support.clock import EXAMPLE_NOW, ManualClock
 from tokensvc.arns import ChannelArn, Region
 from tokensvc.aws import AwsClients, AwsTerms
-from tokensvc.ivs.viewer_sessions import NotRevoked, Viewer, revoke_sessions
+from tokensvc.ivs.viewer_sessions import NotRevoked, Revocation, Viewer, start_revocations
 
 NOW = int(EXAMPLE_NOW)
 OREGON = Region("us-west-2")
@@ -51,41 +51,41 @@ def test_playback_stops_for_the_revoked_viewer_only(
         alice = player.watch(channel, token("alice", NOW))
         bob = player.watch(channel, token("bob", NOW))
 
-        viewers = [Viewer(ChannelArn.parse(channel.arn), "alice")]
-        (batch,) = revoke_sessions(clients, OREGON, viewers, ManualClock(), versions_up_to=NOW)
+        viewer = Viewer(ChannelArn.parse(channel.arn), "alice")
+        assert start_revocations(clients, OREGON, [Revocation(viewer, NOW)]) == ()
 
-        assert (batch.viewers, batch.failures) == (1, ())
         assert alice.playlist().status == 403
         assert bob.playlist().status == 200
         player.watch(channel, token("alice", NOW + 1))
-
-
-def test_there_are_twenty_viewers_in_a_call_and_two_calls_a_second(
-    ivs: LocalIvsServer, clients: AwsClients
-) -> None:
-    """41 viewers need three calls, with 0.5 s before the second and the third."""
-    arn = ChannelArn.parse(Account(ivs, "123456789012").create_channel().arn)
-    viewers = [Viewer(arn, f"viewer-{n}") for n in range(41)]
-    clock = ManualClock()
-
-    batches = list(revoke_sessions(clients, OREGON, viewers, clock, versions_up_to=NOW))
-
-    assert [batch.viewers for batch in batches] == [20, 20, 1]
-    assert clock.sleeps == [0.5, 0.5]
 
 
 def test_a_partial_failure_is_returned(ivs: LocalIvsServer, clients: AwsClients) -> None:
     """The call itself succeeds with HTTP 200."""
     arn = ChannelArn.parse(Account(ivs, "123456789012").create_channel().arn)
     lost = Viewer(MISSING, "bob")
+    both = [Revocation(lost, NOW), Revocation(Viewer(arn, "alice"), NOW)]
 
-    (batch,) = revoke_sessions(
-        clients, OREGON, [lost, Viewer(arn, "alice")], ManualClock(), versions_up_to=NOW
-    )
+    (failure,) = start_revocations(clients, OREGON, both)
 
-    assert batch.failures == (NotRevoked(lost, "ResourceNotFoundException"),)
+    assert failure == NotRevoked(lost, "ResourceNotFoundException")
+    assert failure.has_no_channel
+    assert not failure.is_temporary
 
 
-def test_without_viewers_there_is_no_call(clients: AwsClients) -> None:
-    """IVS does not accept an empty batch."""
-    assert list(revoke_sessions(clients, OREGON, [], ManualClock(), versions_up_to=NOW)) == []
+@pytest.mark.parametrize(
+    ("aws_code", "is_temporary"),
+    [
+        ("ThrottlingException", True),
+        ("InternalServerException", True),
+        ("ServiceUnavailable", True),
+        ("", True),
+        ("AccessDeniedException", False),
+        ("ValidationException", False),
+        ("PendingVerification", False),
+    ],
+)
+def test_a_failure_says_whether_another_attempt_may_succeed(
+    aws_code: str, *, is_temporary: bool
+) -> None:
+    """A part without a code gives no reason, so it is tried again."""
+    assert NotRevoked(Viewer(MISSING, "bob"), aws_code).is_temporary is is_temporary

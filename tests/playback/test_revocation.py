@@ -82,7 +82,7 @@ def test_each_call_reports_how_long_the_remaining_ones_take(clients: AwsClients)
         (event.number, event.done, event.left_seconds)
         for event in events
         if isinstance(event, BatchRevoked)
-    ] == [(1, 20, 0.625), (2, 40, 0.125), (3, 45, 0.0)]
+    ] == [(1, 20, 1.0), (2, 40, 0.5), (3, 45, 0.0)]
     last = events[-1]
     assert isinstance(last, RegionRevoked)
     assert last.revoked == 0
@@ -114,3 +114,23 @@ def test_a_region_that_fails_does_not_stop_the_next_one(
     assert events[1].region == "eu-west-1"
     assert has_failures(events[1])
     assert events[-1] == RegionRevoked(OREGON, 1, (), refused_for_seconds=10)
+
+
+def test_a_throttled_call_is_made_again(ivs: LocalIvsServer, clients: AwsClients) -> None:
+    """After a pause of 1 s: IVS allows two calls a second, for all programs of the account."""
+    fault = {
+        "operation": "BatchStartViewerSessionRevocation",
+        "kind": "error",
+        "error": "ThrottlingException",
+    }
+    planned = urllib3.request("POST", f"{ivs.url}/_local/faults", json=fault, retries=False)
+    assert planned.status < 300, planned.data
+    channel = ChannelArn.parse(Account(ivs, "123456789012").create_channel().arn)
+    clock = ManualClock()
+
+    events = list(
+        revoke_sessions_of([Viewer(channel, "bob")], clients, clock, clock_skew_seconds=10)
+    )
+
+    assert events[-1] == RegionRevoked(OREGON, 1, (), refused_for_seconds=10)
+    assert clock.sleeps == [1.0]

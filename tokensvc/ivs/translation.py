@@ -32,7 +32,8 @@ from tokensvc.ivs.errors import (
 from tokensvc.waiting import may_wait
 
 # HTTP 5xx on a whole call (botocore model); a part of a batch call has no HTTP status.
-_FAILURES: Final = frozenset({"InternalServerException", "ServiceUnavailable", "StreamUnavailable"})
+FAILURES: Final = frozenset({"InternalServerException", "ServiceUnavailable", "StreamUnavailable"})
+"""The names of IVS's temporary failures."""
 
 
 @contextlib.contextmanager
@@ -118,7 +119,7 @@ def _error(
             hint="Try again in a few seconds. IVS limits the request rate of each account in each"
             " region.",
         )
-    if status >= HTTPStatus.INTERNAL_SERVER_ERROR or code in _FAILURES:
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR or code in FAILURES:
         return IvsUnavailable(
             f"{where} failed to process {call} ({f'HTTP {status}, ' if status else ''}{code}).",
             hint="Try again. If the error persists, check the AWS Health Dashboard.",

@@ -6,17 +6,14 @@ revoked. IVS has no operation that lists sessions.
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tokensvc.arns import ChannelArn, Region
 from tokensvc.aws import AwsClients
-from tokensvc.clock import Clock
-from tokensvc.ivs.limits import MAX_VIEWERS_PER_CALL, REVOCATION_CALLS_PER_SECOND
-from tokensvc.ivs.translation import translate_errors
-
-_PAUSE_SECONDS = 1 / REVOCATION_CALLS_PER_SECOND
+from tokensvc.aws_codes import THROTTLING
+from tokensvc.ivs.errors import RESOURCE_NOT_FOUND
+from tokensvc.ivs.translation import FAILURES, translate_errors
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -27,6 +24,20 @@ class Viewer:
     viewer_id: str
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class Revocation:
+    """Sessions of a viewer to revoke.
+
+    Attributes:
+        viewer: the viewer, on one channel.
+        versions_up_to: the sessions of this version and below. IVS's default is 0, which revokes
+            no session of tokensvc: their version is their token's time in Unix seconds.
+    """
+
+    viewer: Viewer
+    versions_up_to: int
+
+
 @dataclass(frozen=True, slots=True)
 class NotRevoked:
     """A viewer whose sessions IVS did not revoke, and IVS's error code."""
@@ -34,63 +45,46 @@ class NotRevoked:
     viewer: Viewer
     aws_code: str
 
+    @property
+    def is_temporary(self) -> bool:
+        """Whether the same revocation may succeed later. A part without a code has no reason."""
+        return not self.aws_code or self.aws_code in THROTTLING or self.aws_code in FAILURES
 
-@dataclass(frozen=True, slots=True)
-class RevokedBatch:
-    """The result of one call: the number of viewers in it, and those that IVS did not revoke."""
-
-    viewers: int
-    failures: tuple[NotRevoked, ...]
+    @property
+    def has_no_channel(self) -> bool:
+        """Whether the channel does not exist, so that it has no viewers."""
+        return self.aws_code == RESOURCE_NOT_FOUND
 
 
-def revoke_sessions(
-    clients: AwsClients,
-    region: Region,
-    viewers: Iterable[Viewer],
-    clock: Clock,
-    *,
-    versions_up_to: int,
-) -> Iterator[RevokedBatch]:
-    """Revoke the sessions of the viewers, at the rate that IVS allows; yields one item per call.
+def start_revocations(
+    clients: AwsClients, region: Region, revocations: Sequence[Revocation]
+) -> tuple[NotRevoked, ...]:
+    """Revoke those sessions with one call. Returns the viewers whose sessions are not revoked.
 
-    The calls are idempotent: after an error, run it again for all viewers.
+    It may be called again for the same revocations: what is revoked stays revoked.
 
     Args:
         clients: the AWS clients.
         region: the region of the viewers' channels.
-        viewers: the viewers to revoke.
-        clock: waits between the calls.
-        versions_up_to: sessions of this version and below are revoked. IVS's default is 0, which
-            revokes no session of tokensvc: their version is their token's time in unix seconds.
+        revocations: 1 to `MAX_VIEWERS_PER_CALL`, one for each viewer.
 
     Raises:
-        IvsUnavailable, IvsRefused: when a whole call fails; the earlier calls have succeeded.
+        IvsUnavailable, IvsRefused: when the whole call fails.
     """
-    remaining = iter(viewers)
     client = clients.ivs(region)
-    for number in itertools.count():
-        batch = tuple(itertools.islice(remaining, MAX_VIEWERS_PER_CALL))
-        if not batch:
-            return
-        if number:
-            clock.sleep(_PAUSE_SECONDS)
-        with translate_errors("BatchStartViewerSessionRevocation", region):
-            answer = client.batch_start_viewer_session_revocation(
-                viewerSessions=[
-                    {
-                        "channelArn": str(viewer.channel_arn),
-                        "viewerId": viewer.viewer_id,
-                        "viewerSessionVersionsLessThanOrEqualTo": versions_up_to,
-                    }
-                    for viewer in batch
-                ]
-            )
-            # IVS answers HTTP 200 even when every part of the call has failed.
-            errors = [(e["channelArn"], e["viewerId"], e.get("code", "")) for e in answer["errors"]]
-        yield RevokedBatch(len(batch), _failures(errors))
-
-
-def _failures(errors: Sequence[tuple[str, str, str]]) -> tuple[NotRevoked, ...]:
+    with translate_errors("BatchStartViewerSessionRevocation", region):
+        answer = client.batch_start_viewer_session_revocation(
+            viewerSessions=[
+                {
+                    "channelArn": str(revocation.viewer.channel_arn),
+                    "viewerId": revocation.viewer.viewer_id,
+                    "viewerSessionVersionsLessThanOrEqualTo": revocation.versions_up_to,
+                }
+                for revocation in revocations
+            ]
+        )
+        # IVS answers HTTP 200 even when every part of the call has failed.
+        errors = [(e["channelArn"], e["viewerId"], e.get("code", "")) for e in answer["errors"]]
     return tuple(
         NotRevoked(Viewer(ChannelArn.parse(arn), viewer_id), code)
         for arn, viewer_id, code in errors

@@ -13,8 +13,8 @@ from tokensvc.arns import Region
 from tokensvc.aws import AwsClients
 from tokensvc.clock import Clock
 from tokensvc.errors import TokensvcError
-from tokensvc.ivs.limits import MAX_VIEWERS_PER_CALL, REVOCATION_CALLS_PER_SECOND
-from tokensvc.ivs.viewer_sessions import NotRevoked, Viewer, revoke_sessions
+from tokensvc.ivs.viewer_sessions import NotRevoked, Revocation, Viewer
+from tokensvc.playback.revocation_queue import RevocationQueue, revoke_queued
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,13 +116,14 @@ def _revoke_in(
 ) -> Iterator[SessionEvent]:
     # A worker whose clock runs ahead may just have signed: its token is of a later second.
     line = int(clock.now()) + clock_skew_seconds
-    yield RegionBegins(region, len(viewers))
-    done = 0
+    queue = RevocationQueue(Revocation(viewer, line) for viewer in viewers)
+    total = len(queue)
+    yield RegionBegins(region, total)
+    revoked = 0
     failures: list[NotRevoked] = []
-    batches = revoke_sessions(clients, region, viewers, clock, versions_up_to=line)
-    for number, batch in enumerate(batches, start=1):
-        done += batch.viewers
-        failures += batch.failures
-        left_seconds = (len(viewers) - done) / MAX_VIEWERS_PER_CALL / REVOCATION_CALLS_PER_SECOND
-        yield BatchRevoked(region, number, done, len(viewers), left_seconds)
-    yield RegionRevoked(region, done - len(failures), tuple(failures), clock_skew_seconds)
+    for number, answer in enumerate(revoke_queued(queue, clients, region, clock), start=1):
+        revoked += len(answer.revoked)
+        failures += answer.refused
+        yield BatchRevoked(region, number, total - len(queue), total, queue.left_seconds)
+    failures += queue.failures_left
+    yield RegionRevoked(region, revoked, tuple(failures), clock_skew_seconds)
