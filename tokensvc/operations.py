@@ -360,15 +360,9 @@ def _custody_at(
 
 
 def _files_of(settings: Settings) -> DeploymentFiles:
-    custody = settings.custody
-    secrets = (
-        custody.key_encryption_secret_file,
-        custody.previous_key_encryption_secret_file,
-        settings.notify.webhook_secret_file,
-    )
     return DeploymentFiles(
-        keys_folder=_path_in(custody.files_url or "", "file"),
-        secret_files=[file for file in secrets if file is not None],
+        keys_folder=_path_in(settings.custody.files_url or "", "file"),
+        secret_files=settings.secret_files,
         state_file=_path_in(settings.state.url, "sqlite"),
     )
 

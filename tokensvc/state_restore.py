@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import dataclasses
 
-from tokensvc.access import api_keys
+from tokensvc.access import api_keys, recorded_secrets
 from tokensvc.access.api_keys import ApiKeys
+from tokensvc.access.recorded_secrets import RecordedSecrets
 from tokensvc.errors import StateDamaged
 from tokensvc.keyring.reporting import record
 from tokensvc.keyring.reporting.record import ReconcileRecord
@@ -79,6 +80,8 @@ def _restored_body(name: str, document: Document, by: str) -> str:
         return api_keys.as_restored(ApiKeys.decode(document)).encode()
     if name == record.DOCUMENT_NAME:
         return ReconcileRecord.decode(document).encode()
+    if name == recorded_secrets.DOCUMENT_NAME:
+        return RecordedSecrets.decode(document).encode()
     raise StateDamaged(
         f"This release of tokensvc does not know the document {name!r} of the backup.",
         hint="Install the release that made the backup.",

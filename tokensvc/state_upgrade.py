@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import suppress
 
-from tokensvc.access import api_keys
+from tokensvc.access import api_keys, recorded_secrets
 from tokensvc.access.api_keys import ApiKeys
+from tokensvc.access.recorded_secrets import RecordedSecrets
 from tokensvc.errors import StateConflict, StateDamaged
 from tokensvc.keyring.reporting import record
 from tokensvc.keyring.reporting.record import ReconcileRecord
@@ -64,6 +65,8 @@ def _in_current_schema(name: str, document: Document) -> str:
         return ApiKeys.decode(document).encode()
     if name == record.DOCUMENT_NAME:
         return ReconcileRecord.decode(document).encode()
+    if name == recorded_secrets.DOCUMENT_NAME:
+        return RecordedSecrets.decode(document).encode()
     raise StateDamaged(
         f"This release of tokensvc does not know the document {name!r}.",
         hint="Install the release that wrote it.",

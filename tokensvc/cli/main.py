@@ -26,6 +26,7 @@ from tokensvc.cli.output import CommandFailed
 from tokensvc.cli.serve import serve
 from tokensvc.cli.state import state
 from tokensvc.cli.tokens import tokens
+from tokensvc.cli.viewers import viewers
 from tokensvc.clock import SystemClock
 from tokensvc.errors import TokensvcError
 from tokensvc.telemetry.logs import configure_logging
@@ -67,6 +68,7 @@ for _command in (
     keys,
     api_keys,
     grants,
+    viewers,
     tokens,
     state,
     channels,

@@ -261,6 +261,8 @@ def _with_absolute_paths(settings: Settings, folder: Path) -> Settings:
     }
     webhook_file = settings.notify.webhook_secret_file
     notify = {"webhook_secret_file": webhook_file and folder / webhook_file}
+    viewer_id_file = settings.viewer_ids.secret_file
+    viewer_ids = {"secret_file": viewer_id_file and folder / viewer_id_file}
     return settings.model_copy(
         update={
             "state": settings.state.model_copy(
@@ -268,6 +270,7 @@ def _with_absolute_paths(settings: Settings, folder: Path) -> Settings:
             ),
             "custody": settings.custody.model_copy(update=custody),
             "notify": settings.notify.model_copy(update=notify),
+            "viewer_ids": settings.viewer_ids.model_copy(update=viewer_ids),
         }
     )
 

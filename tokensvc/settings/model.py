@@ -6,7 +6,7 @@ This is the only list of settings. The loader, the file that `tokensvc init` wri
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Literal, get_args
 
@@ -30,6 +30,7 @@ from tokensvc.settings.grants import GrantSettings, PositiveSeconds
 from tokensvc.settings.http_values import check_root_path, parse_network
 from tokensvc.settings.notify import NotifySettings
 from tokensvc.settings.section import Section, split_list
+from tokensvc.settings.viewer_ids import ViewerIdSettings
 
 _Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
 _ChannelArn = Annotated[
@@ -279,11 +280,23 @@ class Settings(Section):
         examples=[{"demo": "arn:aws:ivs:us-west-2:123456789012:channel/abcdEFGHijkl"}],
     )
     grants: dict[_Name, GrantSettings]
+    viewer_ids: ViewerIdSettings
     playback: PlaybackSettings
     rotation: RotationSettings
     notify: NotifySettings
     directory: DirectorySettings
     service: ServiceSettings
+
+    @property
+    def secret_files(self) -> Sequence[Path]:
+        """The files that contain secrets."""
+        files = (
+            self.custody.key_encryption_secret_file,
+            self.custody.previous_key_encryption_secret_file,
+            self.notify.webhook_secret_file,
+            self.viewer_ids.secret_file,
+        )
+        return [file for file in files if file is not None]
 
     def rotation_terms(self) -> Terms:
         """The terms to which every ring is raised. A ring never lowers its own."""

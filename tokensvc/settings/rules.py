@@ -9,6 +9,7 @@ from typing import Any
 
 from tokensvc.arns import ChannelArn, ChannelPattern, Region
 from tokensvc.errors import InvalidArn, Problem, SettingsInvalid
+from tokensvc.settings.access_rules import viewer_id_rules
 from tokensvc.settings.custody_rules import custody_rules
 from tokensvc.settings.grants import GrantSettings
 from tokensvc.settings.model import (
@@ -39,6 +40,7 @@ def broken_rules(sections: _Sections, folder: Path) -> Iterable[Problem]:
         _url_schemes(sections),
         _files_of_a_fleet(sections),
         custody_rules(sections, folder),
+        viewer_id_rules(sections, folder),
         _channels(sections),
         _grants(sections),
         _canary_channels(sections),

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import logging
 import os
 from pathlib import Path
@@ -11,13 +9,11 @@ from pathlib import Path
 from tokensvc import protected_files
 from tokensvc.errors import SettingsInvalid
 from tokensvc.protected_files import Fault, FileFault, FileRefused
+from tokensvc.secret_text import is_random, secret_bytes
 from tokensvc.written_text import text_of
 
 SECRET_BYTES = 32
-FEWEST_VALUES = 12
-"""32 random bytes have fewer different values once in 2**82 times: such a secret was typed."""
 
-_HEX_CHARACTERS = 2 * SECRET_BYTES
 _HINT = (
     "If private keys are already encrypted with a secret, configure that secret. For a new"
     " deployment, generate one with `openssl rand -base64 32`."
@@ -90,13 +86,8 @@ def _hint_of(fault: FileFault) -> str:
 def _decoded(content: bytes, where: str) -> bytes:
     try:
         # Without white space anywhere: base64 may have been wrapped, and hex grouped.
-        text = "".join(text_of(content).split()).strip("\"'")
-        if len(text) == _HEX_CHARACTERS:
-            secret = bytes.fromhex(text)
-        else:
-            standard = text.replace("-", "+").replace("_", "/").rstrip("=")
-            secret = base64.b64decode(standard + "=" * (-len(standard) % 4), validate=True)
-    except (binascii.Error, ValueError) as exc:
+        secret = secret_bytes("".join(text_of(content).split()).strip("\"'"))
+    except ValueError as exc:
         raise SettingsInvalid(
             f"The key-encryption secret {where} is neither base64 nor hex.", hint=_HINT
         ) from exc
@@ -110,7 +101,7 @@ def _decoded(content: bytes, where: str) -> bytes:
 
 
 def _random(secret: bytes, where: str) -> bytes:
-    if len(set(secret)) < FEWEST_VALUES:
+    if not is_random(secret):
         raise SettingsInvalid(
             f"The key-encryption secret {where} is not random: its {SECRET_BYTES} bytes have only"
             f" {len(set(secret))} different values.",
