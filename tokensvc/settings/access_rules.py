@@ -38,6 +38,6 @@ def viewer_id_rules(sections: Mapping[str, Any], folder: Path) -> Iterator[Probl
                     "viewer_ids.secret_file",
                     "secret_beside_keys",
                     f"The secret is in {keys_folder}, the folder of the private keys and the state."
-                    " Whoever gets a copy of that folder could tell who a viewer is. Move the"
+                    " A copy of that folder would then show who a viewer is. Move the"
                     " secret to another folder.",
                 )
