@@ -2,7 +2,7 @@
 
 A viewer ID is in playback tokens and logs, so it must not contain personal data (IVS: tokens), and
 the subject of an identity provider may be an e-mail address. So it is a keyed hash of issuer and
-subject: nobody without the viewer ID secret can compute it, or find out whose it is.
+subject: only with the viewer ID secret can one compute it, or find out whose it is.
 
 Several secrets may be configured, so that one can be changed. The first one makes the viewer IDs of
 new tokens. Bans are matched under each of them.
