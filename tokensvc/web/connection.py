@@ -55,6 +55,7 @@ _MAX_REQUEST_BYTES: Final = 2 * http1.MAX_BODY_BYTES
 """Of a whole request as it is sent: chunks of one byte need six, and much time to be read."""
 _EMPTY_LINE_PARTS: Final = (b"\r\n", b"\r", b"\n")
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
+_LINGER_SECONDS: Final = 2.0
 _MAX_UNREAD_BYTES: Final = 64 * 1024
 """Of responses: more are not made while the client does not read."""
 _MAX_NEXT_BYTES: Final = 64 * 1024
@@ -74,6 +75,7 @@ class Connection(asyncio.Protocol):
         self._deadline_at = math.inf  # All times are those of `time.monotonic`.
         self._write_deadline_at = math.inf
         self._has_begun = False  # The client has sent the first byte of the first request.
+        self._has_ended = False  # It sends no more. It may still read.
         self._is_between_requests = False
         self._is_answering = False
         self._is_closed = False
@@ -118,15 +120,14 @@ class Connection(asyncio.Protocol):
             self._begin_next_head(data)
         self._feed(data)
 
-    def eof_received(self) -> None:
-        """Refuse a request whose end is missing, and close the connection in any case."""
+    def eof_received(self) -> bool:
+        """Answer the whole requests that the client has sent, then close the connection."""
+        self._has_ended = True
         if self._is_closed:
-            return
-        is_partial = self._has_begun and not self._is_answering and not self._is_between_requests
-        if is_partial:
-            self._refuse(HTTPStatus.BAD_REQUEST)
-        else:
-            self._close()
+            self._transport.close()
+        elif not self._is_answering:
+            self._end()
+        return True  # The transport stays open for what the client still reads.
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the connection."""
@@ -206,9 +207,12 @@ class Connection(asyncio.Protocol):
             return
         if response is not None:
             self._send(response)
+        elif not self._is_closed:
+            self._close()
 
     def _has_left(self) -> bool:
-        return self._is_closed
+        # Most clients that send no more have left: a batch, which is long, is not made for them.
+        return self._is_closed or self._has_ended
 
     def _fail(self, bug: Exception) -> None:
         message = "The service failed because of an internal error."
@@ -262,12 +266,14 @@ class Connection(asyncio.Protocol):
     def _read_next(self) -> None:
         """Read the next request, of which the client may have sent a part already."""
         self._wait_for(IDLE)
-        if not self._transport.is_reading():
+        if not self._has_ended and not self._transport.is_reading():
             self._transport.resume_reading()
         if self._next:
             received, self._next = self._next, b""
             self._begin_next_head(received)
             self._feed(received)
+        if self._has_ended and not self._is_answering:
+            self._end()
 
     def _begin_next_head(self, data: bytes) -> None:
         if data in _EMPTY_LINE_PARTS:  # Some clients send one behind a body (RFC 9112 §2.2).
@@ -294,6 +300,13 @@ class Connection(asyncio.Protocol):
             self._transport.pause_reading()
 
     # --- The end
+
+    def _end(self) -> None:
+        """Refuse a request whose end does not come, or close the connection without one."""
+        if self._has_begun and not self._is_between_requests:
+            self._refuse(HTTPStatus.BAD_REQUEST)
+        elif not self._is_closed:
+            self._close()
 
     def close_if_idle(self) -> None:
         """Close the connection unless it has a request, or a part of one."""
@@ -336,6 +349,14 @@ class Connection(asyncio.Protocol):
     def _close(self) -> None:
         self._is_closed = True
         self._deadline_at = math.inf
+        is_sending = self._has_begun and not self._is_between_requests
+        if is_sending and not self._parser.is_complete and not self._has_ended:
+            # RFC 9112 §9.6: bytes that come after a close reset the connection, and the response
+            # may be lost. They are read and ignored for a moment.
+            self._write_deadline_at = time.monotonic() + _LINGER_SECONDS
+            self._wait_for(UNREAD)
+            self._transport.write_eof()
+            return
         # close() waits until the client has read everything.
         self._limit_writing()
         self._transport.close()

@@ -207,6 +207,27 @@ def test_a_request_that_is_cut_off_is_refused(server: Server, cut_off: bytes) ->
         assert code_of(read_all(connection)) == (400, "invalid_request")
 
 
+def test_a_client_that_sends_no_more_gets_the_answers_to_what_it_has_sent(server: Server) -> None:
+    """One that waits in the pool, a pipelined one, and then a refusal of the part of a third."""
+    waiting = b"GET /wait?0.3 HTTP/1.1\r\nHost: a\r\n\r\n"
+    with server.connect(waiting + GOOD + PARTIAL_BODY) as connection:
+        connection.shutdown(socket.SHUT_WR)
+        first, second, third = read_all(connection).split(b"HTTP/1.1 ")[1:]
+    assert (first[:3], first[-6:]) == (b"200", b"waited")
+    assert (second[:3], second[-1:]) == (b"200", b"2")
+    assert code_of(b"HTTP/1.1 " + third) == (400, "invalid_request")
+
+
+def test_a_refusal_reaches_a_client_that_goes_on_sending(server: Server) -> None:
+    """A connection that is closed while bytes arrive is reset, and its response may be lost."""
+    head = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"
+    with server.connect(head) as connection:
+        for _ in range(20):
+            connection.sendall(64 * b"x")
+            time.sleep(0.01)
+        assert code_of(read_all(connection)) == (400, "invalid_request")
+
+
 def test_a_client_can_not_set_the_prefix_of_the_path(server: Server) -> None:
     """SCRIPT_NAME, which some servers read from a header, is empty."""
     for name in ("SCRIPT_NAME", "Script-Name"):
