@@ -94,7 +94,7 @@ def test_at_most_100_keys_are_used() -> None:
 
 
 def test_different_keys_with_one_kid_both_fit() -> None:
-    """So that a token with that `kid` is refused, unless its algorithm tells them apart."""
+    """So that a token with that `kid` is refused, unless its algorithm decides."""
     other = signing_key("ES256", "other").jwk | {"kid": "good"}
     found = usable_keys([GOOD, other, GOOD, RSA | {"kid": "good"}])
     assert len(found.that_fit("ES256", "good")) == 2

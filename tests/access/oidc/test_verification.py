@@ -170,7 +170,7 @@ def test_a_key_is_used_only_with_its_own_algorithms() -> None:
 
 
 def test_without_a_kid_exactly_one_key_must_fit() -> None:
-    """The algorithm may tell them apart."""
+    """The algorithm may decide."""
     token = KEY.token(header={"kid": None})
     assert rule_of(token) == ""
     second = signing_key("ES256", "key-2")
