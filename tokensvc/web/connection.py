@@ -9,39 +9,21 @@ problem document.
 from __future__ import annotations
 
 import asyncio
-import json
 import math
 import select
 import time
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
 from gunicorn.asgi.parser import ParseError
 
-from tokensvc import errors
-from tokensvc.errors import TokensvcError
-from tokensvc.web import http1, problems
+from tokensvc.web import http1
 from tokensvc.web.http1 import FieldParser, Response
+from tokensvc.web.http_refusals import refusal
 
 if TYPE_CHECKING:
     from tokensvc.web.worker import Worker
-
-# What the server itself refuses, before the application sees the request.
-_REFUSALS: Final[Mapping[int, TokensvcError]] = {
-    error.http_status: error
-    for error in (
-        errors.InvalidRequest("The request is not valid HTTP."),
-        errors.RequestTimeout("The request was not complete in time."),
-        errors.BodyTooLarge(
-            "The body is sent in too many small chunks.", hint="Send it with a Content-Length."
-        ),
-        errors.UriTooLong("The request line is too long.", hint="Send values in the body."),
-        errors.HeadersTooLarge("The header fields are too long or too many."),
-        errors.TransferCodingUnknown("The transfer coding is not supported."),
-        TokensvcError("The service failed because of an internal error."),
-    )
-}
 
 FIRST_HEAD: Final = "first head"
 IDLE: Final = "idle"
@@ -56,6 +38,8 @@ _MAX_REQUEST_BYTES: Final = 2 * http1.MAX_BODY_BYTES
 _EMPTY_LINE_PARTS: Final = (b"\r\n", b"\r", b"\n")
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 _LINGER_SECONDS: Final = 2.0
+_MAX_PARSED_BYTES: Final = 16 * 1024
+"""In one turn of the loop: chunks of one byte take 5 ms."""
 _MAX_UNREAD_BYTES: Final = 64 * 1024
 """Of responses: more are not made while the client does not read."""
 _MAX_NEXT_BYTES: Final = 64 * 1024
@@ -89,6 +73,7 @@ class Connection(asyncio.Protocol):
         self._received_at: float | None = None
         self._body = bytearray()
         self._request_bytes = 0
+        self._unparsed = b""
         self._next = b""
 
     # --- The transport
@@ -111,6 +96,9 @@ class Connection(asyncio.Protocol):
         if self._is_closed:
             return
         self._has_begun = True
+        if self._unparsed:
+            self._unparsed += data
+            return
         if self._is_answering:
             self._next += data
             if len(self._next) > _MAX_NEXT_BYTES:
@@ -125,7 +113,7 @@ class Connection(asyncio.Protocol):
         self._has_ended = True
         if self._is_closed:
             self._transport.close()
-        elif not self._is_answering:
+        elif not self._is_answering and not self._unparsed:
             self._end()
         return True  # The transport stays open for what the client still reads.
 
@@ -155,6 +143,29 @@ class Connection(asyncio.Protocol):
     # --- A request
 
     def _feed(self, data: bytes) -> None:
+        """Parse as much as one turn allows, and the rest in later ones."""
+        self._unparsed = b""
+        self._feed_part(data[:_MAX_PARSED_BYTES])
+        rest = data[_MAX_PARSED_BYTES:]
+        if self._is_answering:
+            self._next = rest + self._next
+        elif rest and not self._is_closed:
+            self._unparsed = rest
+            self._transport.pause_reading()
+            self._worker.loop.call_soon(self._feed_rest)
+
+    def _feed_rest(self) -> None:
+        if self._is_closed:
+            return
+        self._feed(self._unparsed)
+        if self._unparsed or self._is_answering or self._is_closed:
+            return
+        if self._has_ended:
+            self._end()
+        elif self._write_deadline_at == math.inf:
+            self._transport.resume_reading()
+
+    def _feed_part(self, data: bytes) -> None:
         try:
             self._parser.feed(data)
         except (ParseError, ValueError) as exc:  # ValueError: a number with too many digits.
@@ -272,7 +283,7 @@ class Connection(asyncio.Protocol):
             received, self._next = self._next, b""
             self._begin_next_head(received)
             self._feed(received)
-        if self._has_ended and not self._is_answering:
+        if self._has_ended and not self._is_answering and not self._unparsed:
             self._end()
 
     def _begin_next_head(self, data: bytes) -> None:
@@ -330,17 +341,10 @@ class Connection(asyncio.Protocol):
         """Answer with an error instead of the application, and close the connection."""
         if self._is_closed:
             return
-        error = _REFUSALS[status]
-        body = json.dumps(problems.members_of(error)).encode()
-        headers = [
-            ("Content-Type", problems.MEDIA_TYPE),
-            ("Content-Length", str(len(body))),
-            ("Cache-Control", "no-store"),
-        ]
-        response = Response(status, headers, [body])
+        response, size_bytes = refusal(status)
         if self._has_begun:  # A connection that was only opened is no request.
             peer_address = self._environ["REMOTE_ADDR"]
-            self._front.record_refusal(peer_address, status, size_bytes=len(body))
+            self._front.record_refusal(peer_address, status, size_bytes=size_bytes)
         date = self._worker.date.now()
         is_head = self._parser.method == b"HEAD"
         self._transport.write(http1.bytes_of(response, date, closes=True, is_head=is_head))
@@ -356,6 +360,7 @@ class Connection(asyncio.Protocol):
             self._write_deadline_at = time.monotonic() + _LINGER_SECONDS
             self._wait_for(UNREAD)
             self._transport.write_eof()
+            self._transport.resume_reading()
             return
         # close() waits until the client has read everything.
         self._limit_writing()

@@ -50,6 +50,11 @@ class Observed(Connection):
     """A connection whose transport the test can look at."""
 
     transport: Any
+    longest_part = 0
+
+    def _feed_part(self, data: bytes) -> None:
+        self.longest_part = max(self.longest_part, len(data))
+        super()._feed_part(data)
 
     def connection_made(self, transport: Any) -> None:
         """Keep the transport."""
@@ -167,6 +172,25 @@ def test_a_request_that_pauses_writing_is_read_on() -> None:
             assert one.waits_for() == BODY
             await one.send(b"hi")
             assert await one.has_more()
+
+    uvloop.run(check())
+
+
+def test_a_long_request_takes_several_turns_of_the_loop() -> None:
+    """Chunks of one byte are parsed 16 KiB at a time, in order, up to a pipelined request."""
+    head = b"POST /?7 HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+    chunks = 20_000 * b"1\r\nx\r\n"
+
+    async def check() -> None:
+        async with served() as one:
+            one.connection.data_received(head + chunks + b"0\r\n\r\nGET /?5 HTTP/1.1\r\nHost: a")
+            await one.send(b"\r\n\r\n")
+            received = b""
+            while received.count(b"\r\n\r\n") < 2 or not received.endswith(b"xxxxx"):
+                received += await asyncio.get_running_loop().sock_recv(one.client, 65_536)
+            first, second = received.split(b"HTTP/1.1 200 OK")[1:]
+            assert (first[-9:], second[-9:]) == (b"\r\n" + 7 * b"x", b"\r\n\r\n" + 5 * b"x")
+            assert one.connection.longest_part == 16_384
 
     uvloop.run(check())
 
