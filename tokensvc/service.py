@@ -19,6 +19,7 @@ from tokensvc.access import api_key_uses, api_keys
 from tokensvc.access.api_key_uses import ApiKeyUses
 from tokensvc.access.api_keys import ApiKeys
 from tokensvc.access.refused_sign_ins import RefusedSignIns
+from tokensvc.access.request_limits import RequestLimits
 from tokensvc.arns import Region
 from tokensvc.audit import Audit
 from tokensvc.aws import AwsClients, AwsTerms
@@ -43,6 +44,7 @@ from tokensvc.state.base import State
 from tokensvc.state.dynamodb import RECORD_TERMS, STATE_TERMS, DynamoDbState
 from tokensvc.state.dynamodb_address import TableAddress
 from tokensvc.state.record_writer import RecordWriter
+from tokensvc.state.replicas import Replicas
 from tokensvc.state.shared_versions import SHARED_PART, SharedVersions
 from tokensvc.state.sqlite import SqliteState
 from tokensvc.state.watch import Watched
@@ -69,6 +71,8 @@ class Service:
         probe_writer: writes whether this process can sign with each key pair, in the background.
         api_key_uses: records on which day each API key was used.
         use_writer: writes these days, in the background.
+        replicas: counts the processes that share the rate limits.
+        request_limits: the rate limits of callers and viewers; None if there are none.
         clock: the clock.
         resources: closes what was opened for this service, and nothing that was passed in.
     """
@@ -87,6 +91,8 @@ class Service:
     probe_writer: RecordWriter
     api_key_uses: ApiKeyUses
     use_writer: RecordWriter
+    replicas: Replicas
+    request_limits: RequestLimits | None
     clock: Clock
     resources: ExitStack
 
@@ -115,6 +121,7 @@ class Service:
         self.clock_watch.start()
         self.probe_writer.start()
         self.use_writer.start()
+        self.replicas.start()
         _at_once([watched.start for watched in self._watched()])
 
     def close(self) -> None:
@@ -123,6 +130,7 @@ class Service:
         self.answer_writer.close()
         self.probe_writer.close()
         self.use_writer.close()
+        self.replicas.close()
         _at_once([watched.close for watched in self._watched()])
         self.resources.close()
 
@@ -168,6 +176,7 @@ def build(
         closing(AwsClients(AwsTerms(), clock=clock))
     )
     following = _following(settings, clock, state)
+    replicas = Replicas(state, clock, least=settings.service.workers)
     answer_writer = RecordWriter(state, KIND)
     terms = overrides.get("directory_terms") or settings.directory_terms()
     turns = overrides.get("turns")
@@ -234,6 +243,10 @@ def build(
         probe_writer=probe_writer,
         api_key_uses=ApiKeyUses(use_writer),
         use_writer=use_writer,
+        replicas=replicas,
+        request_limits=RequestLimits.of(
+            settings.request_rates(), clock, replicas, settings.grants_by_name().values(), audit
+        ),
         clock=clock,
         resources=resources,
     )

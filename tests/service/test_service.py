@@ -80,7 +80,7 @@ def test_nothing_is_running_or_open_before_the_start(settings: Settings) -> None
 def test_a_started_service_watches_api_keys_and_rings_until_it_is_closed(
     settings: Settings,
 ) -> None:
-    """A thread for the API keys, each ring, the channels, probes, last uses, clock, record.
+    """A thread for the API keys, each ring, channels, probes, last uses, clock, record, replicas.
 
     None is left after closing.
     """
@@ -88,7 +88,7 @@ def test_a_started_service_watches_api_keys_and_rings_until_it_is_closed(
     created_state(Path(settings.state.url.removeprefix("sqlite:")))
     service = build(settings, ManualClock(), NoAudit())
     service.start()
-    assert threading.active_count() == threads + 8
+    assert threading.active_count() == threads + 9
     assert service.api_keys.latest().value.keys == ()
     assert set(service.rings) == {"us-west-2", "eu-west-1"}
     service.close()

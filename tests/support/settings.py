@@ -42,6 +42,7 @@ def settings_in(
         },
         "notify": {},
         "directory": {},
+        "limits": {},
         "service": {},
     }
     for name, changes in sections.items():

@@ -1,4 +1,4 @@
-"""Audits refused sign-ins, at a rate that does not let a client without an API key fill the log."""
+"""Audits refusals that any client can cause, at a rate that does not let one fill the log."""
 
 from __future__ import annotations
 
@@ -19,19 +19,32 @@ class RefusedSignIns:
     After `BURST_LINES` there are `LINES_PER_SECOND`. A line says how many before it were omitted.
     """
 
-    def __init__(self, audit: Audit) -> None:
+    def __init__(self, audit: Audit, code: str = Unauthenticated.code) -> None:
+        """No line yet.
+
+        Args:
+            audit: the audit log.
+            code: the code of the refusals. Each has a rate of lines of its own.
+        """
         self._audit = audit
+        self._code = code
         self._lock = threading.Lock()
         self._lines_left: float = BURST_LINES
         self._counted_at: float | None = None
         self._omitted = 0
 
     def record(
-        self, moment: Moment, *, client_address: str, request_id: str, key_id: str | None = None
+        self,
+        moment: Moment,
+        *,
+        client_address: str | None = None,
+        request_id: str,
+        key_id: str | None = None,
     ) -> None:
-        """Write a line, or count a sign-in that gets none.
+        """Write a line, or count a refusal that gets none.
 
-        `key_id` is that of an API key that is valid and not confirmed since a restore.
+        `key_id` is that of a caller that is at its rate limit, or of an API key that is valid and
+        not confirmed since a restore.
 
         Raises:
             OSError, AuditUnavailable: the line could not be written.
@@ -44,7 +57,7 @@ class RefusedSignIns:
             AuditEvent(
                 at=moment.now,
                 decision="refused",
-                code=Unauthenticated.code,
+                code=self._code,
                 caller_id=key_id,
                 client_address=client_address,
                 omitted=omitted,

@@ -20,6 +20,7 @@ from pydantic import (
 )
 
 from tokensvc.access.grants import Grant
+from tokensvc.access.request_limits import RequestRates
 from tokensvc.arns import ChannelArn, ChannelPattern, Region
 from tokensvc.ivs.cache_entry import DirectoryTerms
 from tokensvc.keyring.terms import MAX_TERM_SECONDS, Terms
@@ -28,6 +29,7 @@ from tokensvc.playback.issuance import PlaybackLimits
 from tokensvc.settings.arn_values import checked_region, parse_channel_arn
 from tokensvc.settings.grants import GrantSettings, PositiveSeconds
 from tokensvc.settings.http_values import check_root_path, parse_network
+from tokensvc.settings.limits import LimitsSettings
 from tokensvc.settings.notify import NotifySettings
 from tokensvc.settings.section import Section, split_list
 from tokensvc.settings.viewer_ids import ViewerIdSettings
@@ -285,6 +287,7 @@ class Settings(Section):
     rotation: RotationSettings
     notify: NotifySettings
     directory: DirectorySettings
+    limits: LimitsSettings
     service: ServiceSettings
 
     @property
@@ -319,6 +322,10 @@ class Settings(Section):
     def directory_terms(self) -> DirectoryTerms:
         """How long IVS's answers to GetChannel are used."""
         return DirectoryTerms(**self.directory.model_dump())
+
+    def request_rates(self) -> RequestRates:
+        """How much one caller or viewer may request."""
+        return RequestRates(**self.limits.model_dump())
 
     def playback_limits(self) -> PlaybackLimits:
         """The limits that apply to every grant."""

@@ -12,6 +12,7 @@ from tokensvc.errors import InvalidArn, Problem, SettingsInvalid
 from tokensvc.settings.access_rules import viewer_id_rules
 from tokensvc.settings.custody_rules import custody_rules
 from tokensvc.settings.grants import GrantSettings
+from tokensvc.settings.limits import LimitsSettings
 from tokensvc.settings.model import (
     CustodySettings,
     IvsSettings,
@@ -45,6 +46,7 @@ def broken_rules(sections: _Sections, folder: Path) -> Iterable[Problem]:
         _grants(sections),
         _canary_channels(sections),
         _webhook_secret(sections),
+        _limits(sections),
     )
 
 
@@ -149,6 +151,17 @@ def _webhook_secret(sections: _Sections) -> Iterator[Problem]:
                     "missing",
                     "A webhook secret is set, but no URL. Set this, or unset the secret.",
                 )
+
+
+def _limits(sections: _Sections) -> Iterator[Problem]:
+    match sections:
+        case {"limits": LimitsSettings(caller_burst=burst, caller_per_second=None)} if burst:
+            yield Problem(
+                "limits.caller_per_second",
+                "missing",
+                "limits.caller_burst is set, but there is no limit that it belongs to. Set this, or"
+                " unset limits.caller_burst.",
+            )
 
 
 def _channels(sections: _Sections) -> Iterator[Problem]:

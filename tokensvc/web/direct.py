@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from pydantic_core import to_json
 
+from tokensvc.access import request_limits
 from tokensvc.service import Service
 from tokensvc.web import headers, problems
 from tokensvc.web.playback_urls import Batch, BatchResults, SingleUrl
@@ -88,6 +89,8 @@ def _answer(
         status = error.http_status
         fields |= {"Content-Type": problems.MEDIA_TYPE, **problems.headers_of(error)}
         body = [_encode(problems.document(error, request_id)) + b"\n"]
+    if request_limits.COUNTED in environ:
+        fields |= request_limits.fields_of(environ)
     if isinstance(body, list):
         fields["Content-Length"] = str(sum(map(len, body)))
     start_response(_STATUS_LINES[status], list(fields.items()))

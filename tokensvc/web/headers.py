@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 from flask import Flask, Response, g, request
 
+from tokensvc.access.request_limits import fields_of
+
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
@@ -53,6 +55,7 @@ def request_id_of(environ: WSGIEnvironment) -> str:
 
 def _add_headers(response: Response) -> Response:
     response.headers[REQUEST_ID_HEADER] = request_id()
+    response.headers.update(fields_of(request.environ))
     for name, value in DEFAULTS.items():
         response.headers.setdefault(name, value)
     return response

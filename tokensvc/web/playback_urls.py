@@ -56,7 +56,12 @@ class SingleUrl:
             TokensvcError, werkzeug.exceptions.HTTPException: the request is refused.
         """
         caller = authenticate_request(environ, self._service)
+        limits = self._service.request_limits
+        if limits is not None:
+            limits.count_caller(environ, caller, request_id)
         request = self.parse(read_json(environ, longest_bytes=LONGEST_BODY_BYTES))
+        if limits is not None:
+            limits.count_viewer(environ, caller, request, request_id)
         return self._service.issuer.issue(caller, request, request_id).members()
 
     def parse(self, body: object) -> PlaybackRequest:
@@ -90,6 +95,12 @@ class Batch:
             _result_or_problem(partial(self._single_url.parse, item), request_id)
             for item in body.requests
         ]
+        if (limits := self._service.request_limits) is not None:
+            refusals = limits.count_items(environ, caller, items, request_id)
+            items = [
+                item if refusal is None else problems.document(refusal, request_id)
+                for item, refusal in zip(items, refusals, strict=True)
+            ]
         requests = [item for item in items if isinstance(item, PlaybackRequest)]
         # If this fails, the error is logged, and each item does it for itself.
         _result_or_problem(partial(self._service.issuer.prepare, caller, requests), request_id)
