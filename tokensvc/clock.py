@@ -5,13 +5,19 @@ Times are Unix seconds, UTC; a time on the wire is RFC 3339 UTC.
 
 from __future__ import annotations
 
+import re
 import time
 from dataclasses import dataclass
+from datetime import datetime
 from functools import lru_cache
-from typing import Protocol, Self
+from typing import Final, Protocol, Self
 
 _END_OF_YEAR_9999 = 253_402_300_799
 """Unix seconds."""
+
+_RFC3339_UTC: Final = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?Z", re.ASCII
+)
 
 
 class Clock(Protocol):
@@ -56,6 +62,17 @@ def rfc3339(unix_seconds: float) -> str:
     The form has four digits for the year, so a later time is shown as the end of the year 9999.
     """
     return _rfc3339(int(min(unix_seconds, _END_OF_YEAR_9999)))
+
+
+def unix_seconds(text: str) -> int:
+    """The Unix seconds of a time in RFC 3339, in UTC with a Z; a part of a second is dropped.
+
+    Raises:
+        ValueError: when the text is not such a time.
+    """
+    if _RFC3339_UTC.fullmatch(text) is None:
+        raise ValueError("A time has the form 2027-01-15T08:00:00Z.")
+    return int(datetime.fromisoformat(text[:19] + "+00:00").timestamp())
 
 
 @lru_cache(maxsize=64)

@@ -72,11 +72,11 @@ class Unauthenticated(TokensvcError):
 
 
 class NotEntitled(TokensvcError):
-    """Raised when no grant of the caller covers the channel."""
+    """Raised when no grant of the caller covers the request, or the entitlement hook refuses it."""
 
     code = "not_entitled"
     http_status = 403
-    title = "No grant covers this channel"
+    title = "Not entitled"
 
 
 class NotPermitted(TokensvcError):
@@ -252,6 +252,13 @@ class AuditUnavailable(Unavailable):
 
     code = "audit_unavailable"
     title = "Audit log unavailable"
+
+
+class EntitlementUnavailable(Unavailable):
+    """Raised when the entitlement hook gives no valid answer in time: nothing is granted then."""
+
+    code = "entitlement_unavailable"
+    title = "Entitlement hook unavailable"
 
 
 class Draining(Unavailable):

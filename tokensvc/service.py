@@ -18,6 +18,8 @@ from typing import TypedDict, Unpack
 from tokensvc.access import api_key_uses, api_keys
 from tokensvc.access.api_key_uses import ApiKeyUses
 from tokensvc.access.api_keys import ApiKeys
+from tokensvc.access.entitlement import EntitlementHook
+from tokensvc.access.entitlement_client import HookClient
 from tokensvc.access.refused_sign_ins import RefusedSignIns
 from tokensvc.access.request_limits import RequestLimits
 from tokensvc.arns import Region
@@ -48,6 +50,7 @@ from tokensvc.state.replicas import Replicas
 from tokensvc.state.shared_versions import SHARED_PART, SharedVersions
 from tokensvc.state.sqlite import SqliteState
 from tokensvc.state.watch import Watched
+from tokensvc.webhooks import load_webhook_secrets
 
 _logger = logging.getLogger(__name__)
 
@@ -213,6 +216,7 @@ def build(
         audit=audit,
         clock=clock,
         clock_watch=clock_watch,
+        entitlement_hook=_entitlement_hook(settings, clock, resources),
     )
     watched_api_keys: Watched[ApiKeys] = Watched(
         state,
@@ -250,6 +254,26 @@ def build(
         clock=clock,
         resources=resources,
     )
+
+
+def _entitlement_hook(
+    settings: Settings, clock: Clock, resources: ExitStack
+) -> EntitlementHook | None:
+    """The hook of the settings, if they have one. Raises SettingsInvalid."""
+    terms = settings.entitlement
+    secret = terms.secret_file or terms.secret
+    if terms.url is None or secret is None:
+        return None
+    source = secret if isinstance(secret, Path) else secret.get_secret_value()
+    secrets = load_webhook_secrets(source, "entitlement.secret_file")
+    client = HookClient(terms.url, secrets, clock, timeout_seconds=terms.timeout_seconds)
+    hook = EntitlementHook(
+        client,
+        clock,
+        timeout_seconds=terms.timeout_seconds,
+        cache_capacity=terms.cache_capacity,
+    )
+    return resources.enter_context(closing(hook))
 
 
 class _Following(TypedDict):

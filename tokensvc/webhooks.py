@@ -2,7 +2,8 @@
 
 Each message has an ID that stays the same when it is sent again, and a signature for each secret,
 which receivers verify with a library: https://www.standardwebhooks.com. Sending takes a bounded
-time, whatever the receiver does. Redirects are not followed, and certificates are verified.
+time, whatever the receiver does. Redirects are not followed, and certificates are verified. The
+entitlement hook is asked with the same signatures.
 """
 
 from __future__ import annotations
@@ -68,6 +69,32 @@ class DeliveryTerms:
     pauses_seconds: tuple[float, ...] = (1.0, 2.0)
 
 
+class Signing:
+    """Signs messages with each of some secrets."""
+
+    def __init__(self, secrets: Sequence[str], clock: Clock) -> None:
+        """Sign with these secrets.
+
+        Args:
+            secrets: the secrets, as `load_webhook_secrets` returns them.
+            clock: dates the messages.
+        """
+        self._signers = [Webhook(secret) for secret in secrets]
+        self._clock = clock
+
+    def headers(self, message_id: str, body: str) -> Mapping[str, str]:
+        """The header fields of a message that is sent now, with its signatures."""
+        sent = datetime.fromtimestamp(int(self._clock.now()), UTC)
+        signatures = [signer.sign(message_id, sent, body) for signer in self._signers]
+        return {
+            "content-type": "application/json",
+            "user-agent": "tokensvc",
+            "webhook-id": message_id,
+            "webhook-timestamp": str(int(sent.timestamp())),
+            "webhook-signature": " ".join(signatures),
+        }
+
+
 class Receiver:
     """The receiver of the notifications: an HTTP endpoint, and the secrets that it knows."""
 
@@ -83,7 +110,7 @@ class Receiver:
             terms: how long and how often a message is sent.
         """
         self._url = url
-        self._signers = [Webhook(secret) for secret in secrets]
+        self._signing = Signing(secrets, clock)
         self._clock = clock
         self._terms = terms or DeliveryTerms()
 
@@ -114,7 +141,7 @@ class Receiver:
         It is sent from a thread that is abandoned after its time: the time-outs of a socket bound
         neither the look-up of a name nor an answer of which one byte arrives now and then.
         """
-        headers = self._headers(message_id, body)
+        headers = self._signing.headers(message_id, body)
         results: queue.SimpleQueue[int | Exception] = queue.SimpleQueue()
         result: int | Exception = TimeoutError()
         if sum(thread.name == _THREAD_NAME for thread in threading.enumerate()) < _MAX_THREADS:
@@ -127,7 +154,7 @@ class Receiver:
                 result = results.get(timeout=self._terms.attempt_seconds)
         if isinstance(result, Exception):
             raise NotificationFailed(
-                f"A notification could not be sent to {self.host} ({_reason(result)}).",
+                f"A notification could not be sent to {self.host} ({reason_of(result)}).",
                 hint="Check notify.webhook_url, the network, and the receiver.",
                 is_temporary=True,
             ) from result
@@ -139,23 +166,12 @@ class Receiver:
                 is_temporary=result in _TEMPORARY,
             )
 
-    def _headers(self, message_id: str, body: str) -> Mapping[str, str]:
-        sent = datetime.fromtimestamp(int(self._clock.now()), UTC)
-        signatures = [signer.sign(message_id, sent, body) for signer in self._signers]
-        return {
-            "content-type": "application/json",
-            "user-agent": "tokensvc",
-            "webhook-id": message_id,
-            "webhook-timestamp": str(int(sent.timestamp())),
-            "webhook-signature": " ".join(signatures),
-        }
-
     def _status_or_error(self, body: str, headers: Mapping[str, str]) -> int | Exception:
         timeout = urllib3.Timeout(
             connect=self._terms.connect_seconds, read=self._terms.read_seconds
         )
         try:
-            with _pool(self._url) as pool:
+            with connections(self._url) as pool:
                 answer = pool.request(
                     "POST",
                     self._url,
@@ -171,24 +187,29 @@ class Receiver:
             return exc
 
 
-def _pool(url: str) -> urllib3.PoolManager:
-    """Connections to the URL: through the proxy in HTTPS_PROXY, like the calls of AWS, if any."""
+def connections(url: str, *, at_once: int = 1) -> urllib3.PoolManager:
+    """Connections to the URL: through the proxy in HTTPS_PROXY, like the calls of AWS, if any.
+
+    `at_once` of them are kept open.
+    """
     host = urlsplit(url).hostname or ""
     proxy = getproxies().get(urlsplit(url).scheme)
     if proxy is None or is_loopback(host) or proxy_bypass(host):
-        return urllib3.PoolManager()
+        return urllib3.PoolManager(maxsize=at_once)
     parts = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
     credentials = f"{unquote(parts.username or '')}:{unquote(parts.password or '')}"
     headers = urllib3.make_headers(proxy_basic_auth=credentials) if parts.username else None
     address = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
-    return urllib3.ProxyManager(address, proxy_headers=headers)
+    return urllib3.ProxyManager(address, proxy_headers=headers, maxsize=at_once)
 
 
-def load_webhook_secrets(source: Path | str) -> Sequence[str]:
+def load_webhook_secrets(
+    source: Path | str, setting: str = "notify.webhook_secret_file"
+) -> Sequence[str]:
     """The secrets from a file (a `Path`) or from the value of an environment variable (a `str`).
 
     There is one, or several while the secret is changed, separated by white space. The file may be
-    a symbolic link, as Kubernetes mounts secrets.
+    a symbolic link, as Kubernetes mounts secrets. `setting` is the setting that names the file.
 
     Raises:
         SettingsInvalid: when one is not `whsec_` and 24 to 64 bytes as base64, or when the file
@@ -198,7 +219,7 @@ def load_webhook_secrets(source: Path | str) -> Sequence[str]:
         where, text = "in the environment", source
     else:
         where = f"in the file {source}"
-        text = _read(source, where)
+        text = _read(source, where, setting)
     secrets = text.split()
     for secret in secrets:
         if not _is_secret(secret):
@@ -212,7 +233,7 @@ def load_webhook_secrets(source: Path | str) -> Sequence[str]:
     return secrets
 
 
-def _read(file: Path, where: str) -> str:
+def _read(file: Path, where: str, setting: str) -> str:
     try:
         return text_of(read_protected(file, follow_links=True).content)
     except FileRefused as exc:
@@ -222,7 +243,7 @@ def _read(file: Path, where: str) -> str:
     except OSError as exc:
         raise SettingsInvalid(
             f"The webhook secret {where} can't be read ({os.strerror(exc.errno or 0)}).",
-            hint="Check the setting notify.webhook_secret_file and the permissions of the file.",
+            hint=f"Check the setting {setting} and the permissions of the file.",
         ) from exc
     except UnicodeDecodeError as exc:
         raise SettingsInvalid(f"The webhook secret {where} is not text.", hint=_GENERATE) from exc
@@ -239,7 +260,7 @@ def _is_secret(text: str) -> bool:
     return MIN_SECRET_BYTES <= len(secret) <= MAX_SECRET_BYTES
 
 
-def _reason(error: Exception) -> str:
+def reason_of(error: Exception) -> str:
     """The reason for people. The text of the exception may contain the URL."""
     named = (reason for kind, reason in _REASONS if isinstance(error, kind))
     return next(named, type(error).__name__)

@@ -290,6 +290,38 @@ def test_a_webhook_needs_one_secret_and_a_secret_a_webhook(load: Load, tmp_path:
     assert rules_broken(load, MINIMAL + in_file)["notify.webhook_secret"] == "secret_in_file"
 
 
+HOOK = """
+[entitlement]
+url = "https://hooks.example.com/entitlement?key=private"
+secret_file = "entitlement-secret"
+[grants.paid]
+channels = ["demo"]
+entitlement = true
+"""
+
+
+def test_an_entitlement_hook_needs_one_secret_and_a_grant_that_asks_it(
+    load: Load, tmp_path: Path
+) -> None:
+    """A hook that no grant asks would refuse nothing, and a grant can't ask without one."""
+    minimal = MINIMAL + f'[channels]\ndemo = "{ARN}"\n'
+    assert load(minimal + HOOK).entitlement.secret_file == tmp_path / "entitlement-secret"
+    assert load(minimal + HOOK).grants_by_name()["paid"].entitlement
+    environment = {"TOKENSVC_ENTITLEMENT__SECRET": "whsec_x"}
+    one_secret = {"entitlement.secret_file": "one_secret"}
+    assert rules_broken(load, minimal + HOOK, **environment) == one_secret
+    assert rules_broken(load, minimal + HOOK.replace("secret_file", "#")) == one_secret
+    assert rules_broken(load, minimal + HOOK.replace("= true", "= false")) == {
+        "entitlement.url": "no_grant_asks"
+    }
+    assert rules_broken(load, minimal + HOOK.replace("url", "#")) == {
+        "entitlement.url": "missing",
+        "grants.paid.entitlement": "no_entitlement_url",
+    }
+    private = HOOK.replace("https:", "http:")
+    assert rules_broken(load, minimal + private) == {"entitlement.url": "value_error"}
+
+
 @pytest.mark.parametrize(
     "url",
     [

@@ -41,6 +41,7 @@ def settings_in(
             "keep_standby": keep_standby,
         },
         "notify": {},
+        "entitlement": {},
         "directory": {},
         "limits": {},
         "service": {},

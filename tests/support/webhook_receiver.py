@@ -17,8 +17,9 @@ from standardwebhooks import Webhook
 SECRET = "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
 """The bytes 0 to 31."""
 
-Behavior = int | Literal["hang", "drip", "close"]
-"""An HTTP status, or: never answer; send one byte of a header now and then; close at once."""
+Behavior = int | bytes | Literal["hang", "drip", "close"]
+"""An HTTP status, a body with the status 200, or: never answer; send one byte of a header now and
+then; close at once."""
 
 
 @dataclass(frozen=True)
@@ -104,6 +105,12 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header("content-length", "0")
             self.end_headers()
             return
+        if isinstance(behavior, bytes):
+            self.send_response(200)
+            self.send_header("content-length", str(len(behavior)))
+            self.end_headers()
+            self.wfile.write(behavior)
+            return
         if behavior == "drip":
             with contextlib.suppress(OSError):
                 self.wfile.write(b"HTTP/1.1 200 OK\r\nX-Slow: ")
@@ -117,12 +124,16 @@ class _Handler(BaseHTTPRequestHandler):
         """Print nothing."""
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 128  # By default 5, and the sixth connection at once waits for a second.
+
+
 @contextlib.contextmanager
 def webhook_receiver(*, tls: ssl.SSLContext | None = None) -> Iterator[WebhookReceiver]:
     """A running receiver on a free port."""
     handler = type("Handler", (_Handler,), {})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    server.daemon_threads = True
+    server = _Server(("127.0.0.1", 0), handler)
     if tls is not None:
         server.socket = tls.wrap_socket(server.socket, server_side=True)
         server.handle_error = lambda *_: None  # type: ignore[method-assign] # A refused handshake.
@@ -141,9 +152,9 @@ def webhook_receiver(*, tls: ssl.SSLContext | None = None) -> Iterator[WebhookRe
 
 
 def join_senders() -> None:
-    """Return when no attempt to send is left that was abandoned."""
+    """Return when no attempt to send is left that was abandoned, and no question to a hook."""
     for thread in threading.enumerate():
-        if thread.name == "send notification":
+        if thread.name in {"send notification", "ask entitlement hook"}:
             thread.join(10)
 
 

@@ -28,13 +28,14 @@ STATUS_OF_CODE = {
     "state_unavailable": 503,
     "schema_unsupported": 503,
     "audit_unavailable": 503,
+    "entitlement_unavailable": 503,
     "overloaded": 503,
     "draining": 503,
 }
 TITLE_OF_CODE = {
     "invalid_request": "Invalid request",
     "unauthenticated": "Authentication required",
-    "not_entitled": "No grant covers this channel",
+    "not_entitled": "Not entitled",
     "not_permitted": "The caller lacks a scope",
     "channel_not_found": "Channel not found",
     "not_found": "Not found",
@@ -52,6 +53,7 @@ TITLE_OF_CODE = {
     "state_unavailable": "Shared state unavailable",
     "schema_unsupported": "State of a newer release",
     "audit_unavailable": "Audit log unavailable",
+    "entitlement_unavailable": "Entitlement hook unavailable",
     "overloaded": "Service overloaded",
     "draining": "Service stopping",
 }

@@ -19,7 +19,13 @@ from tests.web.provoking import (
     post_text,
     post_with_scope,
 )
-from tokensvc.errors import AuditUnavailable, IssuerUnavailable, IvsUnavailable, RateLimited
+from tokensvc.errors import (
+    AuditUnavailable,
+    EntitlementUnavailable,
+    IssuerUnavailable,
+    IvsUnavailable,
+    RateLimited,
+)
 
 UNKNOWN_KEY = f"tsk_000000000000_{64 * '0'}"
 OTHER_REGION_ARN = "arn:aws:ivs:us-east-1:123456789012:channel/demo"
@@ -317,6 +323,13 @@ ERRORS_OF_THE_SERVICE: list[tuple[Provoke, Text]] = [
     (
         provoking.post_when_lookup_raises(AuditUnavailable("The disk is full.")),
         unavailable("audit_unavailable", "The service can't write its audit log right now."),
+    ),
+    (
+        provoking.post_when_lookup_raises(EntitlementUnavailable("No answer.")),
+        unavailable(
+            "entitlement_unavailable",
+            "The service that decides whether this viewer may watch does not answer right now.",
+        ),
     ),
     (
         provoking.post_too_late_in_a_batch,

@@ -42,6 +42,7 @@ class Grant:
         allowed_origins: the origins that playback may come from; if empty, the request decides.
         maximum_resolution: the highest rendition offered; if None, the request decides.
         viewer_id: whether each request must have a viewer ID.
+        entitlement: whether the entitlement hook is asked.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Grant:
     allowed_origins: tuple[str, ...] = ()
     maximum_resolution: Resolution | None = None
     viewer_id: Literal["required", "optional"] = "optional"
+    entitlement: bool = False
 
     def covers(self, arn: ChannelArn) -> bool:
         """Whether the grant covers the channel."""
@@ -132,6 +134,7 @@ def _tightest(first: Grant, second: Grant) -> Grant:
         allowed_origins=_common_origins(first, second),
         maximum_resolution=min((one for one in resolutions if one is not None), default=None),
         viewer_id="required" if "required" in (first.viewer_id, second.viewer_id) else "optional",
+        entitlement=first.entitlement or second.entitlement,
     )
 
 
@@ -192,7 +195,7 @@ def decide(grant: Grant, request: PlaybackRequest, limits: Limits) -> Granted:
 def granted_ttl_seconds(
     request: PlaybackRequest, grant: Grant, limits: Limits, longest_ttl_seconds: int
 ) -> int:
-    """The TTL of a token, after every cap. A TTL is capped nowhere else.
+    """The TTL of a token, after every cap. Only the entitlement hook may lower it further.
 
     Args:
         request: its TTL, or else the default of `limits`, is lowered to the lowest cap. With a

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from tokensvc.access.callers import Caller
+from tokensvc.access.entitlement import EntitlementHook
+from tokensvc.access.entitlement_question import Question
 from tokensvc.access.grants import Grant, Limits, decide, not_entitled, scope
 from tokensvc.access.requests import PlaybackRequest
 from tokensvc.arns import ChannelArn, Region
@@ -21,6 +23,7 @@ from tokensvc.clock import Clock, Moment
 from tokensvc.errors import (
     ChannelNotFound,
     ChannelNotPrivate,
+    EntitlementUnavailable,
     InvalidArn,
     InvalidRequest,
     NotEntitled,
@@ -30,7 +33,8 @@ from tokensvc.errors import (
 from tokensvc.ivs.clock_watch import ClockWatch
 from tokensvc.ivs.directory import ChannelDirectory
 from tokensvc.ivs.model import Channel
-from tokensvc.keyring.view import RingView
+from tokensvc.keyring.view import ActiveKey, RingView
+from tokensvc.playback.entitling import entitled
 from tokensvc.playback.urls import PlaybackUrl, with_token
 from tokensvc.token.claims import PlaybackClaims
 from tokensvc.token.jws import sign
@@ -65,6 +69,7 @@ class PlaybackIssuer:
         audit: Audit,
         clock: Clock,
         clock_watch: ClockWatch,
+        entitlement_hook: EntitlementHook | None = None,
     ) -> None:
         self._channel_names = channel_names
         self._grants = grants
@@ -74,6 +79,7 @@ class PlaybackIssuer:
         self._audit = audit
         self._clock = clock
         self._clock_watch = clock_watch
+        self._entitlement_hook = entitlement_hook
 
     def issue(
         self, caller: Caller, request: PlaybackRequest, request_id: str | None = None
@@ -85,8 +91,8 @@ class PlaybackIssuer:
         Raises:
             NotPermitted: when the caller does not have the scope `mint`.
             InvalidRequest: when the request breaks a rule; `problems` lists all broken claim rules.
-            NotEntitled: when no grant covers the channel, its name is not configured, or the grant
-                does not allow an origin.
+            NotEntitled: when no grant covers the channel, its name is not configured, the grant
+                does not allow an origin, or the entitlement hook refuses.
             ChannelNotFound: when the channel does not exist, or its region is not configured.
             ChannelNotPrivate: when the channel is public and plain URLs are not allowed.
             ClockOff: when the clock of this machine is off.
@@ -94,6 +100,7 @@ class PlaybackIssuer:
             NoSigningKey: when the region has no active key pair.
             StateUnavailable: when the view of the ring is too old to sign from (rule 3).
             CustodyUnavailable: when the private key can't be used now.
+            EntitlementUnavailable: when the entitlement hook gives no valid answer in time.
         """
         moment = Moment.of(self._clock)
         decision = _Decision(moment, caller, request, request_id)
@@ -106,8 +113,12 @@ class PlaybackIssuer:
         self._audit.write(decision.granted_event(url))
         return url
 
-    def prepare(self, caller: Caller, requests: Iterable[PlaybackRequest]) -> None:
-        """Do what waits for the next requests together, for a batch: look up channels, read rings.
+    def prepare(
+        self, caller: Caller, requests: Sequence[PlaybackRequest], request_id: str | None = None
+    ) -> None:
+        """Do what waits for the next requests together, for a batch.
+
+        Look up channels, read rings, and ask the entitlement hook.
 
         Only what `issue` would do for this caller. Nothing is refused or audited.
         """
@@ -119,6 +130,16 @@ class PlaybackIssuer:
         for region in {arn.region for arn in arns}:
             with contextlib.suppress(TokensvcError):  # `issue` raises it for each request.
                 self._rings[region].active(moment)
+        if self._entitlement_hook is not None:
+            decisions = [_Decision(moment, caller, request, request_id) for request in requests]
+            self._entitlement_hook.ask_all(list(self._questions(decisions)))
+
+    def _questions(self, decisions: Iterable[_Decision]) -> Iterator[Question]:
+        for decision in decisions:
+            with contextlib.suppress(TokensvcError):  # `issue` raises it.
+                claimed = self._claim(decision)
+                if isinstance(claimed, _Claimed) and claimed.grant.entitlement:
+                    yield claimed.question(decision)
 
     def _channels_to_look_up(
         self, caller: Caller, requests: Iterable[PlaybackRequest]
@@ -131,6 +152,26 @@ class PlaybackIssuer:
                 yield arn
 
     def _decide(self, decision: _Decision) -> PlaybackUrl:
+        claimed = self._claim(decision)
+        if isinstance(claimed, PlaybackUrl):
+            return claimed
+        claims = claimed.claims
+        if claimed.grant.entitlement:
+            claims = self._entitled(decision, claimed)
+        token = sign(claims, claimed.key.signer)
+        return PlaybackUrl(
+            playback_url=with_token(claimed.channel.playback_url, token),
+            token=token,
+            channel_arn=claims.channel_arn,
+            viewer_id=claims.viewer_id,
+            expires_at=claims.expires_at,
+            ttl_seconds=claims.ttl_seconds,
+            refresh_after_seconds=_refresh_after_seconds(claims.ttl_seconds),
+            key_id=claimed.key.key_id,
+        )
+
+    def _claim(self, decision: _Decision) -> _Claimed | PlaybackUrl:
+        """What is signed unless the entitlement hook objects, or the plain URL of the channel."""
         request, moment = decision.request, decision.moment
         decision.caller.require("mint")
         arn = decision.channel_arn = self._channel_arn(decision.caller, request.channel)
@@ -144,17 +185,18 @@ class PlaybackIssuer:
         key = ring.active(moment)
         options = granted.options(key.longest_ttl_seconds)
         claims = PlaybackClaims.at(moment.now, arn, options, request.viewer_id)
-        token = sign(claims, key.signer)
-        return PlaybackUrl(
-            playback_url=with_token(channel.playback_url, token),
-            token=token,
-            channel_arn=arn,
-            viewer_id=claims.viewer_id,
-            expires_at=claims.expires_at,
-            ttl_seconds=claims.ttl_seconds,
-            refresh_after_seconds=_refresh_after_seconds(claims.ttl_seconds),
-            key_id=key.key_id,
-        )
+        return _Claimed(grant, channel, key, claims)
+
+    def _entitled(self, decision: _Decision, claimed: _Claimed) -> PlaybackClaims:
+        """The claims as the entitlement hook limits them."""
+        if self._entitlement_hook is None:
+            raise EntitlementUnavailable(
+                f"The grant {claimed.grant.name} asks the entitlement hook, and there is none.",
+                hint="Set entitlement.url.",
+            )
+        answer = self._entitlement_hook.ask(claimed.question(decision))
+        decision.watch_until = answer.watch_until
+        return entitled(claimed.claims, answer, decision.moment.now)
 
     def _channel_arn(self, caller: Caller, channel: str) -> ChannelArn:
         if not channel.startswith("arn:"):
@@ -200,6 +242,7 @@ class _Decision:
     request_id: str | None
     channel_arn: ChannelArn | None = None
     grant: Grant | None = None
+    watch_until: int | None = None  # Unix seconds.
 
     def refused_event(self, failure: Exception) -> AuditEvent:
         code = failure.code if isinstance(failure, TokensvcError) else TokensvcError.code
@@ -237,6 +280,27 @@ class _Decision:
         claim = {VIEWER_ID: self.request.viewer_id}
         broken = [rule for rule in broken_rules(claim, self.moment.now) if rule.claim == VIEWER_ID]
         return None if broken else self.request.viewer_id
+
+
+@dataclass(frozen=True, slots=True)
+class _Claimed:
+    """What the grants allow, and the key pair that signs it."""
+
+    grant: Grant
+    channel: Channel
+    key: ActiveKey
+    claims: PlaybackClaims
+
+    def question(self, decision: _Decision) -> Question:
+        """What the entitlement hook is asked about it."""
+        return Question(
+            caller=decision.caller,
+            channel=self.channel,
+            request=decision.request,
+            grant=self.grant.name,
+            granted=self.claims.options,
+            request_id=decision.request_id,
+        )
 
 
 def _refresh_after_seconds(ttl_seconds: int) -> int:

@@ -72,3 +72,8 @@ class GrantSettings(Section):
         default="optional",
         description="Whether a request must contain a viewer ID: required or optional.",
     )
+    entitlement: bool = Field(
+        default=False,
+        description="Whether the hook in [entitlement] is asked. If several grants cover a channel,"
+        " it is asked if one of them says so.",
+    )

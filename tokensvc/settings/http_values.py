@@ -1,11 +1,12 @@
-"""The values of the HTTP service's settings that need a rule of their own."""
+"""The values of settings about HTTP that need a rule of their own."""
 
 from __future__ import annotations
 
 import ipaddress
 from typing import Any
+from urllib.parse import urlsplit
 
-from tokensvc.net import Network, is_path_prefix
+from tokensvc.net import Network, is_loopback, is_path_prefix
 
 
 def parse_network(value: Any) -> Network:
@@ -38,3 +39,25 @@ def check_root_path(value: str) -> str:
             "A path prefix begins with /, and has letters, digits, and -._~ between slashes."
         )
     return path
+
+
+def check_receiver_url(value: str) -> str:
+    """The URL of a receiver of signed messages: https, except for loopback.
+
+    Raises:
+        ValueError: it is not one. The message does not repeat the URL, which may contain a secret.
+    """
+    try:
+        parts = urlsplit(value)
+        host, _ = parts.hostname, parts.port
+    except ValueError as exc:
+        raise ValueError("The value is not a URL.") from exc
+    if not host or parts.scheme not in {"https", "http"}:
+        raise ValueError("The value must be a URL that begins with https://.")
+    if parts.scheme == "http" and not is_loopback(host):
+        raise ValueError("The URL must begin with https://. Only a loopback host may have http://.")
+    if parts.username is not None or parts.fragment:
+        raise ValueError("The URL must have neither a user name nor a fragment.")
+    if not value.isascii() or not value.isprintable() or " " in value:
+        raise ValueError("The URL must be ASCII text without white space.")
+    return value

@@ -263,6 +263,8 @@ def _with_absolute_paths(settings: Settings, folder: Path) -> Settings:
     notify = {"webhook_secret_file": webhook_file and folder / webhook_file}
     viewer_id_file = settings.viewer_ids.secret_file
     viewer_ids = {"secret_file": viewer_id_file and folder / viewer_id_file}
+    hook_file = settings.entitlement.secret_file
+    entitlement = {"secret_file": hook_file and folder / hook_file}
     return settings.model_copy(
         update={
             "state": settings.state.model_copy(
@@ -271,6 +273,7 @@ def _with_absolute_paths(settings: Settings, folder: Path) -> Settings:
             "custody": settings.custody.model_copy(update=custody),
             "notify": settings.notify.model_copy(update=notify),
             "viewer_ids": settings.viewer_ids.model_copy(update=viewer_ids),
+            "entitlement": settings.entitlement.model_copy(update=entitlement),
         }
     )
 

@@ -27,6 +27,7 @@ from tokensvc.keyring.terms import MAX_TERM_SECONDS, Terms
 from tokensvc.net import Network
 from tokensvc.playback.issuance import PlaybackLimits
 from tokensvc.settings.arn_values import checked_region, parse_channel_arn
+from tokensvc.settings.entitlement import EntitlementSettings
 from tokensvc.settings.grants import GrantSettings, PositiveSeconds
 from tokensvc.settings.http_values import check_root_path, parse_network
 from tokensvc.settings.limits import LimitsSettings
@@ -286,6 +287,7 @@ class Settings(Section):
     playback: PlaybackSettings
     rotation: RotationSettings
     notify: NotifySettings
+    entitlement: EntitlementSettings
     directory: DirectorySettings
     limits: LimitsSettings
     service: ServiceSettings
@@ -346,6 +348,7 @@ class Settings(Section):
                 allowed_origins=grant.allowed_origins,
                 maximum_resolution=grant.maximum_resolution,
                 viewer_id=grant.viewer_id,
+                entitlement=grant.entitlement,
             )
             for name, grant in self.grants.items()
         }

@@ -4,36 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Annotated
-from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, SecretStr
 
-from tokensvc.net import is_loopback
+from tokensvc.settings.http_values import check_receiver_url
 from tokensvc.settings.section import Section
-
-
-def _check_webhook_url(value: str) -> str:
-    """The message never repeats the URL, which may contain a secret."""
-    try:
-        parts = urlsplit(value)
-        host, _ = parts.hostname, parts.port
-    except ValueError as exc:
-        raise ValueError("The value is not a URL.") from exc
-    if not host or parts.scheme not in {"https", "http"}:
-        raise ValueError("The value must be a URL that begins with https://.")
-    if parts.scheme == "http" and not is_loopback(host):
-        raise ValueError("The URL must begin with https://. Only a loopback host may have http://.")
-    if parts.username is not None or parts.fragment:
-        raise ValueError("The URL must have neither a user name nor a fragment.")
-    if not value.isascii() or not value.isprintable() or " " in value:
-        raise ValueError("The URL must be ASCII text without white space.")
-    return value
 
 
 class NotifySettings(Section):
     """A webhook that gets what rotations did or could not do. docs/rotation.md lists the events."""
 
-    webhook_url: Annotated[str, AfterValidator(_check_webhook_url)] | None = Field(
+    webhook_url: Annotated[str, AfterValidator(check_receiver_url)] | None = Field(
         default=None,
         description="URL to which `tokensvc keys reconcile` sends notifications, signed as Standard"
         " Webhooks has it. It begins with https://.",

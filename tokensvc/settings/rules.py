@@ -11,6 +11,7 @@ from tokensvc.arns import ChannelArn, ChannelPattern, Region
 from tokensvc.errors import InvalidArn, Problem, SettingsInvalid
 from tokensvc.settings.access_rules import viewer_id_rules
 from tokensvc.settings.custody_rules import custody_rules
+from tokensvc.settings.entitlement_rules import entitlement_rules, one_secret
 from tokensvc.settings.grants import GrantSettings
 from tokensvc.settings.limits import LimitsSettings
 from tokensvc.settings.model import (
@@ -47,6 +48,7 @@ def broken_rules(sections: _Sections, folder: Path) -> Iterable[Problem]:
         _canary_channels(sections),
         _webhook_secret(sections),
         _limits(sections),
+        entitlement_rules(sections),
     )
 
 
@@ -136,21 +138,12 @@ def _files_of_a_fleet(sections: _Sections) -> Iterator[Problem]:
 def _webhook_secret(sections: _Sections) -> Iterator[Problem]:
     match sections:
         case {"notify": NotifySettings() as notify}:
-            secrets = (notify.webhook_secret_file, notify.webhook_secret)
-            given = sum(secret is not None for secret in secrets)
-            if notify.webhook_url is not None and given != 1:
-                yield Problem(
-                    "notify.webhook_secret_file",
-                    "one_secret",
-                    "Exactly one webhook secret is required, because the receiver verifies the"
-                    " signature. Set either this or TOKENSVC_NOTIFY__WEBHOOK_SECRET.",
-                )
-            if notify.webhook_url is None and given:
-                yield Problem(
-                    "notify.webhook_url",
-                    "missing",
-                    "A webhook secret is set, but no URL. Set this, or unset the secret.",
-                )
+            yield from one_secret(
+                notify.webhook_url,
+                (notify.webhook_secret_file, notify.webhook_secret),
+                "notify.webhook_url",
+                "notify.webhook_secret",
+            )
 
 
 def _limits(sections: _Sections) -> Iterator[Problem]:

@@ -103,7 +103,8 @@ class Batch:
             ]
         requests = [item for item in items if isinstance(item, PlaybackRequest)]
         # If this fails, the error is logged, and each item does it for itself.
-        _result_or_problem(partial(self._service.issuer.prepare, caller, requests), request_id)
+        prepare = partial(self._service.issuer.prepare, caller, requests, request_id)
+        _result_or_problem(prepare, request_id)
         return BatchResults(self._service, caller, items, request_id, give_up_at)
 
 
