@@ -19,7 +19,7 @@ from tokensvc.access.origins import common, is_covered
 from tokensvc.errors import NotEntitled
 from tokensvc.token.claims import PlaybackOptions, Resolution
 
-NOW = 1_800_000_000.5  # 2027-01-15T08:00:00Z and a half second.
+NOW = 1_800_000_000.5  # 2027-01-15T08:00:00.5Z.
 RESOLUTIONS = (None, Resolution.SD, Resolution.HD, Resolution.FULL_HD)
 ORIGINS = ("https://*.example.com", "https://a.example.com", "https://b.test", "*")
 

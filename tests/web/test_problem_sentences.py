@@ -326,10 +326,7 @@ ERRORS_OF_THE_SERVICE: list[tuple[Provoke, Text]] = [
     ),
     (
         provoking.post_when_lookup_raises(EntitlementUnavailable("No answer.")),
-        unavailable(
-            "entitlement_unavailable",
-            "The service that decides whether this viewer may watch does not answer right now.",
-        ),
+        unavailable("entitlement_unavailable", "The entitlement hook does not answer right now."),
     ),
     (
         provoking.post_too_late_in_a_batch,

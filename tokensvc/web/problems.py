@@ -46,9 +46,7 @@ PUBLIC_SENTENCES: Final[Mapping[str, str]] = {
     errors.SchemaUnsupported.code: "This process of the service is older than its shared state.",
     errors.ClockOff.code: "The clock of the service is off, so it can't sign right now.",
     errors.AuditUnavailable.code: "The service can't write its audit log right now.",
-    errors.EntitlementUnavailable.code: (
-        "The service that decides whether this viewer may watch does not answer right now."
-    ),
+    errors.EntitlementUnavailable.code: "The entitlement hook does not answer right now.",
     errors.Draining.code: "The service is stopping.",
     errors.StateDamaged.code: "The shared state of the service is damaged.",
 }
