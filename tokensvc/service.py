@@ -61,6 +61,7 @@ class Service:
 
     Attributes:
         issuer: issues playback tokens.
+        directory: what is known about channels.
         audit: the audit log of every decision.
         api_keys: the API keys, watched for changes.
         rings: the view of each configured region's ring.
@@ -81,6 +82,7 @@ class Service:
     """
 
     issuer: PlaybackIssuer
+    directory: ChannelDirectory
     audit: Audit
     api_keys: Watched[ApiKeys]
     rings: Mapping[Region, RingView]
@@ -228,6 +230,7 @@ def build(
     )
     return Service(
         issuer=issuer,
+        directory=directory,
         audit=audit,
         api_keys=watched_api_keys,
         rings=rings,

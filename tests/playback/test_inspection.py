@@ -10,14 +10,24 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tokensvc import ChannelArn, LocalSigner, PlaybackClaims, PlaybackOptions, sign
-from tokensvc.playback.inspection import Inspection, inspect
+from tokensvc.arns import Region
+from tokensvc.errors import ChannelNotFound, NotEntitled
+from tokensvc.ivs.model import Channel
+from tokensvc.playback.inspected_signature import KnownKey
+from tokensvc.playback.inspection import Evidence, Inspection, finding_members, inspect
 
 NOW = 1_800_000_000.25
 CHANNEL = ChannelArn.parse("arn:aws:ivs:us-west-2:123456789012:channel/abcdEFGHijkl")
 OTHER_CHANNEL = ChannelArn.parse("arn:aws:ivs:us-west-2:123456789012:channel/another12345")
 URL = "https://a1b2.us-west-2.playback.live-video.net/api/video/v1/us-west-2.1.channel.a.m3u8"
-ACTIVE, RETIRING, FOREIGN = (LocalSigner.generate() for _ in range(3))
-NAMES = {ACTIVE.public_key: "2027-01-active", RETIRING.public_key: "2026-12-retiring"}
+ACTIVE, RETIRING, DELETED, OF_EAST, FOREIGN = (LocalSigner.generate() for _ in range(5))
+WEST, EAST = Region("us-west-2"), Region("us-east-1")
+KEYS = {
+    ACTIVE.public_key: KnownKey("2027-01-active", WEST),
+    RETIRING.public_key: KnownKey("2026-12-retiring", WEST),
+    DELETED.public_key: KnownKey("2026-11-retired", WEST, is_in_ivs=False),
+    OF_EAST.public_key: KnownKey("2027-01-east", EAST),
+}
 CLAIMS = PlaybackClaims.at(NOW, CHANNEL, PlaybackOptions(300), "viewer-1")
 TOKEN = sign(CLAIMS, ACTIVE)
 
@@ -38,7 +48,12 @@ def inspect_token(
     text: str, *, now: float = NOW, channel_arn: ChannelArn | None = None
 ) -> Inspection:
     """The inspection with the two known key pairs."""
-    return inspect(text, now=now, public_keys=NAMES, channel_arn=channel_arn)
+    return inspect(text, Evidence(now, KEYS, channel_arn))
+
+
+def verdicts(inspection: Inspection) -> dict[str, str]:
+    """The verdict of each check, by its name, in order."""
+    return {check.name: check.verdict for check in inspection.checks}
 
 
 def rules(inspection: Inspection) -> list[str]:
@@ -51,7 +66,7 @@ def test_a_valid_token_has_no_findings() -> None:
     inspection = inspect_token(TOKEN, channel_arn=CHANNEL)
     assert inspection == Inspection(
         accepted_by_ivs=True,
-        findings=(),
+        checks=inspection.checks,
         header={"alg": "ES384", "typ": "JWT"},
         payload={
             "aws:channel-arn": str(CHANNEL),
@@ -62,6 +77,20 @@ def test_a_valid_token_has_no_findings() -> None:
         signed_by="2027-01-active",
         seconds_left=300,
     )
+    assert inspection.findings == ()
+    assert verdicts(inspection) == {
+        "form": "passed",
+        "header": "passed",
+        "signature": "passed",
+        "exp": "passed",
+        "not_expired": "passed",
+        "ten_minute_rule": "passed",
+        "channel": "passed",
+        "claims": "passed",
+        "origin": "not_checked",
+        "viewer": "not_checked",
+        "size": "passed",
+    }
 
 
 def test_a_token_of_a_retiring_key_is_accepted() -> None:
@@ -136,7 +165,7 @@ def test_a_token_that_is_too_long_is_still_read() -> None:
         "aws:access-control-allow-origin": origins,
     }
     inspection = inspect_token(signed(payload))
-    assert rules(inspection) == ["token_size", "exp_in_future"]
+    assert rules(inspection) == ["exp_in_future", "token_size"]
     assert inspection.payload == payload
     assert inspection.signed_by == "2027-01-active"
 
@@ -145,9 +174,101 @@ def test_a_token_of_a_foreign_key_pair_is_refused() -> None:
     """The finding has the number of key pairs that were tried."""
     inspection = inspect_token(sign(CLAIMS, FOREIGN))
     assert rules(inspection) == ["signature_key"]
-    assert "2 key pairs" in inspection.findings[0].message
+    assert "4 key pairs" in inspection.findings[0].message
     assert inspection.signed_by is None
     assert not inspection.accepted_by_ivs
+
+
+def test_a_token_of_a_key_pair_that_was_deleted_from_ivs_is_refused() -> None:
+    """The ring still has its record, so that the finding names it."""
+    inspection = inspect_token(sign(CLAIMS, DELETED))
+    assert rules(inspection) == ["signature_key_deleted"]
+    assert inspection.signed_by == "2026-11-retired"
+    assert not inspection.accepted_by_ivs
+
+
+def test_a_token_of_a_key_pair_of_another_region_is_refused() -> None:
+    """IVS has it, but not where the channel is."""
+    inspection = inspect_token(sign(CLAIMS, OF_EAST))
+    assert rules(inspection) == ["signature_key_region"]
+    assert inspection.signed_by == "2027-01-east"
+    assert not inspection.accepted_by_ivs
+
+
+@pytest.mark.parametrize(
+    ("origin", "verdict"),
+    [
+        ("https://www.example.com", "passed"),
+        ("https://example.org", "passed"),
+        ("https://evil.example", "failed"),
+        ("http://www.example.com", "failed"),
+    ],
+)
+def test_the_origin_of_the_page_is_compared_with_the_allowed_ones(
+    origin: str, verdict: str
+) -> None:
+    """A host may begin with *. A token without origins plays anywhere."""
+    allowed = ("https://*.example.com", "https://example.org")
+    claims = PlaybackClaims.at(NOW, CHANNEL, PlaybackOptions(300, allowed_origins=allowed))
+    inspection = inspect(sign(claims, ACTIVE), Evidence(NOW, KEYS, origin=origin))
+    assert verdicts(inspection)["origin"] == verdict
+    assert inspection.accepted_by_ivs == (verdict == "passed")
+    assert verdicts(inspect(TOKEN, Evidence(NOW, KEYS, origin=origin)))["origin"] == "passed"
+
+
+def test_a_channel_that_does_not_exist_is_a_finding() -> None:
+    """IVS is asked for the channel of the token."""
+    requested = []
+
+    def get_channel(arn: ChannelArn) -> Channel:
+        requested.append(arn)
+        raise ChannelNotFound("IVS has no such channel.")
+
+    inspection = inspect(TOKEN, Evidence(NOW, KEYS, get_channel=get_channel))
+    assert (rules(inspection), requested) == (["channel_exists"], [CHANNEL])
+    assert not inspection.accepted_by_ivs
+
+
+def test_a_public_channel_is_a_finding_that_refuses_nothing() -> None:
+    """It plays without any token, which its owner may not know."""
+
+    def get_channel(arn: ChannelArn) -> Channel:
+        return Channel(arn, "", is_private=False, playback_url=URL)
+
+    inspection = inspect(TOKEN, Evidence(NOW, KEYS, get_channel=get_channel))
+    assert rules(inspection) == ["channel_private"]
+    assert verdicts(inspection)["channel"] == "failed"
+    assert inspection.accepted_by_ivs
+
+
+def test_a_viewer_who_is_banned_is_a_finding() -> None:
+    """The ban is looked up with the channel, the viewer ID and the version of the token."""
+    asked = []
+
+    class Banned(NotEntitled):
+        code = "viewer_banned"
+
+    def refusal(arn: ChannelArn, viewer_id: str, version: int) -> Banned:
+        asked.append((arn, viewer_id, version))
+        return Banned("The viewer is banned.")
+
+    inspection = inspect(TOKEN, Evidence(NOW, KEYS, refusal_of_viewer=refusal))
+    assert asked == [(CHANNEL, "viewer-1", 1_800_000_000)]
+    assert verdicts(inspection)["viewer"] == "failed"
+    assert not inspection.accepted_by_ivs
+
+
+def test_every_check_after_a_form_that_cant_be_read_is_not_done() -> None:
+    """Nothing is known about them."""
+    assert set(verdicts(inspect_token("nonsense")).values()) == {"failed", "not_checked"}
+
+
+def test_what_no_page_of_aws_states_is_called_believed() -> None:
+    """The size limit, for example."""
+    payload = {"aws:channel-arn": str(CHANNEL), "exp": 1_800_000_300, "x": 2_000 * "y"}
+    (finding,) = inspect_token(signed(payload)).findings
+    members = finding_members(finding)
+    assert (members["rule"], members["is_believed"]) == ("token_size", True)
 
 
 def test_a_der_signature_is_recognized() -> None:
@@ -182,11 +303,11 @@ def test_all_findings_are_reported_at_once() -> None:
     assert [(finding.rule, finding.enforced_by_ivs) for finding in inspection.findings] == [
         ("alg_es384", True),
         ("ten_minute_rule", True),
+        ("channel_arn_asked_for", True),
         ("viewer_id_private", False),
         ("nbf_absent", False),
-        ("channel_arn_asked_for", True),
     ]
-    assert str(OTHER_CHANNEL) in inspection.findings[-1].message
+    assert str(OTHER_CHANNEL) in inspection.findings[2].message
 
 
 def test_a_rule_of_this_service_does_not_mean_that_ivs_refuses() -> None:

@@ -15,13 +15,19 @@ from hypothesis import strategies as st
 from local_ivs.testing import LocalIvsServer
 
 from tests.support.clock import EXAMPLE_NOW, ManualClock
-from tokensvc.arns import ChannelArn
-from tokensvc.playback.inspection import Inspection, inspect
+from tokensvc.arns import ChannelArn, Region
+from tokensvc.playback.inspected_signature import KnownKey
+from tokensvc.playback.inspection import Evidence, Inspection, inspect
 from tokensvc.token.p384 import LocalSigner
 
 NOW = EXAMPLE_NOW + 0.5
 FIRST, SECOND, DELETED, FOREIGN = (LocalSigner.generate() for _ in range(4))
-KNOWN = {FIRST.public_key: "first", SECOND.public_key: "second"}
+REGION = Region("us-west-2")
+KNOWN = {
+    FIRST.public_key: KnownKey("first", REGION),
+    SECOND.public_key: KnownKey("second", REGION),
+    DELETED.public_key: KnownKey("deleted", REGION, is_in_ivs=False),
+}
 THIS_CHANNEL = "<the channel's ARN>"
 FRESH_UUID = "<a UUID never used before>"
 
@@ -47,9 +53,7 @@ class Stage:
         """The inspection of the playback URL at the same time."""
         return inspect(
             f"https://edge.example{self.playback_path}?{urlencode({'token': token})}",
-            now=NOW,
-            public_keys=KNOWN,
-            channel_arn=self.channel_arn,
+            Evidence(NOW, KNOWN, self.channel_arn),
         )
 
 

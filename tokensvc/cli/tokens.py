@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import sys
-from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import replace
 
@@ -12,20 +10,14 @@ import click
 
 from tokensvc.access.callers import Caller
 from tokensvc.access.requests import PlaybackRequest
-from tokensvc.arns import ChannelArn
 from tokensvc.audit import JsonLinesAudit
 from tokensvc.cli.context import Invocation, operator, pass_invocation
-from tokensvc.cli.output import json_option, print_json, say
-from tokensvc.cli.params import CONFIGURED_CHANNEL
+from tokensvc.cli.output import json_option, print_json
+from tokensvc.cli.token_inspection import inspect_token
 from tokensvc.ivs.turns import Unlimited
-from tokensvc.keyring.model import KeyState
 from tokensvc.keyring.terms import MAX_TERM_SECONDS
-from tokensvc.playback.inspection import Inspection, inspect
 from tokensvc.service import build
 from tokensvc.token.claims import Resolution
-from tokensvc.token.p384 import PublicKey
-
-_STATES_IN_IVS = (KeyState.PUBLISHED, KeyState.ACTIVE, KeyState.RETIRING)
 
 
 @click.group()
@@ -117,80 +109,4 @@ def sign(  # noqa: PLR0913 # One parameter for each option.
         click.echo(url.playback_url)
 
 
-@tokens.command(name="inspect")
-@click.argument("token_or_url", default="-")
-@click.option(
-    "--channel",
-    type=CONFIGURED_CHANNEL,
-    help="Also check that it is for this channel, a name or an ARN.",
-)
-@json_option
-@pass_invocation
-def inspect_token(
-    invocation: Invocation, token_or_url: str, channel: ChannelArn | None, *, as_json: bool
-) -> None:
-    """Show whether IVS would accept a token, or the token of a playback URL, and why not.
-
-    Without an argument the token is read from standard input, which keeps it out of the shell's
-    history. The exit status is 1 if IVS would refuse the token. Calls no operation of IVS.
-    """
-    if token_or_url == "-":  # noqa: S105 # Not a password: the usual name of standard input.
-        token_or_url = sys.stdin.buffer.read().decode(errors="replace")
-    found = inspect(
-        token_or_url.strip(),
-        now=invocation.clock.now(),
-        public_keys=_public_keys(invocation),
-        channel_arn=channel,
-    )
-    if as_json:
-        print_json(_members(found))
-    else:
-        _print_inspection(found)
-    if not found.accepted_by_ivs:
-        raise click.exceptions.Exit(1)
-
-
-def _public_keys(invocation: Invocation) -> Mapping[PublicKey, str]:
-    """The public keys that the rings record as held by IVS, each with its key ID."""
-    rings = [invocation.ring(region) for region in invocation.settings.ivs.regions]
-    return {
-        pair.public_key: pair.key_id
-        for ring in rings
-        if ring is not None
-        for pair in ring.in_state(*_STATES_IN_IVS)
-        if pair.public_key is not None
-    }
-
-
-def _members(found: Inspection) -> Mapping[str, object]:
-    return {
-        "accepted_by_ivs": found.accepted_by_ivs,
-        "signed_by": found.signed_by,
-        "seconds_left": found.seconds_left,
-        "findings": [
-            {
-                "claim": finding.claim,
-                "rule": finding.rule,
-                "message": finding.message,
-                "enforced_by_ivs": finding.enforced_by_ivs,
-            }
-            for finding in found.findings
-        ],
-        "header": found.header,
-        "payload": found.payload,
-    }
-
-
-def _print_inspection(found: Inspection) -> None:
-    verdict = "accept" if found.accepted_by_ivs else "refuse"
-    click.echo(f"IVS would {verdict} this token.")
-    for finding in found.findings:
-        source = "" if finding.enforced_by_ivs else " (a rule of this service, not of IVS)"
-        click.echo(f"  {finding.claim}: {finding.message}{source}")
-    click.echo(f"Signed by: {found.signed_by or 'no known key pair'}")
-    if found.seconds_left is not None:
-        click.echo(f"Seconds left: {found.seconds_left}")
-    for claim, value in found.payload.items():
-        # As JSON, because untrusted text must not send control characters to the terminal.
-        click.echo(f"  {json.dumps(claim)}: {json.dumps(value)}")
-    say('These claims are verified only if a key pair is named after "Signed by".')
+tokens.add_command(inspect_token)

@@ -1,23 +1,95 @@
-"""Inspect a token: every broken rule as a sentence, the key pair that signed, the time left.
+"""Inspect a token: would IVS accept it, and why not.
 
-For operators and developers. The signature is never shown, so that the output can't be played.
+The checks are in the order in which a person looks for the fault: the form of the token, its key,
+its time, its channel, its viewer. For operators and developers. The signature is never shown, so
+that the output can't be played, and no private key is needed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Final, Literal
 from urllib.parse import parse_qsl, urlsplit
 
 from tokensvc.arns import ChannelArn
-from tokensvc.errors import InvalidRequest, InvalidSignature, Problem
+from tokensvc.errors import InvalidArn, InvalidRequest, Problem, TokensvcError
 from tokensvc.ivs.limits import LONGEST_TOKEN_BYTES
-from tokensvc.token.jws import UnverifiedToken, broken_header_rules, find_signing_key, read
-from tokensvc.token.p384 import SIGNATURE_BYTES, PublicKey
+from tokensvc.ivs.model import Channel
+from tokensvc.playback.inspected_signature import KnownKey, signature_of
+from tokensvc.playback.inspected_target import channel_findings, origin_findings, viewer_findings
+from tokensvc.token.jws import broken_header_rules, read
+from tokensvc.token.p384 import PublicKey
 from tokensvc.token.rules import CHANNEL_ARN, EXP, BrokenRule, broken_rules
 
 _LONGEST_INSPECTED_BYTES = 65_536
-_DER_SEQUENCE = b"\x30"
+
+CHECKS: Final[tuple[tuple[str, frozenset[str]], ...]] = (
+    ("form", frozenset()),
+    ("header", frozenset({"alg_es384", "typ_jwt", "crit_absent", "b64_absent"})),
+    (
+        "signature",
+        frozenset(
+            {"signature_form", "signature_key", "signature_key_deleted", "signature_key_region"}
+        ),
+    ),
+    ("exp", frozenset({"exp_required", "exp_integer", "exp_in_seconds"})),
+    ("not_expired", frozenset({"exp_in_future"})),
+    ("ten_minute_rule", frozenset({"ten_minute_rule"})),
+    (
+        "channel",
+        frozenset(
+            {
+                "channel_arn_required",
+                "channel_arn_form",
+                "channel_arn_asked_for",
+                "channel_exists",
+                "channel_private",
+            }
+        ),
+    ),
+    ("claims", frozenset()),
+    ("origin", frozenset({"origin_allowed"})),
+    ("viewer", frozenset({"viewer_banned", "viewer_revoked"})),
+    ("size", frozenset({"token_size"})),
+)
+"""The checks in order, each with its rules. `form` has every other rule about the token as a whole,
+`claims` every other rule about a claim."""
+
+BELIEVED: Final = frozenset({"token_size", "viewer_id_unicode", "typ_jwt"})
+"""The rules that no page of AWS states."""
+
+Verdict = Literal["passed", "failed", "not_checked"]
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What a token is compared with. What is not there is not checked.
+
+    Attributes:
+        now: Unix seconds.
+        keys: the key pairs of the rings by their public keys.
+        channel_arn: the channel to be played.
+        origin: the origin of the page that plays it, such as `https://www.example.com`.
+        get_channel: asks IVS for a channel. Raises TokensvcError.
+        refusal_of_viewer: the ban or revocation of a viewer on a channel, for a session version.
+    """
+
+    now: float
+    keys: Mapping[PublicKey, KnownKey] = field(default_factory=dict)
+    channel_arn: ChannelArn | None = None
+    origin: str | None = None
+    get_channel: Callable[[ChannelArn], Channel] | None = None
+    refusal_of_viewer: Callable[[ChannelArn, str, int], TokensvcError | None] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One check: its name in `CHECKS`, its verdict, and what it found."""
+
+    name: str
+    verdict: Verdict
+    findings: tuple[BrokenRule, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,58 +97,120 @@ class Inspection:
     """The result of the inspection of a token.
 
     Attributes:
-        accepted_by_ivs: whether IVS accepts the token: it breaks no rule of IVS, and a known key
-            pair signed it. Origins and the records of IVS (single use, revocations) are not part of
-            the token and are not considered.
-        findings: every broken rule, including the rules of this service.
+        accepted_by_ivs: whether IVS accepts the token, as far as it was checked: it breaks no rule
+            of IVS, and a known key pair signed it. Whether a token for single use was used is known
+            to IVS alone.
+        checks: every check, in order.
         header: the decoded header, unverified; empty when it can't be read.
         payload: the decoded claims, unverified; empty when they can't be read.
-        signed_by: the name of the key pair that signed the token, or None.
+        signed_by: the ID of the key pair that signed the token, or None.
         seconds_left: the seconds until `exp`, negative after it; None when `exp` is not an integer.
     """
 
     accepted_by_ivs: bool
-    findings: tuple[BrokenRule, ...]
+    checks: tuple[Check, ...]
     header: Mapping[str, object]
     payload: Mapping[str, object]
     signed_by: str | None
     seconds_left: int | None
 
+    @property
+    def findings(self) -> tuple[BrokenRule, ...]:
+        """Every broken rule, including the rules of this service."""
+        return tuple(finding for check in self.checks for finding in check.findings)
 
-def inspect(
-    token_or_url: str,
-    *,
-    now: float,
-    public_keys: Mapping[PublicKey, str],
-    channel_arn: ChannelArn | None = None,
-) -> Inspection:
-    """Inspect a token, or the `token` parameter of a playback URL, at the Unix time `now`.
+    def members(self) -> dict[str, object]:
+        """The members that programs see."""
+        return {
+            "accepted_by_ivs": self.accepted_by_ivs,
+            "signed_by": self.signed_by,
+            "seconds_left": self.seconds_left,
+            "checks": [
+                {
+                    "name": check.name,
+                    "verdict": check.verdict,
+                    "findings": [finding_members(finding) for finding in check.findings],
+                }
+                for check in self.checks
+            ],
+            "findings": [finding_members(finding) for finding in self.findings],
+            "header": self.header,
+            "payload": self.payload,
+        }
 
-    `public_keys` has the name of each key pair that is imported in the channel's region and
-    account; `channel_arn` is the channel to be played, if it is known. A malformed token is a
-    finding, never an error.
+
+def finding_members(finding: BrokenRule) -> dict[str, object]:
+    """The members of a finding that programs see."""
+    return {
+        "claim": finding.claim,
+        "rule": finding.rule,
+        "message": finding.message,
+        "enforced_by_ivs": finding.enforced_by_ivs,
+        "is_believed": finding.rule in BELIEVED,
+    }
+
+
+def inspect(token_or_url: str, evidence: Evidence) -> Inspection:
+    """Inspect a token, or the `token` parameter of a playback URL.
+
+    A malformed token is a finding, never an error.
     """
     try:
         token = _extract_token(token_or_url)
         unverified = read(token, longest_bytes=_LONGEST_INSPECTED_BYTES)
     except InvalidRequest as exc:
         return _unreadable(exc)
-    signed_by, signature_findings = _signature(unverified, public_keys)
+    payload, now = unverified.payload, evidence.now
+    arn = _claimed_channel(payload)
+    signature = signature_of(unverified, evidence.keys, arn.region if arn else None)
+    channel = channel_findings(payload, arn, evidence.channel_arn, evidence.get_channel)
+    origin = None if evidence.origin is None else origin_findings(payload, evidence.origin)
+    viewer = (
+        None
+        if evidence.refusal_of_viewer is None or arn is None
+        else viewer_findings(payload, arn, evidence.refusal_of_viewer)
+    )
     findings = (
         *_size(token),
         *broken_header_rules(unverified.header),
-        *signature_findings,
-        *broken_rules(unverified.payload, now),
-        *_channel(unverified.payload, channel_arn),
+        *signature.findings,
+        *broken_rules(payload, now),
+        *channel,
+        *(origin or ()),
+        *(viewer or ()),
     )
+    not_checked = {
+        name for name, found in (("origin", origin), ("viewer", viewer)) if found is None
+    }
     return Inspection(
         accepted_by_ivs=not any(finding.enforced_by_ivs for finding in findings),
-        findings=findings,
+        checks=_checks(findings, not_checked),
         header=unverified.header,
-        payload=unverified.payload,
-        signed_by=signed_by,
-        seconds_left=_seconds_left(unverified.payload, now),
+        payload=payload,
+        signed_by=signature.key_id,
+        seconds_left=_seconds_left(payload, now),
     )
+
+
+def _checks(findings: tuple[BrokenRule, ...], not_checked: set[str]) -> tuple[Check, ...]:
+    by_check: dict[str, list[BrokenRule]] = {name: [] for name, _ in CHECKS}
+    for finding in findings:
+        by_check[_check_of(finding)].append(finding)
+    return tuple(
+        Check(
+            name,
+            "not_checked" if name in not_checked else "failed" if found else "passed",
+            tuple(found),
+        )
+        for name, found in by_check.items()
+    )
+
+
+def _check_of(finding: BrokenRule) -> str:
+    for name, rules in CHECKS:
+        if finding.rule in rules:
+            return name
+    return "form" if finding.claim == "token" else "claims"
 
 
 def _extract_token(token_or_url: str) -> str:
@@ -113,12 +247,13 @@ def _invalid(rule: str, message: str) -> InvalidRequest:
 
 def _unreadable(refusal: InvalidRequest) -> Inspection:
     """The inspection of a text that is not a token: the findings are about its form only."""
+    findings = tuple(
+        BrokenRule("token", problem.rule, problem.message, enforced_by_ivs=True)
+        for problem in refusal.problems
+    )
     return Inspection(
         accepted_by_ivs=False,
-        findings=tuple(
-            BrokenRule("token", problem.rule, problem.message, enforced_by_ivs=True)
-            for problem in refusal.problems
-        ),
+        checks=_checks(findings, {name for name, _ in CHECKS} - {"form"}),
         header={},
         payload={},
         signed_by=None,
@@ -140,45 +275,12 @@ def _size(token: str) -> tuple[BrokenRule, ...]:
     )
 
 
-def _signature(
-    token: UnverifiedToken, public_keys: Mapping[PublicKey, str]
-) -> tuple[str | None, tuple[BrokenRule, ...]]:
-    """The name of the key pair that signed the token, or the finding about the signature."""
-    if len(token.signature) != SIGNATURE_BYTES:
-        hint = (
-            " It seems to be DER, the format of OpenSSL and KMS. Convert it."
-            if token.signature.startswith(_DER_SEQUENCE)
-            else ""
-        )
-        message = (
-            f"An ES384 signature is r followed by s, {SIGNATURE_BYTES} bytes; this signature has"
-            f" {len(token.signature)} bytes.{hint}"
-        )
-        return None, (BrokenRule("signature", "signature_form", message, enforced_by_ivs=True),)
-    try:
-        return public_keys[find_signing_key(token, public_keys)], ()
-    except InvalidSignature:
-        message = (
-            f"None of the {len(public_keys)} key pairs known here made the signature. The token was"
-            " changed, or its key pair was deleted or belongs to another region or account."
-        )
-        return None, (BrokenRule("signature", "signature_key", message, enforced_by_ivs=True),)
-
-
-def _channel(
-    payload: Mapping[str, object], channel_arn: ChannelArn | None
-) -> tuple[BrokenRule, ...]:
+def _claimed_channel(payload: Mapping[str, object]) -> ChannelArn | None:
     claimed = payload.get(CHANNEL_ARN)
-    if channel_arn is None or not isinstance(claimed, str) or claimed == str(channel_arn):
-        return ()
-    return (
-        BrokenRule(
-            CHANNEL_ARN,
-            "channel_arn_asked_for",
-            f"The token is for another channel, not for {channel_arn}. Sign a token for it.",
-            enforced_by_ivs=True,
-        ),
-    )
+    try:
+        return ChannelArn.parse(claimed) if isinstance(claimed, str) else None
+    except InvalidArn:
+        return None
 
 
 def _seconds_left(payload: Mapping[str, object], now: float) -> int | None:
