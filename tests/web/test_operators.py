@@ -56,7 +56,9 @@ def test_an_operator_sees_why_ivs_would_refuse_a_token(
     deployment.world.clock.advance(301)
     answer = client.post(INSPECT, json={"token": issued["token"]}, headers=operator)
     assert findings(answer) == ["exp_in_future"]
-    assert findings(client.post(INSPECT, json={"token": "x"}, headers=operator)) == ["token_segments"]
+    assert findings(client.post(INSPECT, json={"token": "x"}, headers=operator)) == [
+        "token_segments"
+    ]
 
 
 def test_a_channel_that_is_no_arn_is_an_invalid_request(
