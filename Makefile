@@ -16,6 +16,7 @@ VENV := .venv
 AWSCLI := .venv-awscli
 LOWEST := .venv-lowest
 DYNALITE := tests/dynalite/node_modules
+PLAYERS := tests/player/node_modules
 BIN := $(VENV)/bin
 NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
 # The first interpreter that is new enough. To choose another: `make PYTHON=/path/to/python run`.
@@ -41,7 +42,7 @@ run: $(VENV)/.run
 run-aws: $(VENV)/.test
 	@exec $(BIN)/python -m demo.launcher.run_aws
 
-test: $(VENV)/.test $(AWSCLI)/.made $(DYNALITE)/.made
+test: $(VENV)/.test $(AWSCLI)/.made $(DYNALITE)/.made $(PLAYERS)/.made
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -51,7 +52,7 @@ test: $(VENV)/.test $(AWSCLI)/.made $(DYNALITE)/.made
 	$(BIN)/$(PYTEST)
 	cd local_ivs && ../$(BIN)/$(PYTEST)
 
-coverage: $(VENV)/.test $(AWSCLI)/.made $(DYNALITE)/.made
+coverage: $(VENV)/.test $(AWSCLI)/.made $(DYNALITE)/.made $(PLAYERS)/.made
 	$(BIN)/$(PYTEST) --cov
 	cd local_ivs && ../$(BIN)/$(PYTEST) --cov
 
@@ -65,7 +66,7 @@ bench: $(VENV)/.run
 reliability: $(VENV)/.test
 	$(BIN)/python -m benchmarks.reliability --output benchmarks/results
 
-test-lowest: $(LOWEST)/.made $(AWSCLI)/.made $(DYNALITE)/.made
+test-lowest: $(LOWEST)/.made $(AWSCLI)/.made $(DYNALITE)/.made $(PLAYERS)/.made
 	$(LOWEST)/bin/$(PYTEST) -m "not installs"
 	cd local_ivs && ../$(LOWEST)/bin/$(PYTEST) -m "not installs"
 
@@ -90,13 +91,14 @@ $(AWSCLI)/.made: requirements/awscli.txt | $(VENV)/.made
 	@$(AWSCLI)/bin/python $(PIP_INSTALL) --require-hashes -r requirements/awscli.txt
 	@touch $@
 
-# The stand-in for DynamoDB that the tests use, in a process of its own.
-$(DYNALITE)/.made: tests/dynalite/package-lock.json
+# For the tests: dynalite, the stand-in for DynamoDB, which runs in a process of its own; hls.js and
+# the Amazon IVS player, which run in Chromium; and TypeScript, which checks the types of player.js.
+$(DYNALITE)/.made $(PLAYERS)/.made: %/node_modules/.made: %/package-lock.json
 	@command -v npm >/dev/null || { echo \
-		"npm is missing, which installs dynalite for the tests. On Debian: apt install nodejs npm" \
+		"npm is missing, which installs programs for the tests. On Debian: apt install nodejs npm" \
 		>&2; exit 1; }
-	@echo "Installing what tests/dynalite/package-lock.json pins ..."
-	@npm ci --prefix tests/dynalite --ignore-scripts --no-audit --no-fund --silent
+	@echo "Installing what $< pins ..."
+	@npm ci --prefix $(@D)/.. --ignore-scripts --no-audit --no-fund --silent
 	@touch $@
 
 $(VENV)/.made:
@@ -109,7 +111,7 @@ $(VENV)/.made:
 	@touch $@
 
 # Run `make requirements` to update the pins. It needs uv, which no environment of ours installs.
-# dynalite's release is in its package.json, and its lock file names no registry.
+# The releases of npm's packages are in package.json files, and the lock files name no registry.
 # pip finds a pin for "coverage[toml]" only if it has the extra: without it, a new release of coverage
 # would break the installation.
 COMPILE = uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
@@ -126,5 +128,7 @@ requirements:
 		requirements/build.in -o $(VENV)/lowest.txt
 	$(COMPILE) --upgrade pyproject.toml local_ivs/pyproject.toml requirements/build.in \
 		--extra test -c $(VENV)/lowest.txt -o requirements/lowest.txt
-	npm install --prefix tests/dynalite --package-lock-only --omit-lockfile-registry-resolved \
-		--ignore-scripts --no-audit --no-fund --silent
+	for folder in tests/dynalite tests/player; do \
+		npm install --prefix $$folder --package-lock-only --omit-lockfile-registry-resolved \
+			--ignore-scripts --no-audit --no-fund --silent || exit 1; \
+	done

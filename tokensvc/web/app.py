@@ -8,7 +8,7 @@ from flask import Flask
 from flask.json.provider import DefaultJSONProvider
 
 from tokensvc.service import Service
-from tokensvc.web import headers, health, jwks, operators, playback_urls, problems
+from tokensvc.web import headers, health, jwks, operators, playback_urls, player, problems
 from tokensvc.web.direct import DirectRoutes
 from tokensvc.web.proxies import behind_proxies
 
@@ -55,4 +55,5 @@ def _routes(service: Service) -> Flask:
     app.register_blueprint(operators.create_blueprint(service))
     app.register_blueprint(jwks.create_blueprint(service))
     app.register_blueprint(health.create_blueprint(service))
+    app.register_blueprint(player.create_blueprint())
     return app

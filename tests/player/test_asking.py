@@ -1,0 +1,226 @@
+"""player.js in Chromium: when it asks for a URL again, and what it tells the page."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.player.viewers_site import Answer
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+    from tests.player.viewers_site import ViewersSite
+
+pytestmark = pytest.mark.browser
+
+# Before the module is loaded: what it leaves running, and whether the page is hidden.
+COUNT_TIMERS = """(() => {
+  window.timers = new Set();
+  const { setTimeout: set, clearTimeout: clear } = window;
+  window.setTimeout = (act, ...rest) => {
+    const timer = set(() => { timers.delete(timer); act(); }, ...rest);
+    timers.add(timer);
+    return timer;
+  };
+  window.clearTimeout = (timer) => { timers.delete(timer); clear(timer); };
+})()"""
+SHOW = """(visible) => {
+  Object.defineProperty(document, "hidden", { configurable: true, get: () => !visible });
+  document.dispatchEvent(new Event("visibilitychange"));
+}"""
+ASK = "() => { start('/watch', { random: () => 0 }); playback.prefetch(); }"
+REFUSALS = [
+    (401, "unauthenticated", "unauthenticated"),
+    (401, "", "unauthenticated"),
+    (403, "viewer_banned", "banned"),
+    (403, "viewer_revoked", "revoked"),
+    (403, "not_entitled", "forbidden"),
+    (403, "country_not_allowed", "forbidden"),
+    (404, "channel_not_found", "unavailable"),
+    (409, "channel_not_private", "unavailable"),
+]
+
+
+def problem(status: int, code: str, **members: object) -> Answer:
+    """A refusal of the service."""
+    return Answer(status, json.dumps({"status": status, "code": code, "detail": "No.", **members}))
+
+
+def url(token: str, **members: object) -> Answer:
+    """A URL for five minutes; a player can't play it."""
+    issued = {"playback_url": f"http://127.0.0.1:9/?token={token}", "token": token}
+    times = {"ttl_seconds": 300, "refresh_after_seconds": 240}
+    return Answer(200, json.dumps(issued | times | members))
+
+
+def wait_until_asked(viewer: Page, site: ViewersSite, count: int) -> None:
+    """Return when the page has the answer of that many requests."""
+    viewer.wait_for_function(
+        "(count) => events.filter(({ type }) => type !== 'expired').length >= count", arg=count
+    )
+    assert len(site.asked) == count
+
+
+def raised(viewer: Page) -> list[str]:
+    """The types of all events, in order."""
+    types: list[str] = viewer.evaluate("events.map(({ type }) => type)")
+    return types
+
+
+def test_a_url_is_refreshed_at_its_time_with_jitter(viewer: Page, site: ViewersSite) -> None:
+    """After 240 s at the latest, and with the largest jitter a fifth earlier: after 192 s."""
+    site.answers.extend([url("a.e30.a"), url("b.e30.b"), url("c.e30.c")])
+    viewer.clock.install()
+    viewer.evaluate("() => { start('/watch', { random: () => early }); window.early = 0; }")
+    viewer.evaluate("() => playback.prefetch()")
+    wait_until_asked(viewer, site, 1)
+    viewer.clock.fast_forward(239_000)
+    assert len(site.asked) == 1
+    viewer.evaluate("() => { window.early = 1; }")
+    viewer.clock.fast_forward(2_000)
+    wait_until_asked(viewer, site, 2)
+    viewer.clock.fast_forward(191_000)
+    assert len(site.asked) == 2
+    viewer.clock.fast_forward(2_000)
+    wait_until_asked(viewer, site, 3)
+
+
+def test_a_hidden_page_asks_when_it_is_visible_again(viewer: Page, site: ViewersSite) -> None:
+    """Meanwhile its URL expires, which the page is told."""
+    site.answers.extend([url("a.e30.a"), url("b.e30.b")])
+    viewer.clock.install()
+    viewer.evaluate(ASK)
+    wait_until_asked(viewer, site, 1)
+    viewer.evaluate(SHOW, arg=False)
+    viewer.clock.fast_forward(299_000)
+    assert raised(viewer) == ["url"]
+    viewer.clock.fast_forward(2_000)
+    assert raised(viewer) == ["url", "expired"]
+    viewer.evaluate(SHOW, arg=True)
+    wait_until_asked(viewer, site, 2)
+    viewer.evaluate(SHOW, arg=False)
+    viewer.evaluate(SHOW, arg=True)
+    assert len(site.asked) == 2
+
+
+def test_refusals_are_told_apart_by_their_code(viewer: Page, site: ViewersSite) -> None:
+    """None of them is asked again by itself; without a code, the status decides."""
+    for status, code, kind in REFUSALS:
+        site.answers.append(problem(status, code, hint="Do this.", request_id="r-1"))
+        refusal = viewer.evaluate(
+            "async () => { start(); return { ...(await playback.url().catch((error) => error)) }; }"
+        )
+        assert (refusal["status"], refusal["code"], refusal["kind"]) == (status, code, kind)
+        assert (refusal["hint"], refusal["requestId"]) == ("Do this.", "r-1")
+    assert raised(viewer) == ["refused"] * len(REFUSALS)
+    assert len(site.asked) == len(REFUSALS)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        problem(503, "ivs_unavailable", retry_after_seconds=7),
+        problem(429, "rate_limited", retry_after_seconds=7),
+        Answer(503, "<h1>Bad gateway</h1>", {"Retry-After": "7"}),
+    ],
+    ids=["503", "429", "header"],
+)
+def test_retry_after_is_waited_for(viewer: Page, site: ViewersSite, answer: Answer) -> None:
+    """Seven seconds, and with the largest jitter 8.4 s. The player that waits gets its URL then."""
+    site.answers.extend([answer, url("a.e30.a")])
+    viewer.clock.install()
+    viewer.evaluate("() => { start('/watch', { random: () => 1 }); window.got = playback.url(); }")
+    wait_until_asked(viewer, site, 1)
+    (waiting,) = viewer.evaluate("raised('waiting')")
+    assert waiting["seconds"] == pytest.approx(8.4)
+    viewer.clock.fast_forward(8_000)
+    assert len(site.asked) == 1
+    viewer.clock.fast_forward(1_000)
+    assert viewer.evaluate("async () => (await got).token") == "a.e30.a"
+    assert raised(viewer) == ["waiting", "url"]
+
+
+def test_without_an_answer_the_pauses_grow_to_half_a_minute(
+    viewer: Page, site: ViewersSite
+) -> None:
+    """1, 2, 4, 8, 16 and then 30 s. An error of the page's own function counts as no answer."""
+    viewer.clock.install()
+    viewer.evaluate(
+        """() => {
+          start(async () => { throw new TypeError("no network"); }, { random: () => 0 });
+          playback.prefetch();
+        }"""
+    )
+    for count in range(1, 8):
+        viewer.wait_for_function("(count) => events.length >= count", arg=count)
+        viewer.clock.run_for(30_000)
+    pauses = viewer.evaluate("raised('waiting').map(({ seconds, status }) => [seconds, status])")
+    assert pauses[:7] == [[1, 0], [2, 0], [4, 0], [8, 0], [16, 0], [30, 0], [30, 0]]
+
+
+def test_a_kicked_viewer_is_not_asked_for_before_retry_after(
+    viewer: Page, site: ViewersSite
+) -> None:
+    """Then a visible page asks again, and its players start."""
+    site.answers.append(problem(403, "viewer_revoked", retry_after_seconds=11))
+    viewer.clock.install()
+    viewer.evaluate("() => { start(); playback.attach(videos[0]); }")
+    wait_until_asked(viewer, site, 1)
+    viewer.clock.fast_forward(10_000)
+    viewer.evaluate("() => playback.reload()")
+    viewer.wait_for_function("() => raised('refused').length === 2")
+    assert len(site.asked) == 1
+    viewer.clock.fast_forward(2_000)
+    viewer.evaluate(SHOW, arg=True)
+    viewer.wait_for_function("() => videos[0].currentTime > 0.3")
+    assert site.statuses == [403, 200]
+
+
+def test_a_refresh_names_the_token_that_it_replaces(viewer: Page, site: ViewersSite) -> None:
+    """With `keepSession`. After a refusal, the next session is a new one."""
+    site.answers.extend([url("a.e30.a"), url("b.e30.b"), problem(403, "viewer_revoked")])
+    site.answers.append(url("c.e30.c"))
+    viewer.clock.install()
+    viewer.evaluate("() => { start('/watch', { keepSession: true }); playback.prefetch(); }")
+    wait_until_asked(viewer, site, 1)
+    for count in (2, 3):
+        viewer.clock.fast_forward(240_000)
+        wait_until_asked(viewer, site, count)
+    viewer.evaluate("() => playback.prefetch()")
+    wait_until_asked(viewer, site, 4)
+    assert site.asked == [{}, {"refresh_of": "a.e30.a"}, {"refresh_of": "b.e30.b"}, {}]
+
+
+def test_stop_leaves_nothing_behind(page: Page, site: ViewersSite) -> None:
+    """No timer, no request and no event; a stream that plays goes on."""
+    page.add_init_script(COUNT_TIMERS)
+    page.goto(f"{site.url}/")
+    page.wait_for_function("() => window.raised")
+    page.evaluate("() => { start(); playback.attach(videos[0]); }")
+    page.wait_for_function("() => videos[0].currentTime > 0.3")
+    assert page.evaluate("timers.size") == 2
+    page.evaluate("() => playback.stop()")
+    assert page.evaluate("timers.size") == 0
+    assert raised(page) == ["url"]
+    played = page.evaluate("videos[0].currentTime")
+    page.wait_for_function("(played) => videos[0].currentTime > played + 0.3", arg=played)
+    assert page.evaluate("playback.url().catch(({ name }) => name)") == "AbortError"
+
+
+def test_stop_aborts_the_request_that_runs(viewer: Page, site: ViewersSite) -> None:
+    """Also one that ends all the same. A page that becomes visible asks nothing."""
+    viewer.evaluate(
+        """() => {
+          start((ask) => new Promise((answer) => Object.assign(window, { ask, answer })));
+          window.got = playback.url().catch(({ name }) => name);
+          playback.stop();
+        }"""
+    )
+    assert viewer.evaluate("ask.signal.aborted") is True
+    viewer.evaluate("() => { answer({ playback_url: 'http://127.0.0.1:9/', ttl_seconds: 300 }); }")
+    assert viewer.evaluate("got") == "AbortError"
+    viewer.evaluate(SHOW, arg=True)
+    assert raised(viewer) == []
