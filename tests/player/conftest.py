@@ -31,7 +31,7 @@ def site(running_site: ViewersSite) -> ViewersSite:
 
 @pytest.fixture(scope="session")
 def context(browser: Browser) -> Iterator[BrowserContext]:
-    """One browser context, because a new one takes half a second."""
+    """One browser context, because a new one takes 500 ms."""
     context = browser.new_context()
     yield context
     context.close()

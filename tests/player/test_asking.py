@@ -1,4 +1,4 @@
-"""player.js in Chromium: when it asks for a URL again, and what it tells the page."""
+"""player.js in Chromium: when it asks for a URL again, and what it reports."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def test_a_url_is_refreshed_at_its_time_with_jitter(viewer: Page, site: ViewersS
 
 
 def test_a_hidden_page_asks_when_it_is_visible_again(viewer: Page, site: ViewersSite) -> None:
-    """Meanwhile its URL expires, which the page is told."""
+    """Meanwhile its URL expires, which is an event."""
     site.answers.extend([url("a.e30.a"), url("b.e30.b")])
     viewer.clock.install()
     viewer.evaluate(ASK)
@@ -106,7 +106,7 @@ def test_a_hidden_page_asks_when_it_is_visible_again(viewer: Page, site: Viewers
     assert len(site.asked) == 2
 
 
-def test_refusals_are_told_apart_by_their_code(viewer: Page, site: ViewersSite) -> None:
+def test_refusals_are_distinguished_by_their_code(viewer: Page, site: ViewersSite) -> None:
     """None of them is asked again by itself; without a code, the status decides."""
     for status, code, kind in REFUSALS:
         site.answers.append(problem(status, code, hint="Do this.", request_id="r-1"))
@@ -143,9 +143,7 @@ def test_retry_after_is_waited_for(viewer: Page, site: ViewersSite, answer: Answ
     assert raised(viewer) == ["waiting", "url"]
 
 
-def test_without_an_answer_the_pauses_grow_to_half_a_minute(
-    viewer: Page, site: ViewersSite
-) -> None:
+def test_without_an_answer_the_pauses_grow_to_30_seconds(viewer: Page, site: ViewersSite) -> None:
     """1, 2, 4, 8, 16 and then 30 s. An error of the page's own function counts as no answer."""
     viewer.clock.install()
     viewer.evaluate(

@@ -304,12 +304,12 @@ function videoAdapter(video, failed) {
   const detached = new AbortController();
   /** @param {string} type @param {() => void} act */
   const on = (type, act) => video.addEventListener(type, act, { signal: detached.signal });
-  // A media element does not tell the status, so its playlist is requested once more.
+  // A media element does not show the status, so its playlist is requested once more.
   const fail = async () => failed(isSingleUse(url) ? 0 : await statusOf(url));
   for (const type of ["playing", "pause", "emptied", "error"]) on(type, () => clearTimeout(stall));
   on("error", fail);
   on("playing", () => (hasPlayed = true));
-  // When Amazon IVS ends a session, Chromium requests the playlist for ever and raises no error.
+  // When Amazon IVS ends a session, Chromium requests the playlist again and again and raises no error.
   on("waiting", () => {
     clearTimeout(stall);
     if (hasPlayed) stall = after(LONGEST_STALL_SECONDS, fail);
