@@ -33,6 +33,8 @@ class AuditEvent:
         channel: the requested channel, name or ARN, unchecked; None for a refused sign-in.
         channel_arn: the ARN of the channel, once it is known.
         viewer_id: the viewer ID, if the token has one.
+        session_version: the version of the viewer's session: a refresh keeps it, so that one
+            viewing is one channel, viewer ID and session version.
         grant: the name of the grant that was applied.
         key_id: the ID of the key pair that signed.
         expires_at: the token's `exp`, Unix seconds.
@@ -50,6 +52,7 @@ class AuditEvent:
     code: str = ""
     channel_arn: str | None = None
     viewer_id: str | None = None
+    session_version: int | None = None
     grant: str | None = None
     key_id: str | None = None
     expires_at: float | None = None
@@ -69,6 +72,7 @@ class AuditEvent:
             "code": self.code,
             "channel_arn": self.channel_arn,
             "viewer_id": self.viewer_id,
+            "session_version": self.session_version,
             "grant": self.grant,
             "key_id": self.key_id,
             "expires_at": None if self.expires_at is None else rfc3339(self.expires_at),

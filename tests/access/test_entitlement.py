@@ -14,6 +14,7 @@ import pytest
 
 from tests.access.grants import ARN
 from tests.support.clock import ManualClock
+from tests.support.deadline import deadline
 from tests.support.webhook_receiver import (
     SECRET,
     WebhookReceiver,
@@ -170,6 +171,9 @@ def test_a_hook_that_hangs_keeps_few_threads(receiver: WebhookReceiver, clock: M
                 with pytest.raises(MustWait):
                     hook.ask(about(f"viewer-{number}"))
             assert threads_that_ask() == MAX_ASKED_AT_ONCE == 16
+            with deadline(30):
+                while len(receiver.messages) < MAX_ASKED_AT_ONCE:
+                    time.sleep(0.005)
             clock.advance(1.6)  # The first ones are overdue.
             with pytest.raises(EntitlementUnavailable):
                 hook.ask(about("viewer-41"))

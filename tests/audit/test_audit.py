@@ -22,6 +22,7 @@ GRANTED = AuditEvent(
     channel="keynote",
     channel_arn="arn:aws:ivs:us-west-2:123456789012:channel/abcdEFGHijkl",
     viewer_id="viewer-1",
+    session_version=1_800_000_000,
     grant="web",
     key_id="key-1",
     expires_at=1_800_000_300.0,
@@ -38,7 +39,7 @@ def test_a_granted_decision_is_one_json_line_with_times_in_utc() -> None:
     assert stream.getvalue() == (
         '{"at":"2027-01-15T08:00:00Z","decision":"granted","caller_id":"c1","channel":"keynote",'
         '"code":"","channel_arn":"arn:aws:ivs:us-west-2:123456789012:channel/abcdEFGHijkl",'
-        '"viewer_id":"viewer-1","grant":"web","key_id":"key-1",'
+        '"viewer_id":"viewer-1","session_version":1800000000,"grant":"web","key_id":"key-1",'
         '"expires_at":"2027-01-15T08:05:00Z","ttl_seconds":300,'
         '"token_sha256":"0123456789abcdef","request_id":"r1",'
         '"client_address":null,"omitted":null}\n'
@@ -59,6 +60,7 @@ def test_a_refused_decision_has_its_code_and_null_for_unknown_members() -> None:
         "channel": "keynote",
         "channel_arn": None,
         "viewer_id": None,
+        "session_version": None,
         "grant": None,
         "key_id": None,
         "expires_at": None,

@@ -320,6 +320,7 @@ def test_a_granted_request_writes_one_audit_line(deployment: Deployment) -> None
             channel="demo",
             channel_arn=str(deployment.channel),
             viewer_id="viewer-1",
+            session_version=NOW,
             grant="website",
             key_id=deployment.active_key_id,
             expires_at=NOW + 120,

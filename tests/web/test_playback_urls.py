@@ -105,7 +105,7 @@ def test_null_means_that_an_optional_member_is_absent(deployment: Deployment) ->
     """For every optional member."""
     optional = [field.name for field in fields(PlaybackRequest) if field.name != "channel"]
     body = {"channel": "demo", **dict.fromkeys(optional)}
-    assert len(body) == 7
+    assert len(body) == 8
     assert post(deployment, SINGLE, body).get_json()["ttl_seconds"] == 300
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated
 
 from pydantic import ConfigDict, FailFast, Field, StrictBool, StrictInt, StrictStr, with_config
 
-from tokensvc.ivs.limits import LONGEST_ARN
+from tokensvc.ivs.limits import LONGEST_ARN, LONGEST_TOKEN_BYTES
 from tokensvc.token.claims import Resolution
 
 LONGEST_ORIGIN = 300  # characters: a host name of 253, the scheme and the port
@@ -32,6 +32,7 @@ class PlaybackRequest:
         strict_origin_enforcement: whether every request must come from them.
         single_use: whether the token is valid for one start of playback only.
         maximum_resolution: the highest rendition requested.
+        refresh_of: the token that this request replaces. It is a secret.
     """
 
     channel: Annotated[StrictStr, Field(min_length=1, max_length=LONGEST_ARN)]
@@ -45,6 +46,9 @@ class PlaybackRequest:
     strict_origin_enforcement: StrictBool = False
     single_use: StrictBool = False
     maximum_resolution: Resolution | None = None
+    refresh_of: Annotated[StrictStr, Field(max_length=LONGEST_TOKEN_BYTES)] | None = field(
+        default=None, repr=False
+    )
 
     @property
     def has_ten_minute_rule(self) -> bool:

@@ -23,7 +23,13 @@ def entitled(claims: PlaybackClaims, answer: Answer, now: float) -> PlaybackClai
     if options == claims.options:
         return claims
     try:
-        return PlaybackClaims.at(now, claims.channel_arn, options, claims.viewer_id)
+        return PlaybackClaims.at(
+            now,
+            claims.channel_arn,
+            options,
+            claims.viewer_id,
+            session_version=claims.viewer_session_version,
+        )
     except InvalidRequest as exc:
         text = " ".join(problem.message for problem in exc.problems)
         raise refused(

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tokensvc.access.callers import Caller
 from tokensvc.access.entitlement import EntitlementHook
@@ -35,6 +35,7 @@ from tokensvc.ivs.directory import ChannelDirectory
 from tokensvc.ivs.model import Channel
 from tokensvc.keyring.view import ActiveKey, RingView
 from tokensvc.playback.entitling import entitled
+from tokensvc.playback.refreshing import session_version
 from tokensvc.playback.urls import PlaybackUrl, with_token
 from tokensvc.token.claims import PlaybackClaims
 from tokensvc.token.jws import sign
@@ -131,7 +132,11 @@ class PlaybackIssuer:
             with contextlib.suppress(TokensvcError):  # `issue` raises it for each request.
                 self._rings[region].active(moment)
         if self._entitlement_hook is not None:
-            decisions = [_Decision(moment, caller, request, request_id) for request in requests]
+            # The hook gets no token, and to verify 100 of them would take too long for a loop.
+            decisions = [
+                _Decision(moment, caller, replace(request, refresh_of=None), request_id)
+                for request in requests
+            ]
             self._entitlement_hook.ask_all(list(self._questions(decisions)))
 
     def _questions(self, decisions: Iterable[_Decision]) -> Iterator[Question]:
@@ -159,6 +164,7 @@ class PlaybackIssuer:
         if claimed.grant.entitlement:
             claims = self._entitled(decision, claimed)
         token = sign(claims, claimed.key.signer)
+        decision.session_version = claims.viewer_session_version
         return PlaybackUrl(
             playback_url=with_token(claimed.channel.playback_url, token),
             token=token,
@@ -184,7 +190,11 @@ class PlaybackIssuer:
             return self._plain_url(channel)
         key = ring.active(moment)
         options = granted.options(key.longest_ttl_seconds)
-        claims = PlaybackClaims.at(moment.now, arn, options, request.viewer_id)
+        if request.refresh_of is not None:
+            decision.session_version = _refreshed(decision, arn, ring, key)
+        claims = PlaybackClaims.at(
+            moment.now, arn, options, request.viewer_id, session_version=decision.session_version
+        )
         return _Claimed(grant, channel, key, claims)
 
     def _entitled(self, decision: _Decision, claimed: _Claimed) -> PlaybackClaims:
@@ -242,6 +252,7 @@ class _Decision:
     request_id: str | None
     channel_arn: ChannelArn | None = None
     grant: Grant | None = None
+    session_version: int | None = None  # Of the token that is replaced, then of the new one.
     watch_until: int | None = None  # Unix seconds.
 
     def refused_event(self, failure: Exception) -> AuditEvent:
@@ -254,6 +265,7 @@ class _Decision:
             channel=self.request.channel,
             channel_arn=str(self.channel_arn) if self.channel_arn else None,
             viewer_id=self._valid_viewer_id(),
+            session_version=self.session_version,
             grant=self.grant.name if self.grant else None,
             request_id=self.request_id,
         )
@@ -267,6 +279,7 @@ class _Decision:
             channel=self.request.channel,
             channel_arn=str(url.channel_arn),
             viewer_id=url.viewer_id,
+            session_version=self.session_version,
             grant=self.grant.name if self.grant else None,
             key_id=url.key_id,
             expires_at=url.expires_at,
@@ -301,6 +314,19 @@ class _Claimed:
             granted=self.claims.options,
             request_id=decision.request_id,
         )
+
+
+def _refreshed(decision: _Decision, arn: ChannelArn, ring: RingView, key: ActiveKey) -> int:
+    """The session version of the token that the request replaces. Raises InvalidRequest."""
+    request, moment = decision.request, decision.moment
+    active = key.signer.public_key  # The first one that is tried, because it signed most tokens.
+    return session_version(
+        request.refresh_of or "",
+        sorted(ring.public_keys(moment), key=lambda public_key: public_key != active),
+        channel_arn=arn,
+        viewer_id=request.viewer_id,
+        now=moment.now,
+    )
 
 
 def _refresh_after_seconds(ttl_seconds: int) -> int:

@@ -81,8 +81,9 @@ class PlaybackClaims:
         options: the granted options.
         expires_at: Unix seconds.
         viewer_id: the viewer, 1 to 40 characters without personal data, or None.
-        viewer_session_version: the signing time in Unix seconds if there is a viewer ID, so that
-            revoking all sessions "up to now" needs no table of sessions.
+        viewer_session_version: when the session began, in Unix seconds, if there is a viewer ID:
+            the signing time, or that of the token which this one replaces. So revoking all sessions
+            "up to now" needs no table of sessions.
         single_use_uuid: a new UUID if the token is for single use.
     """
 
@@ -101,9 +102,12 @@ class PlaybackClaims:
         options: PlaybackOptions,
         viewer_id: str | None = None,
         *,
+        session_version: int | None = None,
         new_uuid: Callable[[], uuid.UUID] = uuid.uuid4,
     ) -> Self:
         """The claims of a token signed at `now` (Unix seconds).
+
+        `session_version` is the version of the viewer's session; None begins a session now.
 
         Raises:
             InvalidRequest: with one problem for each rule that the claims would break, IVS's
@@ -114,7 +118,7 @@ class PlaybackClaims:
             options=options,
             expires_at=int(now) + options.ttl_seconds,
             viewer_id=viewer_id,
-            viewer_session_version=None if viewer_id is None else int(now),
+            viewer_session_version=_version(viewer_id, session_version, now),
             single_use_uuid=new_uuid() if options.single_use else None,
         )
         problems = (
@@ -167,6 +171,12 @@ _FIELD_OF_CLAIM: Final = {
     VIEWER_SESSION_VERSION: "viewer_id",
     MAXIMUM_RESOLUTION: "maximum_resolution",
 }
+
+
+def _version(viewer_id: str | None, session_version: int | None, now: float) -> int | None:
+    if viewer_id is None:
+        return None
+    return int(now) if session_version is None else session_version
 
 
 def _origins_with_commas(options: PlaybackOptions) -> tuple[Problem, ...]:

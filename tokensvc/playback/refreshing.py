@@ -1,0 +1,84 @@
+"""A refresh names the token that it replaces, and keeps the version of its viewer session.
+
+So one viewing is one thread in the audit: the same channel, viewer and session version. A refresh
+gets nothing that a new session would not get. Its older version is revoked by more revocations.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final, Never
+
+from tokensvc.arns import ChannelArn
+from tokensvc.errors import InvalidRequest, InvalidSignature, Problem
+from tokensvc.token.jws import broken_header_rules, find_signing_key, read
+from tokensvc.token.p384 import PublicKey
+from tokensvc.token.rules import CHANNEL_ARN, VIEWER_ID, VIEWER_SESSION_VERSION
+
+RULE: Final = "refresh_of"
+"""The identifier of the rule for a token that can't be refreshed."""
+
+LONGEST_SESSION_SECONDS: Final = 86_400
+"""The age of a session at which it is not refreshed any more, in seconds."""
+
+
+def session_version(
+    token: str,
+    public_keys: Iterable[PublicKey],
+    *,
+    channel_arn: ChannelArn,
+    viewer_id: str | None,
+    now: float,
+) -> int:
+    """The version of the session that the token is for, expired or not.
+
+    Args:
+        token: the token to be replaced.
+        public_keys: the keys whose tokens are ours, the most probable one first.
+        channel_arn: the channel of the request.
+        viewer_id: the viewer ID of the request.
+        now: Unix seconds.
+
+    Raises:
+        InvalidRequest: when the request has no viewer ID, or when none of the keys signed the
+            token, it is for another channel or viewer, or its session is too old. Which of these
+            is not said: that would help someone who tries tokens.
+    """
+    if viewer_id is None:
+        message = "A token without a viewer ID can't be refreshed: it belongs to no session."
+        raise InvalidRequest(
+            message,
+            hint="Set `viewer_id`, or request a URL without `refresh_of`.",
+            problems=(Problem("viewer_id", "refresh_viewer_id", message),),
+        )
+    try:
+        unverified = read(token)
+        if broken_header_rules(unverified.header):
+            _refuse()
+        find_signing_key(unverified, public_keys)
+    except (InvalidRequest, InvalidSignature):
+        _refuse()
+    payload = unverified.payload
+    version = payload.get(VIEWER_SESSION_VERSION)
+    if (
+        payload.get(CHANNEL_ARN) != str(channel_arn)
+        or payload.get(VIEWER_ID) != viewer_id
+        or not isinstance(version, int)
+        or isinstance(version, bool)
+        or now - version >= LONGEST_SESSION_SECONDS
+    ):
+        _refuse()
+    return version
+
+
+def _refuse() -> Never:
+    message = (
+        "The token in `refresh_of` is not one of this service, for this channel and this viewer,"
+        f" whose session began less than {LONGEST_SESSION_SECONDS // 3600} hours ago."
+    )
+    raise InvalidRequest(
+        message,
+        hint="Send the last token of this viewer for this channel, unchanged, or request a URL"
+        " without `refresh_of`.",
+        problems=(Problem("refresh_of", RULE, message),),
+    ) from None
