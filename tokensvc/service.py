@@ -20,6 +20,7 @@ from tokensvc.access.api_key_uses import ApiKeyUses
 from tokensvc.access.api_keys import ApiKeys
 from tokensvc.access.entitlement import EntitlementHook
 from tokensvc.access.entitlement_client import HookClient
+from tokensvc.access.oidc.callers import OidcCallers
 from tokensvc.access.refused_sign_ins import RefusedSignIns
 from tokensvc.access.request_limits import RequestLimits
 from tokensvc.arns import Region
@@ -27,6 +28,7 @@ from tokensvc.audit import Audit
 from tokensvc.aws import AwsClients, AwsTerms
 from tokensvc.clock import Clock
 from tokensvc.errors import SettingsInvalid
+from tokensvc.issuers import build_oidc_callers
 from tokensvc.ivs.cache_entry import DirectoryTerms
 from tokensvc.ivs.clock_watch import ClockWatch
 from tokensvc.ivs.directory import ChannelDirectory
@@ -64,6 +66,7 @@ class Service:
         directory: what is known about channels.
         audit: the audit log of every decision.
         api_keys: the API keys, watched for changes.
+        oidc: the callers with tokens of issuers; None if no issuer is configured.
         rings: the view of each configured region's ring.
         access_max_age_seconds: the maximum age of the API keys that still authenticate a caller.
         refused_sign_ins: audits the clients that were not authenticated.
@@ -85,6 +88,7 @@ class Service:
     directory: ChannelDirectory
     audit: Audit
     api_keys: Watched[ApiKeys]
+    oidc: OidcCallers | None
     rings: Mapping[Region, RingView]
     access_max_age_seconds: float
     refused_sign_ins: RefusedSignIns
@@ -139,8 +143,9 @@ class Service:
         _at_once([watched.close for watched in self._watched()])
         self.resources.close()
 
-    def _watched(self) -> Sequence[Watched[ApiKeys] | ReconcileWatch | RingView]:
-        return (self.api_keys, self.reconciles, *self.rings.values())
+    def _watched(self) -> Sequence[Watched[ApiKeys] | ReconcileWatch | RingView | OidcCallers]:
+        oidc = () if self.oidc is None else (self.oidc,)
+        return (self.api_keys, self.reconciles, *self.rings.values(), *oidc)
 
 
 def _at_once(calls: Sequence[Callable[[], None]]) -> None:
@@ -233,6 +238,7 @@ def build(
         directory=directory,
         audit=audit,
         api_keys=watched_api_keys,
+        oidc=build_oidc_callers(settings, clock, state, **following),
         rings=rings,
         access_max_age_seconds=settings.state.access_max_age_seconds,
         refused_sign_ins=RefusedSignIns(audit),

@@ -187,20 +187,22 @@ class Receiver:
             return exc
 
 
-def connections(url: str, *, at_once: int = 1) -> urllib3.PoolManager:
+def connections(url: str, *, at_once: int = 1, ca_file: Path | None = None) -> urllib3.PoolManager:
     """Connections to the URL: through the proxy in HTTPS_PROXY, like the calls of AWS, if any.
 
-    `at_once` of them are kept open.
+    `at_once` of them are kept open. Certificates are verified by the CA certificates of the
+    machine, or by those in `ca_file`.
     """
+    ca_certs = None if ca_file is None else str(ca_file)
     host = urlsplit(url).hostname or ""
     proxy = getproxies().get(urlsplit(url).scheme)
     if proxy is None or is_loopback(host) or proxy_bypass(host):
-        return urllib3.PoolManager(maxsize=at_once)
+        return urllib3.PoolManager(maxsize=at_once, ca_certs=ca_certs)
     parts = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
     credentials = f"{unquote(parts.username or '')}:{unquote(parts.password or '')}"
     headers = urllib3.make_headers(proxy_basic_auth=credentials) if parts.username else None
     address = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
-    return urllib3.ProxyManager(address, proxy_headers=headers, maxsize=at_once)
+    return urllib3.ProxyManager(address, proxy_headers=headers, maxsize=at_once, ca_certs=ca_certs)
 
 
 def load_webhook_secrets(

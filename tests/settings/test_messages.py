@@ -48,7 +48,7 @@ def setting_names() -> list[tuple[str, str]]:
     names = [("channels", "x")]
     for section in Settings.model_fields:
         model = section_model(section)
-        path = "grants.x" if section == "grants" else section
+        path = f"{section}.x" if section in {"grants", "issuers"} else section
         names += [(path, field) for field in (model.model_fields if model else ())]
     return names
 

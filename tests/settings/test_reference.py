@@ -47,7 +47,8 @@ def test_a_new_file_shows_exactly_the_settings_that_exist(new_file: str) -> None
     document = tomllib.loads(uncommented)
     assert set(document["channels"]) == {"demo"}
     shown = {name: set(section) for name, section in document.items()}
-    shown |= {"grants": set(document["grants"]["example"]), "channels": set()}
+    shown |= {name: set(document[name]["example"]) for name in ("grants", "issuers")}
+    shown |= {"channels": set()}
     missing = {f"{name}.{key}" for name, keys in model_keys().items() for key in keys - shown[name]}
     assert missing == ENVIRONMENT_ONLY
     assert {name: keys - model_keys()[name] for name, keys in shown.items() if keys} == {

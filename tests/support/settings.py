@@ -31,6 +31,7 @@ def settings_in(
         "custody": {"url": f"file:{folder}/keys", "key_encryption_secret": SECRET.hex()},
         "channels": {},
         "grants": {},
+        "issuers": {},
         "viewer_ids": {},
         "playback": {"max_ttl_seconds": terms.longest_ttl_seconds},
         "rotation": {

@@ -39,12 +39,13 @@ class RefusedSignIns:
         *,
         client_address: str | None = None,
         request_id: str,
+        code: str | None = None,
         key_id: str | None = None,
     ) -> None:
         """Write a line, or count a refusal that gets none.
 
         `key_id` is that of a caller that is at its rate limit, or of an API key that is valid and
-        not confirmed since a restore.
+        not confirmed since a restore. `code` replaces that of the others.
 
         Raises:
             OSError, AuditUnavailable: the line could not be written.
@@ -57,7 +58,7 @@ class RefusedSignIns:
             AuditEvent(
                 at=moment.now,
                 decision="refused",
-                code=self._code,
+                code=code or self._code,
                 caller_id=key_id,
                 client_address=client_address,
                 omitted=omitted,

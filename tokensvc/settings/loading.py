@@ -21,7 +21,7 @@ from pydantic_core import ErrorDetails
 from tokensvc.errors import Problem, SettingsInvalid
 from tokensvc.protected_files import FileRefused, read_regular
 from tokensvc.settings.messages import message_of
-from tokensvc.settings.model import Settings, section_model
+from tokensvc.settings.model import Settings, is_table_of_sections, section_model
 from tokensvc.settings.rules import broken_rules
 from tokensvc.written_text import text_of
 
@@ -204,12 +204,16 @@ def _is_setting(key_path: _KeyPath) -> bool:
     match key_path:
         case ("channels", name):
             return bool(name)
-        case ("grants", name, field):
-            return bool(name) and field in _fields_of_section("grants")
-        case (section, field):
-            return section != "grants" and field in _fields_of_section(section)
+        case (section, name, field) if _is_table_of_sections(section):
+            return bool(name) and field in _fields_of_section(section)
+        case (section, field) if not _is_table_of_sections(section):
+            return field in _fields_of_section(section)
         case _:
             return False
+
+
+def _is_table_of_sections(name: str) -> bool:
+    return name in Settings.model_fields and is_table_of_sections(name)
 
 
 def _fields_of_section(name: str) -> tuple[str, ...]:
@@ -221,7 +225,7 @@ def _unknown_variable(variable: str) -> Problem:
     known = [
         f"{_PREFIX}{section}{_NESTING}{field}".upper()
         for section in Settings.model_fields
-        if section != "grants"
+        if not is_table_of_sections(section)
         for field in _fields_of_section(section)
     ]
     return Problem(variable, "unknown_variable", _does_not_exist("setting", variable, known))
@@ -261,6 +265,10 @@ def _with_absolute_paths(settings: Settings, folder: Path) -> Settings:
     }
     webhook_file = settings.notify.webhook_secret_file
     notify = {"webhook_secret_file": webhook_file and folder / webhook_file}
+    issuers = {
+        name: issuer.model_copy(update={"ca_file": issuer.ca_file and folder / issuer.ca_file})
+        for name, issuer in settings.issuers.items()
+    }
     viewer_id_file = settings.viewer_ids.secret_file
     viewer_ids = {"secret_file": viewer_id_file and folder / viewer_id_file}
     hook_file = settings.entitlement.secret_file
@@ -272,6 +280,7 @@ def _with_absolute_paths(settings: Settings, folder: Path) -> Settings:
             ),
             "custody": settings.custody.model_copy(update=custody),
             "notify": settings.notify.model_copy(update=notify),
+            "issuers": issuers,
             "viewer_ids": settings.viewer_ids.model_copy(update=viewer_ids),
             "entitlement": settings.entitlement.model_copy(update=entitlement),
         }

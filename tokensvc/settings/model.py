@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Literal, get_args, get_origin
 
 from pydantic import (
     AfterValidator,
@@ -30,6 +30,7 @@ from tokensvc.settings.arn_values import checked_region, parse_channel_arn
 from tokensvc.settings.entitlement import EntitlementSettings
 from tokensvc.settings.grants import GrantSettings, PositiveSeconds
 from tokensvc.settings.http_values import check_root_path, parse_network
+from tokensvc.settings.issuers import IssuerSettings
 from tokensvc.settings.limits import LimitsSettings
 from tokensvc.settings.notify import NotifySettings
 from tokensvc.settings.section import Section, split_list
@@ -283,6 +284,7 @@ class Settings(Section):
         examples=[{"demo": "arn:aws:ivs:us-west-2:123456789012:channel/abcdEFGHijkl"}],
     )
     grants: dict[_Name, GrantSettings]
+    issuers: dict[_Name, IssuerSettings]
     viewer_ids: ViewerIdSettings
     playback: PlaybackSettings
     rotation: RotationSettings
@@ -362,3 +364,9 @@ def section_model(name: str) -> type[Section] | None:
         if isinstance(candidate, type) and issubclass(candidate, Section):
             return candidate
     return None
+
+
+def is_table_of_sections(name: str) -> bool:
+    """Whether its sections have names of their own, such as [grants.NAME]."""
+    annotation = Settings.model_fields[name].annotation
+    return get_origin(annotation) is dict and section_model(name) is not None

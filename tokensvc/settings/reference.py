@@ -15,7 +15,7 @@ from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from tokensvc.settings.model import Settings, section_model
+from tokensvc.settings.model import Settings, is_table_of_sections, section_model
 from tokensvc.settings.section import Section
 
 KEY_ENCRYPTION_FILE = "key-encryption-secret"
@@ -80,7 +80,7 @@ def _toml_section(name: str, values: Mapping[str, Any]) -> str:
     model = section_model(name)
     if model is None:
         lines += [f"[{name}]", *_channel_examples()]
-    elif name == "grants":
+    elif is_table_of_sections(name):
         lines += [f"#[{name}.example]", *_toml_fields(model, {})]
     else:
         lines += [f"[{name}]", *_toml_fields(model, values)]
@@ -106,11 +106,11 @@ def _toml_fields(model: type[Section], values: Mapping[str, Any]) -> Iterator[st
 
 def _page_section(name: str) -> str:
     model = section_model(name)
-    title = "[grants.NAME]" if name == "grants" else f"[{name}]"
+    title = f"[{name}.NAME]" if is_table_of_sections(name) else f"[{name}]"
     lines = [f"## `{title}`", "", _help(name)]
     if model:
         lines += ["", "| Setting | Variable | Default | Description |", "| --- | --- | --- | --- |"]
-        path = f"{name}__NAME" if name == "grants" else name
+        path = f"{name}__NAME" if is_table_of_sections(name) else name
         for key, field in model.model_fields.items():
             variable = f"TOKENSVC_{path}__{key}".upper()
             lines.append(f"| `{key}` | `{variable}` | {_default(field)} | {field.description} |")

@@ -13,6 +13,7 @@ from tokensvc.settings.access_rules import viewer_id_rules
 from tokensvc.settings.custody_rules import custody_rules
 from tokensvc.settings.entitlement_rules import entitlement_rules, one_secret
 from tokensvc.settings.grants import GrantSettings
+from tokensvc.settings.issuer_rules import issuer_rules
 from tokensvc.settings.limits import LimitsSettings
 from tokensvc.settings.model import (
     CustodySettings,
@@ -45,6 +46,7 @@ def broken_rules(sections: _Sections, folder: Path) -> Iterable[Problem]:
         viewer_id_rules(sections, folder),
         _channels(sections),
         _grants(sections),
+        issuer_rules(sections),
         _canary_channels(sections),
         _webhook_secret(sections),
         _limits(sections),

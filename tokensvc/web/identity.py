@@ -1,4 +1,4 @@
-"""Authenticate a request: `Authorization: Bearer tsk_…` is the only way to send an API key.
+"""Authenticate a request: `Authorization: Bearer` with an API key, or with a token of an issuer.
 
 With one way, a proxy that strips or logs credentials has one header to handle. Refused sign-ins are
 audited.
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from tokensvc.access.api_keys import AUTHENTICATION_HINT, ApiKeys, authenticate
 from tokensvc.access.callers import Caller
 from tokensvc.clock import Moment
-from tokensvc.errors import Unauthenticated
+from tokensvc.errors import RateLimited, Unauthenticated
 from tokensvc.service import Service
 from tokensvc.web.headers import request_id_of
 from tokensvc.web.proxies import client_address_of
@@ -21,37 +21,74 @@ if TYPE_CHECKING:
 
 
 def authenticate_request(environ: WSGIEnvironment, service: Service) -> Caller:
-    """The caller whose API key the request carries.
+    """The caller whose API key or token the request carries.
 
     Raises:
-        Unauthenticated: when the request has no valid API key of this service.
+        Unauthenticated: when the request has neither a valid API key nor a valid token.
+        RateLimited: when too many tokens from the client's address were not valid.
+        IssuerUnavailable: when the keys of the token's issuer can't be fetched.
         StateUnavailable: when the cached API keys are too old and the state can't be read.
         AuditUnavailable, OSError: when the refusal can't be audited.
     """
     moment = Moment.of(service.clock)
     try:
         caller = _authenticate(environ, service, moment)
-    except Unauthenticated as exc:
-        exc.has_credentials = "HTTP_AUTHORIZATION" in environ
-        service.refused_sign_ins.record(
-            moment,
-            client_address=client_address_of(environ, service.trusted_proxies),
-            request_id=request_id_of(environ),
-            key_id=exc.key_id,
-        )
+    except (Unauthenticated, RateLimited) as exc:
+        _record_refusal(exc, environ, service, moment)
         raise
-    service.api_key_uses.note(caller.caller_id, moment.now)
+    if caller.identity is None:
+        service.api_key_uses.note(caller.caller_id, moment.now)
     return caller
 
 
+def _record_refusal(
+    refusal: Unauthenticated | RateLimited,
+    environ: WSGIEnvironment,
+    service: Service,
+    moment: Moment,
+) -> None:
+    client_address = client_address_of(environ, service.trusted_proxies)
+    key_id = refusal.key_id if isinstance(refusal, Unauthenticated) else None
+    service.refused_sign_ins.record(
+        moment,
+        code=refusal.code,
+        client_address=client_address,
+        request_id=request_id_of(environ),
+        key_id=key_id,
+    )
+    if not isinstance(refusal, Unauthenticated):
+        return
+    presented = _presented(environ)
+    refusal.has_credentials = presented is not None
+    if service.oidc is not None and presented is not None and _is_token(presented):
+        service.oidc.note_refused(moment, client_address)
+
+
 def _authenticate(environ: WSGIEnvironment, service: Service, moment: Moment) -> Caller:
+    presented = _presented(environ)
+    if presented is None:
+        raise Unauthenticated("The request has no API key.", hint=AUTHENTICATION_HINT)
+    if service.oidc is not None and _is_token(presented):
+        return service.oidc.remembered(presented, moment) or service.oidc.authenticate(
+            presented, moment, client_address_of(environ, service.trusted_proxies)
+        )
+    return authenticate(current_api_keys(service, moment), presented, moment.now)
+
+
+def _presented(environ: WSGIEnvironment) -> str | None:
+    """The API key or token that the request carries, not checked; None if it carries none."""
     scheme, _, credentials = environ.get("HTTP_AUTHORIZATION", "").partition(" ")
     if scheme.lower() != "bearer":
-        raise Unauthenticated("The request has no API key.", hint=AUTHENTICATION_HINT)
+        return None
     # RFC 6750 §2.1 allows spaces before it. No other byte of what was sent is ignored: `strip()`
     # would also remove control characters and the Latin-1 blanks.
-    presented = credentials.lstrip(" ")
-    return authenticate(current_api_keys(service, moment), presented, moment.now)
+    presented: str = credentials.lstrip(" ")
+    return presented
+
+
+def _is_token(presented: str) -> bool:
+    """Whether it is meant to be a token of an issuer: no API key has a dot."""
+    return "." in presented
 
 
 def current_api_keys(service: Service, moment: Moment) -> ApiKeys:

@@ -1,0 +1,167 @@
+"""The callers with a token of an issuer: users of a web application, or programs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final
+
+from tokensvc.access.callers import Caller, Identity, Scope
+from tokensvc.access.oidc.failures import FailedVerifications
+from tokensvc.access.oidc.keeper import KeyKeeper
+from tokensvc.access.oidc.key_sets import IssuerKey
+from tokensvc.access.oidc.refreshes import IssuerRefreshes
+from tokensvc.access.oidc.remembered import RememberedTokens, Verified
+from tokensvc.access.oidc.terms import IssuerTerms, refusal
+from tokensvc.access.oidc.verification import (
+    UnverifiedToken,
+    expires_at,
+    key_of,
+    parse,
+    verified_claims,
+)
+from tokensvc.access.recorded_secrets import RecordedSecrets
+from tokensvc.access.viewer_ids import ViewerIds
+from tokensvc.clock import Moment
+from tokensvc.state.record_writer import RecordWriter
+from tokensvc.state.watch import Watched
+
+SCOPE_PREFIX: Final = "tokensvc:"
+"""A claim names the scope `mint` as `tokensvc:mint`, as it may name those of other services."""
+
+
+@dataclass(frozen=True, slots=True)
+class Issuer:
+    """One issuer and its keys."""
+
+    terms: IssuerTerms
+    keeper: KeyKeeper
+
+
+@dataclass(frozen=True, slots=True)
+class OidcParts:
+    """What runs beside the callers.
+
+    Attributes:
+        viewer_ids: computes viewer IDs.
+        recorded: the viewer ID secrets that the deployment has. A change empties `remembered`.
+        remembered: the tokens that were verified.
+        refreshes: what operators request.
+        writer: writes the keys that are kept for the next start.
+    """
+
+    viewer_ids: ViewerIds
+    recorded: Watched[RecordedSecrets]
+    remembered: RememberedTokens
+    refreshes: Watched[IssuerRefreshes]
+    writer: RecordWriter
+
+
+class OidcCallers:
+    """Authenticates callers by their tokens, for all threads of a process.
+
+    Start it in the process that uses it, after any fork.
+    """
+
+    def __init__(self, issuers: Sequence[Issuer], parts: OidcParts) -> None:
+        """Callers of these issuers, each with another `iss`; nothing is fetched yet."""
+        self.issuers = tuple(issuers)
+        self._by_iss: Mapping[str, Issuer] = {each.terms.issuer: each for each in issuers}
+        self._parts = parts
+        self._failures = FailedVerifications()
+
+    def remembered(self, text: str, moment: Moment) -> Caller | None:
+        """The caller with that token, if it was verified before and is still valid. Never waits."""
+        return self._parts.remembered.caller(text, moment)
+
+    def authenticate(self, text: str, moment: Moment, client_address: str) -> Caller:
+        """The caller with that token, which is verified now. `note_refused` counts a refusal.
+
+        Raises:
+            Unauthenticated: when it is not valid.
+            RateLimited: when too many tokens from that address were not valid.
+            IssuerUnavailable: when the keys of its issuer can't be fetched.
+            StateUnavailable: when it is not known whether this process has the viewer ID secrets.
+            MustWait: when keys must be fetched first.
+        """
+        self._failures.require(client_address, moment.monotonic)
+        token = parse(text)
+        issuer = self._by_iss.get(token.issuer)
+        if issuer is None:
+            raise refusal("unknown_issuer")
+        key = _key(token, issuer, moment)
+        claims = verified_claims(token, key, issuer.terms, moment.now)
+        caller = self._caller(claims, issuer.terms)
+        until = expires_at(claims, issuer.terms)
+        verified = Verified(caller, issuer.keeper, key.thumbprint, until)
+        self._parts.remembered.remember(text, verified)
+        return caller
+
+    def note_refused(self, moment: Moment, client_address: str) -> None:
+        """A token from that address was not valid. Call it when nothing has to wait any more."""
+        self._failures.note(client_address, moment.monotonic)
+
+    def _caller(self, claims: Mapping[str, object], terms: IssuerTerms) -> Caller:
+        parts = self._parts
+        parts.recorded.latest().value.require(parts.viewer_ids)
+        subject = str(claims["sub"])
+        viewer_ids = parts.viewer_ids.of(terms.issuer, subject)
+        return Caller(
+            caller_id=f"oidc:{terms.name}:{viewer_ids[0]}",
+            name=terms.name,
+            grants=terms.grants,
+            scopes=scopes_of(claims, terms),
+            identity=Identity(terms.issuer, subject, viewer_ids, MappingProxyType(dict(claims))),
+        )
+
+    def start(self) -> None:
+        """Use the kept keys, and fetch and watch from now on.
+
+        Raises:
+            SettingsInvalid: when this process has other viewer ID secrets than the deployment.
+        """
+        parts = self._parts
+        parts.recorded.start()
+        if parts.recorded.failure is None:
+            parts.recorded.latest().value.require(parts.viewer_ids)
+        parts.refreshes.start()
+        parts.writer.start()
+        for issuer in self.issuers:
+            issuer.keeper.start()
+
+    def close(self) -> None:
+        """Stop fetching and watching."""
+        for issuer in self.issuers:
+            issuer.keeper.close()
+        self._parts.refreshes.close()
+        self._parts.recorded.close()
+        self._parts.writer.close()
+
+
+def scopes_of(claims: Mapping[str, object], terms: IssuerTerms) -> tuple[Scope, ...]:
+    """The scopes of a caller: those of the settings that its token names, or all of them.
+
+    The claim is a list, or a text with blanks between scopes (RFC 8693 §4.2).
+    """
+    if terms.scopes_claim is None:
+        return terms.scopes
+    value = claims.get(terms.scopes_claim)
+    named = value.split() if isinstance(value, str) else value if isinstance(value, list) else ()
+    return tuple(scope for scope in terms.scopes if f"{SCOPE_PREFIX}{scope}" in named)
+
+
+def _key(token: UnverifiedToken, issuer: Issuer, moment: Moment) -> IssuerKey:
+    """The key of the token.
+
+    Raises:
+        Unauthenticated: when the issuer does not publish it, or it is not certain which it is.
+        IssuerUnavailable: when the keys can't be fetched.
+    """
+    terms, keeper = issuer.terms, issuer.keeper
+    key = key_of(token, keeper.current(moment), terms)
+    if key is None:  # It may be a new one.
+        key = key_of(token, keeper.with_unknown_key(moment), terms)
+    if key is None:
+        raise refusal("unknown_key")
+    return key
