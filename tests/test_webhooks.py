@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import base64
-import datetime as dt
 import ipaddress
 import socket
-import ssl
 import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 from standardwebhooks import WebhookVerificationError
 
 from tests.support.clock import ManualClock
+from tests.support.tls import self_signed
 from tests.support.webhook_receiver import (
     SECRET,
     Behavior,
@@ -150,7 +146,7 @@ def test_a_certificate_is_verified(
     tmp_path: Path, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """To one of an unknown authority nothing is sent, until OpenSSL's own variable names it."""
-    tls = self_signed(tmp_path)
+    tls = self_signed(tmp_path)[0]
     with webhook_receiver(tls=tls) as receiver:
         with pytest.raises(NotificationFailed):
             Receiver(receiver.url, [SECRET], clock).send("msg_1", CONTENT)
@@ -193,31 +189,6 @@ def refuse_one(proxy: socket.socket, received: list[bytes]) -> None:
     with connection:
         received.append(connection.recv(4_096))
         connection.sendall(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")
-
-
-def self_signed(folder: Path) -> ssl.SSLContext:
-    """A server's side of TLS with a certificate for 127.0.0.1 that is its own authority."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
-    now = dt.datetime.now(dt.UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - dt.timedelta(days=1))
-        .not_valid_after(now + dt.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(LOOPBACK)]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    path = folder / "server.pem"
-    private = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    pem = serialization.Encoding.PEM
-    path.write_bytes(key.private_bytes(pem, *private) + certificate.public_bytes(pem))
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(path)
-    return context
 
 
 def test_the_secrets_of_a_file_are_one_on_each_line(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from typing import TypeVar
 
 from flask import Blueprint, Response, jsonify, request
 
+from tokensvc.access.oidc.callers import Issuer
 from tokensvc.arns import Region
 from tokensvc.audit import AuditEvent
 from tokensvc.clock import Moment, rfc3339
@@ -31,6 +32,7 @@ from tokensvc.errors import (
     CustodyUnavailable,
     Draining,
     InvalidRequest,
+    IssuerUnavailable,
     NotificationFailed,
     Problem,
     SchemaUnsupported,
@@ -139,6 +141,7 @@ def _checks(service: Service, *, is_draining: bool) -> list[Check]:
         _audit_check(service, moment),
         Check("clock", service.clock_watch.failure(moment)),
         *_reconcile_checks(service, moment),
+        *_issuer_checks(service, moment),
     ]
 
 
@@ -178,6 +181,26 @@ def _reconcile_checks(service: Service, moment: Moment) -> Sequence[Check]:
         note = f"Notifications are not accepted since {rfc3339(failure.since)}."
         return (*checks, Check("notifications", notes=[note], code=NotificationFailed.code))
     return (*checks, Check("notifications"))
+
+
+def _issuer_checks(service: Service, moment: Moment) -> Sequence[Check]:
+    """Whether the keys of each issuer are known. API keys are accepted in any case."""
+    return [
+        _issuer_check(issuer, moment) for issuer in (service.oidc.issuers if service.oidc else ())
+    ]
+
+
+def _issuer_check(issuer: Issuer, moment: Moment) -> Check:
+    name, keeper = f"issuer {issuer.terms.name}", issuer.keeper
+    failure, age_seconds = keeper.failure, keeper.age_seconds(moment)
+    fetched_at = None if age_seconds is None else rfc3339(moment.now - age_seconds)
+    facts = {"keys_fetched_at": fetched_at}
+    if keeper.usable(moment) is None:
+        return Check(name, failure or IssuerUnavailable("No keys were fetched yet."), facts=facts)
+    if failure is None:
+        return Check(name, facts=facts)
+    note = "The keys can't be fetched. The last ones are used until they are too old."
+    return Check(name, notes=[note], code=failure.code, facts=facts)
 
 
 def _reconcile_check(service: Service, region: Region, moment: Moment) -> Check:
