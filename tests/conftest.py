@@ -7,6 +7,7 @@ import os
 from collections.abc import Generator
 from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import botocore.compat
 import botocore.hooks
@@ -20,6 +21,14 @@ botocore.loaders.create_loader = functools.lru_cache(botocore.loaders.create_loa
 # A handler's signature is inspected once per process instead of once per client.
 _accepts_kwargs = functools.lru_cache(1_000)(botocore.compat.accepts_kwargs)
 botocore.hooks.accepts_kwargs = lambda func: _accepts_kwargs(getattr(func, "__func__", func))
+
+# The present name of an event is found once per process. Each client forgot it, and went through
+# all aliases again for each of its handlers.
+_Aliaser: Any = botocore.hooks.EventAliaser
+_alias = functools.lru_cache(10_000)(
+    _Aliaser(botocore.hooks.HierarchicalEmitter())._alias_event_name
+)
+_Aliaser._alias_event_name = lambda _self, event_name: _alias(event_name)
 
 from hypothesis import settings  # noqa: E402 # After the loader, because it may import boto3.
 

@@ -144,6 +144,7 @@ class AwsClients:
         self._kms: dict[Region, KMSClient] = {}
         self._secrets_manager: dict[Region, SecretsManagerClient] = {}
         self._unsigned: dict[Region, IVSClient] = {}
+        self._endpoints: dict[tuple[Region, Service], str] = {}
         # Creating a client is not thread-safe in a boto3 session; using a client is.
         self._lock = threading.Lock()
 
@@ -215,16 +216,18 @@ class AwsClients:
         Raises:
             IvsUnavailable: when the AWS configuration is invalid.
         """
-        try:
-            client = self._new_session().client(
-                service,
-                region_name=region,
-                aws_access_key_id="unused",
-                aws_secret_access_key="unused",  # noqa: S106 # Nothing is sent.
-            )
-        except NO_ANSWER as exc:
-            raise no_answer(exc, "client setup", region) from exc
-        return endpoint_of(client)
+        if (region, service) not in self._endpoints:
+            try:
+                client = self._new_session().client(
+                    service,
+                    region_name=region,
+                    aws_access_key_id="unused",
+                    aws_secret_access_key="unused",  # noqa: S106 # Nothing is sent.
+                )
+            except NO_ANSWER as exc:
+                raise no_answer(exc, "client setup", region) from exc
+            self._endpoints[region, service] = endpoint_of(client)
+        return self._endpoints[region, service]
 
     def ask_unsigned(self, region: Region) -> None:
         """Send IVS one request without a signature, and return after any answer.
@@ -278,6 +281,7 @@ class AwsClients:
             self._kms.clear()
             self._secrets_manager.clear()
             self._unsigned.clear()
+            self._endpoints.clear()
 
     def _session_with_credentials(self) -> boto3.Session:
         with self._lock:

@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import botocore.hooks
 import botocore.loaders
 import pytest
 
 # AWS's JSON models are read once per process instead of once per client, because the tests create
 # hundreds of clients. The loader must be replaced before botocore's session imports it.
 botocore.loaders.create_loader = functools.lru_cache(botocore.loaders.create_loader)
+
+# The present name of an event is found once per process. Each client forgot it, and went through
+# all aliases again for each of its handlers.
+_Aliaser: Any = botocore.hooks.EventAliaser
+_alias = functools.lru_cache(10_000)(
+    _Aliaser(botocore.hooks.HierarchicalEmitter())._alias_event_name
+)
+_Aliaser._alias_event_name = lambda _self, event_name: _alias(event_name)
 
 # The following imports are after the loader, because they import boto3.
 from hypothesis import settings  # noqa: E402
