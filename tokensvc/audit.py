@@ -42,6 +42,7 @@ class AuditEvent:
         token_sha256: the first 16 hex digits of the token's SHA-256, to identify the token.
         request_id: the ID of the request.
         client_address: the address of the client whose sign-in was refused.
+        ban_id: the ban that refused the request.
         omitted: how many refused sign-ins before this one have no line of their own.
     """
 
@@ -60,6 +61,7 @@ class AuditEvent:
     token_sha256: str | None = None
     request_id: str | None = None
     client_address: str | None = None
+    ban_id: str | None = None
     omitted: int | None = None
 
     def members(self) -> dict[str, str | int | None]:
@@ -80,6 +82,7 @@ class AuditEvent:
             "token_sha256": self.token_sha256,
             "request_id": self.request_id,
             "client_address": self.client_address,
+            "ban_id": self.ban_id,
             "omitted": self.omitted,
         }
 

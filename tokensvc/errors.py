@@ -87,6 +87,25 @@ class NotPermitted(TokensvcError):
     title = "The caller lacks a scope"
 
 
+class ViewerBanned(TokensvcError):
+    """Raised when the viewer is banned, or the channel is closed for everyone."""
+
+    code = "viewer_banned"
+    http_status = 403
+    title = "Banned"
+
+    ban_id: str | None = None
+    """The ID of the ban, for the audit. Clients never see it."""
+
+
+class ViewerRevoked(TokensvcError):
+    """Raised when the viewer's sessions were revoked so recently that a new one would be too."""
+
+    code = "viewer_revoked"
+    http_status = 403
+    title = "Viewer sessions revoked"
+
+
 class ChannelNotFound(TokensvcError):
     """Raised when IVS has no such channel, or no channel of that name is configured."""
 

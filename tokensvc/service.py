@@ -18,6 +18,8 @@ from typing import TypedDict, Unpack
 from tokensvc.access import api_key_uses, api_keys
 from tokensvc.access.api_key_uses import ApiKeyUses
 from tokensvc.access.api_keys import ApiKeys
+from tokensvc.access.bans.check import BanCheck
+from tokensvc.access.bans.view import BanView
 from tokensvc.access.entitlement import EntitlementHook
 from tokensvc.access.entitlement_client import HookClient
 from tokensvc.access.oidc.callers import OidcCallers
@@ -67,8 +69,10 @@ class Service:
         audit: the audit log of every decision.
         api_keys: the API keys, watched for changes.
         oidc: the callers with tokens of issuers; None if no issuer is configured.
+        bans: the bans, watched for changes.
         rings: the view of each configured region's ring.
-        access_max_age_seconds: the maximum age of the API keys that still authenticate a caller.
+        access_max_age_seconds: the maximum age of the API keys that still authenticate a caller,
+            and of the bans.
         refused_sign_ins: audits the clients that were not authenticated.
         trusted_proxies: the networks of the proxies whose X-Forwarded headers are used.
         root_path: the path prefix under which the HTTP API is published, "" for none.
@@ -89,6 +93,7 @@ class Service:
     audit: Audit
     api_keys: Watched[ApiKeys]
     oidc: OidcCallers | None
+    bans: BanView
     rings: Mapping[Region, RingView]
     access_max_age_seconds: float
     refused_sign_ins: RefusedSignIns
@@ -106,7 +111,7 @@ class Service:
     resources: ExitStack
 
     def read(self) -> None:
-        """Read the API keys and rings once, for a command that does not watch them.
+        """Read the API keys, bans and rings once, for a command that does not watch them.
 
         The clock is compared with that of IVS, if IVS can be reached. What IVS answers about
         channels is stored.
@@ -115,13 +120,14 @@ class Service:
             StateUnavailable, StateDamaged: when the shared state can't be read.
         """
         self.api_keys.refresh()
+        self.bans.refresh()
         for view in self.rings.values():
             view.refresh()
         self.answer_writer.start()
         self.clock_watch.look()
 
     def start(self) -> None:
-        """Read the API keys and rings, and watch them for changes from now on.
+        """Read the API keys, bans and rings, and watch them for changes from now on.
 
         What can't be read now is read again every `state_refresh_seconds`. The reads are made at
         once: while the state hangs, each waits for its time-out.
@@ -143,9 +149,11 @@ class Service:
         _at_once([watched.close for watched in self._watched()])
         self.resources.close()
 
-    def _watched(self) -> Sequence[Watched[ApiKeys] | ReconcileWatch | RingView | OidcCallers]:
+    def _watched(
+        self,
+    ) -> Sequence[Watched[ApiKeys] | BanView | ReconcileWatch | RingView | OidcCallers]:
         oidc = () if self.oidc is None else (self.oidc,)
-        return (self.api_keys, self.reconciles, *self.rings.values(), *oidc)
+        return (self.api_keys, self.bans, self.reconciles, *self.rings.values(), *oidc)
 
 
 def _at_once(calls: Sequence[Callable[[], None]]) -> None:
@@ -164,6 +172,7 @@ class Overrides(TypedDict, total=False):
     directory_terms: DirectoryTerms
     turns: Turns
     rings: Mapping[Region, RingView]
+    bans: BanView
 
 
 def build(
@@ -214,11 +223,13 @@ def build(
         skew_seconds=settings.rotation.clock_skew_seconds,
     )
     clients.dates.listen(clock_watch.note)
+    bans = overrides.get("bans") or BanView(state, clock, **following)
     issuer = PlaybackIssuer(
         channel_names=settings.channels,
         grants=settings.grants_by_name(),
         directory=directory,
         rings=rings,
+        bans=BanCheck(bans, settings.state.access_max_age_seconds),
         limits=settings.playback_limits(),
         audit=audit,
         clock=clock,
@@ -239,6 +250,7 @@ def build(
         audit=audit,
         api_keys=watched_api_keys,
         oidc=build_oidc_callers(settings, clock, state, **following),
+        bans=bans,
         rings=rings,
         access_max_age_seconds=settings.state.access_max_age_seconds,
         refused_sign_ins=RefusedSignIns(audit),

@@ -82,13 +82,15 @@ def test_a_started_service_watches_api_keys_and_rings_until_it_is_closed(
 ) -> None:
     """A thread for the API keys, each ring, channels, probes, last uses, clock, record, replicas.
 
+    Two for the bans: one follows them, one reads all of them again.
+
     None is left after closing.
     """
     threads = threading.active_count()
     created_state(Path(settings.state.url.removeprefix("sqlite:")))
     service = build(settings, ManualClock(), NoAudit())
     service.start()
-    assert threading.active_count() == threads + 9
+    assert threading.active_count() == threads + 11
     assert service.api_keys.latest().value.keys == ()
     assert set(service.rings) == {"us-west-2", "eu-west-1"}
     service.close()
@@ -128,7 +130,8 @@ def test_a_worker_follows_all_documents_by_one_read_at_an_interval_of_its_own(
     for _ in range(20):
         with closing(build(settings, ManualClock(), NoAudit())) as service:
             views = [view._watched for view in service.rings.values()]
-            all_watched: list[Watched[Any]] = [*views, service.api_keys, service.reconciles.watched]
+            others = service.api_keys, service.bans.watched, service.reconciles.watched
+            all_watched: list[Watched[Any]] = [*views, *others]
             assert len({id(watched._versions) for watched in all_watched}) == 1
             (interval,) = {watched._refresh_seconds for watched in all_watched}
         intervals.add(interval)
@@ -152,7 +155,7 @@ def test_a_worker_that_starts_while_the_state_hangs_waits_for_one_time_out(
     settings: Settings,
 ) -> None:
     """And not for one of each document. gunicorn ends a worker that takes 30 s to start."""
-    state = HangingState(documents=4)
+    state = HangingState(documents=5)
     with closing(build(settings, ManualClock(), NoAudit(), state=state)) as service:
         service.start()
         assert not state.together.broken

@@ -155,6 +155,7 @@ class Deployment:
             "state": self.world.state,
             "turns": Unlimited(),
             "rings": self.service.rings,
+            "bans": self.service.bans,
         }
         parts.update(overrides)
         return build(settings, self.world.clock, audit or self.audit, **parts).issuer
@@ -162,6 +163,7 @@ class Deployment:
     def read_state_again(self) -> None:
         """Do what the threads of the service do every few seconds."""
         self.service.api_keys.refresh()
+        self.service.bans.refresh()
         for view in self.service.rings.values():
             view.refresh()
 

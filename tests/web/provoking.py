@@ -14,6 +14,8 @@ from werkzeug.test import TestResponse
 
 from tests.support.deployment import Deployment
 from tests.web.problem_shape import assert_problem, assert_problem_document
+from tokensvc.access.bans.log import BanLog
+from tokensvc.access.bans.model import Ban
 from tokensvc.access.callers import Scope
 from tokensvc.arns import ChannelArn
 from tokensvc.errors import IvsUnavailable, TokensvcError
@@ -102,6 +104,21 @@ def post_for_public_channel(arn: str) -> Provoke:
     )
 
 
+def post_when_banned(made: Ban, **body: object) -> Provoke:
+    """A request for a private channel, after that ban."""
+
+    def fetch(arn: ChannelArn) -> Channel:
+        return Channel(arn, "", is_private=True, playback_url="https://example.com/a.m3u8")
+
+    def provoke(deployment: Deployment) -> Document:
+        log = BanLog(deployment.world.state, deployment.world.clock)
+        log.append(deployment.service.bans.refresh(), lambda _: made)
+        deployment.service.bans.refresh()
+        return _post(deployment, deployment.client_with_fetch(fetch), body)
+
+    return provoke
+
+
 def call_route_that_aborts(status: int) -> Provoke:
     """A request to a route of the application that Flask refuses with that status."""
 
@@ -170,6 +187,7 @@ def with_api_keys_document(
         deployment.world.clock.advance(121)
         with contextlib.suppress(TokensvcError):
             deployment.read_state_again()
+        deployment.service.bans.refresh()
         for view in deployment.service.rings.values():
             view.refresh()
         return use(deployment, deployment.client())

@@ -32,6 +32,7 @@ def test_a_service_that_can_sign_is_ready(deployment: Deployment) -> None:
         "checks": [
             {"name": "process", "ready": True, "code": "", "notes": []},
             {"name": "api-keys", "ready": True, "code": "", "notes": []},
+            {"name": "bans", "ready": True, "code": "", "notes": [], "age_seconds": 0},
             {"name": "ring us-west-2", "ready": True, "code": "", "notes": []},
             {"name": "audit", "ready": True, "code": "", "notes": []},
             {"name": "clock", "ready": True, "code": "", "notes": []},
@@ -53,13 +54,18 @@ def test_a_service_without_its_state_is_not_ready(
     assert [(check["name"], check["ready"], check["code"]) for check in document["checks"]] == [
         ("process", True, ""),
         ("api-keys", False, "state_unavailable"),
+        ("bans", False, "state_unavailable"),
         ("ring us-west-2", False, "state_unavailable"),
         ("audit", True, ""),
         ("clock", True, ""),
         ("reconcile us-west-2", True, ""),
         ("notifications", True, ""),
     ]
-    assert [error["field"] for error in document["errors"]] == ["api-keys", "ring us-west-2"]
+    assert [error["field"] for error in document["errors"]] == [
+        "api-keys",
+        "bans",
+        "ring us-west-2",
+    ]
     assert str(tmp_path) not in str(document)
     moved.rename(state_file)
     own_deployment.read_state_again()
@@ -132,6 +138,7 @@ def test_a_service_with_a_damaged_private_key_is_not_ready(
     assert [(check["name"], check["code"]) for check in document["checks"]] == [
         ("process", ""),
         ("api-keys", ""),
+        ("bans", ""),
         ("ring us-west-2", "custody_damaged"),
         ("audit", ""),
         ("clock", ""),
@@ -153,7 +160,7 @@ def test_a_standby_that_can_not_be_used_is_a_note(
         service = own_deployment.service_with(rings={view.region: view})
         response = own_deployment.client_of(service).get("/readyz")
     assert response.status_code == 200
-    (note,) = response.get_json()["checks"][2]["notes"]
+    (note,) = response.get_json()["checks"][3]["notes"]
     assert standby.key_id in note
     assert str(tmp_path) not in note
 

@@ -9,6 +9,7 @@ import pytest
 
 from tests.support.deployment import Deployment
 from tests.web import provoking
+from tests.web.ban_problems import BANS
 from tests.web.problem_shape import Text, invalid, not_ready, problem, unavailable
 from tests.web.provoking import (
     BATCH,
@@ -367,13 +368,13 @@ ERRORS_OF_THE_SERVICE: list[tuple[Provoke, Text]] = [
         not_ready(
             "state_unavailable",
             ("api-keys", "state_unavailable", NO_STATE),
+            ("bans", "state_unavailable", NO_STATE),
             (RING, "state_unavailable", NO_STATE),
         ),
     ),
 ]
 
-
-CLIENT_ERRORS = BODIES + REFUSALS + QUERIES
+CLIENT_ERRORS = BODIES + REFUSALS + BANS + QUERIES
 
 
 def ids(cases: list[tuple[Provoke, Text]]) -> list[str]:

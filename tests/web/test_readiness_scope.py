@@ -208,6 +208,7 @@ def test_the_body_lists_every_part_in_both_scopes(own_deployment: Deployment) ->
     assert whole == of_replica
     assert [check["name"] for check in of_replica if not check["ready"]] == [
         "api-keys",
+        "bans",
         "ring us-west-2",
     ]
 
@@ -218,15 +219,15 @@ def test_another_scope_is_refused(deployment: Deployment) -> None:
     assert [(error["field"], error["rule"]) for error in document["errors"]] == [("scope", "enum")]
 
 
-def test_api_keys_become_too_old_before_the_ring(own_deployment: Deployment) -> None:
+def test_api_keys_and_bans_become_too_old_before_the_ring(own_deployment: Deployment) -> None:
     """Stale API keys let the wrong callers in; a stale ring costs at most refused tokens."""
     world = own_deployment.world
     world.rotator(terms=dataclasses.replace(TERMS, ring_max_age_seconds=3_600)).ring()
     own_deployment.read_state_again()
     state_away(own_deployment)
     world.clock.advance(121)
-    assert unready(own_deployment) == ["api-keys"]
+    assert unready(own_deployment) == ["api-keys", "bans"]
     world.clock.advance(3_600 - 121)
-    assert unready(own_deployment) == ["api-keys"]
+    assert unready(own_deployment) == ["api-keys", "bans"]
     world.clock.advance(1)
-    assert unready(own_deployment) == ["api-keys", "ring us-west-2"]
+    assert unready(own_deployment) == ["api-keys", "bans", "ring us-west-2"]

@@ -12,6 +12,7 @@ import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from tokensvc.access.bans.check import BanCheck
 from tokensvc.access.callers import Caller
 from tokensvc.access.entitlement import EntitlementHook
 from tokensvc.access.entitlement_question import Question
@@ -29,6 +30,7 @@ from tokensvc.errors import (
     NotEntitled,
     Problem,
     TokensvcError,
+    ViewerBanned,
 )
 from tokensvc.ivs.clock_watch import ClockWatch
 from tokensvc.ivs.directory import ChannelDirectory
@@ -66,6 +68,7 @@ class PlaybackIssuer:
         grants: Mapping[str, Grant],
         directory: ChannelDirectory,
         rings: Mapping[Region, RingView],
+        bans: BanCheck,
         limits: PlaybackLimits,
         audit: Audit,
         clock: Clock,
@@ -76,6 +79,7 @@ class PlaybackIssuer:
         self._grants = grants
         self._directory = directory
         self._rings = rings
+        self._bans = bans
         self._limits = limits
         self._audit = audit
         self._clock = clock
@@ -96,10 +100,13 @@ class PlaybackIssuer:
                 does not allow an origin, or the entitlement hook refuses.
             ChannelNotFound: when the channel does not exist, or its region is not configured.
             ChannelNotPrivate: when the channel is public and plain URLs are not allowed.
+            ViewerBanned: when the viewer is banned, or the channel is closed for everyone.
+            ViewerRevoked: when the viewer's sessions were revoked a moment ago.
             ClockOff: when the clock of this machine is off.
             IvsUnavailable: when the channel can't be looked up.
             NoSigningKey: when the region has no active key pair.
-            StateUnavailable: when the view of the ring is too old to sign from (rule 3).
+            StateUnavailable: when the view of the ring is too old to sign from (rule 3), or the
+                bans are.
             CustodyUnavailable: when the private key can't be used now.
             EntitlementUnavailable: when the entitlement hook gives no valid answer in time.
         """
@@ -119,7 +126,7 @@ class PlaybackIssuer:
     ) -> None:
         """Do what waits for the next requests together, for a batch.
 
-        Look up channels, read rings, and ask the entitlement hook.
+        Look up channels, read rings and bans that are too old, and ask the entitlement hook.
 
         Only what `issue` would do for this caller. Nothing is refused or audited.
         """
@@ -128,6 +135,8 @@ class PlaybackIssuer:
         arns = set(self._channels_to_look_up(caller, requests))
         self._directory.warm(arns)
         moment = Moment.of(self._clock)
+        with contextlib.suppress(TokensvcError):  # `issue` raises it for each request.
+            self._bans.require_known(moment)
         for region in {arn.region for arn in arns}:
             with contextlib.suppress(TokensvcError):  # `issue` raises it for each request.
                 self._rings[region].active(moment)
@@ -186,6 +195,7 @@ class PlaybackIssuer:
         self._clock_watch.require_right(moment)
         channel = self._directory.get(arn)
         granted = decide(grant, request, self._limits)
+        self._bans.require_allowed(decision.caller, arn, request.viewer_id, moment)
         if not channel.is_private:
             return self._plain_url(channel)
         key = ring.active(moment)
@@ -267,6 +277,7 @@ class _Decision:
             viewer_id=self._valid_viewer_id(),
             session_version=self.session_version,
             grant=self.grant.name if self.grant else None,
+            ban_id=failure.ban_id if isinstance(failure, ViewerBanned) else None,
             request_id=self.request_id,
         )
 

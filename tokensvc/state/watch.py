@@ -149,8 +149,8 @@ class Watched(Generic[T]):
                 state can't be read now.
             StateDamaged: when the value is too old, and the stored document is damaged.
         """
-        latest = self.latest()
-        if latest.age_seconds(moment) > max_age_seconds:
+        latest = self._latest or self.latest()
+        if moment.seconds_since(latest.sent) > max_age_seconds:
             self.refresh()
             latest = self.latest()
         return latest.value

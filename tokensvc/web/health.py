@@ -84,7 +84,7 @@ class Check:
     error: TokensvcError | None = None
     notes: Sequence[str] = ()
     code: str = ""
-    facts: Mapping[str, str | None] = field(default_factory=dict)
+    facts: Mapping[str, str | int | None] = field(default_factory=dict)
 
     def members(self) -> dict[str, object]:
         """The members that anyone may read: not the error's own text, which may name paths."""
@@ -137,6 +137,7 @@ def _checks(service: Service, *, is_draining: bool) -> list[Check]:
     return [
         Check("process", Draining("The service is stopping.") if is_draining else None),
         _api_keys_check(service, moment),
+        _bans_check(service, moment),
         *(_ring_check(f"ring {region}", ring, moment) for region, ring in rings),
         _audit_check(service, moment),
         Check("clock", service.clock_watch.failure(moment)),
@@ -153,6 +154,17 @@ def _api_keys_check(service: Service, moment: Moment) -> Check:
         return Check(name, exc)
     notes = [] if keys.keys else [_NO_API_KEY]
     return Check(name, notes=notes)
+
+
+def _bans_check(service: Service, moment: Moment) -> Check:
+    name = "bans"
+    try:
+        age_seconds = int(service.bans.age_seconds(moment))
+        max_age_seconds = service.access_max_age_seconds
+        _from_memory(lambda: service.bans.within(max_age_seconds, moment), service.bans.failure)
+    except TokensvcError as exc:
+        return Check(name, exc)
+    return Check(name, facts={"age_seconds": age_seconds})
 
 
 def _ring_check(name: str, ring: RingView, moment: Moment) -> Check:

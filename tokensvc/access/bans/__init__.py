@@ -1,0 +1,1 @@
+"""Bans and kicks of viewers, and closed channels: the values, their storage, and the mint check."""
