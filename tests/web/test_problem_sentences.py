@@ -11,15 +11,7 @@ from tests.support.deployment import Deployment
 from tests.web import provoking
 from tests.web.ban_problems import BANS
 from tests.web.problem_shape import Text, invalid, not_ready, problem, unavailable
-from tests.web.provoking import (
-    BATCH,
-    Provoke,
-    call,
-    post,
-    post_as,
-    post_text,
-    post_with_scope,
-)
+from tests.web.provoking import BATCH, Provoke, call, post, post_as, post_text, post_with_scope
 from tokensvc.errors import (
     AuditUnavailable,
     EntitlementUnavailable,

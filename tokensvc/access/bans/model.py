@@ -9,8 +9,8 @@ and no token is signed with a version up to it.
 2. A ban until T also refuses tokens until T. A process that can't read the state may sign for as
    long as it accepts what it has read (`access_max_age_seconds`), and the write takes time. So the
    line is min(T, now + that age + the write) + skew: what such a process signs is revoked too.
-3. A lifted ban refuses nothing any more, but its line stays: IVS was told. The viewer gets a token
-   when the line has passed.
+3. A lifted ban refuses nothing any more, but its line stays, because IVS revokes for good. The
+   viewer gets a token when the line has passed.
 """
 
 from __future__ import annotations
