@@ -84,7 +84,10 @@ def test_the_minter_may_do_what_the_modules_of_a_worker_call_and_no_more(
 
 
 def test_the_minter_may_write_every_kind_of_record_that_a_worker_writes() -> None:
-    """Each kind is the constant KIND of the module that owns it."""
+    """Each kind is the constant KIND of the module that owns it.
+
+    The moderator writes bans: a worker has both roles if its service moderates.
+    """
     sources = (
         (ROOT / module.replace(".", "/")).with_suffix(".py") for module in _modules_of_workers()
     )
@@ -94,14 +97,11 @@ def test_the_minter_may_write_every_kind_of_record_that_a_worker_writes() -> Non
         if source.exists()
         for found in re.findall(r"^KIND\b.* = \"(.+)\"$", source.read_text(), re.MULTILINE)
     }
-    writable = {
-        partition
-        for statement in POLICIES["minter"].statements
-        for keys in statement.conditions.values()
-        for partition in keys.get("dynamodb:LeadingKeys", ())
-    }
-    assert {"channel", "key-probe"} <= kinds
-    assert {f"record/{kind}" for kind in kinds} - writable == set()
+    of_minter, of_moderator = _writable("minter"), _writable("moderator")
+    assert {"channel", "key-probe", "ban"} <= kinds
+    assert {f"record/{kind}" for kind in kinds} - of_minter - of_moderator == set()
+    assert "record/ban" not in of_minter
+    assert {each for each in of_moderator if each.startswith("body/")} == {"body/bans"}
 
 
 @pytest.mark.parametrize("statement", STATEMENTS)
@@ -215,6 +215,16 @@ def test_a_call_that_cannot_be_followed_is_refused(source: str) -> None:
     """A waiter calls operations that the source does not name."""
     with pytest.raises(AssertionError, match="module:1"):
         list(operations_in(source, "module"))
+
+
+def _writable(role: str) -> set[str]:
+    """The partitions of the table to which the role is limited when it writes."""
+    return {
+        partition
+        for statement in POLICIES[role].statements
+        for keys in statement.conditions.values()
+        for partition in keys.get("dynamodb:LeadingKeys", ())
+    }
 
 
 def _modules_of_workers() -> set[str]:

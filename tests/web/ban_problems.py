@@ -61,7 +61,7 @@ BANS: list[tuple[Provoke, Text]] = [
         problem(
             "viewer_banned",
             "The channel is closed for everyone.",
-            "An operator or a moderator can open it: `tokensvc bans lift`.",
+            "An operator or a moderator can open it.",
             ("channel", "channel_closed", "The channel is closed for everyone."),
         ),
     ),

@@ -117,7 +117,7 @@ def no_such_ban(ban_id: str) -> NotFound:
     """The error for a ban that does not exist, or that the caller may not see."""
     return NotFound(
         f"There is no ban with the ID {redact(ban_id)!r}.",
-        hint="Run `tokensvc bans list`, or request `GET /v1/bans`, to see all bans.",
+        hint="Check the ID.",
     )
 
 
@@ -189,7 +189,7 @@ def _channel_closed(ban: Ban) -> ViewerBanned:
     message = "The channel is closed for everyone."
     refusal = ViewerBanned(
         message,
-        hint="An operator or a moderator can open it: `tokensvc bans lift`.",
+        hint="An operator or a moderator can open it.",
         problems=(Problem("channel", "channel_closed", message),),
     )
     refusal.ban_id = ban.ban_id
