@@ -7,6 +7,7 @@ inject a fault.
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +21,7 @@ from tests.demo.site import DemoSite, running_demo_site
 from tests.support.serving import serving
 
 NPM = Path(__file__).parent / "node_modules"
+DOCS = Path(__file__).parents[2] / "docs/players.md"
 PAGE = """<!doctype html>
 <link rel="icon" href="data:,"><title>Players</title>
 <video muted autoplay playsinline crossorigin="anonymous"></video>
@@ -93,6 +95,13 @@ class Answer:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
+def example_of_docs(service_url: str) -> str:
+    """The page in docs/players.md, with the module of that service."""
+    found = re.search(r"```html\n(.*?)```", DOCS.read_text(), re.DOTALL)
+    assert found is not None
+    return "<!doctype html>" + found[1].replace("https://tokens.example.com", service_url)
+
+
 @contextlib.contextmanager
 def running_viewers_site(folder: Path) -> Iterator[ViewersSite]:
     """Run everything in this process."""
@@ -112,9 +121,17 @@ def running_viewers_site(folder: Path) -> Iterator[ViewersSite]:
         def commonjs() -> Response:
             return send_from_directory(NPM.parent, "commonjs.js")
 
+        @app.get("/documented")
+        def documented() -> str:
+            return example_of_docs(ivs.service_url)
+
         @app.post("/watch")
         def watch() -> Response:
             return site.url_for(request.get_json())
+
+        @app.post("/watch/42")
+        def watch_42() -> Response:
+            return site.url_for({})
 
         with serving(app) as site.url:
             yield site

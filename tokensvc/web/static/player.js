@@ -330,10 +330,13 @@ function videoAdapter(video, failed) {
 
 /** @param {HlsPlayer} hls @param {(status: number) => void} failed @returns {Adapter} */
 function hlsAdapter(hls, failed) {
+  let recoveredAt = -Infinity;
   const onError = (/** @type {string} */ _name, /** @type {any} */ error) => {
     if (!error.fatal) return;
-    if (error.type === "mediaError") hls.recoverMediaError();
-    else failed(error.response?.code ?? 0);
+    const isRecoverable = performance.now() - recoveredAt > RECENT_SECONDS * 1000;
+    if (error.type !== "mediaError" || !isRecoverable) return failed(error.response?.code ?? 0);
+    recoveredAt = performance.now();
+    hls.recoverMediaError();
   };
   hls.on("hlsError", onError);
   return {
