@@ -130,7 +130,7 @@ def test_a_session_that_amazon_ivs_ends_is_started_again(viewer: Page, site: Vie
     site.options["viewer_id"] += "-again"
     viewer.evaluate("() => videos[0].dispatchEvent(new Event('waiting'))")
     viewer.clock.fast_forward(6_500)
-    (reload,) = wait_for_events(viewer, "reload")
+    reload = wait_for_events(viewer, "reload")[0]
     assert (reload["reason"], reload["status"]) == ("forbidden", 403)
     wait_for_events(viewer, "url", 2)
     wait_until_played(viewer)
@@ -142,7 +142,7 @@ def test_an_offline_channel_needs_no_new_url(viewer: Page, site: ViewersSite) ->
     channel = str(site.ivs.channel_arn)
     site.ivs.local_ivs.go_offline(channel)
     viewer.evaluate(PLAY, PLAYERS["video"])
-    (first,) = wait_for_events(viewer, "reload")
+    first = wait_for_events(viewer, "reload")[0]
     assert (first["reason"], first["status"]) == ("failed", 404)
     site.ivs.local_ivs.go_live(channel)
     wait_until_played(viewer)

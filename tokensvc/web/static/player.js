@@ -409,7 +409,7 @@ function lifeSeconds({ ttl_seconds }) {
 
 /** @param {string} url */
 function isSingleUse(url) {
-  const payload = new URL(url).searchParams.get("token")?.split(".")[1] ?? "";
+  const payload = new URL(url, location.href).searchParams.get("token")?.split(".")[1] ?? "";
   return atob(payload.replaceAll("-", "+").replaceAll("_", "/")).includes("aws:single-use-uuid");
 }
 
