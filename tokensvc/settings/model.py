@@ -239,7 +239,8 @@ class ServiceSettings(Section):
     )
     threads: Annotated[int, Field(ge=1, le=64)] = Field(
         default=4,
-        description="Threads in each process for requests that must wait, such as a batch.",
+        description="Threads in each process for the requests of one caller that must wait. There"
+        " are twice as many, so that no caller has all of them.",
     )
     drain_seconds: Annotated[int, Field(ge=0, le=3_600)] = Field(
         default=0,

@@ -21,7 +21,7 @@ from tokensvc.web.access_log import AccessLog
 from tokensvc.web.bodies import WHOLE_BODY
 from tokensvc.web.http1 import Response
 from tokensvc.web.overload import Admission, Refusals
-from tokensvc.web.waiting_pool import PoolIsFull, WaitingPool
+from tokensvc.web.waiting_pool import CALLER_ID, PoolIsFull, WaitingPool
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -133,7 +133,8 @@ class Front:
             with no_waiting():
                 begun = begin()
         except MustWait as exc:
-            return self._answer_later(environ, self._run_again(begin, exc), begun_at, has_left)
+            begins = self._run_again(environ, begin, exc)
+            return self._answer_later(environ, begins, begun_at, has_left)
         if isinstance(begun.parts, list):
             self._log(environ, begun, begun_at)
             return begun
@@ -150,7 +151,7 @@ class Front:
         try:
             begun = await begins
             is_whole = isinstance(begun.parts, list)
-            response = begun if is_whole else await self._whole(begun, has_left)
+            response = begun if is_whole else await self._whole(environ, begun, has_left)
         except PoolIsFull:
             response = self._refusals.next(environ)
         if response is not None:
@@ -166,7 +167,7 @@ class Front:
                 duration_seconds=time.monotonic() - begun_at,
             )
 
-    async def _run(self, step: Callable[[], T]) -> T:
+    async def _run(self, environ: WSGIEnvironment, step: Callable[[], T]) -> T:
         """The result of the step, which runs on the loop unless it must wait in a thread.
 
         Raises:
@@ -177,9 +178,11 @@ class Front:
                 return step()
         except MustWait as exc:
             must_wait = exc
-        return await self._run_again(step, must_wait)
+        return await self._run_again(environ, step, must_wait)
 
-    async def _run_again(self, step: Callable[[], T], must_wait: MustWait) -> T:
+    async def _run_again(
+        self, environ: WSGIEnvironment, step: Callable[[], T], must_wait: MustWait
+    ) -> T:
         """The result of a step that must wait. Raises PoolIsFull."""
         if must_wait.until:
             awaited = [asyncio.wrap_future(each) for each in must_wait.until]
@@ -189,9 +192,11 @@ class Front:
                     return step()
             except MustWait:
                 pass
-        return await self._pool.run(step)
+        return await self._pool.run(step, environ.get(CALLER_ID))
 
-    async def _whole(self, response: Response, has_left: Callable[[], bool]) -> Response | None:
+    async def _whole(
+        self, environ: WSGIEnvironment, response: Response, has_left: Callable[[], bool]
+    ) -> Response | None:
         """The response with all its parts; None if the client leaves before that.
 
         Then no other part is made. If a part must wait, it is made in a thread: the iterator
@@ -200,7 +205,7 @@ class Front:
         parts = iter(response.parts)
         made: list[bytes] = []
         try:
-            while await self._run(partial(_make_parts, parts, made)):
+            while await self._run(environ, partial(_make_parts, parts, made)):
                 await asyncio.sleep(0)
                 if has_left():
                     return None

@@ -15,6 +15,7 @@ from tokensvc.errors import RateLimited, Unauthenticated
 from tokensvc.service import Service
 from tokensvc.web.headers import request_id_of
 from tokensvc.web.proxies import client_address_of
+from tokensvc.web.waiting_pool import CALLER_ID
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
@@ -36,6 +37,7 @@ def authenticate_request(environ: WSGIEnvironment, service: Service) -> Caller:
     except (Unauthenticated, RateLimited) as exc:
         _record_refusal(exc, environ, service, moment)
         raise
+    environ[CALLER_ID] = caller.caller_id
     if caller.identity is None:
         service.api_key_uses.note(caller.caller_id, moment.now)
     return caller
