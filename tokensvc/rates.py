@@ -125,6 +125,13 @@ class RateLimiter:
         missing = full_seconds + each - whole
         return missing if missing > _ROUNDING * each else 0.0
 
+    def give_back(self, key: Hashable) -> None:
+        """Undo the count of a request that turned out to cost nothing."""
+        each, _ = self._terms()
+        with self._lock:
+            if key in self._full_at:
+                self._full_at[key] -= each
+
     def _terms(self) -> tuple[float, float]:
         """In how many seconds one request is refilled in this process, and an empty bucket."""
         rate, count = self.rate, self._fleet.count

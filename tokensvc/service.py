@@ -32,6 +32,7 @@ from tokensvc.clock import Clock
 from tokensvc.errors import SettingsInvalid
 from tokensvc.issuers import build_oidc_callers
 from tokensvc.ivs.cache_entry import DirectoryTerms
+from tokensvc.ivs.caller_shares import CallerShares
 from tokensvc.ivs.clock_watch import ClockWatch
 from tokensvc.ivs.directory import ChannelDirectory
 from tokensvc.ivs.kept_answers import KIND
@@ -199,8 +200,9 @@ def build(
     answer_writer = RecordWriter(state, KIND)
     terms = overrides.get("directory_terms") or settings.directory_terms()
     turns = overrides.get("turns")
+    shares = CallerShares.of(settings.limits.new_channels_per_second, replicas, clock)
     directory = overrides.get("directory") or resources.enter_context(
-        closing(shared_directory(state, clients, clock, terms, answer_writer, turns))
+        closing(shared_directory(state, clients, clock, terms, answer_writer, turns, shares=shares))
     )
     probe_writer = RecordWriter(state, probes.KIND)
     use_writer = RecordWriter(state, api_key_uses.KIND)

@@ -23,8 +23,9 @@ from tests.fleet.memory_state import MemoryState, MemoryStore
 from tests.fleet.virtual_time import SkewedClock, VirtualTime
 from tests.support.clock import EXAMPLE_NOW
 from tokensvc.arns import ChannelArn, Region
-from tokensvc.errors import ChannelNotFound, IvsUnavailable
+from tokensvc.errors import ChannelNotFound, IvsUnavailable, RateLimited
 from tokensvc.ivs.cache_entry import DirectoryTerms
+from tokensvc.ivs.caller_shares import CallerShares
 from tokensvc.ivs.directory import ChannelDirectory
 from tokensvc.ivs.errors import AccessDenied, Throttled
 from tokensvc.ivs.kept_answers import KIND, KeptAnswers
@@ -33,6 +34,7 @@ from tokensvc.ivs.lookup_threads import LookupThreads
 from tokensvc.ivs.model import Channel
 from tokensvc.ivs.shared_turns import KIND as TURNS
 from tokensvc.ivs.shared_turns import SharedTurns
+from tokensvc.rates import OneProcess
 from tokensvc.state.base import Record
 from tokensvc.state.record_writer import RecordWriter
 from tokensvc.waiting import MustWait, no_waiting
@@ -222,6 +224,7 @@ class Worker:
         ivs: SimulatedIvs,
         terms: DirectoryTerms,
         seed: int,
+        fleet: OneProcess | None = None,
     ) -> None:
         self.link = _Link(simulation)
         self.clock = SkewedClock(simulation.time)
@@ -238,18 +241,19 @@ class Worker:
             random,
             KeptAnswers(state, self.clock, writer),
             self._turns,
+            shares=None if fleet is None else CallerShares.of(20, fleet, self.clock),
         )
         lookups = self.directory._lookups
         self._threads = _Threads(lookups._work)
         self._threads.simulation, self._threads.actors = simulation, []
         lookups._threads = self._threads
 
-    def request(self, arn: ChannelArn) -> bool:
+    def request(self, arn: ChannelArn, caller_id: str | None = None) -> bool:
         """Request the channel, without waiting. Returns whether it was known."""
         try:
             with no_waiting():
-                self.directory.get(arn)
-        except (MustWait, IvsUnavailable):
+                self.directory.get(arn, caller_id)
+        except (MustWait, IvsUnavailable, RateLimited):
             return False
         return True
 
@@ -261,6 +265,11 @@ class Worker:
     def wrote(self, record: Record) -> bool:
         """Whether it has written that record of a turn."""
         return self._turns._own.get(REGION) == record.body
+
+    def known_channel(self, arn: ChannelArn) -> Channel | None:
+        """What it knows about that channel."""
+        entry = self.directory._cache.get(arn)
+        return None if entry is None else entry.channel
 
     @property
     def known(self) -> int:
@@ -282,7 +291,15 @@ class Worker:
 class LookupFleet:
     """Workers on one state and one IVS."""
 
-    def __init__(self, workers: int, terms: DirectoryTerms | None = None, seed: int = 1) -> None:
+    def __init__(
+        self,
+        workers: int,
+        terms: DirectoryTerms | None = None,
+        seed: int = 1,
+        *,
+        has_shares: bool = False,
+    ) -> None:
+        self._counted = OneProcess(workers) if has_shares else None
         self.simulation = Simulation()
         self.store = MemoryStore()
         self.ivs = SimulatedIvs(self.simulation)
@@ -302,7 +319,7 @@ class LookupFleet:
 
     def _new_worker(self) -> Worker:
         seed = next(self._seeds)
-        return Worker(self.simulation, self.store, self.ivs, self._terms, seed)
+        return Worker(self.simulation, self.store, self.ivs, self._terms, seed, fleet=self._counted)
 
     @property
     def now(self) -> float:
@@ -360,9 +377,11 @@ class LookupFleet:
 
 
 @contextmanager
-def lookup_fleet(workers: int, terms: DirectoryTerms | None = None) -> Iterator[LookupFleet]:
+def lookup_fleet(
+    workers: int, terms: DirectoryTerms | None = None, *, has_shares: bool = False
+) -> Iterator[LookupFleet]:
     """A fleet, which ends with the block. Its logs are not kept: it would write one a channel."""
-    fleet = LookupFleet(workers, terms)
+    fleet = LookupFleet(workers, terms, has_shares=has_shares)
     logger = logging.getLogger("tokensvc")
     level = logger.level
     logger.setLevel(logging.ERROR)

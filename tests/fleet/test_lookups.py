@@ -161,3 +161,56 @@ def test_a_channel_that_no_worker_knows_is_looked_up_at_once() -> None:
         assert not worker.request(arn)
         fleet.advance(0.12)
         assert worker.request(arn)
+
+
+def late_lookups_of_a_good_caller(workers: int, rounds: int, *, has_shares: bool) -> int:
+    """How many channels of a good caller are not known after 2 s.
+
+    Meanwhile another caller requests 50 new channels of each worker before each of them.
+    """
+    arns = channels(rounds * (workers * 50 + 1) + workers * 500)
+    late = 0
+    with lookup_fleet(workers, has_shares=has_shares) as fleet:
+
+        def attack(count: int) -> None:
+            for worker in fleet.workers:
+                for _ in range(count):
+                    worker.request(arns.pop(), "hostile")
+
+        for _ in range(10):
+            attack(50)
+            fleet.advance(1)
+        for _ in range(rounds):
+            attack(50)
+            worker, arn = fleet.random.choice(fleet.workers), arns.pop()
+            worker.request(arn, "good")
+            give_up_at = fleet.now + 2
+            while fleet.now < give_up_at and worker.known_channel(arn) is None:
+                fleet.advance(0.1)
+            late += worker.known_channel(arn) is None
+        assert fleet.ivs.throttled == 0
+    return late
+
+
+@pytest.mark.parametrize("workers", [2, 16])
+def test_a_caller_with_many_unknown_channels_keeps_no_other_one_waiting(workers: int) -> None:
+    """The good caller's channel is looked up within the 2 s for which its request waits."""
+    assert late_lookups_of_a_good_caller(workers, 20, has_shares=True) == 0
+
+
+def test_without_shares_it_does() -> None:
+    """So the test above shows something."""
+    assert late_lookups_of_a_good_caller(8, 10, has_shares=False) > 5
+
+
+def test_a_caller_gets_its_share_and_no_more() -> None:
+    """In 30 s, of 50 new channels a second in each of four workers: 4 x 200, and 20 a second."""
+    arns = channels(6_000)
+    with lookup_fleet(4, has_shares=True) as fleet:
+        for _ in range(30):
+            for worker in fleet.workers:
+                for _ in range(50):
+                    worker.request(arns.pop(), "hostile")
+            fleet.advance(1)
+        fleet.advance(5)
+        assert 1_300 <= len(fleet.ivs.lookups) <= 800 + 20 * 31

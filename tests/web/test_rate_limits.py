@@ -238,3 +238,23 @@ def test_a_person_has_60_a_minute_by_default(deployment: Deployment) -> None:
 def test_without_a_limit_nothing_is_counted() -> None:
     """The usual request costs nothing more."""
     assert RequestLimits.of(RequestRates(), ManualClock(), OneProcess(), (), WaitsOnce()) is None
+
+
+def test_a_caller_with_many_unknown_channels_gets_429_and_no_other_caller_does(
+    deployment: Deployment,
+) -> None:
+    """200 at once; the channels that it knows are still served."""
+    client = deployment.client_of(deployment.service_with(issuer=deployment.issuer_with()))
+    prefix = str(deployment.channel).rpartition("/")[0]
+    other = deployment.new_key(f"unknown {deployment.create_app.__name__}", "open")
+    assert post(client, other, {"channel": "demo"}).status_code == 200
+    codes: list[str] = []
+    for begin in (0, 100, 200):
+        requests = [{"channel": f"{prefix}/none{begin + number}"} for number in range(100)]
+        results = post(client, deployment.key, {"requests": requests}, BATCH).get_json()["results"]
+        codes += [result["code"] for result in results]
+    assert codes == 200 * ["channel_not_found"] + 100 * ["rate_limited"]
+    unknown = {"channel": f"{prefix}/another"}
+    assert_problem(post(client, deployment.key, unknown), "rate_limited")
+    assert post(client, deployment.key, {"channel": "demo"}).status_code == 200
+    assert_problem(post(client, other, unknown), "channel_not_found")

@@ -21,6 +21,8 @@ The rules:
 9. A region in which IVS hangs or fails affects no other region. Its lookups use at most a share of
    the threads. After several failures in a row its lookups are paused (see `breaker`), and a
    request that needs one goes on at once as after a failed lookup.
+10. The lookup of a channel without a usable answer counts for the caller that requested it (see
+   `caller_shares`). One that has used up its share is refused, and nothing is looked up or cached.
 
 API callers can see the errors raised here, so their text is safe to show. IVS's own reason is
 logged for the operator.
@@ -44,8 +46,9 @@ from cachetools import LRUCache
 from tokensvc.arns import ChannelArn, Region
 from tokensvc.breaker import OPEN_SECONDS
 from tokensvc.clock import Clock
-from tokensvc.errors import ChannelNotFound
+from tokensvc.errors import ChannelNotFound, RateLimited
 from tokensvc.ivs.cache_entry import CacheEntry, DirectoryTerms
+from tokensvc.ivs.caller_shares import CallerShares
 from tokensvc.ivs.kept_answers import KeptAnswers
 from tokensvc.ivs.lookup_queue import Wanted
 from tokensvc.ivs.lookups import (
@@ -58,7 +61,7 @@ from tokensvc.ivs.lookups import (
     Unanswered,
 )
 from tokensvc.ivs.model import Channel
-from tokensvc.ivs.turns import Turns, Unlimited
+from tokensvc.ivs.turns import Need, Turns, Unlimited
 from tokensvc.waiting import may_wait
 
 LONGEST_WAIT_SECONDS: Final = 2.0
@@ -86,7 +89,7 @@ class _Lookup:
 class ChannelDirectory:
     """Channels by ARN, for all threads of a process."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 # One for each part of a lookup.
         self,
         fetch: Fetch,
         fetch_batch: FetchBatch,
@@ -95,6 +98,8 @@ class ChannelDirectory:
         random: Random,
         stored: KeptAnswers | None = None,
         turns: Turns | None = None,
+        *,
+        shares: CallerShares | None = None,
     ) -> None:
         """An empty cache.
 
@@ -106,15 +111,24 @@ class ChannelDirectory:
             random: the jitter.
             stored: the answers that all processes share; None for a cache of this process alone.
             turns: gives the turns in which IVS is called; None if its rates need not be kept.
+            shares: limits the lookups of each caller; None for no limit.
         """
         self._clock = clock
+        self._shares = shares
         self._terms = terms
         self._random = random
         self._stored = stored
         self._cache: LRUCache[ChannelArn, CacheEntry] = LRUCache(terms.capacity)
         self._in_flight: dict[ChannelArn, _Lookup] = {}
         self._lookups = Lookups(
-            fetch, fetch_batch, clock, terms, stored, turns or Unlimited(), self._finish
+            fetch,
+            fetch_batch,
+            clock,
+            terms,
+            stored,
+            turns or Unlimited(),
+            self._finish,
+            shares=shares,
         )
         self._lock = threading.Lock()
 
@@ -122,11 +136,16 @@ class ChannelDirectory:
         """Start no lookup from now on; does not wait for calls to IVS."""
         self._lookups.close()
 
-    def get(self, arn: ChannelArn) -> Channel:
+    def get(self, arn: ChannelArn, caller_id: str | None = None) -> Channel:
         """Return the channel; the answer is stale only during a refresh, or while IVS fails.
+
+        Args:
+            arn: the channel.
+            caller_id: the caller that has requested it; None if its lookup counts for no caller.
 
         Raises:
             ChannelNotFound: when the channel does not exist in IVS.
+            RateLimited: when no usable answer is known, and the caller has used up its share.
             IvsUnavailable: when the lookup fails or takes too long, and no cached answer may be
                 used.
         """
@@ -137,7 +156,8 @@ class ChannelDirectory:
                 return entry.answer_at(now)
             lookup = self._in_flight.get(arn)
             if lookup is None:
-                lookup = self._start(arn.region, [entry]).get(arn)
+                wanted = self._wanted(entry, caller_id, now)
+                lookup = self._start(arn.region, [wanted]).get(arn)
         cached = entry.unexpired_channel(now)
         if cached is not None:
             return cached
@@ -149,7 +169,7 @@ class ChannelDirectory:
         # Expiry is checked at the time of the call: a slow lookup must not expire its own answer.
         return lookup.answer.result().answer_at(now)
 
-    def warm(self, arns: Iterable[ChannelArn]) -> None:
+    def warm(self, arns: Iterable[ChannelArn], caller_id: str | None = None) -> None:
         """Look up the channels that `get` would have to look up, in as few calls as IVS allows.
 
         Waits only for channels without a usable answer, and not longer than `get` does, which then
@@ -159,9 +179,15 @@ class ChannelDirectory:
         with self._lock:
             due = [entry for entry in map(self._entry, set(arns)) if now >= entry.refresh_at]
             unknown = {entry.arn: entry for entry in due if not entry.unexpired_channel(now)}
-            not_in_flight = [entry for entry in due if entry.arn not in self._in_flight]
+            not_in_flight = []
+            for entry in due:
+                if entry.arn not in self._in_flight:
+                    try:
+                        not_in_flight.append(self._wanted(entry, caller_id, now))
+                    except RateLimited:  # `get` raises it for each.
+                        del unknown[entry.arn]
             not_in_flight.sort(key=lambda each: each.arn)
-            for region, of_region in groupby(not_in_flight, lambda entry: entry.arn.region):
+            for region, of_region in groupby(not_in_flight, lambda each: each.arn.region):
                 self._start(region, list(of_region))
             lookups = {arn: lookup for arn in unknown if (lookup := self._in_flight.get(arn))}
         self._wait_for(lookups.values())
@@ -186,21 +212,24 @@ class ChannelDirectory:
             may_wait(answers, seconds)
             wait_for(answers, seconds)
 
-    def _start(self, region: Region, entries: Sequence[CacheEntry]) -> Mapping[ChannelArn, _Lookup]:
+    def _wanted(self, entry: CacheEntry, caller_id: str | None, now: float) -> Wanted:
+        """What to look up. The lookup of an unknown channel is counted. Raises RateLimited."""
+        known_since = entry.expires_at - self._terms.usable_seconds
+        if entry.unexpired_channel(now):
+            return Wanted(entry.arn, Need.REFRESH, known_since)
+        if self._shares is None or caller_id is None:
+            return Wanted(entry.arn, Need.URGENT, known_since)
+        return Wanted(entry.arn, self._shares.take(caller_id), known_since, caller_id)
+
+    def _start(self, region: Region, wanted: Sequence[Wanted]) -> Mapping[ChannelArn, _Lookup]:
         """Start to look up these channels of one region; returns nothing if that is not possible.
 
         The caller holds the lock.
         """
-        now = self._clock.monotonic()
-        usable_seconds = self._terms.usable_seconds
-        wanted = [
-            Wanted(entry.arn, not entry.unexpired_channel(now), entry.expires_at - usable_seconds)
-            for entry in entries
-        ]
         if not self._lookups.start(region, wanted):
             return {}
-        give_up_at = now + LONGEST_WAIT_SECONDS
-        lookups = {entry.arn: _Lookup(Future(), give_up_at) for entry in entries}
+        give_up_at = self._clock.monotonic() + LONGEST_WAIT_SECONDS
+        lookups = {each.arn: _Lookup(Future(), give_up_at) for each in wanted}
         self._in_flight |= lookups
         return lookups
 

@@ -6,9 +6,12 @@ import math
 from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 from tokensvc.arns import ChannelArn
 from tokensvc.ivs.turns import Need
+
+_ORDER: Final = (Need.URGENT, Need.ONE_OF_MANY, Need.REFRESH)
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,44 +20,50 @@ class Wanted:
 
     Attributes:
         arn: the channel.
-        is_urgent: whether a request may wait for it, because no answer is known that may be used.
+        need: whether a request may wait for it, because no answer is known that may be used, and
+            whether its caller has many such channels.
         known_since: when the known answer was sent for, in monotonic seconds.
+        caller_id: the caller for which it is counted, if any.
     """
 
     arn: ChannelArn
-    is_urgent: bool
+    need: Need
     known_since: float = -math.inf
+    caller_id: str | None = None
+
+    @property
+    def is_urgent(self) -> bool:
+        """Whether a request may wait for it."""
+        return self.need is not Need.REFRESH
 
 
 class Queue:
-    """Channels in order, the urgent ones first."""
+    """Channels in order: those of greater need first."""
 
     def __init__(self) -> None:
-        self._urgent: deque[Wanted] = deque()
-        self._others: deque[Wanted] = deque()
+        self._by_need: dict[Need, deque[Wanted]] = {need: deque() for need in _ORDER}
 
     def __len__(self) -> int:
-        return len(self._urgent) + len(self._others)
+        return sum(map(len, self._by_need.values()))
 
-    @property
-    def has_urgent(self) -> bool:
-        """Whether a request may wait for one of them."""
-        return bool(self._urgent)
+    def has(self, need: Need) -> bool:
+        """Whether there is one of that need."""
+        return bool(self._by_need[need])
 
     def add(self, wanted: Iterable[Wanted]) -> None:
         """Add them at the end."""
         for each in wanted:
-            (self._urgent if each.is_urgent else self._others).append(each)
+            self._by_need[each.need].append(each)
 
     def put_back(self, wanted: Sequence[Wanted]) -> None:
         """Add them at the beginning, in this order."""
         for each in reversed(wanted):
-            (self._urgent if each.is_urgent else self._others).appendleft(each)
+            self._by_need[each.need].appendleft(each)
 
     def take(self, count: int) -> Sequence[Wanted]:
         """Take the first ones, that many at most."""
         taken: list[Wanted] = []
-        for queue in (self._urgent, self._others):
+        for queue in self._by_need.values():
             while queue and len(taken) < count:
                 taken.append(queue.popleft())
         return taken
@@ -87,7 +96,8 @@ class RegionQueues:
         return bool(self.unasked) or bool(self.singles)
 
     def need(self) -> Need:
-        """What a turn is needed for."""
-        if self.unasked.has_urgent or self.singles.has_urgent:
-            return Need.URGENT
-        return Need.REFRESH if self.has_unasked else Need.NOTHING
+        """What a turn is needed for: the greatest need."""
+        for need in _ORDER:
+            if self.unasked.has(need) or self.singles.has(need):
+                return need
+        return Need.NOTHING

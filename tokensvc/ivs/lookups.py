@@ -5,7 +5,7 @@
 2. The others are asked for in IVS, in a turn of this process (see `shared_turns`). They share
    calls: what has been queued meanwhile is in the next call. A single channel is asked for with
    GetChannel, so that it does not need the permission for BatchGetChannel.
-3. Channels for which a request may wait come first.
+3. Channels for which a request may wait come first, and before those of a caller with many.
 4. When IVS refuses a call for several channels, or has no answer for one of them, each such channel
    is asked for separately; when the call fails, some are. After a refused or failed call, no other
    one for several channels is made in that region for `negative_seconds`.
@@ -29,13 +29,14 @@ from tokensvc.clock import Clock
 from tokensvc.errors import ChannelNotFound, IvsRefused, IvsUnavailable, NotFound
 from tokensvc.ivs.breaker import Breakers, CallsPaused
 from tokensvc.ivs.cache_entry import DirectoryTerms
+from tokensvc.ivs.caller_shares import CallerShares
 from tokensvc.ivs.errors import Throttled
 from tokensvc.ivs.kept_answers import KeptAnswers
 from tokensvc.ivs.limits import MAX_CHANNELS_PER_CALL
 from tokensvc.ivs.lookup_queue import RegionQueues, Wanted
 from tokensvc.ivs.lookup_threads import LookupThreads
 from tokensvc.ivs.model import Channel
-from tokensvc.ivs.turns import Turn, Turns
+from tokensvc.ivs.turns import Need, Turn, Turns
 
 Fetch = Callable[[ChannelArn], Channel]
 """Looks up one channel: raises `ChannelNotFound`, `IvsUnavailable` or `IvsRefused`."""
@@ -99,7 +100,7 @@ Outcome = Answered | Unanswered | Broken
 class Lookups:
     """The lookups of a process, for all its threads."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 # One for each part of a lookup.
         self,
         fetch: Fetch,
         fetch_batch: FetchBatch,
@@ -108,6 +109,8 @@ class Lookups:
         stored: KeptAnswers | None,
         turns: Turns,
         finish: Callable[[ChannelArn, Outcome], None],
+        *,
+        shares: CallerShares | None = None,
     ) -> None:
         """Nothing is looked up yet.
 
@@ -119,6 +122,7 @@ class Lookups:
             stored: the answers that all processes share; None for this process alone.
             turns: gives the turns in which IVS is called.
             finish: called with the outcome of each lookup, once, in a thread of the lookups.
+            shares: gets back the count of a lookup whose answer was stored.
         """
         self._fetch = fetch
         self._fetch_batch = fetch_batch
@@ -127,6 +131,7 @@ class Lookups:
         self._stored = stored
         self._turns = turns
         self._finish = finish
+        self._shares = shares
         self._queues: dict[Region, RegionQueues] = {}
         self._no_batch_until: dict[Region, float] = {}
         self._breakers = Breakers(clock)
@@ -197,6 +202,8 @@ class Lookups:
             sent_at = now + usable_seconds - self._terms.usable_seconds
             is_fresh = now - self._terms.fresh_seconds < sent_at <= now + MAX_AHEAD_SECONDS
             if channel and is_fresh and sent_at > each.known_since + SAME_ANSWER_SECONDS:
+                if self._shares is not None and each.caller_id is not None:
+                    self._shares.give_back(each.caller_id)
                 self._finish(each.arn, Answered(channel, min(sent_at, now)))
             else:
                 missing.append(each)
@@ -240,6 +247,7 @@ class Lookups:
     def _ask_in(self, turn: Turn, region: Region) -> bool:
         """Make calls until the turn is over or nothing is queued. Returns whether IVS throttles."""
         queues = self._queues[region]
+        needed = queues.need()
         while True:
             batch = self._next_batch(turn, region)
             single = self._next_single(turn, queues)
@@ -254,6 +262,8 @@ class Lookups:
             throttled = [self._call(region, each) for each in (batch, single) if each]
             if any(throttled):
                 return True
+            if turn.is_shared and needed is Need.URGENT and queues.need() is Need.ONE_OF_MANY:
+                return False  # Another process may have urgent ones.
 
     def _next_batch(self, turn: Turn, region: Region) -> Sequence[Wanted]:
         """The channels of the next call for several: none, or two at least."""

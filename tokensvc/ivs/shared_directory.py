@@ -8,6 +8,7 @@ from random import Random
 from tokensvc.aws import AwsClients
 from tokensvc.clock import Clock
 from tokensvc.ivs.cache_entry import DirectoryTerms
+from tokensvc.ivs.caller_shares import CallerShares
 from tokensvc.ivs.channels import get_channel, get_channels
 from tokensvc.ivs.directory import ChannelDirectory
 from tokensvc.ivs.kept_answers import KeptAnswers
@@ -24,6 +25,8 @@ def shared_directory(
     terms: DirectoryTerms,
     writer: RecordWriter,
     turns: Turns | None = None,
+    *,
+    shares: CallerShares | None = None,
 ) -> ChannelDirectory:
     """A directory over IVS.
 
@@ -35,6 +38,7 @@ def shared_directory(
         writer: writes the records of kind `kept_answers.KIND` to the same state. Whoever built it
             starts it and closes it.
         turns: other turns than those in the state.
+        shares: limits the lookups of each caller; None for no limit.
     """
     random = Random()  # noqa: S311 # Spreads lookups in time; not used for anything secret.
     return ChannelDirectory(
@@ -45,4 +49,5 @@ def shared_directory(
         random,
         KeptAnswers(state, clock, writer),
         turns or SharedTurns(state, clock, random),
+        shares=shares,
     )

@@ -20,7 +20,9 @@ in the state, and these are its rules:
    each further one, up to `LONGEST_REST_SECONDS`.
 7. A turn for refreshes alone, for which no request waits, begins `REFRESH_SECONDS` after the last
    turn of any process. Meanwhile more channels become due, which share a call.
-8. While the state can't be used, each process finds its own pace, up to four calls a second: a call
+8. A turn for channels that are each one of many of their caller (see `caller_shares`) begins
+   `MANY_SECONDS` later than it could. So a process in which another caller waits takes it first.
+9. While the state can't be used, each process finds its own pace, up to four calls a second: a call
    that IVS throttled slows it down to one in `ALONE_SECONDS`, the share in a fleet of 16, and
    further ones to less. It tries the state again after `PAUSE_SECONDS`.
 """
@@ -55,6 +57,7 @@ CALL_SECONDS: Final = 1 / (CHANNEL_CALLS_PER_SECOND - 1)
 TURN_SECONDS: Final = 4 * CALL_SECONDS
 LAPSE_SECONDS: Final = 2.0
 REFRESH_SECONDS: Final = 2.0
+MANY_SECONDS: Final = 0.4
 ALONE_SECONDS: Final = 4.0
 FASTER_SHARE: Final = 0.9
 PAUSE_SECONDS: Final = 5.0
@@ -107,7 +110,9 @@ class _Seen:
         if self.body is None:
             return -math.inf
         seconds = LAPSE_SECONDS if self.body.is_held else self.body.rest_seconds
-        return self.first_at + max(seconds, 0.0 if need is Need.URGENT else REFRESH_SECONDS)
+        if need is Need.ONE_OF_MANY:
+            seconds += MANY_SECONDS
+        return self.first_at + max(seconds, REFRESH_SECONDS if need is Need.REFRESH else 0.0)
 
 
 class SharedTurns:
@@ -180,7 +185,7 @@ class SharedTurns:
             seen = self._look(region)
             wait_seconds = seen.free_at(need) - now
             if wait_seconds > 0:
-                return min(wait_seconds, poll) if need is Need.URGENT else wait_seconds
+                return wait_seconds if need is Need.REFRESH else min(wait_seconds, poll)
             return self._take(region, seen) or 0.0
         except TokensvcError as exc:
             _log.warning("Channels are looked up without a turn in the state: %s", exc)
@@ -255,7 +260,7 @@ class SharedTurns:
 
     def _attempt_alone(self, region: Region, need: Need, now: float) -> Turn | float:
         turn = self._alone.setdefault(region, _TurnAlone(self.clock))
-        free_at = turn.free_at + (0.0 if need is Need.URGENT else REFRESH_SECONDS)
+        free_at = turn.free_at + (REFRESH_SECONDS if need is Need.REFRESH else 0.0)
         if now < free_at:
             return free_at - now
         turn.begin()

@@ -14,6 +14,7 @@ class Need(Enum):
 
     NOTHING = auto()
     REFRESH = auto()  # No request waits.
+    ONE_OF_MANY = auto()  # A request may wait, of a caller that requests many unknown channels.
     URGENT = auto()  # A request may wait.
 
 

@@ -104,6 +104,7 @@ class PlaybackIssuer:
             ViewerRevoked: when the viewer's sessions were revoked a moment ago.
             ClockOff: when the clock of this machine is off.
             IvsUnavailable: when the channel can't be looked up.
+            RateLimited: when the caller requests too many channels that nobody knows yet.
             NoSigningKey: when the region has no active key pair.
             StateUnavailable: when the view of the ring is too old to sign from (rule 3), or the
                 bans are.
@@ -133,7 +134,7 @@ class PlaybackIssuer:
         if "mint" not in caller.scopes:
             return
         arns = set(self._channels_to_look_up(caller, requests))
-        self._directory.warm(arns)
+        self._directory.warm(arns, caller.caller_id)
         moment = Moment.of(self._clock)
         with contextlib.suppress(TokensvcError):  # `issue` raises it for each request.
             self._bans.require_known(moment)
@@ -193,7 +194,7 @@ class PlaybackIssuer:
         grant = decision.grant = scope(self._grants, decision.caller, arn)
         ring = self._ring(arn)
         self._clock_watch.require_right(moment)
-        channel = self._directory.get(arn)
+        channel = self._directory.get(arn, decision.caller.caller_id)
         granted = decide(grant, request, self._limits)
         self._bans.require_allowed(decision.caller, arn, request.viewer_id, moment)
         if not channel.is_private:

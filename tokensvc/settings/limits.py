@@ -33,3 +33,9 @@ class LimitsSettings(Section):
         " limit.",
         examples=[30],
     )
+    new_channels_per_second: _Count = Field(
+        default=20,
+        description="Channels a second that Amazon IVS is asked for because of one caller, in the"
+        " whole fleet: channels that no process knows yet. Each process may ask for 200 more at"
+        " once. IVS allows an account 5 calls a second, each for at most 50 channels.",
+    )

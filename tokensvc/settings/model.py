@@ -330,7 +330,7 @@ class Settings(Section):
 
     def request_rates(self) -> RequestRates:
         """How much one caller or viewer may request."""
-        return RequestRates(**self.limits.model_dump())
+        return RequestRates(**self.limits.model_dump(exclude={"new_channels_per_second"}))
 
     def playback_limits(self) -> PlaybackLimits:
         """The limits that apply to every grant."""
