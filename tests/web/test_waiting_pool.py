@@ -53,7 +53,7 @@ def test_a_caller_that_holds_all_its_threads_keeps_no_other_one_waiting(
             begun_at = time.monotonic()
             assert await pool.run(lambda: GOOD, GOOD) == GOOD
             assert time.monotonic() - begun_at < 2
-        assert await pool.run(lambda: "nobody") == "nobody"
+        assert await pool.run(lambda: "unknown caller") == "unknown caller"
         gate.set()
         assert await refusals(hanging) == 8
         assert not pool._shares

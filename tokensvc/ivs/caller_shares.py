@@ -1,4 +1,4 @@
-"""Leaves the rate of IVS to all callers: one that asks for channels nobody knows gets its share.
+"""Leaves the rate of IVS to all callers: one with many unknown channels gets its share.
 
 IVS allows an account few calls a second in a region (see `shared_turns`). A caller whose grants
 cover every channel could use them up with channels that do not exist. So each lookup of an unknown

@@ -104,7 +104,7 @@ class PlaybackIssuer:
             ViewerRevoked: when the viewer's sessions were revoked a moment ago.
             ClockOff: when the clock of this machine is off.
             IvsUnavailable: when the channel can't be looked up.
-            RateLimited: when the caller requests too many channels that nobody knows yet.
+            RateLimited: when the caller requests too many unknown channels.
             NoSigningKey: when the region has no active key pair.
             StateUnavailable: when the view of the ring is too old to sign from (rule 3), or the
                 bans are.
