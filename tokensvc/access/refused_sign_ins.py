@@ -19,15 +19,8 @@ class RefusedSignIns:
     After `BURST_LINES` there are `LINES_PER_SECOND`. A line says how many before it were omitted.
     """
 
-    def __init__(self, audit: Audit, code: str = Unauthenticated.code) -> None:
-        """No line yet.
-
-        Args:
-            audit: the audit log.
-            code: the code of the refusals. Each has a rate of lines of its own.
-        """
+    def __init__(self, audit: Audit) -> None:
         self._audit = audit
-        self._code = code
         self._lock = threading.Lock()
         self._lines_left: float = BURST_LINES
         self._counted_at: float | None = None
@@ -39,13 +32,13 @@ class RefusedSignIns:
         *,
         client_address: str | None = None,
         request_id: str,
-        code: str | None = None,
+        code: str = Unauthenticated.code,
         key_id: str | None = None,
     ) -> None:
         """Write a line, or count a refusal that gets none.
 
         `key_id` is that of a caller that is at its rate limit, or of an API key that is valid and
-        not confirmed since a restore. `code` replaces that of the others.
+        not confirmed since a restore. `code` is that of the refusal.
 
         Raises:
             OSError, AuditUnavailable: the line could not be written.
@@ -58,7 +51,7 @@ class RefusedSignIns:
             AuditEvent(
                 at=moment.now,
                 decision="refused",
-                code=code or self._code,
+                code=code,
                 caller_id=key_id,
                 client_address=client_address,
                 omitted=omitted,

@@ -148,7 +148,7 @@ class RequestLimits:
             return None
         return cls(
             clock,
-            RefusedSignIns(audit, RateLimited.code),
+            RefusedSignIns(audit),
             callers=None if caller is None else RateLimiter(caller, fleet),
             viewers=None if viewer is None else RateLimiter(viewer, fleet),
             people=RateLimiter(rates.person(), fleet),
@@ -221,7 +221,9 @@ class RequestLimits:
 
     def _write_line(self, caller: Caller, request_id: str) -> None:
         moment = Moment.of(self.clock)
-        self.audited.record(moment, request_id=request_id, key_id=caller.caller_id)
+        self.audited.record(
+            moment, request_id=request_id, code=RateLimited.code, key_id=caller.caller_id
+        )
 
     def _item(self, counted: Counted, caller: Caller, item: object) -> RateLimited | None:
         """Count an item. The refusal is that of the first limit that it exceeds."""
