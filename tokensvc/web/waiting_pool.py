@@ -1,6 +1,6 @@
 """The threads for requests that must wait, with a short queue in front of them.
 
-Each caller gets at most half of the threads, and has a queue of its own: however many requests of
+Each caller may have one of every two threads, and has a queue of its own: however many requests of
 one caller wait, a request of another one finds a thread. Requests without a known caller count as
 those of one.
 """
