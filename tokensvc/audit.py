@@ -13,11 +13,13 @@ from pydantic_core import to_json
 from tokensvc.clock import rfc3339
 from tokensvc.errors import AuditUnavailable
 from tokensvc.ivs.limits import LONGEST_ARN
+from tokensvc.meter import Meter
 from tokensvc.redaction import redact
 
 # The requested channel is cut to the length of the longest ARN or name: untrusted input must not
 # fill the log.
 _LONGEST_NAME = 64
+_PLAYBACK = frozenset({"granted", "refused"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,6 +105,29 @@ class Audit(Protocol):
                 be returned.
         """
         ...
+
+
+class MeteredAudit:
+    """Counts the decisions about playback URLs that another audit has recorded."""
+
+    def __init__(self, audit: Audit, meter: Meter) -> None:
+        self._audit = audit
+        self._meter = meter
+
+    @property
+    def failure(self) -> AuditUnavailable | None:
+        """Why the last decision was not recorded, None if it was."""
+        return self._audit.failure
+
+    def write(self, event: AuditEvent) -> None:
+        """Record and count the decision, or count that it could not be recorded."""
+        try:
+            self._audit.write(event)
+        except (OSError, AuditUnavailable):
+            self._meter.decided(AuditUnavailable.code)
+            raise
+        if event.decision in _PLAYBACK:
+            self._meter.decided(event.code)
 
 
 class JsonLinesAudit:

@@ -24,8 +24,10 @@ from botocore.loaders import Loader, create_loader
 from tokensvc.arns import Region
 from tokensvc.aws_dates import SENT, AwsDates
 from tokensvc.aws_failures import NO_ANSWER, no_answer, no_credentials
+from tokensvc.aws_metering import MeteredCalls
 from tokensvc.clock import Clock, SystemClock
 from tokensvc.errors import IvsUnavailable
+from tokensvc.meter import Meter
 from tokensvc.waiting import may_wait
 
 if TYPE_CHECKING:
@@ -122,6 +124,7 @@ class AwsClients:
         terms: timeouts and retries, also of the calls that obtain credentials.
         make_session: makes the session of all clients.
         clock: the clock to compare with the dates of answers. Default: the machine's clock.
+        meter: measures the calls. Default: none.
 
     Attributes:
         dates: the dates of the answers that all clients get.
@@ -132,9 +135,11 @@ class AwsClients:
         terms: AwsTerms,
         make_session: Callable[[botocore.session.Session], boto3.Session] = session_of,
         clock: Clock | None = None,
+        meter: Meter | None = None,
     ) -> None:
         clock = clock or SystemClock()
         self.dates = AwsDates(clock)
+        self._metered = MeteredCalls(meter or Meter(), clock)
         self._patience = _Patience(terms.patience_seconds, clock)
         self._terms = terms
         self._make_session = make_session
@@ -303,6 +308,7 @@ class AwsClients:
         core.set_default_client_config(self._config())
         session = self._make_session(core)
         self.dates.read_answers_of(session)
+        self._metered.read_answers_of(session)
         self._patience.limit(session)
         return session
 

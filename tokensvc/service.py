@@ -26,7 +26,7 @@ from tokensvc.access.oidc.callers import OidcCallers
 from tokensvc.access.refused_sign_ins import RefusedSignIns
 from tokensvc.access.request_limits import RequestLimits
 from tokensvc.arns import Region
-from tokensvc.audit import Audit
+from tokensvc.audit import Audit, MeteredAudit
 from tokensvc.aws import AwsClients, AwsTerms
 from tokensvc.clock import Clock
 from tokensvc.errors import SettingsInvalid
@@ -43,6 +43,7 @@ from tokensvc.keyring.probes import ProbeRecorder
 from tokensvc.keyring.reporting.watching import ReconcileWatch
 from tokensvc.keyring.signers import SignerLoader
 from tokensvc.keyring.view import RingView
+from tokensvc.meter import Meter
 from tokensvc.net import Network
 from tokensvc.playback.issuance import PlaybackIssuer
 from tokensvc.settings import Settings
@@ -174,6 +175,7 @@ class Overrides(TypedDict, total=False):
     turns: Turns
     rings: Mapping[Region, RingView]
     bans: BanView
+    meter: Meter
 
 
 def build(
@@ -191,9 +193,13 @@ def build(
         SettingsInvalid: when the state, the custody or the secret of the settings can't be used.
     """
     resources = ExitStack()
-    state = overrides.get("state") or resources.enter_context(closing(build_state(settings, clock)))
+    meter = overrides.get("meter") or Meter()
+    audit = MeteredAudit(audit, meter)
+    state = overrides.get("state") or resources.enter_context(
+        closing(build_state(settings, clock, meter))
+    )
     clients = overrides.get("clients") or resources.enter_context(
-        closing(AwsClients(AwsTerms(), clock=clock))
+        closing(AwsClients(AwsTerms(), clock=clock, meter=meter))
     )
     following = _following(settings, clock, state)
     replicas = Replicas(state, clock, least=settings.service.workers)
@@ -209,7 +215,7 @@ def build(
     rings = overrides.get("rings")
     if rings is None:
         custody_clients = overrides.get("clients") or resources.enter_context(
-            closing(AwsClients(custody_terms(settings), clock=clock))
+            closing(AwsClients(custody_terms(settings), clock=clock, meter=meter))
         )
         given = overrides.get("signer_loader")
         loaders = (
@@ -236,6 +242,7 @@ def build(
         audit=audit,
         clock=clock,
         clock_watch=clock_watch,
+        meter=meter,
         entitlement_hook=_entitlement_hook(settings, clock, resources),
     )
     watched_api_keys: Watched[ApiKeys] = Watched(
@@ -348,7 +355,9 @@ def _rings(
     }
 
 
-def build_state(settings: Settings, clock: Clock) -> SqliteState | DynamoDbState:
+def build_state(
+    settings: Settings, clock: Clock, meter: Meter | None = None
+) -> SqliteState | DynamoDbState:
     """The state at `sqlite:FILE` or `dynamodb:REGION/TABLE`.
 
     Raises:
@@ -361,8 +370,8 @@ def build_state(settings: Settings, clock: Clock) -> SqliteState | DynamoDbState
         case "dynamodb":
             return DynamoDbState(
                 TableAddress.parse(rest),
-                AwsClients(STATE_TERMS, clock=clock),
-                AwsClients(RECORD_TERMS, clock=clock),
+                AwsClients(STATE_TERMS, clock=clock, meter=meter),
+                AwsClients(RECORD_TERMS, clock=clock, meter=meter),
                 clock,
                 settings.ivs.account_id,
                 Random(),  # noqa: S311 # Spreads attempts in time; not used for anything secret.

@@ -46,6 +46,7 @@ def settings_in(
         "directory": {},
         "limits": {},
         "service": {},
+        "metrics": {},
     }
     for name, changes in sections.items():
         values[name] |= changes

@@ -19,7 +19,7 @@ from tokensvc.keyring.ring_document import decode_ring, document_name, ring_miss
 from tokensvc.keyring.signers import RemoteSigner, SignerLoader, self_checked_signer
 from tokensvc.state.base import Document, State
 from tokensvc.state.shared_versions import SharedVersions
-from tokensvc.state.watch import Watched
+from tokensvc.state.watch import Reading, Watched
 from tokensvc.token.p384 import PublicKey, Signer
 from tokensvc.waiting import MustWait
 
@@ -116,6 +116,14 @@ class RingView:
             StateUnavailable, StateDamaged: when the ring can't be read. The previous one is kept.
         """
         self._watched.refresh()
+
+    def latest(self) -> Reading[Ring | None]:
+        """The ring as it was read last, with the time of that read.
+
+        Raises:
+            StateUnavailable: when nothing has been read yet.
+        """
+        return self._watched.latest()
 
     @property
     def failure(self) -> TokensvcError | None:

@@ -11,6 +11,7 @@ import contextlib
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from time import perf_counter
 
 from tokensvc.access.bans.check import BanCheck
 from tokensvc.access.callers import Caller
@@ -36,6 +37,7 @@ from tokensvc.ivs.clock_watch import ClockWatch
 from tokensvc.ivs.directory import ChannelDirectory
 from tokensvc.ivs.model import Channel
 from tokensvc.keyring.view import ActiveKey, RingView
+from tokensvc.meter import Meter
 from tokensvc.playback.entitling import entitled
 from tokensvc.playback.refreshing import session_version
 from tokensvc.playback.urls import PlaybackUrl, with_token
@@ -73,6 +75,7 @@ class PlaybackIssuer:
         audit: Audit,
         clock: Clock,
         clock_watch: ClockWatch,
+        meter: Meter,
         entitlement_hook: EntitlementHook | None = None,
     ) -> None:
         self._channel_names = channel_names
@@ -84,6 +87,7 @@ class PlaybackIssuer:
         self._audit = audit
         self._clock = clock
         self._clock_watch = clock_watch
+        self._meter = meter
         self._entitlement_hook = entitlement_hook
 
     def issue(
@@ -173,7 +177,9 @@ class PlaybackIssuer:
         claims = claimed.claims
         if claimed.grant.entitlement:
             claims = self._entitled(decision, claimed)
+        begun_at = perf_counter()
         token = sign(claims, claimed.key.signer)
+        self._meter.signed(perf_counter() - begun_at)
         decision.session_version = claims.viewer_session_version
         return PlaybackUrl(
             playback_url=with_token(claimed.channel.playback_url, token),

@@ -32,6 +32,7 @@ from tokensvc.settings.grants import GrantSettings, PositiveSeconds
 from tokensvc.settings.http_values import check_root_path, parse_network
 from tokensvc.settings.issuers import IssuerSettings
 from tokensvc.settings.limits import LimitsSettings
+from tokensvc.settings.metrics import MetricsSettings
 from tokensvc.settings.notify import NotifySettings
 from tokensvc.settings.section import Section, split_list
 from tokensvc.settings.viewer_ids import ViewerIdSettings
@@ -294,6 +295,7 @@ class Settings(Section):
     directory: DirectorySettings
     limits: LimitsSettings
     service: ServiceSettings
+    metrics: MetricsSettings
 
     @property
     def secret_files(self) -> Sequence[Path]:

@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
+from tokensvc.meter import Meter
 from tokensvc.waiting import MustWait, no_waiting
 from tokensvc.web.access_log import AccessLog
 from tokensvc.web.bodies import WHOLE_BODY
@@ -87,10 +88,12 @@ class Front:
         threads: int,
         terms: ConnectionTerms | None = None,
         access_log: AccessLog | None = None,
+        meter: Meter | None = None,
     ) -> None:
         self.terms = terms or ConnectionTerms()
         self._application = application
         self._access_log = access_log
+        self._meter = meter or Meter()
         self._pool = WaitingPool(threads)
         self._admission = Admission()
         self._refusals = Refusals()
@@ -126,7 +129,9 @@ class Front:
             has_left: whether the client has left.
         """
         if not self._admission.admits(environ):
-            return self._refusals.next(environ)
+            refusal = self._refusals.next(environ)
+            self._meter.answered(environ["PATH_INFO"], refusal.status, 0.0)
+            return refusal
         begun_at = time.monotonic()
         begin = partial(call, self._application, environ)
         try:
@@ -159,12 +164,14 @@ class Front:
         return response
 
     def _log(self, environ: WSGIEnvironment, response: Response, begun_at: float) -> None:
+        seconds = time.monotonic() - begun_at
+        self._meter.answered(environ["PATH_INFO"], response.status, seconds)
         if self._access_log is not None:
             self._access_log.write(
                 environ,
                 response.status,
                 size_bytes=sum(map(len, response.parts)),
-                duration_seconds=time.monotonic() - begun_at,
+                duration_seconds=seconds,
             )
 
     async def _run(self, environ: WSGIEnvironment, step: Callable[[], T]) -> T:

@@ -16,6 +16,7 @@ import math
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from tokensvc import aws
 from tokensvc.errors import TokensvcError
 from tokensvc.line_targets import line_target
 from tokensvc.settings import load_settings
+from tokensvc.telemetry import metric_files
 from tokensvc.telemetry.log_output import LogOutput
 from tokensvc.telemetry.logs import configure_logging
 from tokensvc.web import master, wsgi
@@ -37,6 +39,7 @@ CHECK = (sys.executable, "-m", "tokensvc", "serve", "--check")
 LONGEST_CHECK_SECONDS = 60.0
 STOP_MARGIN_SECONDS = 5.0  # What a worker needs to end after its last request.
 STANDARD_ERROR = 2
+_TEMPORARY = Path(tempfile.gettempdir())
 MEMORY_FOLDER = Path("/dev/shm")  # noqa: S108 # gunicorn creates a private file there.
 
 try:
@@ -80,16 +83,28 @@ _access_log_levels = {"debug", "info"}
 def app() -> Front:
     """The application for the settings that the master has read; called in each worker."""
     preloading.give_awscrt_to_botocore()
+    metrics = _metrics()
     output = _configure_logging()
     access_log = AccessLog(
         output, _service.trusted_proxies, with_probes=_service.log_level == "debug"
     )
     return Front(
-        wsgi.Application(_settings),
+        wsgi.Application(_settings, metrics=metrics),
         threads=_service.threads,
         terms=_terms,
         access_log=access_log if _service.log_level in _access_log_levels else None,
+        meter=None if metrics is None else metrics.meter,
     )
+
+
+def _metrics() -> wsgi.Metrics | None:
+    """The metrics of this worker, if the settings have a port for them."""
+    if _settings.metrics.port is None:
+        return None
+    # In a worker only: it imports prometheus_client, which opens this process's files.
+    from tokensvc.web.metrics import WorkerMetrics
+
+    return WorkerMetrics(_settings.metrics)
 
 
 def on_starting(server: Any) -> None:
@@ -124,7 +139,17 @@ def _configure_logging() -> LogOutput:
 def pre_fork(server: Any, worker: Any) -> None:
     """Prepare a worker, before its fork."""
     master.pre_fork(server, worker)
+    if _settings.metrics.port is not None and metric_files.FOLDER_VARIABLE not in os.environ:
+        folder = metric_files.create_folder(MEMORY_FOLDER if MEMORY_FOLDER.is_dir() else _TEMPORARY)
+        os.environ[metric_files.FOLDER_VARIABLE] = str(folder)
     preloading.freeze()
+
+
+def on_exit(_server: Any) -> None:
+    """Remove what the master has made."""
+    folder = os.environ.get(metric_files.FOLDER_VARIABLE)
+    if folder is not None:
+        metric_files.remove_folder(Path(folder))
 
 
 def when_ready(server: Any) -> None:

@@ -11,7 +11,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from flask import Flask
 
@@ -19,6 +19,7 @@ from tokensvc.audit import Audit, JsonLinesAudit
 from tokensvc.audit_output import AuditOutput
 from tokensvc.clock import SystemClock
 from tokensvc.errors import TokensvcError
+from tokensvc.meter import Meter
 from tokensvc.service import Service, build
 from tokensvc.settings import Settings, load_settings
 from tokensvc.web.app import create_app
@@ -43,6 +44,23 @@ def app(settings: Settings | None = None) -> Application:
     return application
 
 
+class Metrics(Protocol):
+    """Measures a service in one process."""
+
+    @property
+    def meter(self) -> Meter:
+        """Counts."""
+        ...
+
+    def start(self, service: Service) -> None:
+        """Measure the service, and let its metrics be read."""
+        ...
+
+    def close(self) -> None:
+        """Stop, if it was started."""
+        ...
+
+
 class Application:
     """A WSGI application that starts the service once in each process.
 
@@ -51,12 +69,17 @@ class Application:
     Args:
         settings: the settings.
         create_flask_app: makes the routes over a service.
+        metrics: measures the service, if it is to be measured.
     """
 
     def __init__(
-        self, settings: Settings, create_flask_app: Callable[[Service], Flask] = create_app
+        self,
+        settings: Settings,
+        create_flask_app: Callable[[Service], Flask] = create_app,
+        metrics: Metrics | None = None,
     ) -> None:
         self._settings = settings
+        self._metrics = metrics
         self._create_flask_app = create_flask_app
         self._lock = threading.Lock()
         self._service: Service | None = None
@@ -70,7 +93,8 @@ class Application:
         Raises:
             SettingsInvalid: the settings, or the secret that they name, can't be used.
         """
-        service = build(self._settings, SystemClock(), audit)
+        meter = self._metrics.meter if self._metrics is not None else Meter()
+        service = build(self._settings, SystemClock(), audit, meter=meter)
         return service, self._create_flask_app(service)
 
     def start(self) -> None:
@@ -92,12 +116,16 @@ class Application:
                 audit.close()
                 raise
             self._service, self._flask_app, self._audit = service, flask_app, audit
+            if self._metrics is not None:
+                self._metrics.start(service)
 
     def close(self) -> None:
         """Stop the service in this process, if it is running."""
         with self._lock:
             service, self._service, self._flask_app = self._service, None, None
             audit, self._audit = self._audit, None
+        if self._metrics is not None:
+            self._metrics.close()
         if service is not None:
             service.close()
         if audit is not None:
