@@ -37,6 +37,7 @@ ROUTES: Final = (
     "/healthz",
     "/readyz",
     "/v1/keys",
+    "/v1/player.js",
     "/v1/playback-urls",
     "/v1/playback-urls:batch",
     "/v1/tokens:inspect",
