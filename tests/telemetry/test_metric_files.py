@@ -65,7 +65,7 @@ def test_a_sum_that_was_interrupted_is_made_again(tmp_path: Path) -> None:
     """A process was killed while it wrote the new common file."""
     folder = create_folder(tmp_path)
     write(folder, "counter", 11, a_total=2.0)
-    (folder / "counter_0.new").write_bytes(b"half")
+    (folder / "counter_0.new").write_bytes(b"cut")
     add_up_ended(folder, running().__contains__)
     assert totals(folder) == {"a_total": 2.0}
 

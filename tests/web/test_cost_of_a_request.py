@@ -22,7 +22,7 @@ from tokensvc.audit_output import AuditOutput
 from tokensvc.web.app import create_app
 from tokensvc.web.front import Application, Front
 
-MAX_PYTHON_CALLS = 225
+MAX_PYTHON_CALLS = 235
 """Slightly more than the measured number. Raise it only for something that is worth its time."""
 
 PACKAGE = Path(tokensvc.__file__).parent

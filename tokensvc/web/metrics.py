@@ -42,7 +42,7 @@ ROUTES: Final = (
     "/v1/playback-urls:batch",
     "/v1/tokens:inspect",
 )
-"""The routes that are told apart, without what clients name in a path."""
+"""The routes that have a label of their own, without what clients name in a path."""
 
 _CLIENT_SECONDS: Final = 5  # A client that is slower is disconnected.
 
