@@ -12,6 +12,8 @@ import dataclasses
 
 from tokensvc.access import api_keys, recorded_secrets
 from tokensvc.access.api_keys import ApiKeys
+from tokensvc.access.oidc import refreshes
+from tokensvc.access.oidc.refreshes import IssuerRefreshes
 from tokensvc.access.recorded_secrets import RecordedSecrets
 from tokensvc.errors import StateDamaged
 from tokensvc.keyring.reporting import record
@@ -36,6 +38,7 @@ def as_restored(backup: Contents, by: str) -> Contents:
     empty = {
         api_keys.DOCUMENT_NAME: Document(ApiKeys().encode(), NEW),
         record.DOCUMENT_NAME: Document(ReconcileRecord().encode(), NEW),
+        refreshes.DOCUMENT_NAME: Document(IssuerRefreshes().encode(), NEW),
     }
     documents = empty | dict(backup.documents)
     restored = {
@@ -82,6 +85,8 @@ def _restored_body(name: str, document: Document, by: str) -> str:
         return ReconcileRecord.decode(document).encode()
     if name == recorded_secrets.DOCUMENT_NAME:
         return RecordedSecrets.decode(document).encode()
+    if name == refreshes.DOCUMENT_NAME:
+        return IssuerRefreshes.decode(document).encode()
     raise StateDamaged(
         f"This release of tokensvc does not know the document {name!r} of the backup.",
         hint="Install the release that made the backup.",

@@ -7,6 +7,8 @@ from contextlib import suppress
 
 from tokensvc.access import api_keys, recorded_secrets
 from tokensvc.access.api_keys import ApiKeys
+from tokensvc.access.oidc import refreshes
+from tokensvc.access.oidc.refreshes import IssuerRefreshes
 from tokensvc.access.recorded_secrets import RecordedSecrets
 from tokensvc.errors import StateConflict, StateDamaged
 from tokensvc.keyring.reporting import record
@@ -67,6 +69,8 @@ def _in_current_schema(name: str, document: Document) -> str:
         return ReconcileRecord.decode(document).encode()
     if name == recorded_secrets.DOCUMENT_NAME:
         return RecordedSecrets.decode(document).encode()
+    if name == refreshes.DOCUMENT_NAME:
+        return IssuerRefreshes.decode(document).encode()
     raise StateDamaged(
         f"This release of tokensvc does not know the document {name!r}.",
         hint="Install the release that wrote it.",

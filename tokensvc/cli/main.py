@@ -17,6 +17,7 @@ from tokensvc.cli.api_keys import api_keys
 from tokensvc.cli.context import Invocation
 from tokensvc.cli.grants import grants
 from tokensvc.cli.init import init
+from tokensvc.cli.issuers import issuers
 from tokensvc.cli.ivs.channels import channels
 from tokensvc.cli.ivs.stream_keys import stream_keys
 from tokensvc.cli.ivs.streams import streams
@@ -68,6 +69,7 @@ for _command in (
     keys,
     api_keys,
     grants,
+    issuers,
     viewers,
     tokens,
     state,

@@ -11,14 +11,17 @@ import click
 
 from tokensvc.access import api_keys
 from tokensvc.access.api_keys import ApiKeys
+from tokensvc.access.oidc.fetching import KeySource
 from tokensvc.arns import Region
 from tokensvc.aws import endpoint_of
 from tokensvc.cli.context import Invocation
-from tokensvc.errors import SettingsInvalid, TokensvcError
+from tokensvc.cli.viewers import recorded_viewer_ids
+from tokensvc.errors import IssuerUnavailable, SettingsInvalid, TokensvcError
 from tokensvc.keyring.checks.examination import unusable_private_keys
 from tokensvc.keyring.emergency import signing_pair
 from tokensvc.keyring.ring_document import ring_missing
 from tokensvc.settings import config_file
+from tokensvc.settings.issuers import IssuerSettings
 from tokensvc.settings.model import ServiceSettings
 
 Check = Callable[[], str]
@@ -61,6 +64,10 @@ def _checks(invocation: Invocation) -> Iterator[tuple[str, Check]]:
     for region in settings.ivs.regions:
         yield f"key pair of {region}", partial(_key_pair, invocation, region)
         yield f"AWS in {region}", partial(_aws, invocation, region)
+    if settings.issuers:
+        yield "viewer IDs", partial(_viewer_ids, invocation)
+    for name, issuer in settings.issuers.items():
+        yield f"issuer {name}", partial(_issuer, name, issuer)
 
 
 def _settings(invocation: Invocation) -> str:
@@ -114,6 +121,21 @@ def _key_pair(invocation: Invocation, region: Region) -> str:
 
 def _aws(invocation: Invocation, region: Region) -> str:
     return f"credentials for {endpoint_of(invocation.clients.ivs(region))}"
+
+
+def _viewer_ids(invocation: Invocation) -> str:
+    fingerprints = recorded_viewer_ids(invocation).fingerprints
+    return f"under {_count(len(fingerprints), 'secret', 'secrets')}"
+
+
+def _issuer(name: str, issuer: IssuerSettings) -> str:
+    """A service starts without the keys, and fetches them when it can."""
+    source = KeySource(name, issuer.issuer, issuer.jwks_url, ca_file=issuer.ca_file)
+    try:
+        keys = source.fetch()
+    except IssuerUnavailable as exc:
+        return f"not available now. {exc}"
+    return f"{issuer.issuer}, with {_count(len(keys.keys), 'usable key', 'usable keys')}"
 
 
 def _count(number: int, singular: str, plural: str) -> str:
