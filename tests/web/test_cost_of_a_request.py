@@ -18,6 +18,7 @@ import tokensvc
 from tests.support import event_loop
 from tests.support.deployment import Deployment
 from tests.support.front_requests import Request
+from tests.support.oidc_deployment import oidc_deployment
 from tokensvc.audit_output import AuditOutput
 from tokensvc.web.app import create_app
 from tokensvc.web.front import Application, Front
@@ -80,11 +81,15 @@ def front(deployment: Deployment, pipe: tuple[int, int]) -> Iterator[Front]:
         yield Front(cast("Application", app), threads=1)
 
 
-def calls_of(deployment: Deployment, front: Front, viewer_id: str) -> Calls:
-    """The calls of a request for the private channel, which must be granted."""
+def calls_of(deployment: Deployment, front: Front, viewer_id: str, token: str = "") -> Calls:
+    """The calls of a request for the private channel, which must be granted.
+
+    It has the deployment's API key, or the token of an issuer.
+    """
     calls = Calls()
     body = {"channel": "demo", "viewer_id": viewer_id, "ttl_seconds": 300}
-    request = Request("/v1/playback-urls", body, {"authorization": f"Bearer {deployment.key}"})
+    headers = {"authorization": f"Bearer {token or deployment.key}"}
+    request = Request("/v1/playback-urls", body, headers)
     request.around = lambda: sys.setprofile(calls.note), lambda: sys.setprofile(None)
     answer = event_loop.run(request.send_to(front))
     assert answer is not None
@@ -108,6 +113,30 @@ def test_a_request_for_a_known_channel(
     assert [count for code, count in calls.python.items() if is_signature(code)] == [1]
     assert calls.names & WAITING == set()
     assert calls.python.total() <= MAX_PYTHON_CALLS
+
+
+@pytest.mark.parametrize("application", [create_app], indirect=True)
+def test_a_request_with_a_remembered_token_of_an_issuer(
+    deployment: Deployment, pipe: tuple[int, int]
+) -> None:
+    """The same: its token is not verified again, and the issuer is not called."""
+    with closing(AuditOutput(pipe[1])) as audit, oidc_deployment(deployment) as oidc:
+        issuer = deployment.issuer_with(audit=audit)
+        service = deployment.service_with(issuer=issuer, audit=audit, oidc=oidc.callers)
+        front = Front(cast("Application", deployment.create_app(service)), threads=1)
+        token = oidc.token()
+        first = calls_of(deployment, front, "viewer-1", token)
+        assert "verified_claims" in first.names
+        os.read(pipe[0], 65_536)
+
+        calls = calls_of(deployment, front, "viewer-2", token)
+
+        assert b'"caller_id":"oidc:main:' in os.read(pipe[0], 65_536)
+        assert [count for code, count in calls.python.items() if is_signature(code)] == [1]
+        assert "verified_claims" not in calls.names
+        assert calls.names & WAITING == set()
+        assert calls.python.total() <= MAX_PYTHON_CALLS
+        assert oidc.issuer.fetches == 1
 
 
 def is_signature(code: CodeType) -> bool:
