@@ -10,8 +10,8 @@ from collections.abc import Iterable
 from typing import Final, Never
 
 from tokensvc.arns import ChannelArn
-from tokensvc.errors import InvalidRequest, InvalidSignature, Problem
-from tokensvc.token.jws import broken_header_rules, find_signing_key, read
+from tokensvc.errors import InvalidRequest, Problem
+from tokensvc.token.jws import broken_header_rules, read
 from tokensvc.token.p384 import PublicKey
 from tokensvc.token.rules import CHANNEL_ARN, VIEWER_ID, VIEWER_SESSION_VERSION
 
@@ -53,19 +53,20 @@ def session_version(
         )
     try:
         unverified = read(token)
-        if broken_header_rules(unverified.header):
-            _refuse()
-        find_signing_key(unverified, public_keys)
-    except (InvalidRequest, InvalidSignature):
+    except InvalidRequest:
         _refuse()
     payload = unverified.payload
     version = payload.get(VIEWER_SESSION_VERSION)
     if (
-        payload.get(CHANNEL_ARN) != str(channel_arn)
+        broken_header_rules(unverified.header)
+        or payload.get(CHANNEL_ARN) != str(channel_arn)
         or payload.get(VIEWER_ID) != viewer_id
         or not isinstance(version, int)
         or isinstance(version, bool)
         or now - version >= LONGEST_SESSION_SECONDS
+        or not any(
+            key.has_signed(unverified.signature, unverified.signing_input) for key in public_keys
+        )
     ):
         _refuse()
     return version

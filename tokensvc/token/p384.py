@@ -10,7 +10,7 @@ import functools
 import hashlib
 import json
 from dataclasses import dataclass
-from typing import Protocol, Self
+from typing import TYPE_CHECKING, Protocol, Self
 
 from cryptography.exceptions import InvalidSignature as _SignatureMismatch
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -22,6 +22,9 @@ from cryptography.hazmat.primitives.asymmetric.utils import (
 )
 
 from tokensvc.errors import InvalidKeyMaterial, InvalidSignature
+
+if TYPE_CHECKING:
+    from awscrt.crypto import EC
 
 COORDINATE_BYTES = 48
 SIGNATURE_BYTES = 2 * COORDINATE_BYTES
@@ -142,6 +145,23 @@ class PublicKey:
             raise InvalidSignature(
                 "The signature was not made with this key over this message."
             ) from exc
+
+    def has_signed(self, signature: bytes, message: bytes) -> bool:
+        """Whether `verify` would accept the signature, in 40 % of its time: for requests.
+
+        By AWS's libcrypto, which signs. `verify` is another implementation, for self-checks.
+        """
+        if len(signature) != SIGNATURE_BYTES:
+            return False
+        r, s = signature[:COORDINATE_BYTES], signature[COORDINATE_BYTES:]
+        der = encode_dss_signature(int.from_bytes(r), int.from_bytes(s))
+        return self._verifier.verify(hashlib.sha384(message).digest(), der) is True
+
+    @functools.cached_property
+    def _verifier(self) -> EC:
+        from awscrt.crypto import EC  # Here, because gunicorn's master must not load it.
+
+        return EC.new_key_from_der_data(self.spki_der)
 
 
 class Signer(Protocol):
