@@ -80,6 +80,7 @@ class Service:
         root_path: the path prefix under which the HTTP API is published, "" for none.
         answer_writer: writes IVS's answers about channels to the state, in the background.
         clock_watch: notices that the clock is off.
+        entitlement_hook: the hook that grants may ask, if the settings have one.
         reconciles: notices that the schedule of the rotations does not run.
         probe_writer: writes whether this process can sign with each key pair, in the background.
         api_key_uses: records on which day each API key was used.
@@ -103,6 +104,7 @@ class Service:
     root_path: str
     answer_writer: RecordWriter
     clock_watch: ClockWatch
+    entitlement_hook: EntitlementHook | None
     reconciles: ReconcileWatch
     probe_writer: RecordWriter
     api_key_uses: ApiKeyUses
@@ -232,6 +234,7 @@ def build(
     )
     clients.dates.listen(clock_watch.note)
     bans = overrides.get("bans") or BanView(state, clock, **following)
+    entitlement_hook = _entitlement_hook(settings, clock, resources)
     issuer = PlaybackIssuer(
         channel_names=settings.channels,
         grants=settings.grants_by_name(),
@@ -243,7 +246,7 @@ def build(
         clock=clock,
         clock_watch=clock_watch,
         meter=meter,
-        entitlement_hook=_entitlement_hook(settings, clock, resources),
+        entitlement_hook=entitlement_hook,
     )
     watched_api_keys: Watched[ApiKeys] = Watched(
         state,
@@ -267,6 +270,7 @@ def build(
         root_path=settings.service.root_path,
         answer_writer=answer_writer,
         clock_watch=clock_watch,
+        entitlement_hook=entitlement_hook,
         reconciles=ReconcileWatch(
             state,
             clock,

@@ -59,7 +59,7 @@ def _service(deployment: Deployment, receiver: WebhookReceiver) -> Iterator[Serv
         rings=deployment.service.rings,
         directory=deployment.issuer._directory,
     )
-    yield deployment.service_with(issuer=made.issuer)
+    yield deployment.service_with(issuer=made.issuer, entitlement_hook=made.entitlement_hook)
     made.resources.close()
 
 
@@ -211,6 +211,26 @@ def test_a_batch_asks_about_its_items_at_once(
     for result in results[1:]:
         assert_problem_document(result, "not_entitled")
     assert [message.data["viewer_id"] for message in receiver.messages] == ["viewer-1", "viewer-2"]
+
+
+def test_readiness_notes_that_the_hook_fails(
+    client: FlaskClient, receiver: WebhookReceiver
+) -> None:
+    """After three failures in a row. Other grants are served, so the service is ready."""
+
+    def code() -> str:
+        response = client.get("/readyz")
+        assert response.status_code == 200
+        (check,) = [one for one in response.get_json()["checks"] if "hook" in one["name"]]
+        return str(check["code"])
+
+    receiver.otherwise = 500
+    codes = []
+    for _ in range(3):
+        codes.append(code())
+        assert_problem(client.post(SINGLE, json=WATCH), "entitlement_unavailable")
+    assert codes == ["", "", ""]
+    assert code() == "entitlement_unavailable"
 
 
 @pytest.mark.parametrize("application", [create_app], indirect=True)

@@ -137,6 +137,12 @@ class EntitlementHook:
         self._breaker = Breaker(f"The entitlement hook at {client.host}")
         self._lock = threading.Lock()
 
+    @property
+    def is_failing(self) -> bool:
+        """Whether the last questions got no answer, so that one is asked from time to time only."""
+        with self._lock:
+            return self._breaker.is_open(self._clock.monotonic())
+
     def close(self) -> None:
         """Ask nothing from now on; does not wait for answers."""
         with self._lock:

@@ -31,6 +31,7 @@ from tokensvc.errors import (
     CustodyDamaged,
     CustodyUnavailable,
     Draining,
+    EntitlementUnavailable,
     InvalidRequest,
     IssuerUnavailable,
     NotificationFailed,
@@ -143,6 +144,7 @@ def _checks(service: Service, *, is_draining: bool) -> list[Check]:
         Check("clock", service.clock_watch.failure(moment)),
         *_reconcile_checks(service, moment),
         *_issuer_checks(service, moment),
+        *_entitlement_checks(service),
     ]
 
 
@@ -213,6 +215,17 @@ def _issuer_check(issuer: Issuer, moment: Moment) -> Check:
         return Check(name, facts=facts)
     note = "The keys can't be fetched. The last ones are used until they are too old."
     return Check(name, notes=[note], code=failure.code, facts=facts)
+
+
+def _entitlement_checks(service: Service) -> Sequence[Check]:
+    """Whether the hook answers. Other grants need none, so it is only noted."""
+    hook = service.entitlement_hook
+    if hook is None:
+        return ()
+    if not hook.is_failing:
+        return (Check("entitlement-hook"),)
+    note = "The entitlement hook fails or does not answer: requests that need it are refused."
+    return (Check("entitlement-hook", notes=[note], code=EntitlementUnavailable.code),)
 
 
 def _reconcile_check(service: Service, region: Region, moment: Moment) -> Check:
