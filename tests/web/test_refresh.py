@@ -13,6 +13,9 @@ from flask.testing import FlaskClient
 
 from tests.support.deployment import Deployment
 from tests.web.problem_shape import assert_problem, assert_problem_document
+from tokensvc.access.bans.log import BanLog
+from tokensvc.access.bans.model import BanTerms, Target
+from tokensvc.access.bans.writing import BanWriter
 from tokensvc.audit import json_line
 
 SINGLE = "/v1/playback-urls"
@@ -72,8 +75,30 @@ def test_one_viewing_is_one_thread_and_a_kick_ends_it(own_deployment: Deployment
         viewerSessionVersionsLessThanOrEqualTo=began + 739,
     )
     assert [status_at_edge(third), status_at_edge(other)] == [403, 200]
-    again = granted(client, refresh_of=third["token"])
-    assert status_at_edge(again) == 403
+
+
+def test_a_kicked_session_is_not_refreshed(own_deployment: Deployment) -> None:
+    """Also after the line has passed, when a new session may begin: it is another thread."""
+    world, client = own_deployment.world, client_of(own_deployment)
+    first = granted(client)
+    world.clock.advance(100)
+    terms = BanTerms(clock_skew_seconds=10, access_max_age_seconds=120)
+    bans = own_deployment.service.bans
+    writer = BanWriter(BanLog(world.state, world.clock), world.clock, terms, bans.refresh)
+    kicked_at = int(world.clock.now())
+    writer.kick(Target(("viewer-1",), own_deployment.channel), by="moderator")
+    bans.refresh()
+
+    body = {**WATCH, "refresh_of": first["token"]}
+    document = client.post(SINGLE, json=body).get_json()
+    assert (document["code"], document["retry_after_seconds"]) == ("viewer_revoked", 11)
+    world.clock.advance(11)
+    assert client.post(SINGLE, json=body).get_json()["code"] == "viewer_revoked"
+    (_, *events) = own_deployment.audit.events
+    assert [event.session_version for event in events] == 2 * [version(first["token"])]
+    second = granted(client)
+    assert version(second["token"]) == kicked_at + 11
+    assert version(granted(client, refresh_of=second["token"])["token"]) == kicked_at + 11
 
 
 def test_a_refresh_after_a_rotation_and_after_a_day(own_deployment: Deployment) -> None:

@@ -202,13 +202,15 @@ class PlaybackIssuer:
         self._clock_watch.require_right(moment)
         channel = self._directory.get(arn, decision.caller.caller_id)
         granted = decide(grant, request, self._limits)
-        self._bans.require_allowed(decision.caller, arn, request.viewer_id, moment)
+        if request.refresh_of is not None:
+            decision.session_version = _refreshed(decision, arn, ring)
+        self._bans.require_allowed(
+            decision.caller, arn, request.viewer_id, moment, version=decision.session_version
+        )
         if not channel.is_private:
             return self._plain_url(channel)
         key = ring.active(moment)
         options = granted.options(key.longest_ttl_seconds)
-        if request.refresh_of is not None:
-            decision.session_version = _refreshed(decision, arn, ring, key)
         claims = PlaybackClaims.at(
             moment.now, arn, options, request.viewer_id, session_version=decision.session_version
         )
@@ -334,10 +336,12 @@ class _Claimed:
         )
 
 
-def _refreshed(decision: _Decision, arn: ChannelArn, ring: RingView, key: ActiveKey) -> int:
+def _refreshed(decision: _Decision, arn: ChannelArn, ring: RingView) -> int:
     """The session version of the token that the request replaces. Raises InvalidRequest."""
     request, moment = decision.request, decision.moment
-    active = key.signer.public_key  # The first one that is tried, because it signed most tokens.
+    active = ring.active(
+        moment
+    ).signer.public_key  # The first one that is tried, because it signed most tokens.
     return session_version(
         request.refresh_of or "",
         sorted(ring.public_keys(moment), key=lambda public_key: public_key != active),
