@@ -57,6 +57,7 @@ def _service(deployment: Deployment, receiver: WebhookReceiver) -> Iterator[Serv
         deployment.audit,
         state=deployment.world.state,
         rings=deployment.service.rings,
+        bans=deployment.service.bans,
         directory=deployment.issuer._directory,
     )
     yield deployment.service_with(issuer=made.issuer, entitlement_hook=made.entitlement_hook)
