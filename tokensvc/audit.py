@@ -46,6 +46,9 @@ class AuditEvent:
         client_address: the address of the client whose sign-in was refused.
         ban_id: the ban that refused the request.
         omitted: how many refused sign-ins before this one have no line of their own.
+        country: the country of the viewer, if it is known from a source that counts.
+        rule: the rule that refused; of a granted request the options that a grant or a limit has
+            changed, with commas between them.
     """
 
     at: float
@@ -65,6 +68,8 @@ class AuditEvent:
     client_address: str | None = None
     ban_id: str | None = None
     omitted: int | None = None
+    country: str | None = None
+    rule: str | None = None
 
     def members(self) -> dict[str, str | int | None]:
         """The members of the audit line. Programs rely on their names."""
@@ -86,6 +91,8 @@ class AuditEvent:
             "client_address": self.client_address,
             "ban_id": self.ban_id,
             "omitted": self.omitted,
+            "country": self.country,
+            "rule": self.rule,
         }
 
 

@@ -38,6 +38,9 @@ class TokensvcError(Exception):
     title: ClassVar[str] = "Internal error"
     default_retry_after_seconds: ClassVar[int | None] = None
 
+    audit_rule: str | None = None
+    """The rule that refused, where the audit may say more than `problems`, which clients see."""
+
     def __init__(
         self,
         detail: str,
@@ -51,6 +54,11 @@ class TokensvcError(Exception):
         self.hint = hint
         self.problems = problems
         self.retry_after_seconds = retry_after_seconds or self.default_retry_after_seconds
+
+    @property
+    def rule(self) -> str | None:
+        """The identifier of the rule that refused, for the audit; None if no single rule did."""
+        return self.audit_rule or (self.problems[0].rule if self.problems else None)
 
     def __str__(self) -> str:
         return " ".join(part for part in (self.detail, self.hint) if part)

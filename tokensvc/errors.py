@@ -79,6 +79,17 @@ class NotEntitled(TokensvcError):
     title = "Not entitled"
 
 
+class CountryNotAllowed(TokensvcError):
+    """Raised when a grant does not allow the country of the viewer, or it is not known."""
+
+    code = "country_not_allowed"
+    http_status = 403
+    title = "Not available in this country"
+
+    country: str | None = None
+    """The country of the viewer, for the audit; None if it is not known."""
+
+
 class NotPermitted(TokensvcError):
     """Raised when a caller does not have the scope that a route needs."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 
-from tokensvc.access.callers import Caller
+from tokensvc.access.callers import Caller, Identity
 from tokensvc.access.grants import (
     Grant,
     Limits,
@@ -29,3 +29,12 @@ requesting = functools.partial(PlaybackRequest, channel=str(ARN))
 def caller(*grants: str) -> Caller:
     """A caller with those grants."""
     return Caller("00000000000a", "backend", grants)
+
+
+VIEWER_IDS = ("current-viewer-id", "viewer-id-under-the-previous-secret")
+
+
+def user(*grants: str, **claims: object) -> Caller:
+    """A caller with a token of an identity provider that has these claims."""
+    identity = Identity("https://issuer.example.com", "ann", VIEWER_IDS, claims)
+    return Caller("oidc:example:current-viewer-id", "ann", grants, identity=identity)

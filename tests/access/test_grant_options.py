@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from local_ivs.edge.origins import matches
 
-from tests.access.grants import ARN, EVERY, LIMITS, LONG, OPEN, channels, requesting
+from tests.access.grants import ARN, EVERY, LIMITS, LONG, OPEN, caller, channels, requesting
 from tokensvc.access.grants import (
     Grant,
     Limits,
@@ -21,7 +21,7 @@ from tokensvc.token.claims import PlaybackOptions, Resolution
 
 def test_a_request_without_options_gets_the_defaults() -> None:
     """300 seconds, every origin, every resolution."""
-    options = decide(OPEN, requesting(), LIMITS).options(LONG)
+    options = decide(OPEN, caller(), requesting(), LIMITS).options(LONG)
     assert options == PlaybackOptions(ttl_seconds=300)
 
 
@@ -50,7 +50,7 @@ def test_the_ttl_is_the_minimum_of_the_request_and_the_caps(
     grant = Grant("demo", channels(EVERY), max_ttl_seconds=grant_cap)
     request, limits = requesting(ttl_seconds=requested), Limits(300, service_cap)
     assert granted_ttl_seconds(request, grant, limits, key_cap) == granted
-    assert decide(grant, request, limits).options(key_cap).ttl_seconds == granted
+    assert decide(grant, caller(), request, limits).options(key_cap).ttl_seconds == granted
 
 
 @pytest.mark.parametrize(
@@ -91,16 +91,19 @@ def test_the_lower_resolution_is_granted(
 ) -> None:
     """SD is below HD, and HD is below FULL_HD; the order is not alphabetical."""
     grant = Grant("demo", channels(EVERY), maximum_resolution=cap)
-    decision = decide(grant, requesting(maximum_resolution=requested), LIMITS)
+    decision = decide(grant, caller(), requesting(maximum_resolution=requested), LIMITS)
     assert decision.options(LONG).maximum_resolution is granted
 
 
 def test_a_required_viewer_id_is_required() -> None:
     """The problem has the field and the rule."""
     grant = Grant("demo", channels(EVERY), viewer_id="required")
-    assert decide(grant, requesting(viewer_id="viewer-1"), LIMITS).options(LONG).ttl_seconds == 300
+    assert (
+        decide(grant, caller(), requesting(viewer_id="viewer-1"), LIMITS).options(LONG).ttl_seconds
+        == 300
+    )
     with pytest.raises(InvalidRequest) as refusal:
-        decide(grant, requesting(), LIMITS)
+        decide(grant, caller(), requesting(), LIMITS)
     (problem,) = refusal.value.problems
     assert (problem.field, problem.rule) == ("viewer_id", "viewer_id_required")
 
@@ -110,7 +113,7 @@ def test_the_other_options_are_granted_as_requested() -> None:
     requested = requesting(
         strict_origin_enforcement=True, single_use=True, allowed_origins=("https://a.example.com",)
     )
-    assert decide(OPEN, requested, LIMITS).options(LONG) == PlaybackOptions(
+    assert decide(OPEN, caller(), requested, LIMITS).options(LONG) == PlaybackOptions(
         ttl_seconds=300,
         allowed_origins=("https://a.example.com",),
         strict_origin_enforcement=True,
@@ -121,7 +124,7 @@ def test_the_other_options_are_granted_as_requested() -> None:
 def test_the_origins_of_the_grant_apply_when_the_request_has_none() -> None:
     """A request can't avoid them by leaving out `allowed_origins`."""
     grant = Grant("demo", channels(EVERY), allowed_origins=("https://*.example.com",))
-    decision = decide(grant, requesting(), LIMITS)
+    decision = decide(grant, caller(), requesting(), LIMITS)
     assert decision.options(LONG).allowed_origins == ("https://*.example.com",)
 
 
@@ -145,7 +148,9 @@ def test_an_origin_that_the_grant_covers_is_granted_as_requested(
 ) -> None:
     """The token gets the narrower, requested origin."""
     grant = Grant("demo", channels(EVERY), allowed_origins=("https://other.example.org", granted))
-    options = decide(grant, requesting(allowed_origins=(requested,)), LIMITS).options(LONG)
+    options = decide(grant, caller(), requesting(allowed_origins=(requested,)), LIMITS).options(
+        LONG
+    )
     assert options.allowed_origins == (requested,)
 
 
@@ -171,7 +176,12 @@ def test_an_origin_that_the_grant_does_not_cover_is_refused(granted: str, reques
     """The error names that origin, and the hint names the allowed origins."""
     grant = Grant("demo", channels(EVERY), allowed_origins=(granted,))
     with pytest.raises(NotEntitled) as refusal:
-        decide(grant, requesting(allowed_origins=("https://x.example.com", requested)), LIMITS)
+        decide(
+            grant,
+            caller(),
+            requesting(allowed_origins=("https://x.example.com", requested)),
+            LIMITS,
+        )
     problem = refusal.value.problems[-1]
     assert (problem.field, problem.rule) == ("allowed_origins", "origin_not_granted")
     assert requested in problem.message
@@ -197,7 +207,9 @@ def test_no_granted_origin_exceeds_the_grant(granted: str, requested: str, part:
     """The edge allows nothing for the granted origins that it refuses for the grant's own."""
     grant = Grant("demo", channels(EVERY), allowed_origins=(granted,))
     try:
-        options = decide(grant, requesting(allowed_origins=(requested,)), LIMITS).options(LONG)
+        options = decide(grant, caller(), requesting(allowed_origins=(requested,)), LIMITS).options(
+            LONG
+        )
     except NotEntitled:
         return
     origin = f"https://{part}" if requested == "*" else requested.replace("*", part)
@@ -232,7 +244,7 @@ def test_a_decision_never_exceeds_a_cap(
 ) -> None:
     """For any request, grant, limits and key pair. The TTL is never below every cap either."""
     try:
-        options = decide(grant, requested, limits).options(key_cap)
+        options = decide(grant, caller(), requested, limits).options(key_cap)
     except (InvalidRequest, NotEntitled):
         return
     ranks = ["SD", "HD", "FULL_HD"]

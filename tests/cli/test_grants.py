@@ -41,7 +41,7 @@ def test_each_grant_and_the_decision_are_shown(desk: Desk, key: str) -> None:
         ("old", "not in the settings"),
     ]
     assert explained["decision"] == "granted"
-    assert explained["grant"] == "web,preview"
+    assert explained["grant"] == "preview,web"
     assert (explained["ttl_seconds"], explained["maximum_resolution"]) == (60, "SD")
     shown = desk.done("grants", "explain", "--as", "site", "--channel", CHANNEL)
     assert "60 s" in shown

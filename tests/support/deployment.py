@@ -54,6 +54,11 @@ GRANTS = {
         "maximum_resolution": "HD",
         "viewer_id": "required",
     },
+    "germany": {
+        "channels": [EVERY_CHANNEL],
+        "countries": ["DE"],
+        "trust_viewer_country": True,
+    },
     "other-region": {"channels": ["arn:aws:ivs:us-east-1:123456789012:channel/*"]},
 }
 OPEN = Caller("00000000000a", "open backend", ("open",))

@@ -159,6 +159,7 @@ REFUSALS: list[tuple[Provoke, Text]] = [
             "No grant of this caller covers the requested channel.",
             "Check the ARN of the channel, or its name in section `[channels]` of the settings. To"
             " allow it, add the channel to a grant of this caller: open.",
+            ("channel", "no_grant", "No grant of this caller covers the requested channel."),
         ),
     ),
     (
@@ -182,6 +183,16 @@ REFUSALS: list[tuple[Provoke, Text]] = [
             "No grant of this caller covers the requested channel.",
             "Check the ARN of the channel, or its name in section `[channels]` of the settings. To"
             " allow it, add the channel to a grant of this caller: open.",
+            ("channel", "no_grant", "No grant of this caller covers the requested channel."),
+        ),
+    ),
+    (
+        post_as("germany", channel="demo", viewer_country="FR"),
+        problem(
+            "country_not_allowed",
+            "Viewers in FR may not watch this channel.",
+            "To allow it, add the country to `countries` of each grant that lists some.",
+            ("viewer_country", "country_not_granted", "Viewers in FR may not watch this channel."),
         ),
     ),
     (

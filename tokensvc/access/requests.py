@@ -12,6 +12,7 @@ from tokensvc.token.claims import Resolution
 
 LONGEST_ORIGIN = 300  # characters: a host name of 253, the scheme and the port
 MAX_ORIGINS = 100
+LONGEST_COUNTRY = 2  # characters: ISO 3166-1 alpha-2
 
 
 # The types are strict one by one. A class that is strict as a whole accepts only its own instances,
@@ -33,6 +34,7 @@ class PlaybackRequest:
         single_use: whether the token is valid for one start of playback only.
         maximum_resolution: the highest rendition requested.
         refresh_of: the token that this request replaces. It is a secret.
+        viewer_country: the country of the viewer, ISO 3166-1 alpha-2, as a backend knows it.
     """
 
     channel: Annotated[StrictStr, Field(min_length=1, max_length=LONGEST_ARN)]
@@ -49,6 +51,7 @@ class PlaybackRequest:
     refresh_of: Annotated[StrictStr, Field(max_length=LONGEST_TOKEN_BYTES)] | None = field(
         default=None, repr=False
     )
+    viewer_country: Annotated[StrictStr, Field(max_length=LONGEST_COUNTRY)] | None = None
 
     @property
     def has_ten_minute_rule(self) -> bool:

@@ -118,7 +118,7 @@ def _decision(
 ) -> dict[str, Any]:
     try:
         grant = access.scope(configured, caller, channel)
-        granted = access.decide(grant, request, limits)
+        granted = access.decide(grant, caller, request, limits)
     except TokensvcError as exc:
         return {"decision": "refused", "code": exc.code, "detail": exc.detail, "hint": exc.hint}
     # The ring may lower it further, which needs IVS's region to have one.

@@ -17,7 +17,7 @@ from tokensvc.access.bans.check import BanCheck
 from tokensvc.access.callers import Caller
 from tokensvc.access.entitlement import EntitlementHook
 from tokensvc.access.entitlement_question import Question
-from tokensvc.access.grants import Grant, Limits, decide, not_entitled, scope
+from tokensvc.access.grants import Grant, Granted, Limits, decide, not_entitled, scope
 from tokensvc.access.requests import PlaybackRequest
 from tokensvc.arns import ChannelArn, Region
 from tokensvc.audit import Audit, AuditEvent
@@ -25,6 +25,7 @@ from tokensvc.clock import Clock, Moment
 from tokensvc.errors import (
     ChannelNotFound,
     ChannelNotPrivate,
+    CountryNotAllowed,
     EntitlementUnavailable,
     InvalidArn,
     InvalidRequest,
@@ -91,17 +92,26 @@ class PlaybackIssuer:
         self._entitlement_hook = entitlement_hook
 
     def issue(
-        self, caller: Caller, request: PlaybackRequest, request_id: str | None = None
+        self,
+        caller: Caller,
+        request: PlaybackRequest,
+        request_id: str | None = None,
+        client_country: str | None = None,
     ) -> PlaybackUrl:
         """The playback URL that this caller may give to the viewer.
 
-        `request_id` is the ID of the request in the audit and in the log, if it has one.
+        Args:
+            caller: who sent the request.
+            request: the request.
+            request_id: the ID of the request in the audit and in the log, if it has one.
+            client_country: the country of the client, as a trusted proxy says; None if unknown.
 
         Raises:
             NotPermitted: when the caller does not have the scope `mint`.
             InvalidRequest: when the request breaks a rule; `problems` lists all broken claim rules.
             NotEntitled: when no grant covers the channel, its name is not configured, the grant
-                does not allow an origin, or the entitlement hook refuses.
+                does not allow an origin or the viewer, or the entitlement hook refuses.
+            CountryNotAllowed: when the grant does not allow the country of the viewer.
             ChannelNotFound: when the channel does not exist, or its region is not configured.
             ChannelNotPrivate: when the channel is public and plain URLs are not allowed.
             ViewerBanned: when the viewer is banned, or the channel is closed for everyone.
@@ -116,7 +126,7 @@ class PlaybackIssuer:
             EntitlementUnavailable: when the entitlement hook gives no valid answer in time.
         """
         moment = Moment.of(self._clock)
-        decision = _Decision(moment, caller, request, request_id)
+        decision = _Decision(moment, caller, request, request_id, client_country)
         try:
             url = self._decide(decision)
         except Exception as failure:
@@ -127,7 +137,11 @@ class PlaybackIssuer:
         return url
 
     def prepare(
-        self, caller: Caller, requests: Sequence[PlaybackRequest], request_id: str | None = None
+        self,
+        caller: Caller,
+        requests: Sequence[PlaybackRequest],
+        request_id: str | None = None,
+        client_country: str | None = None,
     ) -> None:
         """Do what waits for the next requests together, for a batch.
 
@@ -148,7 +162,9 @@ class PlaybackIssuer:
         if self._entitlement_hook is not None:
             # The hook gets no token, and to verify 100 of them would take too long for a loop.
             decisions = [
-                _Decision(moment, caller, replace(request, refresh_of=None), request_id)
+                _Decision(
+                    moment, caller, replace(request, refresh_of=None), request_id, client_country
+                )
                 for request in requests
             ]
             self._entitlement_hook.ask_all(list(self._questions(decisions)))
@@ -157,7 +173,7 @@ class PlaybackIssuer:
         for decision in decisions:
             with contextlib.suppress(TokensvcError):  # `issue` raises it.
                 claimed = self._claim(decision)
-                if isinstance(claimed, _Claimed) and claimed.grant.entitlement:
+                if isinstance(claimed, _Claimed) and claimed.granted.grant.entitlement:
                     yield claimed.question(decision)
 
     def _channels_to_look_up(
@@ -175,7 +191,7 @@ class PlaybackIssuer:
         if isinstance(claimed, PlaybackUrl):
             return claimed
         claims = claimed.claims
-        if claimed.grant.entitlement:
+        if claimed.granted.grant.entitlement:
             claims = self._entitled(decision, claimed)
         begun_at = perf_counter()
         token = sign(claims, claimed.key.signer)
@@ -201,26 +217,30 @@ class PlaybackIssuer:
         ring = self._ring(arn)
         self._clock_watch.require_right(moment)
         channel = self._directory.get(arn, decision.caller.caller_id)
-        granted = decide(grant, request, self._limits)
+        granted = decision.granted = decide(
+            grant, decision.caller, request, self._limits, decision.client_country
+        )
+        viewer_id = granted.request.viewer_id
         if request.refresh_of is not None:
-            decision.session_version = _refreshed(decision, arn, ring)
+            decision.session_version = _refreshed(decision, viewer_id, arn, ring)
         self._bans.require_allowed(
-            decision.caller, arn, request.viewer_id, moment, version=decision.session_version
+            decision.caller, arn, viewer_id, moment, version=decision.session_version
         )
         if not channel.is_private:
             return self._plain_url(channel)
         key = ring.active(moment)
         options = granted.options(key.longest_ttl_seconds)
         claims = PlaybackClaims.at(
-            moment.now, arn, options, request.viewer_id, session_version=decision.session_version
+            moment.now, arn, options, viewer_id, session_version=decision.session_version
         )
-        return _Claimed(grant, channel, key, claims)
+        return _Claimed(granted, channel, key, claims)
 
     def _entitled(self, decision: _Decision, claimed: _Claimed) -> PlaybackClaims:
         """The claims as the entitlement hook limits them."""
         if self._entitlement_hook is None:
             raise EntitlementUnavailable(
-                f"The grant {claimed.grant.name} asks the entitlement hook, and there is none.",
+                f"The grant {claimed.granted.grant.name} asks the entitlement hook, and there is"
+                " none.",
                 hint="Set entitlement.url.",
             )
         answer = self._entitlement_hook.ask(claimed.question(decision))
@@ -269,9 +289,11 @@ class _Decision:
     caller: Caller
     request: PlaybackRequest
     request_id: str | None
+    client_country: str | None = None
     channel_arn: ChannelArn | None = None
     grant: Grant | None = None
     session_version: int | None = None  # Of the token that is replaced, then of the new one.
+    granted: Granted | None = None
     watch_until: int | None = None  # Unix seconds.
 
     def refused_event(self, failure: Exception) -> AuditEvent:
@@ -288,6 +310,8 @@ class _Decision:
             grant=self.grant.name if self.grant else None,
             ban_id=failure.ban_id if isinstance(failure, ViewerBanned) else None,
             request_id=self.request_id,
+            country=self._country_of_refusal(failure),
+            rule=failure.rule if isinstance(failure, TokensvcError) else None,
         )
 
     def granted_event(self, url: PlaybackUrl) -> AuditEvent:
@@ -306,20 +330,32 @@ class _Decision:
             ttl_seconds=url.ttl_seconds,
             token_sha256=digest and digest[:_AUDITED_DIGEST_DIGITS],
             request_id=self.request_id,
+            country=self.granted.country if self.granted else None,
+            rule=(
+                self.granted.limited(url.ttl_seconds)
+                if self.granted and url.ttl_seconds is not None
+                else None
+            ),
         )
+
+    def _country_of_refusal(self, failure: Exception) -> str | None:
+        if isinstance(failure, CountryNotAllowed):
+            return failure.country
+        return self.granted.country if self.granted else None
 
     def _valid_viewer_id(self) -> str | None:
         # A viewer ID that breaks a rule may be an e-mail address or a secret: it is not audited.
-        claim = {VIEWER_ID: self.request.viewer_id}
+        request = self.granted.request if self.granted else self.request
+        claim = {VIEWER_ID: request.viewer_id}
         broken = [rule for rule in broken_rules(claim, self.moment.now) if rule.claim == VIEWER_ID]
-        return None if broken else self.request.viewer_id
+        return None if broken else request.viewer_id
 
 
 @dataclass(frozen=True, slots=True)
 class _Claimed:
     """What the grants allow, and the key pair that signs it."""
 
-    grant: Grant
+    granted: Granted
     channel: Channel
     key: ActiveKey
     claims: PlaybackClaims
@@ -329,24 +365,24 @@ class _Claimed:
         return Question(
             caller=decision.caller,
             channel=self.channel,
-            request=decision.request,
-            grant=self.grant.name,
+            request=self.granted.request,
+            grant=self.granted.grant.name,
             granted=self.claims.options,
+            country=self.granted.country,
             request_id=decision.request_id,
         )
 
 
-def _refreshed(decision: _Decision, arn: ChannelArn, ring: RingView) -> int:
+def _refreshed(decision: _Decision, viewer_id: str | None, arn: ChannelArn, ring: RingView) -> int:
     """The session version of the token that the request replaces. Raises InvalidRequest."""
-    request, moment = decision.request, decision.moment
-    active = ring.active(
-        moment
-    ).signer.public_key  # The first one that is tried, because it signed most tokens.
+    moment = decision.moment
+    # The first one that is tried, because it signed most tokens.
+    active = ring.active(moment).signer.public_key
     return session_version(
-        request.refresh_of or "",
+        decision.request.refresh_of or "",
         sorted(ring.public_keys(moment), key=lambda public_key: public_key != active),
         channel_arn=arn,
-        viewer_id=request.viewer_id,
+        viewer_id=viewer_id,
         now=moment.now,
     )
 

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from tokensvc.errors import Problem
+from tokensvc.ivs.limits import MAX_STRICT_ORIGINS
+from tokensvc.settings.grants import GrantSettings
 from tokensvc.settings.model import CustodySettings
 from tokensvc.settings.viewer_ids import ViewerIdSettings
 
@@ -41,3 +43,28 @@ def viewer_id_rules(sections: Mapping[str, Any], folder: Path) -> Iterator[Probl
                     " A copy of that folder would then show who a viewer is. Move the"
                     " secret to another folder.",
                 )
+
+
+def grant_rules(sections: Mapping[str, Any]) -> Iterator[Problem]:
+    """Every rule between the settings of one grant that a grant breaks."""
+    match sections:
+        case {"grants": dict() as grants}:
+            for name, grant in grants.items():
+                yield from _rules_of_grant(f"grants.{name}", grant)
+
+
+def _rules_of_grant(field: str, grant: GrantSettings) -> Iterator[Problem]:
+    if grant.viewer_id == "from-identity" and grant.acts_for_viewers:
+        yield Problem(
+            f"{field}.acts_for_viewers",
+            "contradicts_viewer_id",
+            "A caller that acts for viewers has no viewer ID of its own. Remove this, or set"
+            " viewer_id to required.",
+        )
+    if grant.strict_origin_enforcement and len(grant.allowed_origins) > MAX_STRICT_ORIGINS:
+        yield Problem(
+            f"{field}.allowed_origins",
+            "too_many_strict_origins",
+            f"With strict_origin_enforcement, IVS accepts at most {MAX_STRICT_ORIGINS} origins."
+            " Remove some, or use a pattern such as https://*.example.com.",
+        )

@@ -19,9 +19,9 @@ from pydantic import (
     WithJsonSchema,
 )
 
-from tokensvc.access.grants import Grant
+from tokensvc.access.grant import Grant
 from tokensvc.access.request_limits import RequestRates
-from tokensvc.arns import ChannelArn, ChannelPattern, Region
+from tokensvc.arns import ChannelArn, Region
 from tokensvc.ivs.cache_entry import DirectoryTerms
 from tokensvc.keyring.terms import MAX_TERM_SECONDS, Terms
 from tokensvc.net import Network
@@ -340,23 +340,7 @@ class Settings(Section):
 
     def grants_by_name(self) -> Mapping[str, Grant]:
         """The grants, with the ARNs of channels instead of their names."""
-        return {
-            name: Grant(
-                name=name,
-                channels=frozenset(
-                    ChannelPattern.of(self.channels[channel])
-                    if isinstance(channel, str)
-                    else channel
-                    for channel in grant.channels
-                ),
-                max_ttl_seconds=grant.max_ttl_seconds,
-                allowed_origins=grant.allowed_origins,
-                maximum_resolution=grant.maximum_resolution,
-                viewer_id=grant.viewer_id,
-                entitlement=grant.entitlement,
-            )
-            for name, grant in self.grants.items()
-        }
+        return {name: grant.grant(name, self.channels) for name, grant in self.grants.items()}
 
 
 def section_model(name: str) -> type[Section] | None:

@@ -136,6 +136,9 @@ def _toml(value: Any) -> str:
             return json.dumps(value.value)
         case tuple():
             return json.dumps(list(value))
+        case Mapping():
+            pairs = (f"{json.dumps(name)} = {_toml(each)}" for name, each in value.items())
+            return f"{{ {', '.join(pairs)} }}"
         case _:
             return json.dumps(value)
 

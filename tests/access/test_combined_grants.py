@@ -1,0 +1,161 @@
+"""Several grants together: each of them may only take away."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.access.grants import ARN, EVERY, LIMITS, LONG, caller, channels, requesting, user
+from tests.access.test_grant_options import ORIGINS
+from tokensvc.access.callers import Caller
+from tokensvc.access.conditions import Condition
+from tokensvc.access.grants import Grant, Granted, decide, scope
+from tokensvc.access.origins import is_covered
+from tokensvc.access.requests import PlaybackRequest
+from tokensvc.errors import TokensvcError
+from tokensvc.token.claims import Resolution
+
+COUNTRIES = st.sampled_from(["DE", "AT", "FR"])
+GRANTS = st.builds(
+    Grant,
+    name=st.just(""),
+    channels=st.sampled_from([channels(EVERY), channels(str(ARN))]),
+    max_ttl_seconds=st.none() | st.integers(1, 1_000),
+    allowed_origins=st.lists(ORIGINS, max_size=2).map(tuple),
+    maximum_resolution=st.none() | st.sampled_from(Resolution),
+    viewer_id=st.sampled_from(["required", "optional", "from-identity"]),
+    when=st.just(()) | st.just((Condition(("groups",), "members"),)),
+    strict_origin_enforcement=st.booleans(),
+    single_use=st.booleans(),
+    countries=st.none() | st.frozensets(COUNTRIES, min_size=1),
+    unknown_country=st.sampled_from(["refuse", "allow"]),
+    trust_viewer_country=st.booleans(),
+    acts_for_viewers=st.booleans(),
+)
+NAMES = "abcd"
+CALLERS = st.sampled_from([caller(*NAMES), user(*NAMES), user(*NAMES, groups=["members"])])
+REQUESTS = st.builds(
+    requesting,
+    viewer_id=st.sampled_from([None, "viewer-1", "current-viewer-id"]),
+    ttl_seconds=st.none() | st.integers(1, 1_000),
+    allowed_origins=st.lists(ORIGINS, max_size=2).map(tuple),
+    strict_origin_enforcement=st.booleans(),
+    single_use=st.booleans(),
+    maximum_resolution=st.none() | st.sampled_from(Resolution),
+    viewer_country=st.none() | COUNTRIES,
+)
+CLIENT_COUNTRIES = st.none() | COUNTRIES
+
+
+def outcome(
+    grants: Sequence[Grant], who: Caller, request: PlaybackRequest, country: str | None
+) -> Granted | TokensvcError:
+    """What the caller gets with these grants, or the refusal."""
+    named = {
+        name: Grant(name, *(getattr(grant, field) for field in Grant.__slots__[1:]))
+        for name, grant in zip(NAMES, grants, strict=False)
+    }
+    try:
+        return decide(scope(named, who, ARN), who, request, LIMITS, country)
+    except TokensvcError as refusal:
+        return refusal
+
+
+@given(
+    grants=st.lists(GRANTS, min_size=1, max_size=3),
+    added=GRANTS,
+    who=CALLERS,
+    request=REQUESTS,
+    country=CLIENT_COUNTRIES,
+)
+def test_another_grant_never_widens_what_a_caller_gets(
+    grants: list[Grant], added: Grant, who: Caller, request: PlaybackRequest, country: str | None
+) -> None:
+    """On no dimension, once any grant applies: what is refused stays refused."""
+    before = outcome(grants, who, request, country)
+    after = outcome([*grants, added], who, request, country)
+    if isinstance(before, TokensvcError):
+        no_grant_applied = before.rule == "grant_conditions"
+        assert no_grant_applied or isinstance(after, TokensvcError)
+        return
+    if isinstance(after, TokensvcError):
+        return
+    wide, narrow = before.options(LONG), after.options(LONG)
+    assert narrow.ttl_seconds <= wide.ttl_seconds
+    assert all(
+        any(is_covered(origin, other) for other in wide.allowed_origins)
+        for origin in narrow.allowed_origins
+        if wide.allowed_origins
+    )
+    assert narrow.allowed_origins or not wide.allowed_origins
+    assert narrow.strict_origin_enforcement >= wide.strict_origin_enforcement
+    assert narrow.single_use >= wide.single_use
+    if wide.maximum_resolution is not None:
+        assert narrow.maximum_resolution is not None
+        assert narrow.maximum_resolution <= wide.maximum_resolution
+    if before.request.viewer_id is not None:
+        assert after.request.viewer_id == before.request.viewer_id
+
+
+@given(
+    grants=st.lists(GRANTS, min_size=2, max_size=4),
+    who=CALLERS,
+    request=REQUESTS,
+    country=CLIENT_COUNTRIES,
+    order=st.permutations(NAMES),
+)
+def test_the_order_of_grants_does_not_matter(
+    grants: list[Grant],
+    who: Caller,
+    request: PlaybackRequest,
+    country: str | None,
+    order: list[str],
+) -> None:
+    """The same names in any order give the same answer, to the last character."""
+    other = Caller(who.caller_id, who.name, tuple(order), who.scopes, who.identity)
+    first = outcome(grants, who, request, country)
+    second = outcome(grants, other, request, country)
+    if isinstance(first, TokensvcError):
+        assert isinstance(second, TokensvcError)
+        assert (first.code, first.rule) == (second.code, second.rule)
+    else:
+        assert first == second
+
+
+FORCING = Grant("forcing", channels(EVERY), strict_origin_enforcement=True, single_use=True)
+
+
+def test_a_grant_can_force_single_use_and_strict_origins() -> None:
+    """Of several grants any one does; single use has IVS's limit of ten minutes."""
+    open_ = Grant("open", channels(EVERY), allowed_origins=("https://a.example.com",))
+    grant = scope({"open": open_, "forcing": FORCING}, caller("open", "forcing"), ARN)
+    granted = decide(grant, caller(), requesting(ttl_seconds=3_600), LIMITS)
+    options = granted.options(LONG)
+    assert (options.single_use, options.strict_origin_enforcement) == (True, True)
+    assert options.ttl_seconds == 540
+    assert (
+        granted.limited(540) == "ttl_seconds,allowed_origins,strict_origin_enforcement,single_use"
+    )
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "common"),
+    [
+        ({"DE", "AT"}, {"AT", "FR"}, {"AT"}),
+        ({"DE"}, None, {"DE"}),
+        ({"DE"}, {"FR"}, set()),
+        (None, None, None),
+    ],
+)
+def test_the_countries_are_those_that_all_grants_allow(
+    first: set[str] | None, second: set[str] | None, common: set[str] | None
+) -> None:
+    """One without countries takes nothing away. Disjoint ones leave none."""
+    grants = {
+        name: Grant(name, channels(EVERY), countries=None if one is None else frozenset(one))
+        for name, one in {"a": first, "b": second}.items()
+    }
+    assert scope(grants, caller("a", "b"), ARN).countries == common
