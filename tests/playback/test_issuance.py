@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import base64
-import contextlib
 import hashlib
 import json
 from pathlib import Path
@@ -354,41 +353,6 @@ def test_the_audit_line_of_a_refusal_has_all_known_values(deployment: Deployment
     first, second = deployment.audit.events
     assert (first.channel_arn, first.grant) == (None, None)
     assert (second.channel_arn, second.grant) == (str(deployment.public_channel), "open")
-
-
-GERMANY = Caller("00000000000d", "germany", ("germany",))
-
-
-@pytest.mark.parametrize(
-    ("caller", "request_", "rule", "country"),
-    [
-        (OPEN, PlaybackRequest(channel="demo", ttl_seconds=60), None, None),
-        (OPEN, PlaybackRequest(channel="demo", ttl_seconds=9_999), "ttl_seconds", None),
-        (GERMANY, PlaybackRequest(channel="demo", viewer_country="DE"), None, "DE"),
-        (
-            GERMANY,
-            PlaybackRequest(channel="demo", viewer_country="FR"),
-            "country_not_granted",
-            "FR",
-        ),
-        (GERMANY, PlaybackRequest(channel="demo"), "country_unknown", None),
-        (WEBSITE, PlaybackRequest(channel="demo"), "viewer_id_required", None),
-        (OTHER_REGION, PlaybackRequest(channel="demo"), "no_grant", None),
-        (OPEN, PlaybackRequest(channel="demo", viewer_id="a b"), "viewer_id_visible", None),
-    ],
-)
-def test_the_audit_line_has_the_rule_and_the_country(
-    deployment: Deployment,
-    caller: Caller,
-    request_: PlaybackRequest,
-    rule: str | None,
-    country: str | None,
-) -> None:
-    """The rule that refused, or the options that a limit has changed."""
-    with contextlib.suppress(TokensvcError):
-        deployment.issuer.issue(caller, request_, REQUEST_ID)
-    (event,) = deployment.audit.events
-    assert (event.rule, event.country) == (rule, country)
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import pytest
 from tests.support.deployment import Deployment
 from tests.web import provoking
 from tests.web.ban_problems import BANS
+from tests.web.grant_problems import GRANTS, OTHER_REGION_ARN
 from tests.web.problem_shape import Text, invalid, not_ready, problem, unavailable
 from tests.web.provoking import BATCH, Provoke, call, post, post_as, post_text, post_with_scope
 from tokensvc.errors import (
@@ -21,7 +22,6 @@ from tokensvc.errors import (
 )
 
 UNKNOWN_KEY = f"tsk_000000000000_{64 * '0'}"
-OTHER_REGION_ARN = "arn:aws:ivs:us-east-1:123456789012:channel/demo"
 PUBLIC_ARN = "arn:aws:ivs:us-west-2:123456789012:channel/public"
 
 
@@ -150,49 +150,6 @@ REFUSALS: list[tuple[Provoke, Text]] = [
         provoking.post_with_key(UNKNOWN_KEY),
         problem(
             "unauthenticated", "The API key is not valid, or it was revoked.", AUTHENTICATION_HINT
-        ),
-    ),
-    (
-        post({"channel": OTHER_REGION_ARN}),
-        problem(
-            "not_entitled",
-            "No grant of this caller covers the requested channel.",
-            "Check the ARN of the channel, or its name in section `[channels]` of the settings. To"
-            " allow it, add the channel to a grant of this caller: open.",
-            ("channel", "no_grant", "No grant of this caller covers the requested channel."),
-        ),
-    ),
-    (
-        post_as(
-            "website",
-            channel="demo",
-            viewer_id="viewer-1",
-            allowed_origins=["https://evil.example", "https://a.example.com"],
-        ),
-        problem(
-            "not_entitled",
-            "The grant website does not allow playback from https://evil.example.",
-            "Use origins that the grant allows: https://*.example.com.",
-            ("allowed_origins", "origin_not_granted", "https://evil.example is not allowed."),
-        ),
-    ),
-    (
-        post({"channel": "nowhere"}),
-        problem(
-            "not_entitled",
-            "No grant of this caller covers the requested channel.",
-            "Check the ARN of the channel, or its name in section `[channels]` of the settings. To"
-            " allow it, add the channel to a grant of this caller: open.",
-            ("channel", "no_grant", "No grant of this caller covers the requested channel."),
-        ),
-    ),
-    (
-        post_as("germany", channel="demo", viewer_country="FR"),
-        problem(
-            "country_not_allowed",
-            "Viewers in FR may not watch this channel.",
-            "To allow it, add the country to `countries` of each grant that lists some.",
-            ("viewer_country", "country_not_granted", "Viewers in FR may not watch this channel."),
         ),
     ),
     (
@@ -377,7 +334,7 @@ ERRORS_OF_THE_SERVICE: list[tuple[Provoke, Text]] = [
     ),
 ]
 
-CLIENT_ERRORS = BODIES + REFUSALS + BANS + QUERIES
+CLIENT_ERRORS = BODIES + REFUSALS + GRANTS + BANS + QUERIES
 
 
 def ids(cases: list[tuple[Provoke, Text]]) -> list[str]:
