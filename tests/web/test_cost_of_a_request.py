@@ -81,9 +81,7 @@ def front(deployment: Deployment, pipe: tuple[int, int]) -> Iterator[Front]:
         yield Front(cast("Application", app), threads=1)
 
 
-def calls_of(
-    deployment: Deployment, front: Front, viewer_id: str | None, token: str = ""
-) -> Calls:
+def calls_of(deployment: Deployment, front: Front, viewer_id: str | None, token: str = "") -> Calls:
     """The calls of a request for the private channel, which must be granted.
 
     It has the deployment's API key, or the token of an issuer, whose user is the viewer.
