@@ -21,7 +21,6 @@ from tokensvc.access.api_keys import ApiKeys
 from tokensvc.access.bans.check import BanCheck
 from tokensvc.access.bans.view import BanView
 from tokensvc.access.entitlement import EntitlementHook
-from tokensvc.access.entitlement_client import HookClient
 from tokensvc.access.oidc.callers import OidcCallers
 from tokensvc.access.refused_sign_ins import RefusedSignIns
 from tokensvc.access.request_limits import RequestLimits
@@ -30,6 +29,7 @@ from tokensvc.audit import Audit, MeteredAudit
 from tokensvc.aws import AwsClients, AwsTerms
 from tokensvc.clock import Clock
 from tokensvc.errors import SettingsInvalid
+from tokensvc.hooks import build_entitlement_hook
 from tokensvc.issuers import build_oidc_callers
 from tokensvc.ivs.cache_entry import DirectoryTerms
 from tokensvc.ivs.caller_shares import CallerShares
@@ -56,7 +56,6 @@ from tokensvc.state.replicas import Replicas
 from tokensvc.state.shared_versions import SHARED_PART, SharedVersions
 from tokensvc.state.sqlite import SqliteState
 from tokensvc.state.watch import Watched
-from tokensvc.webhooks import load_webhook_secrets
 
 _logger = logging.getLogger(__name__)
 
@@ -234,7 +233,7 @@ def build(
     )
     clients.dates.listen(clock_watch.note)
     bans = overrides.get("bans") or BanView(state, clock, **following)
-    entitlement_hook = _entitlement_hook(settings, clock, resources)
+    entitlement_hook = build_entitlement_hook(settings, clock, resources)
     issuer = PlaybackIssuer(
         channel_names=settings.channels,
         grants=settings.grants_by_name(),
@@ -288,26 +287,6 @@ def build(
         clock=clock,
         resources=resources,
     )
-
-
-def _entitlement_hook(
-    settings: Settings, clock: Clock, resources: ExitStack
-) -> EntitlementHook | None:
-    """The hook of the settings, if they have one. Raises SettingsInvalid."""
-    terms = settings.entitlement
-    secret = terms.secret_file or terms.secret
-    if terms.url is None or secret is None:
-        return None
-    source = secret if isinstance(secret, Path) else secret.get_secret_value()
-    secrets = load_webhook_secrets(source, "entitlement.secret_file")
-    client = HookClient(terms.url, secrets, clock, timeout_seconds=terms.timeout_seconds)
-    hook = EntitlementHook(
-        client,
-        clock,
-        timeout_seconds=terms.timeout_seconds,
-        cache_capacity=terms.cache_capacity,
-    )
-    return resources.enter_context(closing(hook))
 
 
 class _Following(TypedDict):
