@@ -44,6 +44,9 @@ MAX_QUEUED_SECONDS: Final = 2.0
 HAND_OVER_SECONDS: Final = 2.0
 """How long an answer is kept for the requests that waited for it, which run again."""
 
+MAX_ANSWERED: Final = 10_000
+"""How many answers are kept for them."""
+
 _MARGIN_SECONDS: Final = 0.25
 """A request waits longer than the time-out by this, to get the reason."""
 
@@ -130,7 +133,7 @@ class EntitlementHook:
         self._timeout_seconds = timeout_seconds
         self._cache: LRUCache[bytes, _Cached] = LRUCache(cache_capacity)
         self._in_flight: dict[bytes, _Asked] = {}
-        self._answered: LRUCache[bytes, _Asked] = LRUCache(MAX_QUEUED)
+        self._answered: LRUCache[bytes, _Asked] = LRUCache(MAX_ANSWERED)
         self._queue: deque[_Asked] = deque()
         self._threads = 0
         self._is_closed = False
@@ -241,12 +244,13 @@ class EntitlementHook:
     def _start(self, question: Question, now: float) -> _Asked | None:
         if self._is_closed or len(self._queue) >= MAX_QUEUED or not self._breaker.admits(now):
             return None
-        send_by = now
-        if self._threads >= MAX_ASKED_AT_ONCE:
-            send_by += MAX_QUEUED_SECONDS
+        is_free = self._threads < MAX_ASKED_AT_ONCE
+        if not is_free and self._breaker.is_open(now):
+            return None  # A trial does not wait for threads that hang.
+        send_by = now if is_free else now + MAX_QUEUED_SECONDS
         asked = _Asked(question, send_by, send_by + self._timeout_seconds + _MARGIN_SECONDS)
         asked.outcome.set_running_or_notify_cancel()  # Several requests wait for it: not to cancel.
-        if self._threads < MAX_ASKED_AT_ONCE:
+        if is_free:
             try:
                 threading.Thread(target=self._work, name=_THREAD_NAME, daemon=True).start()
             except RuntimeError:  # The system has no thread left, or Python is shutting down.
