@@ -76,6 +76,7 @@ class Service:
             and of the bans.
         refused_sign_ins: audits the clients that were not authenticated.
         trusted_proxies: the networks of the proxies whose X-Forwarded headers are used.
+        allowed_origins: the origins whose pages may request playback URLs (CORS).
         root_path: the path prefix under which the HTTP API is published, "" for none.
         answer_writer: writes IVS's answers about channels to the state, in the background.
         clock_watch: notices that the clock is off.
@@ -100,6 +101,7 @@ class Service:
     access_max_age_seconds: float
     refused_sign_ins: RefusedSignIns
     trusted_proxies: tuple[Network, ...]
+    allowed_origins: tuple[str, ...]
     root_path: str
     answer_writer: RecordWriter
     clock_watch: ClockWatch
@@ -266,6 +268,7 @@ def build(
         access_max_age_seconds=settings.state.access_max_age_seconds,
         refused_sign_ins=RefusedSignIns(audit),
         trusted_proxies=settings.service.trusted_proxies,
+        allowed_origins=settings.cors.allowed_origins,
         root_path=settings.service.root_path,
         answer_writer=answer_writer,
         clock_watch=clock_watch,

@@ -45,6 +45,7 @@ def settings_in(
         "entitlement": {},
         "directory": {},
         "limits": {},
+        "cors": {},
         "service": {},
         "metrics": {},
     }

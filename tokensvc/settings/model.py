@@ -27,6 +27,7 @@ from tokensvc.keyring.terms import MAX_TERM_SECONDS, Terms
 from tokensvc.net import Network
 from tokensvc.playback.issuance import PlaybackLimits
 from tokensvc.settings.arn_values import checked_region, parse_channel_arn
+from tokensvc.settings.cors import CorsSettings
 from tokensvc.settings.entitlement import EntitlementSettings
 from tokensvc.settings.grants import GrantSettings, PositiveSeconds
 from tokensvc.settings.http_values import check_root_path, parse_network
@@ -294,6 +295,7 @@ class Settings(Section):
     entitlement: EntitlementSettings
     directory: DirectorySettings
     limits: LimitsSettings
+    cors: CorsSettings
     service: ServiceSettings
     metrics: MetricsSettings
 

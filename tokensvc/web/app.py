@@ -9,6 +9,7 @@ from flask.json.provider import DefaultJSONProvider
 
 from tokensvc.service import Service
 from tokensvc.web import headers, health, jwks, operators, playback_urls, player, problems
+from tokensvc.web.cors import Cors, CorsApplication
 from tokensvc.web.direct import DirectRoutes
 from tokensvc.web.proxies import behind_proxies
 
@@ -35,6 +36,8 @@ def create_flask_app(service: Service) -> Flask:
 
 def _serve(app: Flask, service: Service, application: WSGIApplication) -> None:
     """Answer the requests of `app` with the application, behind the proxies of the settings."""
+    if service.allowed_origins:
+        application = CorsApplication(application, Cors(service.allowed_origins))
     app.wsgi_app = behind_proxies(  # type: ignore[method-assign, assignment]
         application, root_path=service.root_path, trusted=service.trusted_proxies
     )
@@ -42,7 +45,7 @@ def _serve(app: Flask, service: Service, application: WSGIApplication) -> None:
 
 def _routes(service: Service) -> Flask:
     app = Flask(__name__, static_folder=None, template_folder=None)
-    # An OPTIONS request is refused like any other method: the API is for backends and has no CORS.
+    # An OPTIONS request is refused like any other method, unless it is a preflight (`cors`).
     app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
     # No redirect corrects a path, because a redirect would lose the body of a POST.
     app.url_map.merge_slashes = False

@@ -342,6 +342,8 @@ class Connection(asyncio.Protocol):
         if self._is_closed:
             return
         response, size_bytes = refusal(status)
+        if (cors := self._front.cors) is not None:
+            response = cors.added_to(response, cors.fields_of_refused(self._parser))
         if self._has_begun:  # A connection that was only opened is no request.
             peer_address = self._environ["REMOTE_ADDR"]
             self._front.record_refusal(peer_address, status, size_bytes=size_bytes)

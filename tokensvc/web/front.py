@@ -20,6 +20,7 @@ from tokensvc.meter import Meter
 from tokensvc.waiting import MustWait, no_waiting
 from tokensvc.web.access_log import AccessLog
 from tokensvc.web.bodies import WHOLE_BODY
+from tokensvc.web.cors import Cors
 from tokensvc.web.http1 import Response
 from tokensvc.web.overload import Admission, Refusals
 from tokensvc.web.waiting_pool import CALLER_ID, PoolIsFull, WaitingPool
@@ -79,7 +80,12 @@ class ConnectionTerms:
 
 
 class Front:
-    """The application, and how a worker calls it. Not for several threads."""
+    """The application, and how a worker calls it. Not for several threads.
+
+    Attributes:
+        terms: how long clients may take.
+        cors: the CORS fields of what is refused here; None without allowed origins.
+    """
 
     def __init__(
         self,
@@ -89,7 +95,9 @@ class Front:
         terms: ConnectionTerms | None = None,
         access_log: AccessLog | None = None,
         meter: Meter | None = None,
+        cors: Cors | None = None,
     ) -> None:
+        self.cors = cors
         self.terms = terms or ConnectionTerms()
         self._application = application
         self._access_log = access_log
@@ -128,8 +136,10 @@ class Front:
             environ: the request (PEP 3333), with its `WHOLE_BODY`.
             has_left: whether the client has left.
         """
+        if self.cors is not None and (preflight := self.cors.preflight(environ)) is not None:
+            return preflight
         if not self._admission.admits(environ):
-            refusal = self._refusals.next(environ)
+            refusal = self._overloaded(environ)
             self._meter.answered(environ["PATH_INFO"], refusal.status, 0.0)
             return refusal
         begun_at = time.monotonic()
@@ -158,10 +168,16 @@ class Front:
             is_whole = isinstance(begun.parts, list)
             response = begun if is_whole else await self._whole(environ, begun, has_left)
         except PoolIsFull:
-            response = self._refusals.next(environ)
+            response = self._overloaded(environ)
         if response is not None:
             self._log(environ, response, begun_at)
         return response
+
+    def _overloaded(self, environ: WSGIEnvironment) -> Response:
+        response = self._refusals.next(environ)
+        if self.cors is None:
+            return response
+        return self.cors.added_to(response, self.cors.fields(environ))
 
     def _log(self, environ: WSGIEnvironment, response: Response, begun_at: float) -> None:
         seconds = time.monotonic() - begun_at

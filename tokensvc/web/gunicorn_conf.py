@@ -33,6 +33,7 @@ from tokensvc.telemetry.log_output import LogOutput
 from tokensvc.telemetry.logs import configure_logging
 from tokensvc.web import master, wsgi
 from tokensvc.web.access_log import AccessLog
+from tokensvc.web.cors import Cors
 from tokensvc.web.front import ConnectionTerms, Front
 
 CHECK = (sys.executable, "-m", "tokensvc", "serve", "--check")
@@ -94,6 +95,7 @@ def app() -> Front:
         terms=_terms,
         access_log=access_log if _service.log_level in _access_log_levels else None,
         meter=None if metrics is None else metrics.meter,
+        cors=Cors(_settings.cors.allowed_origins) if _settings.cors.allowed_origins else None,
     )
 
 

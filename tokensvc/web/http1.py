@@ -9,7 +9,7 @@ import io
 import re
 import sys
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from email.utils import formatdate
 from functools import lru_cache
@@ -64,6 +64,11 @@ class FieldParser(PythonProtocol):  # type: ignore[misc] # gunicorn ships no typ
         del self._buffer[: end + len(b"\r\n")]
         self._finalize_headers()
         return True
+
+    def read_so_far(self) -> Sequence[tuple[bytes, bytes]]:
+        """The header fields that were read of a head which is not whole."""
+        fields: Sequence[tuple[bytes, bytes]] = self._headers_list
+        return fields
 
     def _is_valid_token(self, data: bytes) -> bool:
         return _TOKEN.fullmatch(data) is not None
