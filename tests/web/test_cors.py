@@ -9,6 +9,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 from playwright.sync_api import Page
+from werkzeug.datastructures import Headers
 from werkzeug.test import TestResponse
 
 from tests.support import event_loop
@@ -43,7 +44,7 @@ PREFLIGHT = {
 FOR_OTHERS = {"Cross-Origin-Resource-Policy": "same-origin", "Vary": "Origin"}
 
 
-def fields(headers: Mapping[str, str]) -> dict[str, str]:
+def fields(headers: Headers | Mapping[str, str]) -> dict[str, str]:
     """The header fields that decide what a page of another origin gets."""
     names = {"vary", "cross-origin-resource-policy"}
     return {

@@ -137,6 +137,7 @@ class Front:
             has_left: whether the client has left.
         """
         if self.cors is not None and (preflight := self.cors.preflight(environ)) is not None:
+            self._log(environ, preflight, time.monotonic())
             return preflight
         if not self._admission.admits(environ):
             refusal = self._overloaded(environ)
