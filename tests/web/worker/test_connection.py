@@ -151,7 +151,7 @@ def test_a_client_that_ends_without_reading_is_disconnected() -> None:
             one.connection.check_deadline(time.monotonic() + 1_000)
             await until(lambda: not one.worker.connections)
 
-    uvloop.run(check())
+    event_loop.run(check(), uvloop.run)
 
 
 def test_a_request_that_pauses_writing_is_read_on() -> None:
@@ -173,7 +173,7 @@ def test_a_request_that_pauses_writing_is_read_on() -> None:
             await one.send(b"hi")
             assert await one.has_more()
 
-    uvloop.run(check())
+    event_loop.run(check(), uvloop.run)
 
 
 def test_a_long_request_takes_several_turns_of_the_loop() -> None:
@@ -192,7 +192,7 @@ def test_a_long_request_takes_several_turns_of_the_loop() -> None:
             assert (first[-9:], second[-9:]) == (b"\r\n" + 7 * b"x", b"\r\n\r\n" + 5 * b"x")
             assert one.connection.longest_part == 16_384
 
-    uvloop.run(check())
+    event_loop.run(check(), uvloop.run)
 
 
 def test_an_empty_line_behind_a_request_begins_none() -> None:
@@ -205,4 +205,4 @@ def test_an_empty_line_behind_a_request_begins_none() -> None:
             one.connection.check_deadline(time.monotonic() + 1_000)
             assert not await one.has_more()
 
-    uvloop.run(check())
+    event_loop.run(check(), uvloop.run)
