@@ -17,6 +17,7 @@ import uvloop
 from gunicorn.config import Config
 from gunicorn.glogging import Logger
 
+from tests.support import event_loop
 from tokensvc.web.connection import BODY, UNREAD, Connection
 from tokensvc.web.front import Front
 from tokensvc.web.worker import Worker
