@@ -3,6 +3,7 @@
 # make test  run every check and test, as CI does
 # make coverage     run the tests and measure their branch coverage, which has a lower limit
 # make test-all     make test and make coverage, then the crash and fleet runs at full size
+# make docs         build the documentation as a site in docs/_build
 # make bench        compare the service with other servers, for about five minutes
 # make reliability  request URLs through outages, for about ten minutes; needs to mount a small disk
 # make test-lowest  run the tests with the lowest versions of the dependencies that are allowed
@@ -31,7 +32,7 @@ PIP := $(BIN)/python $(PIP_INSTALL)
 # Compiled modules are kept, because the tests start hundreds of processes.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help run run-aws test coverage test-all bench reliability test-lowest requirements
+.PHONY: help docs run run-aws test coverage test-all bench reliability test-lowest requirements
 
 help:
 	@sed -n 's/^# make /make /p' Makefile
@@ -59,6 +60,9 @@ coverage: $(VENV)/.test $(AWSCLI)/.made $(DYNALITE)/.made $(PLAYERS)/.made
 test-all: test coverage
 	TEST_SIZE=full $(BIN)/$(PYTEST) tests/crash tests/fleet
 	$(BIN)/python -m benchmarks.fleet
+
+docs: $(VENV)/.test
+	$(BIN)/python -m sphinx --quiet --fail-on-warning --nitpicky --keep-going -b html docs docs/_build
 
 bench: $(VENV)/.run
 	$(BIN)/python -m benchmarks.serving
