@@ -49,6 +49,7 @@ class AuditEvent:
         country: the country of the viewer, if it is known from a source that counts.
         rule: the rule that refused; of a granted request the options that a grant or a limit has
             changed, with commas between them.
+        watch_until: when playback is ended, Unix seconds; None if it is not.
     """
 
     at: float
@@ -70,6 +71,7 @@ class AuditEvent:
     omitted: int | None = None
     country: str | None = None
     rule: str | None = None
+    watch_until: float | None = None
 
     def members(self) -> dict[str, str | int | None]:
         """The members of the audit line. Programs rely on their names."""
@@ -93,6 +95,7 @@ class AuditEvent:
             "omitted": self.omitted,
             "country": self.country,
             "rule": self.rule,
+            "watch_until": None if self.watch_until is None else rfc3339(self.watch_until),
         }
 
 

@@ -45,6 +45,7 @@ from tokensvc.keyring.signers import SignerLoader
 from tokensvc.keyring.view import RingView
 from tokensvc.meter import Meter
 from tokensvc.net import Network
+from tokensvc.playback.due_ends import DueEnds
 from tokensvc.playback.issuance import PlaybackIssuer
 from tokensvc.settings import Settings
 from tokensvc.signer_loaders import build_signer_loaders, custody_terms
@@ -242,6 +243,7 @@ def build(
         directory=directory,
         rings=rings,
         bans=BanCheck(bans, settings.state.access_max_age_seconds),
+        due_ends=DueEnds(state),
         limits=settings.playback_limits(),
         audit=audit,
         clock=clock,

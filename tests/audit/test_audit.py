@@ -44,7 +44,8 @@ def test_a_granted_decision_is_one_json_line_with_times_in_utc() -> None:
         '"viewer_id":"viewer-1","session_version":1800000000,"grant":"web","key_id":"key-1",'
         '"expires_at":"2027-01-15T08:05:00Z","ttl_seconds":300,'
         '"token_sha256":"0123456789abcdef","request_id":"r1",'
-        '"client_address":null,"ban_id":null,"omitted":null,"country":"DE","rule":"ttl_seconds"}\n'
+        '"client_address":null,"ban_id":null,"omitted":null,"country":"DE","rule":"ttl_seconds",'
+        '"watch_until":null}\n'
     )
 
 
@@ -74,6 +75,7 @@ def test_a_refused_decision_has_its_code_and_null_for_unknown_members() -> None:
         "omitted": None,
         "country": None,
         "rule": None,
+        "watch_until": None,
     }
 
 

@@ -13,6 +13,7 @@ from tokensvc.token.claims import Resolution
 LONGEST_ORIGIN = 300  # characters: a host name of 253, the scheme and the port
 MAX_ORIGINS = 100
 LONGEST_COUNTRY = 2  # characters: ISO 3166-1 alpha-2
+LONGEST_TIME = 40  # characters
 
 
 # The types are strict one by one. A class that is strict as a whole accepts only its own instances,
@@ -35,6 +36,7 @@ class PlaybackRequest:
         maximum_resolution: the highest rendition requested.
         refresh_of: the token that this request replaces. It is a secret.
         viewer_country: the country of the viewer, ISO 3166-1 alpha-2, as a backend knows it.
+        watch_until: when playback ends, as an RFC 3339 time in UTC.
     """
 
     channel: Annotated[StrictStr, Field(min_length=1, max_length=LONGEST_ARN)]
@@ -52,6 +54,7 @@ class PlaybackRequest:
         default=None, repr=False
     )
     viewer_country: Annotated[StrictStr, Field(max_length=LONGEST_COUNTRY)] | None = None
+    watch_until: Annotated[StrictStr, Field(max_length=LONGEST_TIME)] | None = None
 
     @property
     def has_ten_minute_rule(self) -> bool:

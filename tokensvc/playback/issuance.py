@@ -39,6 +39,7 @@ from tokensvc.ivs.directory import ChannelDirectory
 from tokensvc.ivs.model import Channel
 from tokensvc.keyring.view import ActiveKey, RingView
 from tokensvc.meter import Meter
+from tokensvc.playback.due_ends import DueEnds, due_end_of, earliest, watch_end, within
 from tokensvc.playback.entitling import entitled
 from tokensvc.playback.refreshing import session_version
 from tokensvc.playback.urls import PlaybackUrl, with_token
@@ -72,6 +73,7 @@ class PlaybackIssuer:
         directory: ChannelDirectory,
         rings: Mapping[Region, RingView],
         bans: BanCheck,
+        due_ends: DueEnds,
         limits: PlaybackLimits,
         audit: Audit,
         clock: Clock,
@@ -84,6 +86,7 @@ class PlaybackIssuer:
         self._directory = directory
         self._rings = rings
         self._bans = bans
+        self._due_ends = due_ends
         self._limits = limits
         self._audit = audit
         self._clock = clock
@@ -193,10 +196,16 @@ class PlaybackIssuer:
         claims = claimed.claims
         if claimed.granted.grant.entitlement:
             claims = self._entitled(decision, claimed)
+        due_end = None
+        if decision.watch_until is not None:
+            due_end = due_end_of(claims, decision.watch_until, decision.moment.now)
         begun_at = perf_counter()
         token = sign(claims, claimed.key.signer)
         self._meter.signed(perf_counter() - begun_at)
         decision.session_version = claims.viewer_session_version
+        if due_end is not None:
+            # Before the URL is returned: if the end can't be stored, nothing is granted.
+            decision.watch_until = self._due_ends.store(due_end).ends_at
         return PlaybackUrl(
             playback_url=with_token(claimed.channel.playback_url, token),
             token=token,
@@ -206,6 +215,7 @@ class PlaybackIssuer:
             ttl_seconds=claims.ttl_seconds,
             refresh_after_seconds=_refresh_after_seconds(claims.ttl_seconds),
             key_id=claimed.key.key_id,
+            watch_until=decision.watch_until,
         )
 
     def _claim(self, decision: _Decision) -> _Claimed | PlaybackUrl:
@@ -226,10 +236,14 @@ class PlaybackIssuer:
         self._bans.require_allowed(
             decision.caller, arn, viewer_id, moment, version=decision.session_version
         )
+        if request.watch_until is not None:
+            decision.watch_until = watch_end(request.watch_until, moment.now)
         if not channel.is_private:
-            return self._plain_url(channel)
+            return self._plain_url(channel, decision.watch_until)
         key = ring.active(moment)
         options = granted.options(key.longest_ttl_seconds)
+        if decision.watch_until is not None:
+            options = within(options, decision.watch_until, moment.now)
         claims = PlaybackClaims.at(
             moment.now, arn, options, viewer_id, session_version=decision.session_version
         )
@@ -244,7 +258,9 @@ class PlaybackIssuer:
                 hint="Set entitlement.url.",
             )
         answer = self._entitlement_hook.ask(claimed.question(decision))
-        decision.watch_until = answer.watch_until
+        decision.watch_until = earliest(
+            decision.watch_until, answer.watch_until, decision.moment.now
+        )
         return entitled(claimed.claims, answer, decision.moment.now)
 
     def _channel_arn(self, caller: Caller, channel: str) -> ChannelArn:
@@ -271,8 +287,9 @@ class PlaybackIssuer:
                 " `ivs.regions` in the settings.",
             ) from exc
 
-    def _plain_url(self, channel: Channel) -> PlaybackUrl:
-        if not self._limits.allow_plain_urls:
+    def _plain_url(self, channel: Channel, ends_at: int | None) -> PlaybackUrl:
+        # Playback of a public channel can't be ended for one viewer.
+        if not self._limits.allow_plain_urls or ends_at is not None:
             raise ChannelNotPrivate(
                 f"The channel {channel.arn} is public: anyone can watch it without a token.",
                 hint=f"Make it private with `tokensvc channels protect {channel.arn}`. To answer"
@@ -336,6 +353,7 @@ class _Decision:
                 if self.granted and url.ttl_seconds is not None
                 else None
             ),
+            watch_until=url.watch_until,
         )
 
     def _country_of_refusal(self, failure: Exception) -> str | None:

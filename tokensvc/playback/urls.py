@@ -23,6 +23,7 @@ class PlaybackUrl:
         refresh_after_seconds: when a client that may have to start playback again should request a
             new URL: after 80 % of the TTL, while the old URL is still valid.
         key_id: the ID of the key pair that signed the token.
+        watch_until: Unix seconds at which playback is ended; None if it is not.
     """
 
     playback_url: str = field(repr=False)
@@ -33,6 +34,7 @@ class PlaybackUrl:
     ttl_seconds: int | None = None
     refresh_after_seconds: int | None = None
     key_id: str | None = None
+    watch_until: int | None = None
 
     def members(self) -> dict[str, object]:
         """The JSON members that programs get, over HTTP and from the command line."""
@@ -45,6 +47,7 @@ class PlaybackUrl:
             "ttl_seconds": self.ttl_seconds,
             "refresh_after_seconds": self.refresh_after_seconds,
             "key_id": self.key_id,
+            "watch_until": None if self.watch_until is None else rfc3339(self.watch_until),
         }
 
 
