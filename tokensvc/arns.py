@@ -147,6 +147,11 @@ class ChannelPattern(_IvsArn):
         """The pattern that covers this channel only."""
         return cls(arn.region, arn.account_id, arn.resource_id)
 
+    @property
+    def is_of_every_channel(self) -> bool:
+        """Whether it covers every channel of its account and region."""
+        return self.resource_id == "*"
+
     @classmethod
     @lru_cache(maxsize=1_024)
     def all_that_cover(cls, arn: ChannelArn) -> tuple[Self, Self]:

@@ -152,7 +152,7 @@ def test_an_end_is_carried_out_only_if_no_newer_decision_has_replaced_it() -> No
     assert done is not None
     assert [one.due_end for one in due_ends.all()] == [done.due_end]
     assert done.due_end == decision(100, 400, at=180, progress="done")
-    assert done.due_end.expires_at == 400 + 86_400
+    assert done.due_end.expires_at == 400 + 3_600
 
 
 def test_a_process_that_was_paused_while_an_end_is_due_ends_no_continued_session() -> None:

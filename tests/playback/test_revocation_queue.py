@@ -73,8 +73,8 @@ def test_the_pause_doubles_while_parts_fail_and_ends_the_attempts() -> None:
 def test_a_success_ends_the_longer_pauses() -> None:
     """A throttled call counts as a failure."""
     queue = RevocationQueue([revocation("one"), revocation("two")])
-    queue.throttled()
-    queue.throttled()
+    queue.call_failed()
+    queue.call_failed()
     assert queue.pause_seconds == 2.0
 
     queue.answered((revocation("one"),), [])

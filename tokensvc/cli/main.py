@@ -13,6 +13,7 @@ from typing import Any
 
 import click
 
+from tokensvc.cli import end_due, revoke_viewers
 from tokensvc.cli.api_keys import api_keys
 from tokensvc.cli.context import Invocation
 from tokensvc.cli.grants import grants
@@ -79,6 +80,8 @@ for _command in (
     tags,
 ):
     cli.add_command(_command)
+for _command in (revoke_viewers.command, end_due.command):
+    viewers.add_command(_command)
 
 
 def main() -> None:

@@ -1,4 +1,7 @@
-"""`tokensvc viewers`: the viewer IDs of callers with a token of an identity provider."""
+"""`tokensvc viewers`: the viewer IDs of callers with a token of an identity provider.
+
+The other commands of the group are in `revoke_viewers` and `end_due`.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ from tokensvc.settings.viewer_id_secrets import viewer_ids_of
 
 @click.group()
 def viewers() -> None:
-    """Find the IDs of viewers."""
+    """Revoke the sessions of viewers, and find viewers' IDs."""
 
 
 @viewers.command(name="id")

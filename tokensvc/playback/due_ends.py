@@ -48,8 +48,9 @@ LONGEST_WATCH_SECONDS: Final = 30 * 86_400
 KEPT_PENDING_SECONDS: Final = 30 * 86_400
 """How long a due end is kept while no process carries it out: a session may go on for days."""
 
-KEPT_DONE_SECONDS: Final = 86_400
-"""How long one that was carried out is kept."""
+KEPT_DONE_SECONDS: Final = 3_600
+"""How long one that was carried out is kept. All are read often, so it is not long: a request that
+continues a session which ended before gets a token that IVS refuses."""
 
 Progress = Literal["waiting", "begun", "done"]
 
@@ -160,14 +161,19 @@ class DueEnds:
                 return effective
         raise StateUnavailable("Too many other requests set a due end for the same viewer.")
 
-    def all(self) -> Sequence[StoredDueEnd]:
+    def all(self, known: Iterable[StoredDueEnd] = ()) -> Sequence[StoredDueEnd]:
         """Every due end, also those that are done or not due yet.
+
+        Those that are known and have not changed are not parsed again.
 
         Raises:
             StateUnavailable: when the state can't be read now.
             StateDamaged, SchemaUnsupported: when a record can't be read.
         """
-        return [StoredDueEnd.of(record) for record in self._state.records(KIND)]
+        parsed = {stored.record: stored for stored in known}
+        return [
+            parsed.get(record) or StoredDueEnd.of(record) for record in self._state.records(KIND)
+        ]
 
     def advance(self, stored: StoredDueEnd, progress: Progress) -> StoredDueEnd | None:
         """Mark it as begun or done. None if another process has changed it.

@@ -1,19 +1,21 @@
 """The revocations that one region of Amazon IVS still has to answer for, and when to call it next.
 
-`RevocationQueue` decides and calls nothing; `revoke_queued` makes the calls. Three rules:
+`RevocationQueue` decides and calls nothing; `revoke_queued` makes the calls. Its rules:
 
 1. A call has at most 20 viewers, and there are at most two calls a second (IVS: service-quotas).
-2. One revocation for each viewer of a channel: of several, the one with the highest version.
-3. What fails for a moment goes to the end and is tried again, after a pause that doubles. After
-   `MAX_CALLS_WITHOUT_PROGRESS` calls that revoked nothing, the rest is left for later.
+2. Urgent revocations, which are kicks and bans, go before all others.
+3. One revocation for each viewer of a channel: of several, the one with the highest version.
+4. What fails for a moment goes to the end and is tried again, after a pause that doubles. After
+   `MAX_CALLS_WITHOUT_PROGRESS` calls that revoked nothing, the queue is stuck.
 """
 
 from __future__ import annotations
 
 import math
+from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 from typing import Final
 
 from tokensvc.arns import Region
@@ -44,23 +46,33 @@ class Answer:
 class RevocationQueue:
     """Revocations of one region, in the order in which they are sent."""
 
-    def __init__(self, revocations: Iterable[Revocation]) -> None:
-        self._versions: dict[Viewer, int] = {}
-        for revocation in revocations:
-            viewer, version = revocation.viewer, revocation.versions_up_to
-            self._versions[viewer] = max(version, self._versions.get(viewer, version))
+    def __init__(self, revocations: Iterable[Revocation] = ()) -> None:
+        # The versions by viewer. A dict would be slow here: it skips every item removed in front.
+        self._urgent: OrderedDict[Viewer, int] = OrderedDict()
+        self._others: OrderedDict[Viewer, int] = OrderedDict()
         self._failures: dict[Viewer, NotRevoked] = {}
         self._calls_with_failures = 0
         self._calls_without_progress = 0
+        self.replace(revocations)
+
+    def replace(self, urgent: Iterable[Revocation], others: Iterable[Revocation] = ()) -> None:
+        """Have these revocations instead. The pauses go on."""
+        self._urgent.clear()
+        self._others.clear()
+        self._failures.clear()
+        for revocation in urgent:
+            _add(self._urgent, revocation)
+        for revocation in others:
+            _add(self._urgent if revocation.viewer in self._urgent else self._others, revocation)
 
     def __len__(self) -> int:
         """How many revocations are left."""
-        return len(self._versions)
+        return len(self._urgent) + len(self._others)
 
     @property
     def left(self) -> tuple[Revocation, ...]:
         """The revocations that IVS has neither accepted nor refused."""
-        return tuple(Revocation(*item) for item in self._versions.items())
+        return tuple(self._in_order())
 
     @property
     def failures_left(self) -> tuple[NotRevoked, ...]:
@@ -69,7 +81,7 @@ class RevocationQueue:
 
     @property
     def is_stuck(self) -> bool:
-        """Whether the latest calls all failed, so that the rest is left for later."""
+        """Whether the latest calls all failed."""
         return self._calls_without_progress >= MAX_CALLS_WITHOUT_PROGRESS
 
     @property
@@ -84,39 +96,54 @@ class RevocationQueue:
 
     def next_batch(self) -> tuple[Revocation, ...]:
         """The revocations of the next call; none when nothing is left."""
-        items = islice(self._versions.items(), MAX_VIEWERS_PER_CALL)
-        return tuple(Revocation(*item) for item in items)
+        return tuple(islice(self._in_order(), MAX_VIEWERS_PER_CALL))
 
     def answered(self, batch: Sequence[Revocation], failures: Iterable[NotRevoked]) -> Answer:
         """Note IVS's answer to the call with that batch."""
         failed = {failure.viewer: failure for failure in failures}
-        again = [
-            revocation
-            for revocation in batch
-            if revocation.viewer in failed and failed[revocation.viewer].is_temporary
-        ]
+        again = 0
         for revocation in batch:
-            del self._versions[revocation.viewer]
-            self._failures.pop(revocation.viewer, None)
-        for revocation in again:
-            self._versions[revocation.viewer] = revocation.versions_up_to
-            self._failures[revocation.viewer] = failed[revocation.viewer]
-        self._calls_with_failures = self._calls_with_failures + 1 if again else 0
-        is_progress = len(again) < len(batch)
-        self._calls_without_progress = 0 if is_progress else self._calls_without_progress + 1
+            failure = failed.get(revocation.viewer)
+            if failure is not None and failure.is_temporary:
+                again += 1
+                self._put_last(revocation, failure)
+            else:
+                self._remove(revocation)
+        self._note_call(has_failed=again > 0, is_progress=again < len(batch))
         return Answer(
-            tuple(revocation for revocation in batch if revocation.viewer not in failed),
-            tuple(
-                failed[revocation.viewer]
-                for revocation in batch
-                if revocation.viewer in failed and not failed[revocation.viewer].is_temporary
-            ),
+            tuple(one for one in batch if one.viewer not in failed),
+            tuple(one for one in failed.values() if not one.is_temporary),
         )
 
-    def throttled(self) -> None:
-        """Note that IVS has refused a whole call because there were too many."""
-        self._calls_with_failures += 1
-        self._calls_without_progress += 1
+    def call_failed(self) -> None:
+        """Note that a whole call has failed."""
+        self._note_call(has_failed=True, is_progress=False)
+
+    def _note_call(self, *, has_failed: bool, is_progress: bool) -> None:
+        # Not counted further: a region may be away for days.
+        failures = min(self._calls_with_failures + 1, MAX_CALLS_WITHOUT_PROGRESS)
+        self._calls_with_failures = failures if has_failed else 0
+        self._calls_without_progress = 0 if is_progress else self._calls_without_progress + 1
+
+    def _in_order(self) -> Iterator[Revocation]:
+        items = chain(self._urgent.items(), self._others.items())
+        return (Revocation(viewer, version) for viewer, version in items)
+
+    def _level_of(self, viewer: Viewer) -> OrderedDict[Viewer, int]:
+        return self._urgent if viewer in self._urgent else self._others
+
+    def _remove(self, sent: Revocation) -> None:
+        """Remove it, unless a higher version was asked for while the call was made."""
+        level = self._level_of(sent.viewer)
+        if level.get(sent.viewer, math.inf) <= sent.versions_up_to:
+            del level[sent.viewer]
+        self._failures.pop(sent.viewer, None)
+
+    def _put_last(self, sent: Revocation, failure: NotRevoked) -> None:
+        level = self._level_of(sent.viewer)
+        if sent.viewer in level:  # Otherwise it was taken back while the call was made.
+            level.move_to_end(sent.viewer)
+            self._failures[sent.viewer] = failure
 
 
 def revoke_queued(
@@ -150,8 +177,13 @@ def revoke_queued(
         try:
             failures = start_revocations(clients, region, batch)
         except Throttled:
-            queue.throttled()
+            queue.call_failed()
             if queue.is_stuck:
                 raise
             continue
         yield queue.answered(batch, failures)
+
+
+def _add(level: OrderedDict[Viewer, int], revocation: Revocation) -> None:
+    version = revocation.versions_up_to
+    level[revocation.viewer] = max(version, level.get(revocation.viewer, version))

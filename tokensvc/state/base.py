@@ -166,7 +166,8 @@ class State(Protocol):
     def put_if(self, kind: str, record: Record, *, replacing: Record | None) -> bool:
         """Durably store the record if the one with its ID is `replacing`, by its body.
 
-        Waits as `record` does. Of several such writes that replace the same record, one wins.
+        Waits as `record` does. Of several such writes that replace the same record, one wins. As
+        with `put_many`, long-expired records may be deleted.
 
         Args:
             kind: the kind of the record.

@@ -198,6 +198,8 @@ class SqliteState:
             is_expected = stored == ([] if replacing is None else [replacing.body])
             if is_expected:
                 put_records(connection, kind, [record])
+                long_expired = self._clock.now() - EXPIRED_RECORD_RETENTION_SECONDS
+                prune_records(connection, kind, long_expired)
         return is_expected
 
     def records(self, kind: str) -> Sequence[Record]:

@@ -1,0 +1,125 @@
+"""Builds from the settings what carries out revocations: for commands, and a process of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Container, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+
+from tokensvc.access.bans.log import BanLog
+from tokensvc.access.bans.model import Ban, BanTerms, Target
+from tokensvc.access.bans.view import BanView
+from tokensvc.access.bans.writing import BanWriter
+from tokensvc.aws import AwsClients, AwsTerms
+from tokensvc.clock import Clock
+from tokensvc.playback.due_ends import DueEnds
+from tokensvc.playback.revocation_calls import IvsRevocations
+from tokensvc.playback.revocation_lease import RevocationLease
+from tokensvc.playback.revocation_loop import LoopEvent, RevocationLoop
+from tokensvc.playback.revocation_targets import PendingBans
+from tokensvc.settings import Settings
+from tokensvc.state.base import State
+
+# The loop makes a failed call again by itself, after a pause.
+_TERMS = AwsTerms(read_timeout_seconds=5.0, max_attempts=1)
+
+
+@contextmanager
+def revocation_loop(
+    settings: Settings,
+    state: State,
+    clock: Clock,
+    on_event: Callable[[LoopEvent], None],
+    *,
+    own: Container[str] = (),
+) -> Iterator[RevocationLoop]:
+    """The loop for all configured regions. It is closed at the end of the block.
+
+    Args:
+        settings: the settings.
+        state: the shared state.
+        clock: the time.
+        on_event: gets each event as it happens.
+        own: the IDs of bans that no request carries out.
+
+    Raises:
+        TokensvcError: at the end, when the state can't be written; what is not noted is done again.
+    """
+    regions = settings.ivs.regions
+    bans = BanView(state, clock, refresh_seconds=settings.rotation.state_refresh_seconds)
+    covered = {
+        pattern for grant in settings.grants_by_name().values() for pattern in grant.channels
+    }
+    with (
+        closing(AwsClients(_TERMS, clock=clock)) as clients,
+        ThreadPoolExecutor(len(regions), thread_name_prefix="revocations") as pool,
+    ):
+        loop = RevocationLoop(
+            regions=regions,
+            bans=bans,
+            writer=BanWriter(BanLog(state, clock), clock, ban_terms(settings), bans.refresh),
+            due_ends=DueEnds(state),
+            lease=RevocationLease(state, clock),
+            ivs=IvsRevocations(clients, covered),
+            clock=clock,
+            submit=pool.submit,
+            on_event=on_event,
+            own=own,
+        )
+        try:
+            yield loop
+        finally:
+            loop.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A kick or ban that is stored.
+
+    Attributes:
+        ban: the kick or ban.
+        is_earlier: whether it was there already, and is still pending.
+    """
+
+    ban: Ban
+    is_earlier: bool
+
+
+def write_revocations(
+    settings: Settings,
+    state: State,
+    clock: Clock,
+    targets: Iterable[Target],
+    *,
+    ban_seconds: float | None,
+    by: str,
+    note: str = "",
+) -> Iterator[Written]:
+    """Store a kick of each target, or a ban if `ban_seconds` is given, and yield each.
+
+    One of the same target that is still pending is yielded instead of a new one.
+
+    Raises:
+        StateUnavailable: when one can't be stored now. Those before it are stored.
+    """
+    bans = BanView(state, clock, refresh_seconds=settings.rotation.state_refresh_seconds)
+    writer = BanWriter(BanLog(state, clock), clock, ban_terms(settings), bans.refresh)
+    pending = PendingBans(bans.refresh(), clock.now())
+    for target in targets:
+        earlier = pending.find(target, is_kick=ban_seconds is None)
+        if earlier is not None:
+            yield Written(earlier, is_earlier=True)
+        elif ban_seconds is None:
+            yield Written(writer.kick(target, by=by, note=note), is_earlier=False)
+        else:
+            ban = writer.ban(target, seconds=ban_seconds, by=by, note=note)
+            yield Written(ban, is_earlier=False)
+
+
+def ban_terms(settings: Settings) -> BanTerms:
+    """What the lines of bans depend on."""
+    return BanTerms(
+        clock_skew_seconds=settings.rotation.clock_skew_seconds,
+        access_max_age_seconds=settings.state.access_max_age_seconds,
+    )
