@@ -44,7 +44,7 @@ class AuditEvent:
         token_sha256: the first 16 hex digits of the token's SHA-256, to identify the token.
         request_id: the ID of the request.
         client_address: the address of the client whose sign-in was refused.
-        ban_id: the ban that refused the request.
+        ban_id: the ban that refused the request, or that was made.
         omitted: how many refused sign-ins before this one have no line of their own.
         country: the country of the viewer, if it is known from a source that counts.
         rule: the rule that refused; of a granted request the options that a grant or a limit has
@@ -53,7 +53,7 @@ class AuditEvent:
     """
 
     at: float
-    decision: Literal["granted", "refused"]
+    decision: Literal["granted", "refused", "kicked", "banned"]
     caller_id: str | None = None
     channel: str | None = None
     code: str = ""

@@ -8,16 +8,17 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 
 from tokensvc.access.bans.log import BanLog
-from tokensvc.access.bans.model import Ban, BanTerms, Target
+from tokensvc.access.bans.model import Ban, Target
 from tokensvc.access.bans.view import BanView
 from tokensvc.access.bans.writing import BanWriter
 from tokensvc.aws import AwsClients, AwsTerms
 from tokensvc.clock import Clock
 from tokensvc.playback.due_ends import DueEnds
+from tokensvc.playback.pending_bans import PendingBans
 from tokensvc.playback.revocation_calls import IvsRevocations
 from tokensvc.playback.revocation_lease import RevocationLease
 from tokensvc.playback.revocation_loop import LoopEvent, RevocationLoop
-from tokensvc.playback.revocation_targets import PendingBans
+from tokensvc.revokers import ban_terms, covered_channels
 from tokensvc.settings import Settings
 from tokensvc.state.base import State
 
@@ -48,9 +49,6 @@ def revocation_loop(
     """
     regions = settings.ivs.regions
     bans = BanView(state, clock, refresh_seconds=settings.rotation.state_refresh_seconds)
-    covered = {
-        pattern for grant in settings.grants_by_name().values() for pattern in grant.channels
-    }
     with (
         closing(AwsClients(_TERMS, clock=clock)) as clients,
         ThreadPoolExecutor(len(regions), thread_name_prefix="revocations") as pool,
@@ -61,7 +59,7 @@ def revocation_loop(
             writer=BanWriter(BanLog(state, clock), clock, ban_terms(settings), bans.refresh),
             due_ends=DueEnds(state),
             lease=RevocationLease(state, clock),
-            ivs=IvsRevocations(clients, covered),
+            ivs=IvsRevocations(clients, covered_channels(settings)),
             clock=clock,
             submit=pool.submit,
             on_event=on_event,
@@ -92,7 +90,7 @@ def write_revocations(
     clock: Clock,
     targets: Iterable[Target],
     *,
-    ban_seconds: float | None,
+    ban_seconds: int | None,
     by: str,
     note: str = "",
 ) -> Iterator[Written]:
@@ -105,9 +103,9 @@ def write_revocations(
     """
     bans = BanView(state, clock, refresh_seconds=settings.rotation.state_refresh_seconds)
     writer = BanWriter(BanLog(state, clock), clock, ban_terms(settings), bans.refresh)
-    pending = PendingBans(bans.refresh(), clock.now())
+    pending = PendingBans.in_book(bans.refresh(), clock.now())
     for target in targets:
-        earlier = pending.find(target, is_kick=ban_seconds is None)
+        earlier = pending.find(target, ban_seconds)
         if earlier is not None:
             yield Written(earlier, is_earlier=True)
         elif ban_seconds is None:
@@ -115,11 +113,3 @@ def write_revocations(
         else:
             ban = writer.ban(target, seconds=ban_seconds, by=by, note=note)
             yield Written(ban, is_earlier=False)
-
-
-def ban_terms(settings: Settings) -> BanTerms:
-    """What the lines of bans depend on."""
-    return BanTerms(
-        clock_skew_seconds=settings.rotation.clock_skew_seconds,
-        access_max_age_seconds=settings.state.access_max_age_seconds,
-    )

@@ -47,6 +47,8 @@ from tokensvc.meter import Meter
 from tokensvc.net import Network
 from tokensvc.playback.due_ends import DueEnds
 from tokensvc.playback.issuance import PlaybackIssuer
+from tokensvc.playback.revoking import Revoker
+from tokensvc.revokers import build_revoker
 from tokensvc.settings import Settings
 from tokensvc.signer_loaders import build_signer_loaders, custody_terms
 from tokensvc.state.base import State
@@ -88,6 +90,7 @@ class Service:
         use_writer: writes these days, in the background.
         replicas: counts the processes that share the rate limits.
         request_limits: the rate limits of callers and viewers; None if there are none.
+        revoker: kicks and bans viewers, at the request of moderators.
         clock: the clock.
         resources: closes what was opened for this service, and nothing that was passed in.
     """
@@ -113,6 +116,7 @@ class Service:
     use_writer: RecordWriter
     replicas: Replicas
     request_limits: RequestLimits | None
+    revoker: Revoker
     clock: Clock
     resources: ExitStack
 
@@ -288,6 +292,9 @@ def build(
         replicas=replicas,
         request_limits=RequestLimits.of(
             settings.request_rates(), clock, replicas, settings.grants_by_name().values(), audit
+        ),
+        revoker=build_revoker(
+            settings, clock, state, bans, audit, overrides.get("clients"), resources
         ),
         clock=clock,
         resources=resources,

@@ -17,7 +17,7 @@ from tokensvc.access.bans.check import BanCheck
 from tokensvc.access.callers import Caller
 from tokensvc.access.entitlement import EntitlementHook
 from tokensvc.access.entitlement_question import Question
-from tokensvc.access.grants import Grant, Granted, Limits, decide, not_entitled, scope
+from tokensvc.access.grants import Grant, Granted, Limits, decide, scope
 from tokensvc.access.requests import PlaybackRequest
 from tokensvc.arns import ChannelArn, Region
 from tokensvc.audit import Audit, AuditEvent
@@ -27,10 +27,8 @@ from tokensvc.errors import (
     ChannelNotPrivate,
     CountryNotAllowed,
     EntitlementUnavailable,
-    InvalidArn,
     InvalidRequest,
     NotEntitled,
-    Problem,
     TokensvcError,
     ViewerBanned,
 )
@@ -39,6 +37,7 @@ from tokensvc.ivs.directory import ChannelDirectory
 from tokensvc.ivs.model import Channel
 from tokensvc.keyring.view import ActiveKey, RingView
 from tokensvc.meter import Meter
+from tokensvc.playback.channel_names import channel_arn_of
 from tokensvc.playback.due_ends import DueEnds, due_end_of, earliest, watch_end, within
 from tokensvc.playback.entitling import entitled
 from tokensvc.playback.refreshing import session_version
@@ -264,18 +263,7 @@ class PlaybackIssuer:
         return entitled(claimed.claims, answer, decision.moment.now)
 
     def _channel_arn(self, caller: Caller, channel: str) -> ChannelArn:
-        if not channel.startswith("arn:"):
-            if (named := self._channel_names.get(channel)) is None:
-                raise not_entitled(caller)
-            return named
-        try:
-            return ChannelArn.parse(channel)
-        except InvalidArn as exc:
-            raise InvalidRequest(
-                exc.detail,
-                hint=exc.hint,
-                problems=(Problem("channel", "channel_arn", str(exc)),),
-            ) from exc
+        return channel_arn_of(self._channel_names, caller, channel)
 
     def _ring(self, arn: ChannelArn) -> RingView:
         try:

@@ -8,7 +8,16 @@ from flask import Flask
 from flask.json.provider import DefaultJSONProvider
 
 from tokensvc.service import Service
-from tokensvc.web import headers, health, jwks, operators, playback_urls, player, problems
+from tokensvc.web import (
+    headers,
+    health,
+    jwks,
+    operators,
+    playback_urls,
+    player,
+    problems,
+    viewer_session_revocations,
+)
 from tokensvc.web.cors import Cors, CorsApplication
 from tokensvc.web.direct import DirectRoutes
 from tokensvc.web.proxies import behind_proxies
@@ -55,6 +64,7 @@ def _routes(service: Service) -> Flask:
     headers.install(app)
     problems.install(app)
     app.register_blueprint(playback_urls.create_blueprint(service))
+    app.register_blueprint(viewer_session_revocations.create_blueprint(service))
     app.register_blueprint(operators.create_blueprint(service))
     app.register_blueprint(jwks.create_blueprint(service))
     app.register_blueprint(health.create_blueprint(service))

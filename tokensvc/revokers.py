@@ -1,0 +1,85 @@
+"""Builds from the settings what kicks and bans viewers, for the service and for commands."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack, closing
+
+from tokensvc.access.bans.log import BanLog
+from tokensvc.access.bans.model import BanTerms
+from tokensvc.access.bans.view import BanView
+from tokensvc.access.bans.writing import BanWriter
+from tokensvc.access.recorded_secrets import load_recorded
+from tokensvc.access.viewer_ids import ViewerIds
+from tokensvc.arns import ChannelPattern
+from tokensvc.audit import Audit
+from tokensvc.aws import AwsClients, AwsTerms
+from tokensvc.clock import Clock
+from tokensvc.playback.revocation_calls import IvsRevocations
+from tokensvc.playback.revoking import Revoker
+from tokensvc.settings import Settings
+from tokensvc.settings.viewer_id_secrets import viewer_ids_of
+from tokensvc.state.base import State
+
+# For a request, which makes a failed call again by itself or leaves it pending.
+_TERMS = AwsTerms(connect_timeout_seconds=0.5, read_timeout_seconds=1.0, max_attempts=1)
+
+
+def build_revoker(  # The parts that it brings together.
+    settings: Settings,
+    clock: Clock,
+    state: State,
+    bans: BanView,
+    audit: Audit,
+    clients: AwsClients | None,
+    resources: ExitStack,
+) -> Revoker:
+    """What carries out the requests of moderators.
+
+    Args:
+        settings: the settings.
+        clock: the clock.
+        state: the shared state.
+        bans: the bans that this process follows.
+        audit: the audit log of every decision.
+        clients: AWS clients; None to make some, which `resources` closes.
+        resources: closes what is opened here.
+    """
+    if clients is None:
+        clients = resources.enter_context(closing(AwsClients(_TERMS, clock=clock)))
+    return Revoker(
+        channel_names=settings.channels,
+        grants=settings.grants_by_name(),
+        regions=settings.ivs.regions,
+        viewer_ids=lambda: recorded_viewer_ids(settings, state),
+        bans=bans,
+        writer=BanWriter(BanLog(state, clock), clock, ban_terms(settings), bans.refresh),
+        ivs=IvsRevocations(clients, covered_channels(settings)),
+        audit=audit,
+        clock=clock,
+    )
+
+
+def recorded_viewer_ids(settings: Settings, state: State) -> ViewerIds:
+    """Computes the viewer IDs that every process of the deployment computes.
+
+    Raises:
+        SettingsInvalid: when no secret is set, or others than the state records.
+        StateUnavailable, StateDamaged: when the state can't be read.
+    """
+    viewer_ids = viewer_ids_of(settings.viewer_ids)
+    load_recorded(state).require(viewer_ids)
+    return viewer_ids
+
+
+def ban_terms(settings: Settings) -> BanTerms:
+    """What the lines of bans depend on."""
+    return BanTerms(
+        clock_skew_seconds=settings.rotation.clock_skew_seconds,
+        access_max_age_seconds=settings.state.access_max_age_seconds,
+    )
+
+
+def covered_channels(settings: Settings) -> frozenset[ChannelPattern]:
+    """The channels that any grant covers."""
+    grants = settings.grants_by_name().values()
+    return frozenset(pattern for grant in grants for pattern in grant.channels)
