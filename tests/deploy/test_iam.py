@@ -48,7 +48,11 @@ NOT_BY_WORKERS = {
 }
 # What a worker calls only where the service revokes viewers' sessions: the role of such a service
 # has the policy of the moderator too.
-BY_MODERATING_WORKERS = {"ivs:BatchStartViewerSessionRevocation"}
+BY_MODERATING_WORKERS = {
+    "ivs:BatchStartViewerSessionRevocation",
+    "ivs:ListChannels",
+    "ivs:ListStreams",
+}
 
 
 @pytest.fixture(scope="session")

@@ -37,11 +37,12 @@ def named(kind: str) -> list[dict[str, Any]]:
 
 
 def pod_templates() -> dict[str, dict[str, Any]]:
-    """The template of the pods of the service, and of those of the job."""
-    (deployment,), (job,) = named("Deployment"), named("CronJob")
+    """The templates of the pods of the service, of the job, and of what ends sessions."""
+    (deployment, end_due), (job,) = named("Deployment"), named("CronJob")
     return {
         "service": deployment["spec"]["template"],
         "reconcile": job["spec"]["jobTemplate"]["spec"]["template"],
+        "end-due": end_due["spec"]["template"],
     }
 
 
@@ -103,10 +104,9 @@ def test_a_pod_reads_the_settings_that_the_kustomization_mounts(template: dict[s
 
 
 def test_the_selectors_match_the_pods_of_the_service_only() -> None:
-    """The pods of the job get no requests, and do not count as replicas."""
-    (deployment,), (service,), (budget,) = (
-        named(kind) for kind in ("Deployment", "Service", "PodDisruptionBudget")
-    )
+    """The other pods get no requests, and do not count as replicas."""
+    deployment, end_due = named("Deployment")
+    (service,), (budget,) = (named(kind) for kind in ("Service", "PodDisruptionBudget"))
     selectors = [
         deployment["spec"]["selector"]["matchLabels"],
         service["spec"]["selector"],
@@ -121,6 +121,9 @@ def test_the_selectors_match_the_pods_of_the_service_only() -> None:
     for selector in selectors:
         assert selector.items() <= labels["service"].items()
         assert not selector.items() <= labels["reconcile"].items()
+        assert not selector.items() <= labels["end-due"].items()
+    own = end_due["spec"]["selector"]["matchLabels"].items()
+    assert [name for name, found in labels.items() if own <= found.items()] == ["end-due"]
 
 
 def test_each_pod_has_a_role_of_its_own() -> None:
@@ -134,7 +137,11 @@ def test_each_pod_has_a_role_of_its_own() -> None:
     used = {
         name: roles[found["spec"]["serviceAccountName"]] for name, found in pod_templates().items()
     }
-    assert used == {"service": "minter", "reconcile": "key-administrator"}
+    assert used == {
+        "service": "minter",
+        "reconcile": "key-administrator",
+        "end-due": "moderator",
+    }
 
 
 def test_a_pod_is_stopped_without_losing_a_request() -> None:

@@ -153,7 +153,7 @@ def _print(bans: Sequence[Ban], pending: frozenset[str]) -> None:
     if last.banned_until is None:
         say(f"Kicked. A new session is possible from {rfc3339(line_passes_at(last.line))} on.")
     else:
-        say(f"Banned until {rfc3339(last.banned_until)}. To lift a ban: `tokensvc bans lift`.")
+        say(f"Banned until {rfc3339(last.banned_until)}.")
     for ban in bans:
         click.echo(ban.ban_id)
     if pending:

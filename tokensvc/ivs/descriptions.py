@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from mypy_boto3_ivs.type_defs import (
         BatchGetChannelResponseTypeDef,
         BatchGetStreamKeyResponseTypeDef,
-        ChannelSummaryTypeDef,
         ChannelTypeDef,
         StreamKeyTypeDef,
     )
@@ -140,21 +139,6 @@ def get_each(
         if str(arn) not in found
     ]
     return [found[str(arn)] for arn in arns if str(arn) in found], errors
-
-
-def list_channels(
-    clients: AwsClients, region: Region, name: str | None = None
-) -> list[ChannelSummaryTypeDef]:
-    """Return the summaries of all channels of the region, or of those with exactly that name.
-
-    Raises:
-        IvsRefused, IvsUnavailable: when the call to IVS fails.
-    """
-    paginator = clients.ivs(region).get_paginator("list_channels")
-    with translate_errors("ListChannels", region):
-        pages = paginator.paginate() if name is None else paginator.paginate(filterByName=name)
-        found = [channel for page in pages for channel in page["channels"]]
-        return [channel for channel in found if name in (None, channel.get("name"))]
 
 
 def _batches(arns: Sequence[Arn], size: int) -> Iterator[tuple[Region, list[Arn]]]:

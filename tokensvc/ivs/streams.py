@@ -6,32 +6,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from tokensvc.arns import ChannelArn, Region
+from tokensvc.arns import ChannelArn
 from tokensvc.aws import AwsClients
 from tokensvc.ivs.errors import ChannelNotBroadcasting
 from tokensvc.ivs.translation import translate_errors
 
 if TYPE_CHECKING:
-    from mypy_boto3_ivs.literals import StreamHealthType
-    from mypy_boto3_ivs.type_defs import StreamSummaryTypeDef, StreamTypeDef
-
-
-def list_streams(
-    clients: AwsClients, region: Region, health: StreamHealthType | None = None
-) -> list[StreamSummaryTypeDef]:
-    """Return the summaries of all streams of the region, or of those with that health.
-
-    Raises:
-        IvsRefused, IvsUnavailable: when the call to IVS fails.
-    """
-    paginator = clients.ivs(region).get_paginator("list_streams")
-    with translate_errors("ListStreams", region):
-        pages = (
-            paginator.paginate()
-            if health is None
-            else paginator.paginate(filterBy={"health": health})
-        )
-        return [stream for page in pages for stream in page["streams"]]
+    from mypy_boto3_ivs.type_defs import StreamTypeDef
 
 
 def get_stream(clients: AwsClients, channel: ChannelArn) -> StreamTypeDef:

@@ -6,8 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from tokensvc.arns import ChannelArn, ChannelPattern, Region
 from tokensvc.aws import AwsClients
-from tokensvc.ivs.descriptions import list_channels
-from tokensvc.ivs.streams import list_streams
+from tokensvc.ivs.listing import list_channels, list_streams
 
 
 def every_channel(

@@ -122,7 +122,7 @@ class Revoker:
         pending = frozenset(plan.bans)
         # After the calls, which are more urgent.
         confirmed = [ban.ban_id for ban in bans if ban.unconfirmed and ban.ban_id not in pending]
-        self._confirm({ban_id: () for ban_id in confirmed})
+        self._confirm(dict.fromkeys(confirmed, ()))
         self._confirm({ban_id: left for ban_id in pending if (left := plan.newly_left(ban_id))})
         return Revocations(bans, pending, self._expected_at(plan))
 

@@ -19,7 +19,6 @@ from tokensvc.clock import Clock
 from tokensvc.errors import BackupRefused, StateConflict, StateDamaged, StateUnavailable
 from tokensvc.state import schema, sqlite_reading
 from tokensvc.state.base import (
-    EXPIRED_RECORD_RETENTION_SECONDS,
     NEW,
     Contents,
     Document,
@@ -141,9 +140,8 @@ class SqliteState:
         """
         if not records:
             return
-        long_expired = self._clock.now() - EXPIRED_RECORD_RETENTION_SECONDS
         with self._transaction() as connection:
-            prune_records(connection, kind, long_expired)
+            prune_records(connection, kind, self._clock.now())
             put_records(connection, kind, records)
 
     def remove_many(self, kind: str, record_ids: Sequence[str]) -> None:
@@ -198,8 +196,7 @@ class SqliteState:
             is_expected = stored == ([] if replacing is None else [replacing.body])
             if is_expected:
                 put_records(connection, kind, [record])
-                long_expired = self._clock.now() - EXPIRED_RECORD_RETENTION_SECONDS
-                prune_records(connection, kind, long_expired)
+                prune_records(connection, kind, self._clock.now())
         return is_expected
 
     def records(self, kind: str) -> Sequence[Record]:

@@ -8,7 +8,13 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from tokensvc.errors import SchemaUnsupported, StateDamaged
-from tokensvc.state.base import Contents, Document, Record, Version
+from tokensvc.state.base import (
+    EXPIRED_RECORD_RETENTION_SECONDS,
+    Contents,
+    Document,
+    Record,
+    Version,
+)
 from tokensvc.state.sqlite_errors import damaged
 
 # Stored in the file header, so that an SQLite file of another program is recognized.
@@ -135,8 +141,9 @@ def records_with(
     return [Record(record_id, body, expires_at) for record_id, body, expires_at in rows]
 
 
-def prune_records(connection: sqlite3.Connection, kind: str, before: float) -> None:
-    """Delete records of that kind that expired before that Unix second, `MAX_PRUNED` at most."""
+def prune_records(connection: sqlite3.Connection, kind: str, now: float) -> None:
+    """Delete records of that kind that have long expired at that time, `MAX_PRUNED` at most."""
+    before = now - EXPIRED_RECORD_RETENTION_SECONDS
     connection.execute(EXPIRY_INDEX)  # A file of an earlier program may not have it yet.
     connection.execute(PRUNE, (kind, before, MAX_PRUNED))
 

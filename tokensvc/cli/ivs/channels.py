@@ -15,7 +15,8 @@ from tokensvc.cli.ivs.naming import find_channels
 from tokensvc.cli.output import json_option, print_json, print_table, say
 from tokensvc.cli.params import tag_option
 from tokensvc.ivs.channel_changes import create_channel, delete_channel, set_private
-from tokensvc.ivs.descriptions import CHANNELS, get_each, list_channels
+from tokensvc.ivs.descriptions import CHANNELS, get_each
+from tokensvc.ivs.listing import list_channels
 
 # IVS: botocore model, ChannelType and ChannelLatencyMode
 _TYPES = ("BASIC", "STANDARD", "ADVANCED_SD", "ADVANCED_HD")

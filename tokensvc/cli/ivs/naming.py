@@ -11,8 +11,8 @@ import click
 from tokensvc.arns import ChannelArn, ResourceArn
 from tokensvc.cli.ivs.access import IvsAccess
 from tokensvc.errors import ChannelNotFound, InvalidArn
-from tokensvc.ivs.descriptions import list_channels
 from tokensvc.ivs.limits import LONGEST_NAME
+from tokensvc.ivs.listing import list_channels
 
 _Arn = TypeVar("_Arn", ChannelArn, ResourceArn)
 

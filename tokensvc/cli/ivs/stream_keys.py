@@ -16,7 +16,8 @@ from tokensvc.cli.ivs.naming import find_channel, find_channels, find_resource
 from tokensvc.cli.output import json_option, say
 from tokensvc.cli.params import tag_option
 from tokensvc.errors import TokensvcError
-from tokensvc.ivs.descriptions import STREAM_KEYS, get_each, list_channels
+from tokensvc.ivs.descriptions import STREAM_KEYS, get_each
+from tokensvc.ivs.listing import list_channels
 from tokensvc.ivs.stream_keys import (
     StreamKeyRotation,
     create_stream_key,

@@ -14,7 +14,8 @@ from tokensvc.cli.ivs.access import EVERY_REGION, IvsAccess, pass_ivs
 from tokensvc.cli.ivs.naming import find_channel, find_channels
 from tokensvc.cli.output import json_option
 from tokensvc.ivs.limits import LONGEST_METADATA_BYTES
-from tokensvc.ivs.streams import get_stream, list_streams, stop_stream
+from tokensvc.ivs.listing import list_streams
+from tokensvc.ivs.streams import get_stream, stop_stream
 from tokensvc.ivs.streams import put_metadata as put_metadata_into
 
 if TYPE_CHECKING:
