@@ -24,7 +24,7 @@ def covers_every_channel(grants: Mapping[str, Grant], caller: Caller) -> bool:
     own = {
         pattern
         for name in caller.grants
-        if (grant := grants.get(name)) is not None
+        if (grant := grants.get(name)) is not None and not grant.unmet(caller)
         for pattern in grant.channels
     }
     every = {pattern for grant in grants.values() for pattern in grant.channels}
