@@ -20,6 +20,7 @@ from tokensvc.access.api_key_uses import ApiKeyUses
 from tokensvc.access.api_keys import ApiKeys
 from tokensvc.access.bans.check import BanCheck
 from tokensvc.access.bans.view import BanView
+from tokensvc.access.client_countries import ClientCountries
 from tokensvc.access.entitlement import EntitlementHook
 from tokensvc.access.oidc.callers import OidcCallers
 from tokensvc.access.refused_sign_ins import RefusedSignIns
@@ -78,6 +79,7 @@ class Service:
         access_max_age_seconds: the maximum age of the API keys that still authenticate a caller,
             and of the bans.
         refused_sign_ins: audits the clients that were not authenticated.
+        client_countries: the countries of clients, as a proxy says; None if none is configured.
         trusted_proxies: the networks of the proxies whose X-Forwarded headers are used.
         allowed_origins: the origins whose pages may request playback URLs (CORS).
         root_path: the path prefix under which the HTTP API is published, "" for none.
@@ -104,6 +106,7 @@ class Service:
     rings: Mapping[Region, RingView]
     access_max_age_seconds: float
     refused_sign_ins: RefusedSignIns
+    client_countries: ClientCountries | None
     trusted_proxies: tuple[Network, ...]
     allowed_origins: tuple[str, ...]
     root_path: str
@@ -273,6 +276,7 @@ def build(
         rings=rings,
         access_max_age_seconds=settings.state.access_max_age_seconds,
         refused_sign_ins=RefusedSignIns(audit),
+        client_countries=settings.viewer_country.client_countries(settings.service.trusted_proxies),
         trusted_proxies=settings.service.trusted_proxies,
         allowed_origins=settings.cors.allowed_origins,
         root_path=settings.service.root_path,

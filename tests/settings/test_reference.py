@@ -18,6 +18,7 @@ ENVIRONMENT_ONLY = {
     "custody.previous_key_encryption_secret",
     "notify.webhook_secret",
     "viewer_ids.secret",
+    "viewer_country.secret",
     "entitlement.secret",
 }
 
@@ -64,7 +65,10 @@ def test_a_new_file_loads_with_the_given_values_and_the_defaults(
     path.write_text(new_file)
     settings = load_settings(path, {})
     assert settings.ivs.regions == ("us-west-2", "eu-west-1")
-    sections = "state|custody|viewer_ids|playback|rotation|notify|entitlement|directory|service"
+    sections = (
+        "state|custody|viewer_ids|viewer_country|playback|rotation|notify|entitlement|directory"
+        "|service"
+    )
     uncommented = re.sub(
         rf"^\[({sections})\]$.*?^$",
         lambda section: re.sub(

@@ -33,6 +33,7 @@ def settings_in(
         "grants": {},
         "issuers": {},
         "viewer_ids": {},
+        "viewer_country": {},
         "playback": {"max_ttl_seconds": terms.longest_ttl_seconds},
         "rotation": {
             "publish_delay_seconds": terms.publish_delay_seconds,

@@ -14,17 +14,13 @@ import base64
 import hashlib
 import hmac
 import json
-import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from tokensvc import protected_files
 from tokensvc.errors import SettingsInvalid
-from tokensvc.protected_files import FileRefused
-from tokensvc.secret_text import is_random, secret_bytes
-from tokensvc.written_text import text_of
+from tokensvc.secret_text import is_random, read_secret_text, secret_bytes
 
 MIN_SECRET_BYTES: Final = 32
 MAX_SECRETS: Final = 8
@@ -69,11 +65,12 @@ def load_viewer_id_secrets(source: Path | str) -> Sequence[bytes]:
             one is repeated, there are more than `MAX_SECRETS`, or the file can't be read or can be
             read by other users.
     """
-    if isinstance(source, str):
-        where, text = "in the environment", source
-    else:
-        where = f"in the file {source}"
-        text = _read(source, where)
+    text, where = read_secret_text(
+        source,
+        name="viewer ID secret",
+        setting="viewer_ids.secret_file",
+        hint=f"Write it as base64 or hex. {_GENERATE}",
+    )
     secrets = [_secret(each, where) for each in re.split(r"[\s,]+", text) if each]
     if not secrets:
         raise SettingsInvalid(f"There is no viewer ID secret {where}.", hint=_GENERATE)
@@ -111,25 +108,6 @@ def _secret(text: str, where: str) -> bytes:
             hint=_GENERATE,
         )
     return secret
-
-
-def _read(file: Path, where: str) -> str:
-    try:
-        return text_of(protected_files.read_protected(file, follow_links=True).content)
-    except FileRefused as exc:
-        raise SettingsInvalid(
-            f"The viewer ID secret {where} is not used. {exc.fault.detail}", hint=exc.fault.hint
-        ) from exc
-    except OSError as exc:
-        raise SettingsInvalid(
-            f"The viewer ID secret {where} can't be read ({os.strerror(exc.errno or 0)}).",
-            hint="Check the setting viewer_ids.secret_file and the permissions of the file.",
-        ) from exc
-    except UnicodeDecodeError as exc:
-        raise SettingsInvalid(
-            f"The viewer ID secret {where} is not text.",
-            hint=f"Write it as base64 or hex. {_GENERATE}",
-        ) from exc
 
 
 def _viewer_id(secret: bytes, message: bytes) -> str:

@@ -9,7 +9,8 @@ from typing import Any
 from tokensvc.errors import Problem
 from tokensvc.ivs.limits import MAX_STRICT_ORIGINS
 from tokensvc.settings.grants import GrantSettings
-from tokensvc.settings.model import CustodySettings
+from tokensvc.settings.model import CustodySettings, ServiceSettings
+from tokensvc.settings.viewer_country import ViewerCountrySettings
 from tokensvc.settings.viewer_ids import ViewerIdSettings
 
 
@@ -43,6 +44,64 @@ def viewer_id_rules(sections: Mapping[str, Any], folder: Path) -> Iterator[Probl
                     " A copy of that folder would then show who a viewer is. Move the"
                     " secret to another folder.",
                 )
+
+
+def viewer_country_rules(sections: Mapping[str, Any]) -> Iterator[Problem]:
+    """Every rule that the header with the country breaks."""
+    match sections:
+        case {"viewer_country": ViewerCountrySettings() as section}:
+            yield from _header_rules(section)
+            match sections:
+                case {"service": ServiceSettings(trusted_proxies=())} if section.header:
+                    yield Problem(
+                        "service.trusted_proxies",
+                        "missing",
+                        "The header viewer_country.header counts only from these proxies. Name the"
+                        " network of the proxy that adds it.",
+                    )
+            match sections:
+                case {"grants": dict() as grants} if section.header is None:
+                    for name, grant in grants.items():
+                        yield from _rules_without_header(f"grants.{name}", grant)
+
+
+def _header_rules(section: ViewerCountrySettings) -> Iterator[Problem]:
+    secrets = sum(secret is not None for secret in (section.secret_file, section.secret))
+    if section.header is None and section.secret_header is None and not secrets:
+        return
+    if section.header is None:
+        yield Problem(
+            "viewer_country.header", "missing", "Name the header in which the country is."
+        )
+    if section.secret_header is None:
+        yield Problem(
+            "viewer_country.secret_header",
+            "missing",
+            "Name the header with the secret. Without it, any client of the same CDN could send a"
+            " country.",
+        )
+    elif section.header is not None and section.header.lower() == section.secret_header.lower():
+        yield Problem(
+            "viewer_country.secret_header",
+            "same_header",
+            "The country and the secret must be in two headers.",
+        )
+    if secrets != 1:
+        yield Problem(
+            "viewer_country.secret_file",
+            "one_secret",
+            "Exactly one secret is required. Set either this or TOKENSVC_VIEWER_COUNTRY__SECRET.",
+        )
+
+
+def _rules_without_header(field: str, grant: GrantSettings) -> Iterator[Problem]:
+    if grant.viewer_id == "from-identity" and grant.countries and grant.unknown_country == "refuse":
+        yield Problem(
+            f"{field}.countries",
+            "no_country_header",
+            "This grant is only for viewers with a token of their own, whose country is not known"
+            " without viewer_country.header: it would refuse everyone. Set that, or remove this.",
+        )
 
 
 def grant_rules(sections: Mapping[str, Any]) -> Iterator[Problem]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -25,6 +26,19 @@ def parse_network(value: Any) -> Network:
     if network.prefixlen == 0:
         raise ValueError(f"{value!r} contains every client. Name only networks of proxies.")
     return network
+
+
+def check_header_name(value: str) -> str:
+    """The name of a header of a request.
+
+    Raises:
+        ValueError: it is not a name that the server passes on.
+    """
+    if not re.fullmatch(r"[A-Za-z0-9-]{1,64}", value, re.ASCII):
+        raise ValueError("The name of a header has letters, digits and -, and no other character.")
+    if value.lower() in {"authorization", "content-length", "content-type", "host"}:
+        raise ValueError(f"{value} is a header with another meaning. Use one of its own.")
+    return value
 
 
 def check_root_path(value: str) -> str:

@@ -271,6 +271,8 @@ def _with_absolute_paths(settings: Settings, folder: Path) -> Settings:
     }
     viewer_id_file = settings.viewer_ids.secret_file
     viewer_ids = {"secret_file": viewer_id_file and folder / viewer_id_file}
+    country_file = settings.viewer_country.secret_file
+    viewer_country = {"secret_file": country_file and folder / country_file}
     hook_file = settings.entitlement.secret_file
     entitlement = {"secret_file": hook_file and folder / hook_file}
     return settings.model_copy(
@@ -282,6 +284,7 @@ def _with_absolute_paths(settings: Settings, folder: Path) -> Settings:
             "notify": settings.notify.model_copy(update=notify),
             "issuers": issuers,
             "viewer_ids": settings.viewer_ids.model_copy(update=viewer_ids),
+            "viewer_country": settings.viewer_country.model_copy(update=viewer_country),
             "entitlement": settings.entitlement.model_copy(update=entitlement),
         }
     )

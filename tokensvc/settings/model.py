@@ -36,6 +36,7 @@ from tokensvc.settings.limits import LimitsSettings
 from tokensvc.settings.metrics import MetricsSettings
 from tokensvc.settings.notify import NotifySettings
 from tokensvc.settings.section import Section, split_list
+from tokensvc.settings.viewer_country import ViewerCountrySettings
 from tokensvc.settings.viewer_ids import ViewerIdSettings
 
 _Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
@@ -289,6 +290,7 @@ class Settings(Section):
     grants: dict[_Name, GrantSettings]
     issuers: dict[_Name, IssuerSettings]
     viewer_ids: ViewerIdSettings
+    viewer_country: ViewerCountrySettings
     playback: PlaybackSettings
     rotation: RotationSettings
     notify: NotifySettings
@@ -307,6 +309,7 @@ class Settings(Section):
             self.custody.previous_key_encryption_secret_file,
             self.notify.webhook_secret_file,
             self.viewer_ids.secret_file,
+            self.viewer_country.secret_file,
         )
         return [file for file in files if file is not None]
 

@@ -9,7 +9,11 @@ from typing import Any
 
 from tokensvc.arns import ChannelArn, ChannelPattern, Region
 from tokensvc.errors import InvalidArn, Problem, SettingsInvalid
-from tokensvc.settings.access_rules import grant_rules, viewer_id_rules
+from tokensvc.settings.access_rules import (
+    grant_rules,
+    viewer_country_rules,
+    viewer_id_rules,
+)
 from tokensvc.settings.custody_rules import custody_rules
 from tokensvc.settings.entitlement_rules import entitlement_rules, one_secret
 from tokensvc.settings.grants import GrantSettings
@@ -48,6 +52,7 @@ def broken_rules(sections: _Sections, folder: Path) -> Iterable[Problem]:
         _grants(sections),
         issuer_rules(sections),
         grant_rules(sections),
+        viewer_country_rules(sections),
         _canary_channels(sections),
         _webhook_secret(sections),
         _limits(sections),

@@ -12,7 +12,9 @@ from pydantic import ConfigDict, Field, with_config
 
 from tokensvc.access.callers import Caller
 from tokensvc.access.requests import PlaybackRequest
+from tokensvc.clock import Clock
 from tokensvc.errors import Unavailable
+from tokensvc.playback.urls import PlaybackUrl
 from tokensvc.service import Service
 from tokensvc.waiting import may_wait
 from tokensvc.web import problems
@@ -62,7 +64,8 @@ class SingleUrl:
         request = self.parse(read_json(environ, longest_bytes=LONGEST_BODY_BYTES))
         if limits is not None:
             limits.count_viewer(environ, caller, request, request_id)
-        return self._service.issuer.issue(caller, request, request_id).members()
+        country = _client_country(self._service, environ, caller)
+        return self._service.issuer.issue(caller, request, request_id, country).members()
 
     def parse(self, body: object) -> PlaybackRequest:
         """The request in a parsed body. Raises InvalidRequest."""
@@ -103,9 +106,13 @@ class Batch:
             ]
         requests = [item for item in items if isinstance(item, PlaybackRequest)]
         # If this fails, the error is logged, and each item does it for itself.
-        prepare = partial(self._service.issuer.prepare, caller, requests, request_id)
+        country = _client_country(self._service, environ, caller)
+        prepare = partial(self._service.issuer.prepare, caller, requests, request_id, country)
         _result_or_problem(prepare, request_id)
-        return BatchResults(self._service, caller, items, request_id, give_up_at)
+        issue = partial(
+            self._service.issuer.issue, caller, request_id=request_id, client_country=country
+        )
+        return BatchResults(self._service.clock, issue, items, request_id, give_up_at)
 
 
 class BatchResults:
@@ -116,23 +123,23 @@ class BatchResults:
 
     def __init__(
         self,
-        service: Service,
-        caller: Caller,
+        clock: Clock,
+        issue: Callable[[PlaybackRequest], PlaybackUrl],
         items: Sequence[PlaybackRequest | dict[str, object]],
         request_id: str,
         give_up_at: float,
     ) -> None:
-        """Results for that caller.
+        """Results of a batch.
 
         Args:
-            service: issues the URLs.
-            caller: who sent the batch.
+            clock: the time.
+            issue: issues a URL to the caller who sent the batch.
             items: the requests, and the problem documents of those that are not valid.
             request_id: the ID of the whole request.
             give_up_at: when no other URL is issued, in monotonic seconds.
         """
-        self._service = service
-        self._caller = caller
+        self._clock = clock
+        self._issue_url = issue
         self._items = items
         self._request_id = request_id
         self._give_up_at = give_up_at
@@ -154,9 +161,9 @@ class BatchResults:
         return result
 
     def _issue(self, request: PlaybackRequest) -> dict[str, object]:
-        if self._service.clock.monotonic() >= self._give_up_at:
+        if self._clock.monotonic() >= self._give_up_at:
             raise Unavailable(f"The batch took longer than {LONGEST_BATCH_SECONDS:g} s.")
-        return self._service.issuer.issue(self._caller, request, self._request_id).members()
+        return self._issue_url(request).members()
 
 
 def create_blueprint(service: Service) -> Blueprint:
@@ -175,6 +182,13 @@ def create_blueprint(service: Service) -> Blueprint:
         return jsonify(results=list(issue_batch(request.environ, request_id())))
 
     return routes
+
+
+def _client_country(service: Service, environ: WSGIEnvironment, caller: Caller) -> str | None:
+    """The country of the client; None for a caller without an identity, which is a backend."""
+    if service.client_countries is None or caller.identity is None:
+        return None
+    return service.client_countries.of(environ)
 
 
 def _result_or_problem(action: Callable[[], T], request_id: str) -> T | dict[str, object]:
