@@ -90,11 +90,6 @@ def test_a_type_of_a_token_is_accepted(typ: str | None) -> None:
         ({"typ": "logout+jwt"}, "type"),
         ({"typ": "dpop+jwt"}, "type"),
         ({"typ": ["JWT"]}, "type"),
-        ({"crit": ["b64"], "b64": False}, "malformed"),
-        ({"crit": ["b64"], "b64": True}, "critical_header"),
-        ({"crit": ["exp"]}, "malformed"),
-        ({"crit": []}, "malformed"),
-        ({"b64": True}, "critical_header"),
         ({"alg": "none"}, "algorithm"),
         ({"alg": "NONE"}, "algorithm"),
         ({"alg": "ES256K"}, "algorithm"),
@@ -109,6 +104,21 @@ def test_a_type_of_a_token_is_accepted(typ: str | None) -> None:
 def test_a_header_is_refused(header: dict[str, object], rule: str) -> None:
     """Whatever its signature says: it is that of the key, except in the last case."""
     assert rule_of(KEY.token(header=header)) == rule
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        {"crit": ["b64"], "b64": False},
+        {"crit": ["b64"], "b64": True},
+        {"crit": ["exp"]},
+        {"crit": []},
+        {"b64": True},
+    ],
+)
+def test_an_extension_in_the_header_is_refused(header: dict[str, object]) -> None:
+    """By PyJWT or by us, whichever knows it: releases differ."""
+    assert rule_of(KEY.token(header=header)) in {"malformed", "critical_header"}
 
 
 @pytest.mark.parametrize(
