@@ -23,8 +23,10 @@ from tokensvc.access.oidc.terms import IssuerTerms
 from tokensvc.access.recorded_secrets import RecordedSecrets
 from tokensvc.access.viewer_ids import ViewerIds
 from tokensvc.errors import SettingsInvalid
+from tokensvc.telemetry.metrics import ServiceGauges
 from tokensvc.web.app import create_app
 from tokensvc.web.front import Application, Front
+from tokensvc.web.metrics import set_gauges
 
 OTHER_KEY = signing_key("ES256", "key-2")
 
@@ -276,6 +278,31 @@ def test_a_token_without_the_scope_is_refused(prepared: Deployment) -> None:
         first, second = oidc.deployment.audit.events
         assert first.caller_id == second.caller_id
         assert first.code == "not_permitted"
+
+
+# --- Monitoring
+
+
+class Recorder(ServiceGauges):
+    """Records what is set."""
+
+    def __init__(self) -> None:
+        self.values: dict[tuple[str, ...], float] = {}
+
+    def set(self, name: str, value: float, *labels: str) -> None:
+        """Record the value."""
+        self.values[name, *labels] = value
+
+
+def test_the_age_of_the_keys_is_a_metric(oidc: OidcDeployment) -> None:
+    """Of each issuer; -1 until they are fetched."""
+    gauges = Recorder()
+    oidc.deployment.world.clock.advance(60)
+    set_gauges(gauges, oidc.service)
+    assert gauges.values["tokensvc_issuer_keys_age_seconds", "main"] == 60
+    oidc.keeper._held = None
+    set_gauges(gauges, oidc.service)
+    assert gauges.values["tokensvc_issuer_keys_age_seconds", "main"] == -1
 
 
 # --- Viewer ID secrets

@@ -41,6 +41,7 @@ ROUTES: Final = (
     "/v1/playback-urls",
     "/v1/playback-urls:batch",
     "/v1/tokens:inspect",
+    "/v1/viewer-session-revocations",
 )
 """The routes that have a label of their own, without what clients name in a path."""
 
@@ -63,6 +64,10 @@ _GAUGES: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
     "tokensvc_view_age_seconds": (
         "Time since a document of the state was read; -1 if it never was.",
         ("document",),
+    ),
+    "tokensvc_issuer_keys_age_seconds": (
+        "Time since the keys of an issuer were fetched; -1 if they never were.",
+        ("issuer",),
     ),
     "tokensvc_signing": (
         "1 if this region can sign now, else 0.",
@@ -151,6 +156,10 @@ def set_gauges(gauges: ServiceGauges, service: Service) -> None:
         run = service.reconciles.record().region(region)
         succeeded_at = None if run is None else run.succeeded_at
         gauges.set("tokensvc_reconcile_age_seconds", _age(succeeded_at, moment), region)
+    for issuer in service.oidc.issuers if service.oidc else ():
+        age = issuer.keeper.age_seconds(moment)
+        fetched = -1.0 if age is None else age
+        gauges.set("tokensvc_issuer_keys_age_seconds", fetched, issuer.terms.name)
 
 
 def _set_ring(gauges: ServiceGauges, region: str, view: RingView, moment: Moment) -> None:
