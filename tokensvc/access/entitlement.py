@@ -14,7 +14,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections import deque
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from concurrent.futures import Future
 from concurrent.futures import wait as wait_for
 from dataclasses import dataclass, field
@@ -86,8 +86,8 @@ _Outcome = Answer | _Failed
 
 
 @dataclass(slots=True, eq=False)
-class _Asked:
-    """A question that is asked.
+class Asked:
+    """A question that is asked. Only the hook changes it.
 
     Attributes:
         question: the question.
@@ -132,9 +132,9 @@ class EntitlementHook:
         self._clock = clock
         self._timeout_seconds = timeout_seconds
         self._cache: LRUCache[bytes, _Cached] = LRUCache(cache_capacity)
-        self._in_flight: dict[bytes, _Asked] = {}
-        self._answered: LRUCache[bytes, _Asked] = LRUCache(MAX_ANSWERED)
-        self._queue: deque[_Asked] = deque()
+        self._in_flight: dict[bytes, Asked] = {}
+        self._answered: LRUCache[bytes, Asked] = LRUCache(MAX_ANSWERED)
+        self._queue: deque[Asked] = deque()
         self._threads = 0
         self._is_closed = False
         self._breaker = Breaker(f"The entitlement hook at {client.host}")
@@ -176,29 +176,17 @@ class EntitlementHook:
             )
         return outcome
 
-    def ask_all(self, questions: Sequence[Question]) -> None:
-        """Ask several questions at once, for the calls of `ask` that follow.
+    def begin(self, question: Question) -> Asked | None:
+        """Ask for a call of `ask` that follows, and do not wait.
 
-        Raises nothing if there is no answer: `ask` does.
+        Returns None if the answer is known, or if the hook can't be asked now.
         """
-        now = self._clock.monotonic()
+        key, now = question.key, self._clock.monotonic()
         with self._lock:
-            asked = [
-                each
-                for question in questions
-                if not self._is_known(question.key, now)
-                and (each := self._join(question, now)) is not None
-            ]
-        self._wait_for(asked)
+            return None if self._is_known(key, now) else self._join(question, now)
 
-    def _wait_for_one(self, asked: _Asked) -> _Outcome:
-        self._wait_for([asked])
-        with self._lock:
-            self._leave(asked)
-        return asked.outcome.result() if asked.outcome.done() else _Failed(_TOO_SLOW)
-
-    def _wait_for(self, asked: Collection[_Asked]) -> None:
-        """Wait until there are answers, or it is too late. Raises MustWait on an event loop."""
+    def wait_for(self, asked: Collection[Asked]) -> None:
+        """Wait until all have an answer, or it is too late for it."""
         running = [each for each in asked if not each.outcome.done()]
         give_up_at = max((each.give_up_at for each in running), default=0.0)
         seconds = give_up_at - self._clock.monotonic()
@@ -206,6 +194,12 @@ class EntitlementHook:
             outcomes = [each.outcome for each in running]
             may_wait(outcomes, seconds)
             wait_for(outcomes, seconds)
+
+    def _wait_for_one(self, asked: Asked) -> _Outcome:
+        self.wait_for([asked])
+        with self._lock:
+            self._leave(asked)
+        return asked.outcome.result() if asked.outcome.done() else _Failed(_TOO_SLOW)
 
     def _known(self, key: bytes, now: float) -> _Outcome | None:
         """A cached answer, or one that this request waited for. The caller holds the lock."""
@@ -224,14 +218,14 @@ class EntitlementHook:
             answered is not None and now < answered.hand_over_until
         )
 
-    def _leave(self, asked: _Asked) -> None:
+    def _leave(self, asked: Asked) -> None:
         """Count one request less that waits. The caller holds the lock."""
         asked.waiting -= 1
         key = asked.question.key
         if asked.waiting <= 0 and self._answered.get(key) is asked:
             del self._answered[key]
 
-    def _join(self, question: Question, now: float) -> _Asked | None:
+    def _join(self, question: Question, now: float) -> Asked | None:
         """Wait for the answer with this request too; None if the hook can't be asked now.
 
         The caller holds the lock.
@@ -241,14 +235,14 @@ class EntitlementHook:
             asked.waiting += 1
         return asked
 
-    def _start(self, question: Question, now: float) -> _Asked | None:
+    def _start(self, question: Question, now: float) -> Asked | None:
         if self._is_closed or len(self._queue) >= MAX_QUEUED or not self._breaker.admits(now):
             return None
         is_free = self._threads < MAX_ASKED_AT_ONCE
         if not is_free and self._breaker.is_open(now):
             return None  # A trial does not wait for threads that hang.
         send_by = now if is_free else now + MAX_QUEUED_SECONDS
-        asked = _Asked(question, send_by, send_by + self._timeout_seconds + _MARGIN_SECONDS)
+        asked = Asked(question, send_by, send_by + self._timeout_seconds + _MARGIN_SECONDS)
         asked.outcome.set_running_or_notify_cancel()  # Several requests wait for it: not to cancel.
         if is_free:
             try:
@@ -265,14 +259,14 @@ class EntitlementHook:
         while (asked := self._next()) is not None:
             self._finish(asked, self._outcome_of(asked))
 
-    def _next(self) -> _Asked | None:
+    def _next(self) -> Asked | None:
         with self._lock:
             if self._queue:
                 return self._queue.popleft()
             self._threads -= 1
             return None
 
-    def _outcome_of(self, asked: _Asked) -> _Outcome:
+    def _outcome_of(self, asked: Asked) -> _Outcome:
         now = self._clock.monotonic()
         with self._lock:
             is_late = now > asked.send_by + _MARGIN_SECONDS
@@ -295,7 +289,7 @@ class EntitlementHook:
             with self._lock:
                 self._breaker.end(begun, self._clock.monotonic(), has_failed=has_failed)
 
-    def _finish(self, asked: _Asked, outcome: _Outcome) -> None:
+    def _finish(self, asked: Asked, outcome: _Outcome) -> None:
         """Keep the answer for as long as it may be used, and give it to the requests that wait."""
         key = asked.question.key
         now = self._clock.monotonic()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from time import perf_counter
 
@@ -37,10 +37,11 @@ from tokensvc.ivs.directory import ChannelDirectory
 from tokensvc.ivs.model import Channel
 from tokensvc.keyring.view import ActiveKey, RingView
 from tokensvc.meter import Meter
+from tokensvc.playback.batch_questions import BatchQuestions
 from tokensvc.playback.channel_names import channel_arn_of
 from tokensvc.playback.due_ends import DueEnds, due_end_of, earliest, watch_end, within
 from tokensvc.playback.entitling import entitled
-from tokensvc.playback.refreshing import session_version
+from tokensvc.playback.refreshing import kept_version
 from tokensvc.playback.urls import PlaybackUrl, with_token
 from tokensvc.token.claims import PlaybackClaims
 from tokensvc.token.jws import sign
@@ -138,16 +139,10 @@ class PlaybackIssuer:
         self._audit.write(decision.granted_event(url))
         return url
 
-    def prepare(
-        self,
-        caller: Caller,
-        requests: Sequence[PlaybackRequest],
-        request_id: str | None = None,
-        client_country: str | None = None,
-    ) -> None:
+    def prepare(self, caller: Caller, requests: Iterable[PlaybackRequest]) -> None:
         """Do what waits for the next requests together, for a batch.
 
-        Look up channels, read rings and bans that are too old, and ask the entitlement hook.
+        Look up channels, and read rings and bans that are too old.
 
         Only what `issue` would do for this caller. Nothing is refused or audited.
         """
@@ -161,22 +156,31 @@ class PlaybackIssuer:
         for region in {arn.region for arn in arns}:
             with contextlib.suppress(TokensvcError):  # `issue` raises it for each request.
                 self._rings[region].active(moment)
-        if self._entitlement_hook is not None:
-            # The hook gets no token, and to verify 100 of them would take too long for a loop.
-            decisions = [
-                _Decision(
-                    moment, caller, replace(request, refresh_of=None), request_id, client_country
-                )
-                for request in requests
-            ]
-            self._entitlement_hook.ask_all(list(self._questions(decisions)))
 
-    def _questions(self, decisions: Iterable[_Decision]) -> Iterator[Question]:
-        for decision in decisions:
-            with contextlib.suppress(TokensvcError):  # `issue` raises it.
-                claimed = self._claim(decision)
-                if isinstance(claimed, _Claimed) and claimed.granted.grant.entitlement:
-                    yield claimed.question(decision)
+    def questions(
+        self,
+        caller: Caller,
+        requests: Iterable[PlaybackRequest],
+        request_id: str | None = None,
+        client_country: str | None = None,
+    ) -> BatchQuestions | None:
+        """What to ask the entitlement hook for the next requests, after `prepare`, if anything."""
+        if self._entitlement_hook is None or "mint" not in caller.scopes:
+            return None
+
+        def question_about(request: PlaybackRequest) -> Question | None:
+            request = replace(request, refresh_of=None)  # `issue` verifies it.
+            moment = Moment.of(self._clock)
+            return self._question(_Decision(moment, caller, request, request_id, client_country))
+
+        return BatchQuestions(self._entitlement_hook, question_about, requests)
+
+    def _question(self, decision: _Decision) -> Question | None:
+        with contextlib.suppress(TokensvcError):  # `issue` raises it.
+            claimed = self._claim(decision)
+            if isinstance(claimed, _Claimed) and claimed.granted.grant.entitlement:
+                return claimed.question(decision)
+        return None
 
     def _channels_to_look_up(
         self, caller: Caller, requests: Iterable[PlaybackRequest]
@@ -231,7 +235,9 @@ class PlaybackIssuer:
         )
         viewer_id = granted.request.viewer_id
         if request.refresh_of is not None:
-            decision.session_version = _refreshed(decision, viewer_id, arn, ring)
+            decision.session_version = kept_version(
+                request.refresh_of, ring, moment, channel_arn=arn, viewer_id=viewer_id
+            )
         self._bans.require_allowed(
             decision.caller, arn, viewer_id, moment, version=decision.session_version
         )
@@ -377,20 +383,6 @@ class _Claimed:
             country=self.granted.country,
             request_id=decision.request_id,
         )
-
-
-def _refreshed(decision: _Decision, viewer_id: str | None, arn: ChannelArn, ring: RingView) -> int:
-    """The session version of the token that the request replaces. Raises InvalidRequest."""
-    moment = decision.moment
-    # The first one that is tried, because it signed most tokens.
-    active = ring.active(moment).signer.public_key
-    return session_version(
-        decision.request.refresh_of or "",
-        sorted(ring.public_keys(moment), key=lambda public_key: public_key != active),
-        channel_arn=arn,
-        viewer_id=viewer_id,
-        now=moment.now,
-    )
 
 
 def _refresh_after_seconds(ttl_seconds: int) -> int:

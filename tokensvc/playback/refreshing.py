@@ -10,7 +10,9 @@ from collections.abc import Iterable
 from typing import Final, Never
 
 from tokensvc.arns import ChannelArn
+from tokensvc.clock import Moment
 from tokensvc.errors import InvalidRequest, Problem
+from tokensvc.keyring.view import RingView
 from tokensvc.token.jws import broken_header_rules, read
 from tokensvc.token.p384 import PublicKey
 from tokensvc.token.rules import CHANNEL_ARN, VIEWER_ID, VIEWER_SESSION_VERSION
@@ -20,6 +22,25 @@ RULE: Final = "refresh_of"
 
 LONGEST_SESSION_SECONDS: Final = 86_400
 """The age of a session at which it is not refreshed any more, in seconds."""
+
+
+def kept_version(
+    token: str, ring: RingView, moment: Moment, *, channel_arn: ChannelArn, viewer_id: str | None
+) -> int:
+    """The version of the session of a token that a key pair of the ring signed.
+
+    Raises:
+        InvalidRequest: as `session_version` does.
+        NoSigningKey, StateUnavailable, CustodyUnavailable: as `RingView.active` does.
+    """
+    active = ring.active(moment).signer.public_key  # Tried first: it signed most tokens.
+    return session_version(
+        token,
+        sorted(ring.public_keys(moment), key=lambda public_key: public_key != active),
+        channel_arn=channel_arn,
+        viewer_id=viewer_id,
+        now=moment.now,
+    )
 
 
 def session_version(

@@ -65,10 +65,13 @@ class _BatchJson:
     def __next__(self) -> bytes:
         if self._is_over:
             raise StopIteration
-        result = next(self._results, None)
-        if result is None:
+        try:
+            result = next(self._results)
+        except StopIteration:
             self._is_over = True
             return b"]}\n"
+        if result is None:
+            return b""
         part = self._before + _encode(result)
         self._before = b","
         return part

@@ -14,6 +14,7 @@ from tokensvc.access.callers import Caller
 from tokensvc.access.requests import PlaybackRequest
 from tokensvc.clock import Clock
 from tokensvc.errors import Unavailable
+from tokensvc.playback.batch_questions import BatchQuestions
 from tokensvc.playback.urls import PlaybackUrl
 from tokensvc.service import Service
 from tokensvc.waiting import may_wait
@@ -107,12 +108,11 @@ class Batch:
         requests = [item for item in items if isinstance(item, PlaybackRequest)]
         # If this fails, the error is logged, and each item does it for itself.
         country = _client_country(self._service, environ, caller)
-        prepare = partial(self._service.issuer.prepare, caller, requests, request_id, country)
-        _result_or_problem(prepare, request_id)
-        issue = partial(
-            self._service.issuer.issue, caller, request_id=request_id, client_country=country
-        )
-        return BatchResults(self._service.clock, issue, items, request_id, give_up_at)
+        issuer = self._service.issuer
+        _result_or_problem(partial(issuer.prepare, caller, requests), request_id)
+        questions = issuer.questions(caller, requests, request_id, country)
+        issue = partial(issuer.issue, caller, request_id=request_id, client_country=country)
+        return BatchResults(self._service.clock, issue, items, request_id, give_up_at, questions)
 
 
 class BatchResults:
@@ -128,6 +128,7 @@ class BatchResults:
         items: Sequence[PlaybackRequest | dict[str, object]],
         request_id: str,
         give_up_at: float,
+        questions: BatchQuestions | None,
     ) -> None:
         """Results of a batch.
 
@@ -137,18 +138,25 @@ class BatchResults:
             items: the requests, and the problem documents of those that are not valid.
             request_id: the ID of the whole request.
             give_up_at: when no other URL is issued, in monotonic seconds.
+            questions: what the entitlement hook is asked first, if anything.
         """
         self._clock = clock
         self._issue_url = issue
         self._items = items
         self._request_id = request_id
         self._give_up_at = give_up_at
+        self._questions = questions
         self._next = 0
 
     def __iter__(self) -> BatchResults:
         return self
 
-    def __next__(self) -> dict[str, object]:
+    def __next__(self) -> dict[str, object] | None:
+        """The next result; None if there is none yet, and the next call goes on."""
+        if self._questions is not None:
+            if _result_or_problem(self._questions.step, self._request_id) is True:
+                return None
+            self._questions = None  # All are answered. Or it failed: each item asks for itself.
         if self._next == len(self._items):
             raise StopIteration
         item = self._items[self._next]
@@ -179,7 +187,8 @@ def create_blueprint(service: Service) -> Blueprint:
     @routes.post(Batch.path)
     def batch() -> Response:
         may_wait()  # This view makes all results in one turn, which would be too long for a loop.
-        return jsonify(results=list(issue_batch(request.environ, request_id())))
+        results = issue_batch(request.environ, request_id())
+        return jsonify(results=[result for result in results if result is not None])
 
     return routes
 
