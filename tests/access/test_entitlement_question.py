@@ -41,6 +41,9 @@ requests = st.builds(
     strict_origin_enforcement=st.booleans(),
     single_use=st.booleans(),
     maximum_resolution=resolutions,
+    refresh_of=st.none() | st.just("eyJ"),
+    watch_until=st.none() | st.sampled_from(["2027-01-15T08:00:00Z", "2027-01-15T08:00:01Z"]),
+    viewer_country=st.none() | st.sampled_from(["NL", "US"]),
 )
 granted_options = st.builds(
     PlaybackOptions, st.integers(1, 2), origins, st.booleans(), st.booleans(), resolutions
@@ -108,6 +111,7 @@ def test_the_hook_gets_every_input() -> None:
                 "strict_origin_enforcement": False,
                 "single_use": True,
                 "maximum_resolution": None,
+                "watch_until": None,
             },
             "granted": {
                 "grant": "open",

@@ -19,6 +19,7 @@ from tests.support.front_requests import Answer, Request
 from tests.support.webhook_receiver import SECRET, WebhookReceiver, join_senders, webhook_receiver
 from tests.web.problem_shape import assert_problem, assert_problem_document
 from tokensvc.access.requests import PlaybackRequest
+from tokensvc.clock import rfc3339
 from tokensvc.errors import SettingsInvalid
 from tokensvc.service import Service, build
 from tokensvc.settings.entitlement import EntitlementSettings
@@ -117,8 +118,7 @@ def test_watch_until_ends_the_token(
 ) -> None:
     """`exp` is no later; when it has passed, the request is refused."""
     now = int(deployment.world.clock.now())
-    times = [time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(now + after)) for after in (30, 0)]
-    receiver.behaviors = [answer(watch_until=each) for each in times]
+    receiver.behaviors = [answer(watch_until=rfc3339(now + after)) for after in (30, 0)]
     assert claims(client.post(SINGLE, json=WATCH).get_json()["token"])["exp"] == now + 30
     assert_problem(client.post(SINGLE, json=WATCH), "not_entitled")
 
@@ -257,6 +257,27 @@ def test_no_thread_for_requests_waits_for_the_hook(
     ]
     assert len(receiver.messages) == 31
     join_senders()
+
+
+@pytest.mark.parametrize("application", [create_app], indirect=True)
+def test_the_hook_is_asked_once_although_a_due_end_is_stored_in_a_thread(
+    deployment: Deployment, service: Service, receiver: WebhookReceiver
+) -> None:
+    """The request runs three times: until it waits for the hook, for the write, and then."""
+    end = int(deployment.world.clock.now()) + 60
+    receiver.otherwise = answer(watch_until=rfc3339(end))
+    front = Front(cast("Application", create_app(service)), threads=1)
+    body = {**WATCH, "viewer_id": "viewer-8"}
+    request = Request(SINGLE, body, {"authorization": f"Bearer {deployment.key}"})
+    made = event_loop.run(request.send_to(front))
+    assert made is not None
+    granted = made.json()
+    assert (granted["watch_until"], granted["expires_at"]) == (rfc3339(end), rfc3339(end))
+    assert len(receiver.messages) == 1
+
+    join_senders()
+    assert event_loop.run(request.send_to(front)) is not None  # The answer was not kept for it.
+    assert len(receiver.messages) == 2
 
 
 def test_a_secret_that_is_none_stops_the_start(deployment: Deployment, tmp_path: Path) -> None:

@@ -33,7 +33,7 @@ from tokensvc.access.entitlement_question import Question
 from tokensvc.breaker import OPEN_SECONDS, Breaker
 from tokensvc.clock import Clock
 from tokensvc.errors import EntitlementUnavailable
-from tokensvc.waiting import may_wait
+from tokensvc.waiting import MustWait, may_wait
 
 MAX_QUEUED: Final = 1_000
 """How many questions may wait for a thread."""
@@ -176,6 +176,18 @@ class EntitlementHook:
             )
         return outcome
 
+    def require_waiting(self, question: Question, answer: Answer) -> None:
+        """Return if this code may wait, after `ask` and for something else.
+
+        Raises:
+            MustWait: the request runs again, and then `ask` returns this answer once more.
+        """
+        try:
+            may_wait()
+        except MustWait:
+            self._hand_back(question, answer)
+            raise
+
     def begin(self, question: Question) -> Asked | None:
         """Ask for a call of `ask` that follows, and do not wait.
 
@@ -194,6 +206,17 @@ class EntitlementHook:
             outcomes = [each.outcome for each in running]
             may_wait(outcomes, seconds)
             wait_for(outcomes, seconds)
+
+    def _hand_back(self, question: Question, answer: Answer) -> None:
+        key, now = question.key, self._clock.monotonic()
+        with self._lock:
+            if not self._is_known(key, now):
+                asked = Asked(question, send_by=now, give_up_at=now)
+                asked.hand_over_until = now + HAND_OVER_SECONDS
+                asked.outcome.set_result(answer)
+                self._answered[key] = asked
+            if key in self._answered:
+                self._answered[key].waiting += 1
 
     def _wait_for_one(self, asked: Asked) -> _Outcome:
         self.wait_for([asked])

@@ -262,11 +262,15 @@ class PlaybackIssuer:
                 " none.",
                 hint="Set entitlement.url.",
             )
-        answer = self._entitlement_hook.ask(claimed.question(decision))
+        question = claimed.question(decision)
+        answer = self._entitlement_hook.ask(question)
         decision.watch_until = earliest(
             decision.watch_until, answer.watch_until, decision.moment.now
         )
-        return entitled(claimed.claims, answer, decision.moment.now)
+        claims = entitled(claimed.claims, answer, decision.moment.now)
+        if decision.watch_until is not None:
+            self._entitlement_hook.require_waiting(question, answer)  # To store the due end.
+        return claims
 
     def _channel_arn(self, caller: Caller, channel: str) -> ChannelArn:
         return channel_arn_of(self._channel_names, caller, channel)
