@@ -264,6 +264,7 @@ def test_the_hook_is_asked_once_although_a_due_end_is_stored_in_a_thread(
     deployment: Deployment, service: Service, receiver: WebhookReceiver
 ) -> None:
     """The request runs three times: until it waits for the hook, for the write, and then."""
+    deployment.issuer.issue(OPEN, PlaybackRequest(channel="demo"), "request-1")
     end = int(deployment.world.clock.now()) + 60
     receiver.otherwise = answer(watch_until=rfc3339(end))
     front = Front(cast("Application", create_app(service)), threads=1)
