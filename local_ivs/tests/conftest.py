@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import gc
 from typing import TYPE_CHECKING, Any
 
 import botocore.hooks
@@ -35,9 +36,17 @@ if TYPE_CHECKING:
 
 __all__ = ["browser", "page"]  # One browser per process: a second one can't be started.
 
+# The collected tests are not searched for garbage again and again.
+gc.set_threshold(50_000, 20, 50)
+
 # On a busy machine an example may be slow, which is not a failure.
 settings.register_profile("local-ivs", deadline=None)
 settings.load_profile("local-ivs")
+
+
+def pytest_collection_finish() -> None:
+    """Keep the collected tests out of every later search for garbage."""
+    gc.freeze()
 
 
 @pytest.fixture

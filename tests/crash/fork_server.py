@@ -7,6 +7,7 @@ a line, an `Outcome`. The AWS environment variables set the endpoints.
 from __future__ import annotations
 
 import dataclasses
+import gc
 import json
 import os
 import subprocess
@@ -117,6 +118,10 @@ def main() -> None:
     load_descriptions(REGION, "dynamodb")
     clients.kms(REGION)
     clients.secrets_manager(REGION)
+    # The children share the memory of this process until they write to it, and a search for garbage
+    # writes to all of it.
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
     for line in sys.stdin:
         outcome = run_in_fork(Task(**json.loads(line)), clock, clients)
         sys.stdout.write(json.dumps(dataclasses.asdict(outcome)) + "\n")
