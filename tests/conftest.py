@@ -46,8 +46,8 @@ __all__ = [
     "running_moto",
 ]
 
-# The thousands of collected tests would be searched for garbage again and again, which would take an
-# eighth of the time of all tests.
+# The thousands of collected tests would be searched for garbage again and again, which would take
+# an eighth of the time of all tests.
 gc.set_threshold(50_000, 20, 50)
 
 # As the documents say for the files of a deployment: one that everyone can read is refused.

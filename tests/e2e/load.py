@@ -77,7 +77,7 @@ class Load:
             )
             self.issued.append(issued)
             players.submit(self._play_twice, issued)
-            self._stop.wait(0.02)
+            self._stop.wait(0.04)
 
     def wait_for(self, count: int) -> None:
         """Return when the service has issued that many tokens."""

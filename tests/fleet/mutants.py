@@ -137,14 +137,14 @@ _UNCHECKED = EffectsWithClockUnchecked
 
 MUTANTS = {
     "rule 2: an import takes longer than the publish delay, without a canary": Mutant(
-        Parts(slowest_import_seconds=300), 1
+        Parts(slowest_import_seconds=300), 26
     ),
     "rule 3: views have no maximum age": Mutant(Parts(view=ViewWithoutMaxAge), 0),
     "rule 4: the end of signing is read before the switch is saved": Mutant(
-        Parts(rotator=RotatorWithEarlySigningEnd), 12
+        Parts(rotator=RotatorWithEarlySigningEnd), 25
     ),
     "rule 4: the drain does not include the skew": Mutant(
-        Parts(terms=_NO_SKEW, effects=_UNCHECKED), 2
+        Parts(terms=_NO_SKEW, effects=_UNCHECKED), 22
     ),
     "rule 4: the drain includes the skew once instead of twice": Mutant(
         Parts(terms=_SINGLE_SKEW, effects=_UNCHECKED), 29
@@ -156,7 +156,7 @@ MUTANTS = {
         Parts(rotator=RotatorThatRollsBackADeletion), 34
     ),
     "rule 10: a replica signs with a key that it has read to be compromised": Mutant(
-        Parts(view=ViewThatIgnoresCompromises), 6
+        Parts(view=ViewThatIgnoresCompromises), 25
     ),
     "a rotator's clock is five minutes off, and is not compared with IVS's": Mutant(
         Parts(wrong_clock_seconds=300, effects=_UNCHECKED), 0

@@ -201,7 +201,7 @@ def test_queueing_does_not_wait_for_a_write(
     began_at = time.monotonic()
     writer.put(record("a", "new"))
     writer.remove("b")
-    assert time.monotonic() - began_at < 1.0
+    assert time.monotonic() - began_at < WAIT_SECONDS / 2
     assert store.kinds == {}
     proceed.set()
     eventually(lambda: writer.queued == 0)

@@ -23,6 +23,8 @@ from tests.web.worker.server import GOOD, TERMS, Server, read_all, read_response
 
 DRAIN_SECONDS = 3.0
 HEALTH_CHECK_SECONDS = 0.2
+PAUSE_SECONDS = 0.005
+"""Between two requests of a client: without it, the clients would take all of the machine."""
 ROLLING = replace(TERMS, drain_seconds=1.0)
 DRAINING = replace(TERMS, drain_seconds=DRAIN_SECONDS)
 PROCESS = b"GET /process HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -207,7 +209,7 @@ class Clients:
 
     def _run(self, number: int) -> None:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
-        while not self.stop.is_set():
+        while not self.stop.wait(PAUSE_SECONDS):
             try:
                 connection.connect() if connection.sock is None else None
             except ConnectionRefusedError:
@@ -280,7 +282,7 @@ class Balancer:
         return not is_draining
 
     def _send(self) -> None:
-        while not self.stop.is_set():
+        while not self.stop.wait(PAUSE_SECONDS):
             for port in sorted(self.healthy):
                 try:
                     assert self._body(port, "/") == b"0"
