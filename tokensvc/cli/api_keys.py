@@ -12,7 +12,7 @@ from tokensvc.cli import changing
 from tokensvc.cli.changing import confirm_list, yes_option
 from tokensvc.cli.context import Invocation, pass_invocation
 from tokensvc.cli.output import json_option, print_json, print_table, say
-from tokensvc.cli.params import DURATION, DURATION_OR_ZERO
+from tokensvc.cli.params import DURATION, DURATION_OR_ZERO, complete_grant
 from tokensvc.clock import rfc3339
 from tokensvc.state.base import NEW, Version
 from tokensvc.state.schema import written_schema
@@ -31,6 +31,7 @@ def api_keys() -> None:
     "--grant",
     "grants",
     multiple=True,
+    shell_complete=complete_grant,
     metavar="GRANT",
     help="Grant for the key: a section [grants.GRANT] of the settings. Repeat for several.",
 )

@@ -15,7 +15,9 @@ import click
 
 from tokensvc.cli import end_due, revoke_viewers
 from tokensvc.cli.api_keys import api_keys
+from tokensvc.cli.completion import completion
 from tokensvc.cli.context import Invocation
+from tokensvc.cli.examples import add_examples
 from tokensvc.cli.grants import grants
 from tokensvc.cli.init import init
 from tokensvc.cli.issuers import issuers
@@ -59,6 +61,8 @@ def cli(context: click.Context, config: Path | None) -> None:
     configuration files.
     """
     configure_logging("WARNING", sys.stderr, json=False)
+    if os.environ.get("NO_COLOR"):  # https://no-color.org
+        context.color = False
     resources = context.with_resource(ExitStack())
     # A test passes its own clock as the context's object.
     context.obj = Invocation(config, os.environ, context.obj or SystemClock(), resources)
@@ -78,10 +82,12 @@ for _command in (
     stream_keys,
     streams,
     tags,
+    completion,
 ):
     cli.add_command(_command)
-for _command in (revoke_viewers.command, end_due.command):
     viewers.add_command(_command)
+add_examples(cli)
+for _command in (revoke_viewers.command, end_due.command):
 
 
 def main() -> None:

@@ -15,6 +15,7 @@ from tokensvc.errors import TokensvcError
 
 # Wider than any line, so that output into a pipe or a file is never folded.
 _WIDTH_OF_A_FILE = 10_000
+_GAP = 2  # Between two columns.
 
 
 class CommandFailed(click.ClickException):
@@ -57,16 +58,33 @@ def print_json(value: Any) -> None:
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print a table, folded to the width of a terminal, not folded in a pipe or a file."""
+    """Print a table. If it is wider than the terminal, each row becomes a block of lines.
+
+    No value is folded: an ARN in two parts can't be copied.
+    """
+    # Names and ARNs are printed as they are: rich must not interpret them as markup.
+    width = None if sys.stdout.isatty() else _WIDTH_OF_A_FILE
+    console = Console(width=width, markup=False, highlight=False, emoji=False)
+    widths = (max(map(len, cells)) for cells in zip(columns, *rows, strict=True))
+    if sum(widths) + _GAP * (len(columns) - 1) > console.width:
+        print_blocks(columns, rows)
+        return
     table = Table(*columns, box=None, pad_edge=False, header_style="bold")
-    for column in table.columns:
-        column.overflow = "fold"
     for row in rows:
         table.add_row(*row)
-    width = None if sys.stdout.isatty() else _WIDTH_OF_A_FILE
-    # Names and ARNs are printed as they are: rich must not interpret them as markup.
-    console = Console(width=width, markup=False, highlight=False, emoji=False)
     console.print(table)
+
+
+def print_blocks(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print each row as a block: a line for each column, with its name."""
+    longest = max(map(len, columns))
+    blocks = (
+        "\n".join(
+            f"{column:<{longest}}  {value}" for column, value in zip(columns, row, strict=True)
+        )
+        for row in rows
+    )
+    click.echo("\n\n".join(blocks))
 
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
 import click
+from click.shell_completion import CompletionItem
 
 from tokensvc.arns import ChannelArn, PlaybackKeyArn, Region, parse_region
 from tokensvc.cli.context import Invocation
-from tokensvc.errors import InvalidArn
+from tokensvc.errors import InvalidArn, TokensvcError
 from tokensvc.ivs.limits import LONGEST_TAG_KEY, LONGEST_TAG_VALUE
+from tokensvc.settings import Settings, load_settings
 
 _Command = TypeVar("_Command", bound=Callable[..., None])
 _Parameter = click.Parameter | None
@@ -106,6 +109,32 @@ class _ConfiguredChannel(click.ParamType[ChannelArn]):
             return ChannelArn.parse(value)
         except InvalidArn as exc:
             raise _bad_option(exc, param, ctx) from exc
+
+    def shell_complete(
+        self,
+        ctx: click.Context,
+        param: click.Parameter,  # noqa: ARG002 # click passes it.
+        incomplete: str,
+    ) -> list[CompletionItem]:
+        return _names(ctx, incomplete, lambda settings: settings.channels)
+
+
+def complete_grant(
+    context: click.Context, _parameter: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """The grants of the settings that begin so."""
+    return _names(context, incomplete, lambda settings: settings.grants)
+
+
+def _names(
+    context: click.Context, incomplete: str, names_in: Callable[[Settings], Iterable[str]]
+) -> list[CompletionItem]:
+    """The names in the settings that begin so; none if the settings can't be read."""
+    try:
+        settings = load_settings(context.find_root().params.get("config"), os.environ)
+    except TokensvcError:
+        return []
+    return [CompletionItem(name) for name in names_in(settings) if name.startswith(incomplete)]
 
 
 class _Tag(click.ParamType[tuple[str, str]]):

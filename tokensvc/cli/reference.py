@@ -13,7 +13,8 @@ from tokensvc.cli.main import cli
 _HEAD = """\
 # Commands
 
-Run `tokensvc --help`, or any command with `--help`, for details. Every listing has `--json`. A
+Run `tokensvc --help`, or any command with `--help`, for details and examples. `tokensvc completion`
+prints what a shell needs to complete commands and names. Every listing has `--json`. A
 command that can't be undone asks for confirmation; without a terminal it requires `--yes`. Exit
 status: 0 done, 1 failed, 2 wrong use. The last column lists the Amazon IVS operations that the
 command calls. The AWS credentials need permission for them (`ivs:GetChannel` for GetChannel), and

@@ -13,6 +13,7 @@ from tokensvc.access.requests import PlaybackRequest
 from tokensvc.audit import JsonLinesAudit
 from tokensvc.cli.context import Invocation, operator, pass_invocation
 from tokensvc.cli.output import json_option, print_json
+from tokensvc.cli.params import complete_grant
 from tokensvc.cli.token_inspection import inspect_token
 from tokensvc.ivs.turns import Unlimited
 from tokensvc.keyring.terms import MAX_TERM_SECONDS
@@ -54,6 +55,7 @@ def tokens() -> None:
     "--grant",
     "grants",
     multiple=True,
+    shell_complete=complete_grant,
     help="Sign under this grant. Repeat for several. Default: all grants, the tightest limits.",
 )
 @json_option

@@ -1,0 +1,121 @@
+"""Help with examples, completion, colors, and tables that fit the terminal."""
+
+from __future__ import annotations
+
+import os
+import pty
+import re
+import shlex
+import subprocess
+import sys
+
+import click
+import pytest
+
+from tests.cli.conftest import Desk
+from tokensvc.cli.examples import EXAMPLES
+from tokensvc.cli.main import cli
+from tokensvc.cli.reference import commands
+
+ARN = "arn:aws:ivs:us-west-2:123456789012:playback-key/abcdEFGHijkl"
+
+
+def in_terminal(code: str, *, columns: int, **environment: str) -> str:
+    """What a Python program prints into a terminal of that width."""
+    master, terminal = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-c", code],
+        stdin=terminal,
+        stdout=terminal,
+        stderr=terminal,
+        env={**os.environ, "COLUMNS": str(columns), "TERM": "xterm-256color", **environment},
+    )
+    os.close(terminal)
+    printed = b"".join(iter(lambda: _read(master), b""))
+    os.close(master)
+    assert process.wait() == 0, printed
+    return printed.decode().replace("\r\n", "\n")
+
+
+def plain(printed: str) -> list[str]:
+    """The lines without colors and bold text."""
+    return re.sub(r"\x1b\[[0-9;]*m", "", printed).splitlines()
+
+
+def _read(master: int) -> bytes:
+    try:
+        return os.read(master, 4_096)
+    except OSError:  # The program has ended.
+        return b""
+
+
+TABLE = (
+    f"from tokensvc.cli.output import print_table; print_table(('KEY', 'ARN'), [('k1', '{ARN}')])"
+)
+
+
+def test_a_table_that_fits_is_a_table() -> None:
+    """With its names above."""
+    first, second = plain(in_terminal(TABLE, columns=80))
+    assert first.split() == ["KEY", "ARN"]
+    assert second.split() == ["k1", ARN]
+
+
+def test_a_table_that_is_too_wide_becomes_blocks() -> None:
+    """No ARN is cut or folded: it could not be copied."""
+    assert plain(in_terminal(TABLE, columns=40)) == ["KEY  k1", f"ARN  {ARN}"]
+
+
+def test_colors_are_used_in_a_terminal_unless_it_has_no_color(rotating_desk: Desk) -> None:
+    """NO_COLOR turns them off; a pipe or a file never gets any."""
+    settings = str(rotating_desk.settings)
+    words = ["--config", settings, "tokens", "inspect", "x"]
+    code = f"from tokensvc.cli.main import cli; cli({words}, standalone_mode=False)"
+    assert "\x1b[" in in_terminal(code, columns=100)
+    assert "\x1b[" not in in_terminal(code, columns=100, NO_COLOR="1")
+    assert "\x1b[" not in rotating_desk.run("tokens", "inspect", "x").output
+
+
+@pytest.mark.parametrize(
+    ("called", "line"), [(called, line) for called, lines in EXAMPLES.items() for line in lines]
+)
+def test_each_example_is_one_of_its_command(called: str, line: str) -> None:
+    """Its options exist, and as many arguments are given as are needed."""
+    found = {path.removeprefix("tokensvc "): command for path, command in commands(cli, "tokensvc")}
+    command = found[called]
+    words = shlex.split(line.partition(" < ")[0])
+    assert words[: len(called.split()) + 1] == ["tokensvc", *called.split()]
+    assert line in command.get_help(click.Context(command))
+    parser = command.make_parser(click.Context(command))
+    given, _, _ = parser.parse_args(words[len(called.split()) + 1 :])
+    required = [
+        str(parameter.name)
+        for parameter in command.params
+        if isinstance(parameter, click.Argument) and parameter.required
+    ]
+    assert [name for name in required if not given.get(name)] == []
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_a_shell_gets_its_completion(desk: Desk, shell: str) -> None:
+    """It asks the program itself."""
+    assert "_TOKENSVC_COMPLETE" in desk.done("completion", shell)
+
+
+def test_configured_names_are_completed(desk: Desk) -> None:
+    """Grants and channels of the settings that `--config` names."""
+    words = f"tokensvc --config {desk.settings} api-keys create website --grant w"
+    environment = {
+        **os.environ,
+        "_TOKENSVC_COMPLETE": "bash_complete",
+        "COMP_WORDS": words,
+        "COMP_CWORD": str(len(words.split()) - 1),
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", "from tokensvc.cli.main import main; main()"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout.split() == ["plain,web"], done.stderr
