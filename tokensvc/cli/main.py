@@ -85,9 +85,9 @@ for _command in (
     completion,
 ):
     cli.add_command(_command)
+for _command in (revoke_viewers.command, end_due.command):
     viewers.add_command(_command)
 add_examples(cli)
-for _command in (revoke_viewers.command, end_due.command):
 
 
 def main() -> None:
