@@ -135,7 +135,8 @@ def test_the_country_of_a_user_is_that_of_the_client(
     else:
         with pytest.raises(CountryNotAllowed) as refusal:
             decide(grant, user(), requesting(), LIMITS, country)
-        assert refusal.value.country == country
+        known = None if rule == "countries_disjoint" else country
+        assert refusal.value.country == known
 
 
 @pytest.mark.parametrize("grant", [OPEN, GERMANY, TRUSTED])

@@ -59,8 +59,16 @@ def country_of_viewer(
     `client_country` is the country of the client, as a trusted proxy says.
 
     Raises:
+        CountryNotAllowed: when several grants allow no country in common.
         InvalidRequest: when the request names a country and may not, or when it is not one.
     """
+    if grant.countries is not None and not grant.countries:
+        raise _not_allowed(
+            "countries_disjoint",
+            f"The grants {grant.name} of this caller allow no country in common.",
+            hint="Add a common country to `countries` of each, or give the caller one of them"
+            " only.",
+        )
     if caller.identity is not None and not grant.acts_for_viewers:
         if request.viewer_country is None:
             return client_country
@@ -97,14 +105,6 @@ def require_country(grant: Grant, country: str | None) -> None:
     """
     if grant.countries is None:
         return
-    if not grant.countries:
-        raise _not_allowed(
-            "countries_disjoint",
-            f"The grants {grant.name} of this caller allow no country in common.",
-            hint="Add a common country to `countries` of each, or give the caller one of them"
-            " only.",
-            country=country,
-        )
     if country is None:
         if grant.unknown_country == "allow":
             return
