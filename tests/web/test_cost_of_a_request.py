@@ -19,12 +19,18 @@ from tests.support import event_loop
 from tests.support.deployment import Deployment
 from tests.support.front_requests import Request
 from tests.support.oidc_deployment import oidc_deployment
+from tokensvc.access.request_limits import RequestLimits, RequestRates
 from tokensvc.audit_output import AuditOutput
+from tokensvc.clock import SystemClock
+from tokensvc.rates import OneProcess
 from tokensvc.web.app import create_app
 from tokensvc.web.front import Application, Front
 
 MAX_PYTHON_CALLS = 235
 """Slightly more than the measured number. Raise it only for something that is worth its time."""
+
+MAX_CALLS_OF_LIMITS = 30
+"""Of what the settings [limits] and [cors] add to a request of an API key for a viewer ID."""
 
 PACKAGE = Path(tokensvc.__file__).parent
 # What reads a file, connects, queries a database, or gives work to a thread, in C and in Python.
@@ -137,6 +143,24 @@ def test_a_request_with_a_remembered_token_of_an_issuer(
         assert calls.names & WAITING == set()
         assert calls.python.total() <= MAX_PYTHON_CALLS
         assert oidc.issuer.fetches == 1
+
+
+@pytest.mark.parametrize("application", [create_app], indirect=True)
+def test_a_request_with_limits_and_an_origin(deployment: Deployment, pipe: tuple[int, int]) -> None:
+    """Counted for its caller and its viewer, with CORS: some calls more, and nothing that waits."""
+    rates = RequestRates(caller_per_second=1_000, viewer_per_minute=1_000)
+    with closing(AuditOutput(pipe[1])) as audit:
+        service = deployment.service_with(
+            issuer=deployment.issuer_with(audit=audit),
+            audit=audit,
+            request_limits=RequestLimits.of(rates, SystemClock(), OneProcess(), (), audit),
+            allowed_origins=("https://www.example.com",),
+        )
+        front = Front(cast("Application", deployment.create_app(service)), threads=1)
+        calls_of(deployment, front, "viewer-1")
+        calls = calls_of(deployment, front, "viewer-2")
+    assert calls.names & WAITING == set()
+    assert calls.python.total() <= MAX_PYTHON_CALLS + MAX_CALLS_OF_LIMITS
 
 
 def is_signature(code: CodeType) -> bool:
