@@ -75,6 +75,20 @@ def test_a_caller_at_its_limit_gets_429_and_no_other_caller_does(deployment: Dep
     assert post(client, deployment.key, {"channel": "demo"}).status_code == 200
 
 
+def test_other_routes_are_limited_and_counted_apart(deployment: Deployment) -> None:
+    """A caller that has used up its playback URLs can still operate, as often as that."""
+    client = client_with(deployment, ManualClock(), caller_per_second=1, caller_burst=2)
+    name = f"operator {deployment.create_app.__name__}"
+    key = deployment.new_key(name, "open", scopes=("mint", "operate"))
+    answers = [post(client, key, {"channel": "demo"}) for _ in range(3)]
+    assert [answer.status_code for answer in answers] == [200, 200, 429]
+    headers = {"Authorization": f"Bearer {key}"}
+    answers = [client.get("/v1/keys", headers=headers) for _ in range(3)]
+    assert [answer.status_code for answer in answers] == [200, 200, 429]
+    assert_problem(answers[2], "rate_limited")
+    assert answers[0].headers["RateLimit"] == '"caller";r=1;t=1'
+
+
 def test_a_viewer_at_its_limit_gets_429_and_no_other_viewer_does(deployment: Deployment) -> None:
     """Two a minute for each viewer ID of a caller; another caller's viewers count apart."""
     clock = ManualClock()

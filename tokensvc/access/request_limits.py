@@ -39,6 +39,8 @@ PERSON_PER_MINUTE: Final = 60
 LARGEST_BATCH: Final = 100
 """Items of a batch."""
 
+_OPERATION: Final = "operation"
+
 COUNTED: Final = "tokensvc.counted"
 """The environ key with the `Counted` of a request that was counted."""
 
@@ -143,7 +145,7 @@ class RequestLimits:
             audit: the audit log, in which refusals get lines at a limited rate.
         """
         caller, viewer = rates.caller(), rates.viewer()
-        personal = frozenset(each.name for each in grants if str(each.viewer_id) == FROM_IDENTITY)
+        personal = frozenset(each.name for each in grants if each.viewer_id == FROM_IDENTITY)
         if caller is None and viewer is None and not personal:
             return None
         return cls(
@@ -165,6 +167,19 @@ class RequestLimits:
         limiter = self._limiter_of(caller)
         if limiter is not None:
             self._count(environ, limiter, caller, caller.caller_id, request_id)
+
+    def count_operation(self, environ: Environ, caller: Caller, request_id: str) -> None:
+        """Count a request of another route: with the limit of its caller, and apart from URLs.
+
+        So no number of playback URLs keeps a moderator from ending a session.
+
+        Raises:
+            RateLimited: the caller is at its limit.
+            AuditUnavailable, OSError: the refusal can't be audited.
+        """
+        limiter = self._limiter_of(caller)
+        if limiter is not None:
+            self._count(environ, limiter, caller, (_OPERATION, caller.caller_id), request_id)
 
     def count_viewer(
         self, environ: Environ, caller: Caller, request: PlaybackRequest, request_id: str
@@ -265,9 +280,9 @@ def _refusal(standing: Standing) -> RateLimited:
     window = {1: "second", 60: "minute"}[rate.window_seconds]
     whose = "This viewer" if rate.name == VIEWER else "This caller"
     return RateLimited(
-        f"{whose} has a limit of {rate.quota} playback URLs a {window}, shared by all processes of"
-        " the service.",
-        hint="Wait for `retry_after_seconds`. Request a new URL only when"
+        f"{whose} has a limit of {rate.quota} requests a {window}, shared by all processes of the"
+        " service. Each item of a batch counts.",
+        hint="Wait for `retry_after_seconds`. A new playback URL is needed only when"
         " `refresh_after_seconds` of the last one have passed, or the page is loaded again.",
         retry_after_seconds=math.ceil(standing.retry_seconds),
     )

@@ -16,8 +16,9 @@ class LimitsSettings(Section):
 
     caller_per_second: _Count | None = Field(
         default=None,
-        description="Playback URLs a second for one API key, in the whole fleet. Each item of a"
-        " batch counts. If not set, there is no limit.",
+        description="Playback URLs a second for one caller, such as an API key, in the whole"
+        " fleet, and as many requests of all other routes. Each item of a batch counts. If not set,"
+        " there is no limit.",
         examples=[200],
     )
     caller_burst: _Count | None = Field(

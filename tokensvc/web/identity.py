@@ -21,12 +21,21 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
 
-def authenticate_request(environ: WSGIEnvironment, service: Service) -> Caller:
+def authenticate_request(
+    environ: WSGIEnvironment, service: Service, *, is_counted: bool = True
+) -> Caller:
     """The caller whose API key or token the request carries.
+
+    Args:
+        environ: the request (PEP 3333).
+        service: the service.
+        is_counted: whether it counts here for the rate limit of its caller. Playback URLs are
+            counted by their routes.
 
     Raises:
         Unauthenticated: when the request has neither a valid API key nor a valid token.
-        RateLimited: when too many tokens from the client's address were not valid.
+        RateLimited: when too many tokens from the client's address were not valid, or the caller
+            is at its rate limit.
         IssuerUnavailable: when the keys of the token's issuer can't be fetched.
         StateUnavailable: when the cached API keys are too old and the state can't be read.
         AuditUnavailable, OSError: when the refusal can't be audited.
@@ -40,6 +49,8 @@ def authenticate_request(environ: WSGIEnvironment, service: Service) -> Caller:
     environ[CALLER_ID] = caller.caller_id
     if caller.identity is None:
         service.api_key_uses.note(caller.caller_id, moment.now)
+    if is_counted and service.request_limits is not None:
+        service.request_limits.count_operation(environ, caller, request_id_of(environ))
     return caller
 
 

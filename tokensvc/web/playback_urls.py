@@ -58,7 +58,7 @@ class SingleUrl:
         Raises:
             TokensvcError, werkzeug.exceptions.HTTPException: the request is refused.
         """
-        caller = authenticate_request(environ, self._service)
+        caller = authenticate_request(environ, self._service, is_counted=False)
         limits = self._service.request_limits
         if limits is not None:
             limits.count_caller(environ, caller, request_id)
@@ -91,7 +91,7 @@ class Batch:
         Raises:
             TokensvcError, werkzeug.exceptions.HTTPException: the whole batch is refused.
         """
-        caller = authenticate_request(environ, self._service)
+        caller = authenticate_request(environ, self._service, is_counted=False)
         document = read_json(environ, longest_bytes=LONGEST_BATCH_BODY_BYTES)
         body = self._form.read(document)
         give_up_at = self._service.clock.monotonic() + LONGEST_BATCH_SECONDS
