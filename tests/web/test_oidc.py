@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import ipaddress
 from collections.abc import Iterator
 from typing import cast
 
@@ -23,6 +24,7 @@ from tokensvc.access.oidc.terms import IssuerTerms
 from tokensvc.access.recorded_secrets import RecordedSecrets
 from tokensvc.access.viewer_ids import ViewerIds
 from tokensvc.errors import SettingsInvalid
+from tokensvc.service import Service
 from tokensvc.telemetry.metrics import ServiceGauges
 from tokensvc.web.app import create_app
 from tokensvc.web.front import Application, Front
@@ -217,6 +219,29 @@ def test_the_addresses_of_an_ipv6_network_are_one_client(oidc: OidcDeployment) -
         rule_of(oidc, "a.b.c", address=f"2001:db8::{number:x}:1")
     assert_problem(oidc.post("a.b.c", address="2001:db8::ffff"), "rate_limited")
     assert rule_of(oidc, "a.b.c", address="2001:db8:0:1::1") == "malformed"
+
+
+def test_a_client_can_not_choose_the_address_by_which_it_is_limited(oidc: OidcDeployment) -> None:
+    """X-Forwarded-For counts only from a trusted proxy, which adds the address of its client."""
+    trusted = dataclasses.replace(
+        oidc.service, trusted_proxies=(ipaddress.ip_network("198.51.100.0/24"),)
+    )
+
+    def code(service: Service, forwarded_for: str, peer: str) -> str:
+        headers = {"Authorization": "Bearer a.b.c", "X-Forwarded-For": forwarded_for}
+        response = oidc.deployment.client_of(service).post(
+            SINGLE, json={}, headers=headers, environ_overrides={"REMOTE_ADDR": peer}
+        )
+        return str(response.get_json(force=True)["code"])
+
+    for number in range(20):  # Without a trusted proxy, the peer is the client.
+        assert code(oidc.service, f"192.0.2.{number}", "203.0.113.1") == "unauthenticated"
+    assert code(oidc.service, "192.0.2.99", "203.0.113.1") == "rate_limited"
+    for number in range(20):  # Behind one, the client may have sent all but the last address.
+        claimed = f"192.0.2.{number}, 203.0.113.2"
+        assert code(trusted, claimed, "198.51.100.9") == "unauthenticated"
+    assert code(trusted, "192.0.2.99, 203.0.113.2", "198.51.100.9") == "rate_limited"
+    assert code(trusted, "203.0.113.3", "198.51.100.9") == "unauthenticated"
 
 
 # --- On an event loop
