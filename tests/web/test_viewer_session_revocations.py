@@ -14,8 +14,11 @@ from tests.web.provoking import SINGLE
 from tokensvc.access.bans.model import Ban
 from tokensvc.access.callers import Scope
 from tokensvc.clock import rfc3339
+from tokensvc.web.app import create_app
 
 PATH = "/v1/viewer-session-revocations"
+# The route is Flask's in both applications.
+pytestmark = pytest.mark.parametrize("application", [create_app], indirect=True)
 LONG_NAMES = [f"arn:aws:ivs:us-west-2:123456789012:channel/c{n}" for n in range(101)]
 
 
