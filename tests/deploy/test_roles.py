@@ -20,19 +20,24 @@ from tests.keyring.rings import REGION
 from tests.support.aws import EXAMPLE_ACCOUNT
 from tests.support.deployment import EVERY_CHANNEL, MemoryAudit
 from tests.support.enforced_iam import Enforcement, enforce
+from tests.support.iam import Policy
 from tests.support.moto import Moto
 from tokensvc import operations, service
+from tokensvc.access.bans.log import BanLog
 from tokensvc.access.callers import Caller
 from tokensvc.access.requests import PlaybackRequest
-from tokensvc.arns import Region
+from tokensvc.access.revocation_requests import RevocationRequest
+from tokensvc.arns import ChannelArn, Region
 from tokensvc.aws_setup import make_state
 from tokensvc.cli.main import cli
-from tokensvc.clock import SystemClock
+from tokensvc.clock import SystemClock, rfc3339
 from tokensvc.errors import CustodyDenied, StateRefused
+from tokensvc.ivs.viewer_sessions import Viewer
 from tokensvc.keyring.checks.finding import FindingCode
 from tokensvc.keyring.model import KeyState, Ring
 from tokensvc.keyring.ring_document import RingStore
 from tokensvc.operations import Operations
+from tokensvc.playback.due_ends import DueEnd, DueEnds
 from tokensvc.service import Service
 from tokensvc.settings import Settings, load_settings
 
@@ -225,6 +230,59 @@ def test_the_minter_can_destroy_no_private_key(fleet: Fleet) -> None:
         job.custody(IN_REGION).destroy(
             active.key_id, handle=active.custody_handle, compromised=True
         )
+
+
+@in_one_custody
+def test_the_minter_stores_due_ends_and_the_moderator_carries_them_out(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the loop's lease and marks in DynamoDB; and kicks and bans, on all channels too."""
+    now = int(CLOCK.now())
+    with fleet.worker() as worker:
+        worker.start()
+        request = PlaybackRequest(
+            channel=fleet.channel, viewer_id="preview", watch_until=rfc3339(now + 1_000)
+        )
+        assert worker.issuer.issue(CALLER, request).watch_until == now + 1_000
+    with fleet.job("moderator") as job:
+        viewer = Viewer(ChannelArn.parse(fleet.channel), "rental")
+        DueEnds(job.state).store(DueEnd(viewer, now, now, now))
+    run(fleet, monkeypatch, "moderator", "viewers end-due")
+    run(fleet, monkeypatch, "moderator", f"viewers revoke {fleet.channel} mallory --ban 1h")
+    run(fleet, monkeypatch, "moderator", "viewers revoke --all-channels trudy")
+
+    with fleet.job("moderator") as job:
+        progress = {
+            one.due_end.viewer.viewer_id: one.due_end.progress for one in DueEnds(job.state).all()
+        }
+        bans = list(BanLog(job.state, CLOCK).read().bans)
+    assert progress == {"preview": "waiting", "rental": "done"}
+    assert sorted(ban.viewer_ids for ban in bans if not ban.unconfirmed) == [
+        ("mallory",),
+        ("trudy",),
+    ]
+    assert fleet.enforcement.denied == []
+
+
+@in_one_custody
+def test_a_service_needs_the_moderator_s_policy_too_to_moderate(fleet: Fleet) -> None:
+    """With the minter's alone, nothing is stored, and no session is revoked."""
+    moderator = Caller("00000000000d", "moderator", ("web",), ("moderate",))
+    request = RevocationRequest(viewer_id="alice", channel=fleet.channel)
+    with fleet.worker() as worker:
+        worker.start()
+        with pytest.raises(StateRefused):
+            worker.revoker.revoke(moderator, request, "request-1")
+    assert {action for action, _ in fleet.enforcement.denied} == {"dynamodb:PutItem"}
+    both = Policy([*POLICIES["minter"].statements, *POLICIES["moderator"].statements])
+    fleet.enforcement.denied.clear()
+    with (
+        fleet.enforcement.of(both),
+        closing(service.build(fleet.settings, CLOCK, MemoryAudit())) as worker,
+    ):
+        worker.start()
+        assert worker.revoker.revoke(moderator, request, "request-2").pending == frozenset()
+    assert fleet.enforcement.denied == []
 
 
 def test_another_prefix_is_another_deployment(fleet: Fleet) -> None:

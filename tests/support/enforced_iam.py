@@ -150,6 +150,9 @@ def _kind(spec: str, usage: str, aliases: Sequence[str]) -> Context:
 def _leading_keys(params: Mapping[str, Any]) -> Sequence[str]:
     items = [params.get("Key"), params.get("Item")]
     for requests in params.get("RequestItems", {}).values():
+        if isinstance(requests, Mapping):  # BatchGetItem
+            items += requests["Keys"]
+            continue
         for request in requests:
             items.append(request.get("PutRequest", {}).get("Item"))
             items.append(request.get("DeleteRequest", {}).get("Key"))
