@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -18,7 +18,12 @@ from tokensvc.playback.pending_bans import PendingBans
 from tokensvc.playback.revocation_calls import IvsRevocations
 from tokensvc.playback.revocation_lease import RevocationLease
 from tokensvc.playback.revocation_loop import LoopEvent, RevocationLoop
-from tokensvc.revokers import ban_terms, covered_channels
+from tokensvc.revokers import (
+    FIRST_ATTEMPT_TERMS,
+    ban_terms,
+    covered_channels,
+    first_attempt,
+)
 from tokensvc.settings import Settings
 from tokensvc.state.base import State
 
@@ -69,6 +74,17 @@ def revocation_loop(
             yield loop
         finally:
             loop.close()
+
+
+def carry_out_at_once(settings: Settings, state: State, clock: Clock, bans: Sequence[Ban]) -> None:
+    """Carry out kicks and bans for a short time: what is pending afterwards is for the loop.
+
+    So the kick of one viewer does not wait for a process that has much to do.
+    """
+    view = BanView(state, clock, refresh_seconds=settings.rotation.state_refresh_seconds)
+    writer = BanWriter(BanLog(state, clock), clock, ban_terms(settings), view.refresh)
+    with closing(AwsClients(FIRST_ATTEMPT_TERMS, clock=clock)) as clients:
+        first_attempt(settings, clock, writer, clients).carry_out(bans)
 
 
 @dataclass(frozen=True, slots=True)

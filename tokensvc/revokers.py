@@ -14,14 +14,17 @@ from tokensvc.arns import ChannelPattern
 from tokensvc.audit import Audit
 from tokensvc.aws import AwsClients, AwsTerms
 from tokensvc.clock import Clock
+from tokensvc.playback.first_attempt import FirstAttempt
 from tokensvc.playback.revocation_calls import IvsRevocations
 from tokensvc.playback.revoking import Revoker
 from tokensvc.settings import Settings
 from tokensvc.settings.viewer_id_secrets import viewer_ids_of
 from tokensvc.state.base import State
 
-# For a request, which makes a failed call again by itself or leaves it pending.
-_TERMS = AwsTerms(connect_timeout_seconds=0.5, read_timeout_seconds=1.0, max_attempts=1)
+# A failed call is made again by what made it, or what it was for stays pending.
+FIRST_ATTEMPT_TERMS = AwsTerms(
+    connect_timeout_seconds=0.5, read_timeout_seconds=1.0, max_attempts=1
+)
 
 
 def build_revoker(  # The parts that it brings together.
@@ -45,18 +48,26 @@ def build_revoker(  # The parts that it brings together.
         resources: closes what is opened here.
     """
     if clients is None:
-        clients = resources.enter_context(closing(AwsClients(_TERMS, clock=clock)))
+        clients = resources.enter_context(closing(AwsClients(FIRST_ATTEMPT_TERMS, clock=clock)))
+    writer = BanWriter(BanLog(state, clock), clock, ban_terms(settings), bans.refresh)
     return Revoker(
         channel_names=settings.channels,
         grants=settings.grants_by_name(),
-        regions=settings.ivs.regions,
         viewer_ids=lambda: recorded_viewer_ids(settings, state),
         bans=bans,
-        writer=BanWriter(BanLog(state, clock), clock, ban_terms(settings), bans.refresh),
-        ivs=IvsRevocations(clients, covered_channels(settings)),
+        writer=writer,
+        first_attempt=first_attempt(settings, clock, writer, clients),
         audit=audit,
         clock=clock,
     )
+
+
+def first_attempt(
+    settings: Settings, clock: Clock, writer: BanWriter, clients: AwsClients
+) -> FirstAttempt:
+    """What carries out kicks and bans that were just stored."""
+    ivs = IvsRevocations(clients, covered_channels(settings))
+    return FirstAttempt(settings.ivs.regions, ivs, writer, clock)
 
 
 def recorded_viewer_ids(settings: Settings, state: State) -> ViewerIds:

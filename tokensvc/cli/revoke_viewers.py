@@ -17,7 +17,7 @@ from tokensvc.cli.revocation_progress import RevocationProgress
 from tokensvc.cli.viewers import recorded_viewer_ids
 from tokensvc.clock import rfc3339
 from tokensvc.errors import InvalidRequest
-from tokensvc.moderation import revocation_loop, write_revocations
+from tokensvc.moderation import carry_out_at_once, revocation_loop, write_revocations
 
 _VIEWERS_PER_LINE = 500
 
@@ -102,7 +102,7 @@ def _required(viewer_id: str) -> str:
 def _write(
     invocation: Invocation, targets: Sequence[Target], ban_seconds: int | None, note: str
 ) -> Sequence[Ban]:
-    bans = []
+    bans, earlier = [], []
     for written in write_revocations(
         invocation.settings,
         invocation.state,
@@ -114,17 +114,20 @@ def _write(
     ):
         bans.append(written.ban)
         if written.is_earlier:
-            say(
-                f"Going on with {written.ban.ban_id} of {rfc3339(written.ban.made_at)}, which is"
-                " still pending. It ends sessions that began before its line passes."
-            )
+            earlier.append(written.ban.made_at)
         if len(bans) % _VIEWERS_PER_LINE == 0:
             say(f"Stored {len(bans)} of {len(targets)}.")
+    if earlier:
+        say(
+            f"{_viewers(len(earlier))} of an earlier run, since {rfc3339(min(earlier))}: still"
+            " pending. To end sessions that began since, run the command once more afterwards."
+        )
     return bans
 
 
 def _carry_out(invocation: Invocation, bans: Sequence[Ban]) -> frozenset[str]:
     """Call IVS until it has confirmed all. Returns the IDs of those that are pending."""
+    carry_out_at_once(invocation.settings, invocation.state, invocation.clock, bans)
     own = frozenset(ban.ban_id for ban in bans)
     progress = RevocationProgress(invocation.clock)
     with revocation_loop(

@@ -1,16 +1,13 @@
 """A moderator's request: kick or ban a viewer, and let Amazon IVS end the sessions at once.
 
-1. Every kick or ban is stored before IVS is called, so that nothing is forgotten.
-2. IVS is called for `PATIENCE_SECONDS`, and for at most `MAX_PAIRS` viewer IDs and channels.
-3. What IVS has not confirmed by then stays pending. `tokensvc viewers end-due` carries it out.
+Every kick or ban is stored before IVS is called, so that nothing is forgotten.
 """
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Literal
 
 from tokensvc.access.bans.model import Ban, Target, line_passes_at
 from tokensvc.access.bans.view import BanView
@@ -20,21 +17,14 @@ from tokensvc.access.grants import Grant
 from tokensvc.access.moderators import require_channel, require_every_channel
 from tokensvc.access.revocation_requests import MAX_PAIRS, RevocationRequest
 from tokensvc.access.viewer_ids import ViewerIds
-from tokensvc.arns import ChannelArn, Region
+from tokensvc.arns import ChannelArn
 from tokensvc.audit import Audit, AuditEvent
 from tokensvc.clock import Clock, rfc3339
 from tokensvc.errors import InvalidRequest, Problem, SettingsInvalid, TokensvcError
-from tokensvc.ivs.errors import Throttled
 from tokensvc.playback.channel_names import channel_arn_of
+from tokensvc.playback.first_attempt import FirstAttempt
 from tokensvc.playback.pending_bans import PendingBans
-from tokensvc.playback.revocation_loop import FRESH_BAN_SECONDS, Ivs
-from tokensvc.playback.revocation_plan import RevocationPlan
 from tokensvc.waiting import may_wait
-
-PATIENCE_SECONDS: Final = 2.2
-"""No call is made later. There is time for `MAX_PAIRS` in one region."""
-
-_logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,21 +69,19 @@ class Revoker:
         *,
         channel_names: Mapping[str, ChannelArn],
         grants: Mapping[str, Grant],
-        regions: Sequence[Region],
         viewer_ids: Callable[[], ViewerIds],
         bans: BanView,
         writer: BanWriter,
-        ivs: Ivs,
+        first_attempt: FirstAttempt,
         audit: Audit,
         clock: Clock,
     ) -> None:
         self._channel_names = channel_names
         self._grants = grants
-        self._regions = regions
         self._viewer_ids = viewer_ids
         self._bans = bans
         self._writer = writer
-        self._ivs = ivs
+        self._first_attempt = first_attempt
         self._audit = audit
         self._clock = clock
 
@@ -108,23 +96,17 @@ class Revoker:
             AuditUnavailable: when the audit can't be written. The same.
         """
         may_wait()
+        bans = []
         try:
-            targets = self._targets(caller, request)
-            bans = tuple(self._write(caller, request, targets))
+            for ban in self._write(caller, request, self._targets(caller, request)):
+                bans.append(ban)
+                self._audit.write(_made(caller, ban, request_id, self._clock.now()))
         except TokensvcError as exc:
             self._audit.write(_refused(caller, request, request_id, exc, self._clock.now()))
             raise
-        for ban in bans:
-            self._audit.write(_made(caller, ban, request_id, self._clock.now()))
-        plan = RevocationPlan(self._regions)
-        plan.set_bans((ban for ban in bans if ban.unconfirmed), self._clock.monotonic())
-        self._call_ivs(plan)
-        pending = frozenset(plan.bans)
-        # After the calls, which are more urgent.
-        confirmed = [ban.ban_id for ban in bans if ban.unconfirmed and ban.ban_id not in pending]
-        self._confirm(dict.fromkeys(confirmed, ()))
-        self._confirm({ban_id: left for ban_id in pending if (left := plan.newly_left(ban_id))})
-        return Revocations(bans, pending, self._expected_at(plan))
+        plan = self._first_attempt.carry_out(bans)
+        expected_at = self._first_attempt.expected_at(plan)
+        return Revocations(tuple(bans), frozenset(plan.bans), expected_at)
 
     def _targets(self, caller: Caller, request: RevocationRequest) -> Sequence[Target]:
         caller.require("moderate")
@@ -173,56 +155,6 @@ class Revoker:
             else:
                 yield self._writer.ban(target, seconds=seconds, by=by, note=note)
         self._bans.refresh()  # So that this process refuses at once.
-
-    def _call_ivs(self, plan: RevocationPlan) -> None:
-        """Call IVS in each region, as long as there is time."""
-        give_up_at = self._clock.monotonic() + PATIENCE_SECONDS
-        left = MAX_PAIRS
-        for region in dict.fromkeys((*plan.unlisted(), *plan.queues)):
-            try:
-                left -= self._call_region(plan, region, give_up_at, left)
-            except TokensvcError as exc:
-                _logger.warning("Kicks and bans in %s stay pending: %s", region, exc)
-
-    def _call_region(
-        self, plan: RevocationPlan, region: Region, give_up_at: float, max_pairs: int
-    ) -> int:
-        """How many pairs were sent to IVS."""
-        clock, sent = self._clock, 0
-        if region in plan.unlisted() and clock.monotonic() < give_up_at:
-            plan.list_channels(region, self._ivs.channels(region), clock.monotonic())
-        queue, pause_seconds = plan.queues[region], 0.0
-        while batch := queue.next_batch()[: max_pairs - sent]:
-            if clock.monotonic() + pause_seconds >= give_up_at:
-                break
-            clock.sleep(pause_seconds)
-            try:
-                failures = self._ivs.revoke(region, batch)
-            except Throttled:
-                queue.call_failed()
-                pause_seconds = queue.pause_seconds
-                continue
-            sent += len(batch)
-            plan.answered(region, batch, failures, clock.monotonic())
-            pause_seconds = queue.pause_seconds
-        return sent
-
-    def _confirm(self, left: Mapping[str, tuple[ChannelArn, ...]]) -> None:
-        """Record that each ban is confirmed but for the channels that are left.
-
-        If that fails, it is carried out once more.
-        """
-        try:
-            for ban_id, channels in left.items():
-                self._writer.confirm(ban_id, channels)
-        except TokensvcError as exc:
-            _logger.warning("Can't record that IVS has revoked sessions: %s", exc)
-
-    def _expected_at(self, plan: RevocationPlan) -> float | None:
-        if not plan.bans or plan.unlisted():
-            return None
-        longest = max((queue.left_seconds for queue in plan.queues.values()), default=0.0)
-        return self._clock.now() + FRESH_BAN_SECONDS + longest
 
 
 def _made(caller: Caller, ban: Ban, request_id: str, now: float) -> AuditEvent:
