@@ -14,7 +14,7 @@ from flask.testing import FlaskClient
 from pydantic import SecretStr
 
 from tests.support import event_loop
-from tests.support.deployment import OPEN, Deployment
+from tests.support.deployment import OPEN, Deployment, directory_over
 from tests.support.front_requests import Answer, Request
 from tests.support.webhook_receiver import SECRET, WebhookReceiver, join_senders, webhook_receiver
 from tests.web.problem_shape import assert_problem, assert_problem_document
@@ -238,11 +238,12 @@ def test_readiness_notes_that_the_hook_fails(
 def test_no_thread_for_requests_waits_for_the_hook(
     deployment: Deployment, service: Service, receiver: WebhookReceiver
 ) -> None:
-    """On the event loop: a single request and a batch of 30, with a pool of no use."""
+    """On the event loop: a single request for an unknown channel, and a batch of 30."""
     front = Front(cast("Application", create_app(service)), threads=1)
     front._pool = cast("Any", None)
     headers = {"authorization": f"Bearer {deployment.key}"}
-    deployment.issuer.issue(OPEN, PlaybackRequest(channel="demo"), "request-1")
+    channel = deployment.issuer._directory.get(deployment.channel)
+    service.issuer._directory = directory_over(lambda _: channel, deployment.world.clock)
 
     def post(path: str, body: object) -> Any:
         made: Answer | None = event_loop.run(Request(path, body, headers).send_to(front))

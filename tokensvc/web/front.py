@@ -34,6 +34,11 @@ TURN_SECONDS: Final = 0.000_5
 """For how long the parts of one response are made before other requests get their turn."""
 
 
+MAX_WAITS: Final = 3
+"""How often a request waits on the loop for what other threads complete, such as the lookup of its
+channel and then the entitlement hook."""
+
+
 class Application(Protocol):
     """A WSGI application that is started once per process."""
 
@@ -208,14 +213,16 @@ class Front:
         self, environ: WSGIEnvironment, step: Callable[[], T], must_wait: MustWait
     ) -> T:
         """The result of a step that must wait. Raises PoolIsFull."""
-        if must_wait.until:
+        for _ in range(MAX_WAITS):
+            if not must_wait.until:
+                break
             awaited = [asyncio.wrap_future(each) for each in must_wait.until]
             await asyncio.wait(awaited, timeout=must_wait.seconds)
             try:
                 with no_waiting():
                     return step()
-            except MustWait:
-                pass
+            except MustWait as exc:
+                must_wait = exc
         return await self._pool.run(step, environ.get(CALLER_ID))
 
     async def _whole(
