@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.access.grants import ARN
-from tokensvc.access.callers import Caller
+from tokensvc.access.callers import Caller, Identity
 from tokensvc.access.entitlement_question import Question
 from tokensvc.access.requests import PlaybackRequest
 from tokensvc.arns import ChannelArn
@@ -20,8 +20,15 @@ OTHER_ARN = ChannelArn.parse("arn:aws:ivs:us-west-2:123456789012:channel/otherOT
 TEXTS = ("", "a", "b", "a,b", '"', "\u2028", "null")
 NOW = 1_800_000_000.0
 
+identities = st.builds(
+    Identity, st.sampled_from(TEXTS), st.sampled_from(TEXTS), st.just(()), st.just({"plan": "x"})
+)
 callers = st.builds(
-    Caller, st.sampled_from(["00000000000a", "00000000000b"]), st.sampled_from(TEXTS), st.just(())
+    Caller,
+    st.sampled_from(["00000000000a", "00000000000b"]),
+    st.sampled_from(TEXTS),
+    st.just(()),
+    identity=st.none() | identities,
 )
 channels = st.builds(
     Channel,
@@ -60,6 +67,19 @@ questions = st.builds(
 )
 
 
+def question_of(caller: Caller) -> Question:
+    """A question about viewer-1."""
+    return Question(
+        caller=caller,
+        channel=Channel(ARN, "Stage 1", is_private=True, playback_url="https://example.com/a"),
+        request=PlaybackRequest(channel="demo", viewer_id="viewer-1", single_use=True),
+        grant="open",
+        granted=PlaybackOptions(300, single_use=True, maximum_resolution=Resolution.HD),
+        country="NL",
+        request_id="request-1",
+    )
+
+
 @given(first=questions, second=questions, which=st.integers(0, 6), part=st.data())
 def test_each_input_that_is_sent_changes_the_key(
     first: Question, second: Question, which: int, part: st.DataObject
@@ -82,23 +102,27 @@ def test_each_input_that_is_sent_changes_the_key(
     }
 
 
+def test_the_hook_knows_the_user_and_none_of_the_other_claims() -> None:
+    """The viewer ID is a hash, in which the hook can't find its user."""
+    identity = Identity("https://id.example.com", "user-7", ("v" * 40,), {"email": "a@b.example"})
+    body = json.loads(question_of(Caller("oidc:web:v", "web", (), identity=identity)).body(NOW))
+    assert body["data"]["caller"] == {
+        "id": "oidc:web:v",
+        "name": "web",
+        "identity": {"issuer": "https://id.example.com", "subject": "user-7"},
+    }
+    assert "a@b.example" not in json.dumps(body)
+
+
 def test_the_hook_gets_every_input() -> None:
     """By hand. `null` stands for what was not requested."""
-    question = Question(
-        caller=Caller("00000000000a", "backend", ("open",)),
-        channel=Channel(ARN, "Stage 1", is_private=True, playback_url="https://example.com/a"),
-        request=PlaybackRequest(channel="demo", viewer_id="viewer-1", single_use=True),
-        grant="open",
-        granted=PlaybackOptions(300, single_use=True, maximum_resolution=Resolution.HD),
-        country="NL",
-        request_id="request-1",
-    )
+    question = question_of(Caller("00000000000a", "backend", ("open",)))
     assert json.loads(question.body(NOW)) == {
         "type": "entitlement.requested",
         "timestamp": "2027-01-15T08:00:00Z",
         "data": {
             "request_id": "request-1",
-            "caller": {"id": "00000000000a", "name": "backend"},
+            "caller": {"id": "00000000000a", "name": "backend", "identity": None},
             "channel": {
                 "arn": "arn:aws:ivs:us-west-2:123456789012:channel/abcdEFGHijkl",
                 "name": "Stage 1",

@@ -58,9 +58,14 @@ class Question:
         requested = {
             name: getattr(self.request, name) for name in _REQUESTED if name not in _NOT_OPTIONS
         }
+        identity = self.caller.identity
         granted = {name: getattr(self.granted, name) for name in _GRANTED}
         return {
-            "caller": {"id": self.caller.caller_id, "name": self.caller.name},
+            "caller": {
+                "id": self.caller.caller_id,
+                "name": self.caller.name,
+                "identity": identity and {"issuer": identity.issuer, "subject": identity.subject},
+            },
             "channel": {"arn": str(self.channel.arn), "name": self.channel.name},
             "viewer_id": self.request.viewer_id,
             "country": self.country,
