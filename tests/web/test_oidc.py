@@ -14,7 +14,7 @@ from tests.support import event_loop
 from tests.support.deployment import Deployment
 from tests.support.front_requests import Request
 from tests.support.oidc_deployment import KEY, SINGLE, OidcDeployment, oidc_deployment
-from tests.support.oidc_tokens import signing_key
+from tests.support.oidc_tokens import claims_of, signing_key, without_none
 from tests.support.settings import SECRET
 from tests.web.problem_shape import assert_problem
 from tokensvc.access import recorded_secrets
@@ -83,11 +83,8 @@ def test_a_refused_token_is_audited_and_challenged(oidc: OidcDeployment) -> None
     expected = 'Bearer realm="tokensvc", error="invalid_token"'
     assert response.headers["WWW-Authenticate"] == expected
     (event,) = oidc.deployment.audit.events
-    assert (event.code, event.caller_id, event.client_address) == (
-        "unauthenticated",
-        None,
-        "198.51.100.7",
-    )
+    assert (event.code, event.rule, event.caller_id) == ("unauthenticated", "audience", None)
+    assert event.client_address == "198.51.100.7"
     assert token.split(".")[1] not in response.get_data(as_text=True) + str(event.members())
 
 
@@ -139,6 +136,32 @@ def test_a_token_with_a_new_key_is_accepted_after_a_fetch(oidc: OidcDeployment) 
     for number in range(5):
         assert rule_of(oidc, oidc.token(signing_key("ES256", f"new-{number}"))) == "unknown_key"
     assert oidc.issuer.fetches == 2
+
+
+@pytest.mark.parametrize("kid", [None, "key-1"])
+def test_a_key_that_replaces_another_without_a_new_kid_is_found(
+    oidc: OidcDeployment, kid: str | None
+) -> None:
+    """By its signature. Some issuers have no `kid` at all."""
+    oidc.issuer.keys = [without_none(KEY.jwk | {"kid": kid})]
+    oidc.keeper.fetch()
+    oidc.issuer.keys = [without_none(OTHER_KEY.jwk | {"kid": kid})]
+    now = int(oidc.now.now)
+    claims = claims_of(iss=oidc.issuer.url, iat=now, exp=now + 600)
+    token = OTHER_KEY.token(claims, header={"kid": kid})
+    assert rule_of(oidc, token) == "signature"  # The last fetch was a moment ago.
+    oidc.deployment.world.clock.advance(10)
+    assert oidc.post(token).status_code == 200
+    assert rule_of(oidc, KEY.token(claims, header={"kid": kid})) == "signature"
+
+
+def test_a_wrong_signature_is_no_fault_of_an_issuer_that_is_down(oidc: OidcDeployment) -> None:
+    """It counts for the limit of refused tokens, because it costs a verification."""
+    oidc.issuer.behavior = "close"
+    oidc.keeper.fetch()
+    forged = f"{oidc.token().rpartition('.')[0]}.{oidc.token(OTHER_KEY).rpartition('.')[2]}"
+    assert rule_of(oidc, forged) == "signature"
+    assert_problem(oidc.post(oidc.token(OTHER_KEY)), "issuer_unavailable")
 
 
 def test_an_issuer_that_is_down_for_longer_than_the_age_limit(oidc: OidcDeployment) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 from tokensvc.errors import NotPermitted
@@ -28,9 +28,9 @@ class Identity:
     """
 
     issuer: str
-    subject: str
+    subject: str = field(repr=False)
     viewer_ids: tuple[str, ...]
-    claims: Mapping[str, object]
+    claims: Mapping[str, object] = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,12 +33,14 @@ class RefusedSignIns:
         client_address: str | None = None,
         request_id: str,
         code: str = Unauthenticated.code,
+        rule: str | None = None,
         key_id: str | None = None,
     ) -> None:
         """Write a line, or count a refusal that gets none.
 
         `key_id` is that of a caller that is at its rate limit, or of an API key that is valid and
-        not confirmed since a restore. `code` is that of the refusal.
+        not confirmed since a restore. `code` is that of the refusal, and
+        `rule` the rule that a token breaks.
 
         Raises:
             OSError, AuditUnavailable: the line could not be written.
@@ -52,6 +54,7 @@ class RefusedSignIns:
                 at=moment.now,
                 decision="refused",
                 code=code,
+                rule=rule,
                 caller_id=key_id,
                 client_address=client_address,
                 omitted=omitted,

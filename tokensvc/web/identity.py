@@ -65,6 +65,7 @@ def _record_refusal(
     service.refused_sign_ins.record(
         moment,
         code=refusal.code,
+        rule=refusal.problems[0].rule if refusal.problems else None,
         client_address=client_address,
         request_id=request_id_of(environ),
         key_id=key_id,

@@ -24,6 +24,7 @@ from tokensvc.access.oidc.verification import (
 from tokensvc.access.recorded_secrets import RecordedSecrets
 from tokensvc.access.viewer_ids import ViewerIds
 from tokensvc.clock import Moment
+from tokensvc.errors import IssuerUnavailable, Unauthenticated
 from tokensvc.state.record_writer import RecordWriter
 from tokensvc.state.watch import Watched
 
@@ -90,8 +91,7 @@ class OidcCallers:
         issuer = self._by_iss.get(token.issuer)
         if issuer is None:
             raise refusal("unknown_issuer")
-        key = _key(token, issuer, moment)
-        claims = verified_claims(token, key, issuer.terms, moment.now)
+        key, claims = _verified(token, issuer, moment)
         caller = self._caller(claims, issuer.terms)
         until = expires_at(claims, issuer.terms)
         verified = Verified(caller, issuer.keeper, key.thumbprint, until)
@@ -151,17 +151,32 @@ def scopes_of(claims: Mapping[str, object], terms: IssuerTerms) -> tuple[Scope, 
     return tuple(scope for scope in terms.scopes if f"{SCOPE_PREFIX}{scope}" in named)
 
 
-def _key(token: UnverifiedToken, issuer: Issuer, moment: Moment) -> IssuerKey:
-    """The key of the token.
+def _verified(
+    token: UnverifiedToken, issuer: Issuer, moment: Moment
+) -> tuple[IssuerKey, Mapping[str, object]]:
+    """The key of the token and its claims.
 
     Raises:
-        Unauthenticated: when the issuer does not publish it, or it is not certain which it is.
+        Unauthenticated: when the token is not valid.
         IssuerUnavailable: when the keys can't be fetched.
     """
     terms, keeper = issuer.terms, issuer.keeper
     key = key_of(token, keeper.current(moment), terms)
-    if key is None:  # It may be a new one.
-        key = key_of(token, keeper.with_unknown_key(moment), terms)
-    if key is None:
+    if key is not None:
+        try:
+            return key, verified_claims(token, key, terms, moment.now)
+        except Unauthenticated as exc:
+            if exc.problems[0].rule != "signature":
+                raise
+    # The issuer may have a new key: with another `kid`, with the same one, or with none.
+    try:
+        newer = key_of(token, keeper.with_unknown_key(moment), terms)
+    except IssuerUnavailable:
+        if key is None:
+            raise
+        newer = key
+    if newer is None:
         raise refusal("unknown_key")
-    return key
+    if key is not None and newer.thumbprint == key.thumbprint:
+        raise refusal("signature")
+    return newer, verified_claims(token, newer, terms, moment.now)

@@ -4,8 +4,9 @@
    set is not used any more.
 2. A fetch that fails, or brings no usable key, changes nothing.
 3. Keys that are older than the age limit are not used: an issuer may have removed one meanwhile.
-4. A token with an unknown key causes a fetch, but not within `keys_min_interval_seconds` of the
-   last one: a client that invents keys must not make this service call its issuer each time.
+4. A token whose key is unknown, or whose signature is not that of its key, causes a fetch, but not
+   within `keys_min_interval_seconds` of the last one: a client that invents tokens must not make
+   this service call the issuer each time.
 5. Only the thread of the keeper fetches. A request may wait for it, never on the event loop.
 """
 
@@ -137,7 +138,7 @@ class KeyKeeper:
         raise self._unavailable()
 
     def with_unknown_key(self, moment: Moment) -> KeySet:
-        """The keys, after a token had one that is not among them. A fetch may be waited for.
+        """The keys, after a token had none that is among them. A fetch may be waited for.
 
         Raises:
             IssuerUnavailable: when the last fetch failed: the key may be a new one.
