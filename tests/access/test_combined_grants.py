@@ -34,6 +34,7 @@ GRANTS = st.builds(
     unknown_country=st.sampled_from(["refuse", "allow"]),
     trust_viewer_country=st.booleans(),
     acts_for_viewers=st.booleans(),
+    max_watch_seconds=st.none() | st.integers(1, 1_000),
 )
 NAMES = "abcd"
 CALLERS = st.sampled_from([caller(*NAMES), user(*NAMES), user(*NAMES, groups=["members"])])

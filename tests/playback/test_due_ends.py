@@ -206,7 +206,7 @@ def test_a_damaged_record_is_reported() -> None:
 )
 def test_the_end_of_a_request(watch_until: str, ends_at: int) -> None:
     """A fraction of a second is cut off: playback does not last longer than requested."""
-    assert watch_end(watch_until, NOW + 0.5) == ends_at
+    assert watch_end(watch_until, None, NOW, NOW + 0.5) == ends_at
 
 
 @pytest.mark.parametrize(
@@ -224,7 +224,7 @@ def test_the_end_of_a_request(watch_until: str, ends_at: int) -> None:
 def test_an_end_that_is_refused(watch_until: str, rule: str) -> None:
     """Each with its rule."""
     with pytest.raises(InvalidRequest) as refused:
-        watch_end(watch_until, float(NOW))
+        watch_end(watch_until, None, NOW, float(NOW))
 
     assert [(one.field, one.rule) for one in refused.value.problems] == [("watch_until", rule)]
 
@@ -245,3 +245,27 @@ def test_the_earlier_end_counts(
 ) -> None:
     """An end that the entitlement hook gives may be so far ahead that no session reaches it."""
     assert earliest(requested, allowed, float(NOW)) == counts
+
+
+@pytest.mark.parametrize(
+    ("requested", "max_watch_seconds", "began_at", "ends_at"),
+    [
+        (None, None, NOW, None),
+        (None, 30, NOW, NOW + 30),
+        ("2027-01-15T08:00:20Z", 30, NOW, NOW + 20),
+        ("2027-01-15T08:00:40Z", 30, NOW, NOW + 30),
+        # A refresh keeps the end of its session.
+        (None, 30, NOW - 29, NOW + 1),
+    ],
+)
+def test_a_grant_ends_a_session_some_time_after_its_begin(
+    requested: str | None, max_watch_seconds: int | None, began_at: int, ends_at: int | None
+) -> None:
+    """Or earlier, if the request says so."""
+    assert watch_end(requested, max_watch_seconds, began_at, float(NOW)) == ends_at
+
+
+def test_a_session_that_its_grant_has_ended_is_not_refreshed() -> None:
+    """So a preview can't be watched on by refreshing it."""
+    with pytest.raises(ViewerRevoked):
+        watch_end(None, 30, NOW - 30, float(NOW))

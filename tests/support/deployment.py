@@ -59,6 +59,7 @@ GRANTS = {
         "countries": ["DE"],
         "trust_viewer_country": True,
     },
+    "preview": {"channels": [EVERY_CHANNEL], "max_watch_seconds": 30},
     "other-region": {"channels": ["arn:aws:ivs:us-east-1:123456789012:channel/*"]},
 }
 OPEN = Caller("00000000000a", "open backend", ("open",))

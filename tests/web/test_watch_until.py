@@ -125,3 +125,27 @@ def test_such_a_request_waits_in_a_thread_and_nothing_is_done_before(
 
     assert stored(deployment, "loop") == []
     assert deployment.audit.events == []
+
+
+def test_a_grant_ends_every_session_and_a_refresh_keeps_the_end(own_deployment: Deployment) -> None:
+    """A preview of 30 s; the refresh has a new token for what is left of it."""
+    deployment = own_deployment
+    key = deployment.new_key("previews", "preview")
+    headers = {"Authorization": f"Bearer {key}"}
+    clock, client = deployment.world.clock, deployment.client()
+    begin = int(clock.now())
+    body = {"channel": "demo", "viewer_id": "guest"}
+
+    first = client.post(SINGLE, json=body, headers=headers).get_json()
+    clock.advance(24)
+    again = {**body, "refresh_of": first["token"]}
+    second = client.post(SINGLE, json=again, headers=headers).get_json()
+    clock.advance(6)
+    third = client.post(SINGLE, json=again, headers=headers)
+    anonymous = client.post(SINGLE, json={"channel": "demo"}, headers=headers)
+
+    assert [one["watch_until"] for one in (first, second)] == 2 * [rfc3339(begin + 30)]
+    assert [one["ttl_seconds"] for one in (first, second)] == [30, 6]
+    assert_problem(third, "viewer_revoked")
+    assert_problem(anonymous, "invalid_request")
+    assert [one.ends_at for one in stored(deployment, "guest")] == [begin + 30]

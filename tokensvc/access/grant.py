@@ -39,6 +39,7 @@ class Grant:
         trust_viewer_country: whether the country in a backend's request counts.
         acts_for_viewers: whether a caller with an identity is a backend, and not the viewer.
         entitlement: whether the entitlement hook is asked.
+        max_watch_seconds: how long after its begin a session is ended; None means that it is not.
     """
 
     name: str
@@ -55,6 +56,7 @@ class Grant:
     trust_viewer_country: bool = False
     acts_for_viewers: bool = False
     entitlement: bool = False
+    max_watch_seconds: int | None = None
 
     def covers(self, arn: ChannelArn) -> bool:
         """Whether the grant covers the channel."""
@@ -112,6 +114,7 @@ def combine(grants: Sequence[Grant]) -> Grant:
         trust_viewer_country=all(grant.trust_viewer_country for grant in about_countries or grants),
         acts_for_viewers=all(grant.acts_for_viewers for grant in grants),
         entitlement=any(grant.entitlement for grant in grants),
+        max_watch_seconds=_lowest([grant.max_watch_seconds for grant in grants]),
     )
 
 

@@ -176,6 +176,7 @@ def _row(use: GrantUse) -> dict[str, Any]:
         "maximum_resolution": grant and grant.maximum_resolution,
         "viewer_id": grant and grant.viewer_id,
         "countries": grant and (grant.countries and sorted(grant.countries)),
+        "max_watch_seconds": grant and grant.max_watch_seconds,
     }
 
 
@@ -214,6 +215,7 @@ def _print(explanation: Explanation, caller: Caller, channel: ChannelArn) -> Non
             "RESOLUTION",
             "VIEWER ID",
             "COUNTRIES",
+            "MAX WATCH",
         ),
         [tuple(_shown(value) for value in _row(use).values()) for use in explanation.uses],
     )

@@ -32,6 +32,9 @@ LATEST_REVOCABLE_VERSION: Final = 2**31 - 1
 """The viewer session version is a 32-bit integer in the API that revokes sessions (botocore model:
 ViewerSessionVersion), and a 64-bit one in the claim."""
 
+LONGEST_WATCH_SECONDS: Final = 30 * 86_400
+"""Ours: how far ahead the end of a right to watch may be. No session lasts so long (believed)."""
+
 # --- Resources
 
 LONGEST_ARN: Final = 128

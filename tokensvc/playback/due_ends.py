@@ -34,6 +34,7 @@ from tokensvc.errors import (
     StateUnavailable,
     ViewerRevoked,
 )
+from tokensvc.ivs.limits import LONGEST_WATCH_SECONDS
 from tokensvc.ivs.viewer_sessions import Revocation, Viewer
 from tokensvc.state.base import Record, State
 from tokensvc.state.schema import CURRENT
@@ -41,9 +42,6 @@ from tokensvc.token.claims import PlaybackClaims, PlaybackOptions
 from tokensvc.waiting import may_wait
 
 KIND: Final = "due-end"
-
-LONGEST_WATCH_SECONDS: Final = 30 * 86_400
-"""Ours: how far ahead the end of a right may be."""
 
 KEPT_PENDING_SECONDS: Final = 30 * 86_400
 """How long a due end is kept while no process carries it out: a session may go on for days."""
@@ -96,10 +94,7 @@ class DueEnd:
             return self
         if earlier.progress != "waiting":
             if self.version <= earlier.version:
-                raise ViewerRevoked(
-                    "The session of this token has ended.",
-                    hint="Request a playback URL without `refresh_of`: it begins a new session.",
-                )
+                raise _session_has_ended()
             return self
         version = max(self.version, earlier.version)
         if self.decided_at == earlier.decided_at:
@@ -187,17 +182,33 @@ class DueEnds:
         return StoredDueEnd.of(record)
 
 
-def watch_end(watch_until: str, now: float) -> int:
-    """When playback shall end by a request, Unix seconds.
+def watch_end(
+    requested: str | None, max_watch_seconds: int | None, began_at: int, now: float
+) -> int | None:
+    """When playback ends by a request and its grant, Unix seconds; None if neither says.
+
+    A session that goes on with another token (`refresh_of`) keeps the end by its grant.
 
     Args:
-        watch_until: the end, as an RFC 3339 time in UTC.
+        requested: `watch_until` of the request: an RFC 3339 time in UTC.
+        max_watch_seconds: how long the session lasts at most, by the grant.
+        began_at: when the session began: its session version.
         now: Unix seconds.
 
     Raises:
-        InvalidRequest: when the time is not in the next 30 days.
+        InvalidRequest: when the requested time is not in the next 30 days.
+        ViewerRevoked: when the session has ended by its grant.
     """
     may_wait()  # Such a request waits for the state, so nothing of it is done on an event loop.
+    ends = [] if requested is None else [_requested_end(requested, now)]
+    if max_watch_seconds is not None:
+        if began_at + max_watch_seconds <= int(now):
+            raise _session_has_ended()
+        ends.append(began_at + max_watch_seconds)
+    return min(ends, default=None)
+
+
+def _requested_end(watch_until: str, now: float) -> int:
     try:
         ends_at = unix_seconds(watch_until)
     except ValueError as exc:
@@ -271,6 +282,15 @@ def _record(due_end: DueEnd) -> Record:
         progress=due_end.progress,
     )
     return Record(record_id(due_end.viewer), text.model_dump_json(), due_end.expires_at)
+
+
+def _session_has_ended() -> ViewerRevoked:
+    message = "The session of this token has ended."
+    return ViewerRevoked(
+        message,
+        hint="Request a playback URL without `refresh_of`: it begins a new session.",
+        problems=(Problem("refresh_of", "session_has_ended", message),),
+    )
 
 
 def _refusal(field: str, rule: str, message: str) -> InvalidRequest:

@@ -241,8 +241,11 @@ class PlaybackIssuer:
         self._bans.require_allowed(
             decision.caller, arn, viewer_id, moment, version=decision.session_version
         )
-        if request.watch_until is not None:
-            decision.watch_until = watch_end(request.watch_until, moment.now)
+        if request.watch_until is not None or grant.max_watch_seconds is not None:
+            began_at = decision.session_version or int(moment.now)
+            decision.watch_until = watch_end(
+                request.watch_until, grant.max_watch_seconds, began_at, moment.now
+            )
         if not channel.is_private:
             return self._plain_url(channel, decision.watch_until)
         key = ring.active(moment)

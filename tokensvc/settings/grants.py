@@ -20,6 +20,7 @@ from tokensvc.access.countries import country_in
 from tokensvc.access.grant import Grant, ViewerIdRule
 from tokensvc.access.origins import mistake_in
 from tokensvc.arns import ChannelArn, ChannelPattern
+from tokensvc.ivs.limits import LONGEST_WATCH_SECONDS
 from tokensvc.keyring.terms import MAX_TERM_SECONDS
 from tokensvc.settings.arn_values import pattern_or_name
 from tokensvc.settings.section import Section, split_list
@@ -167,6 +168,13 @@ class GrantSettings(Section):
         " it is asked if one of them says so.",
     )
 
+    max_watch_seconds: Annotated[int, Field(ge=1, le=LONGEST_WATCH_SECONDS)] | None = Field(
+        default=None,
+        description="How many seconds after its begin a session is ended, by `tokensvc viewers"
+        " end-due --watch`. A request then needs a viewer ID. If not set, sessions go on.",
+        examples=[30],
+    )
+
     def grant(self, name: str, channels: Mapping[str, ChannelArn]) -> Grant:
         """The grant of that name, with the ARNs of channels instead of their names."""
         patterns = (
@@ -188,4 +196,5 @@ class GrantSettings(Section):
             trust_viewer_country=self.trust_viewer_country,
             acts_for_viewers=self.acts_for_viewers,
             entitlement=self.entitlement,
+            max_watch_seconds=self.max_watch_seconds,
         )
