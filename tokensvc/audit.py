@@ -28,23 +28,24 @@ class AuditEvent:
 
     Attributes:
         at: the time of the decision, Unix seconds.
-        decision: the outcome.
+        decision: the outcome of a request for a URL, or what was done to a viewer or a channel.
         code: the stable code of the error, empty when granted.
-        caller_id: the ID of the caller who sent the request. None for a refused sign-in, unless the
-            API key is valid and must be confirmed after a restore.
+        caller_id: the ID of the caller who sent the request, or the operator. None for a refused
+            sign-in, unless the API key is valid and must be confirmed after a restore.
         channel: the requested channel, name or ARN, unchecked; None for a refused sign-in.
         channel_arn: the ARN of the channel, once it is known.
         viewer_id: the viewer ID, if the token has one.
         session_version: the version of the viewer's session: a refresh keeps it, so that one
-            viewing is one channel, viewer ID and session version.
+            viewing is one channel, viewer ID and session version. Of a kick or a ban, the highest
+            version that is revoked.
         grant: the name of the grant that was applied.
         key_id: the ID of the key pair that signed.
-        expires_at: the token's `exp`, Unix seconds.
+        expires_at: the token's `exp`, or when a ban ends, Unix seconds; None if it has no end.
         ttl_seconds: the granted lifetime.
         token_sha256: the first 16 hex digits of the token's SHA-256, to identify the token.
         request_id: the ID of the request.
         client_address: the address of the client whose sign-in was refused.
-        ban_id: the ban that refused the request, or that was made.
+        ban_id: the ban that refused the request, or that was made or lifted.
         omitted: how many refused sign-ins before this one have no line of their own.
         country: the country of the viewer, if it is known from a source that counts.
         rule: the rule that refused; of a granted request the options that a grant or a limit has
@@ -53,7 +54,7 @@ class AuditEvent:
     """
 
     at: float
-    decision: Literal["granted", "refused", "kicked", "banned"]
+    decision: Literal["granted", "refused", "kicked", "banned", "closed", "lifted"]
     caller_id: str | None = None
     channel: str | None = None
     code: str = ""

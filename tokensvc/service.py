@@ -19,6 +19,7 @@ from tokensvc.access import api_key_uses, api_keys
 from tokensvc.access.api_key_uses import ApiKeyUses
 from tokensvc.access.api_keys import ApiKeys
 from tokensvc.access.bans.check import BanCheck
+from tokensvc.access.bans.moderation import Moderation
 from tokensvc.access.bans.view import BanView
 from tokensvc.access.client_countries import ClientCountries
 from tokensvc.access.entitlement import EntitlementHook
@@ -75,6 +76,7 @@ class Service:
         api_keys: the API keys, watched for changes.
         oidc: the callers with tokens of issuers; None if no issuer is configured.
         bans: the bans, watched for changes.
+        moderation: makes and lifts bans.
         rings: the view of each configured region's ring.
         access_max_age_seconds: the maximum age of the API keys that still authenticate a caller,
             and of the bans.
@@ -103,6 +105,7 @@ class Service:
     api_keys: Watched[ApiKeys]
     oidc: OidcCallers | None
     bans: BanView
+    moderation: Moderation
     rings: Mapping[Region, RingView]
     access_max_age_seconds: float
     refused_sign_ins: RefusedSignIns
@@ -273,6 +276,9 @@ def build(
         api_keys=watched_api_keys,
         oidc=build_oidc_callers(settings, clock, state, **following),
         bans=bans,
+        moderation=Moderation.of(
+            state, clock, settings.ban_terms(), bans, settings.grants_by_name(), settings.channels
+        ),
         rings=rings,
         access_max_age_seconds=settings.state.access_max_age_seconds,
         refused_sign_ins=RefusedSignIns(audit),

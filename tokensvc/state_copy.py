@@ -4,29 +4,38 @@ Each document is replaced by a marker before it is copied. From then on no proce
 the old place, so that nothing is lost and no two places go on. Processes with the old settings use
 what they have read, until it is too old.
 
+Bans are records that their document counts. They are copied after the document was replaced: what
+is written later is not counted, so no one relies on it.
+
 The schema is the first. Its marker decides between two copies to different places, and no process
 begins to save a new document after it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
+from itertools import islice
 from typing import Final
 
+from tokensvc.access.bans import record as bans
 from tokensvc.errors import StateConflict, StateCopyRefused
 from tokensvc.state import schema
-from tokensvc.state.base import NEW, Document, State
+from tokensvc.state.base import NEW, Document, Record, State
 from tokensvc.state.moving import Marker, marker_in
 
+RECORDS_OF: Final[Mapping[str, str]] = {bans.DOCUMENT_NAME: bans.KIND}
+"""The kind of the records that belong to a document, and are copied with it."""
+
 _MAX_ATTEMPTS: Final = 5
+_MAX_PUT_AT_ONCE: Final = 500
 
 
 def copy_state(source: State, target: State, *, source_url: str, target_url: str) -> Iterator[str]:
     """Copy all documents, and yield the name of each one that was copied and read back.
 
-    Records are not copied: they have what processes learn again, such as answers about channels. It
-    can be run again after an interruption, and continues.
+    Bans are copied too. Other records are not: they have what processes learn again, such as
+    answers about channels. It can be run again after an interruption, and continues.
 
     Args:
         source: the state that is used now.
@@ -49,6 +58,8 @@ def copy_state(source: State, target: State, *, source_url: str, target_url: str
     while left := sorted(source.versions().keys() - copied, key=_place_in_order):
         name = left[0]
         body = _replace_by_marker(source, name, target_url)
+        if name in RECORDS_OF:
+            _copy_records(source, target, name)
         _store(target, name, body)
         copied.add(name)
         yield name
@@ -134,6 +145,31 @@ def _replace_by_marker(source: State, name: str, target_url: str) -> str:
         f"Other processes save the document {name!r} again and again.",
         hint="Run the command again. It will continue.",
     )
+
+
+def _copy_records(source: State, target: State, name: str) -> None:
+    """Copy the records of the document, unless they were copied before."""
+    stored = target.load(name)
+    if stored is not None and marker_in(stored) is None:
+        return
+    kind = RECORDS_OF[name]
+    records = {record.record_id: record for record in source.records(kind)}
+    # Records from before the target was copied to the source.
+    target.remove_many(kind, [each.record_id for each in target.records(kind)])
+    for some in _batched(records.values(), _MAX_PUT_AT_ONCE):
+        target.put_many(kind, some)
+    if {record.record_id: record for record in target.records(kind)} != records:
+        raise StateConflict(
+            f"Another process has changed the copies of the {name}.",
+            hint="Stop the processes that use the new state, and run the command again.",
+        )
+
+
+def _batched(records: Collection[Record], size: int) -> Iterator[Sequence[Record]]:
+    """The records, so many at once."""
+    remaining = iter(records)
+    while batch := tuple(islice(remaining, size)):
+        yield batch
 
 
 def _store(target: State, name: str, body: str) -> None:

@@ -1,7 +1,8 @@
 """What a restore from a backup stores: the backup, marked as what it is.
 
 A backup has the past. Meanwhile its standby may have signed, and API keys may have been revoked. So
-each ring records that it was restored (rule 4), and each API key needs to be confirmed. Every
+each ring records that it was restored (rule 4), and each API key needs to be confirmed. Bans are
+those of the backup, and every process forgets the others: `tokensvc state restore` says so. Every
 document gets a new version, so that no process that read the lost state, or the same document
 before the backup, can save over it (rule 7), and every process that watches it reads it again.
 """
@@ -12,6 +13,8 @@ import dataclasses
 
 from tokensvc.access import api_keys, recorded_secrets
 from tokensvc.access.api_keys import ApiKeys
+from tokensvc.access.bans import record as bans
+from tokensvc.access.bans.record import Counter
 from tokensvc.access.oidc import refreshes
 from tokensvc.access.oidc.refreshes import IssuerRefreshes
 from tokensvc.access.recorded_secrets import RecordedSecrets
@@ -39,6 +42,7 @@ def as_restored(backup: Contents, by: str) -> Contents:
         api_keys.DOCUMENT_NAME: Document(ApiKeys().encode(), NEW),
         record.DOCUMENT_NAME: Document(ReconcileRecord().encode(), NEW),
         refreshes.DOCUMENT_NAME: Document(IssuerRefreshes().encode(), NEW),
+        bans.DOCUMENT_NAME: Document(Counter().encode(), NEW),
     }
     documents = empty | dict(backup.documents)
     restored = {
@@ -81,6 +85,9 @@ def _restored_body(name: str, document: Document, by: str) -> str:
         return encode_ring(dataclasses.replace(ring, restoration=Restoration(by)))
     if name == api_keys.DOCUMENT_NAME:
         return api_keys.as_restored(ApiKeys.decode(document)).encode()
+    if name == bans.DOCUMENT_NAME:
+        # Whoever has read later events must not take their numbers for those of the backup.
+        return Counter.decode(document).in_new_epoch().encode()
     if name == record.DOCUMENT_NAME:
         return ReconcileRecord.decode(document).encode()
     if name == recorded_secrets.DOCUMENT_NAME:

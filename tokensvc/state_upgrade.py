@@ -7,6 +7,8 @@ from contextlib import suppress
 
 from tokensvc.access import api_keys, recorded_secrets
 from tokensvc.access.api_keys import ApiKeys
+from tokensvc.access.bans import record as bans
+from tokensvc.access.bans.record import Counter
 from tokensvc.access.oidc import refreshes
 from tokensvc.access.oidc.refreshes import IssuerRefreshes
 from tokensvc.access.recorded_secrets import RecordedSecrets
@@ -67,6 +69,8 @@ def _in_current_schema(name: str, document: Document) -> str:
         return ApiKeys.decode(document).encode()
     if name == record.DOCUMENT_NAME:
         return ReconcileRecord.decode(document).encode()
+    if name == bans.DOCUMENT_NAME:
+        return Counter.decode(document).encode()
     if name == recorded_secrets.DOCUMENT_NAME:
         return RecordedSecrets.decode(document).encode()
     if name == refreshes.DOCUMENT_NAME:

@@ -120,6 +120,8 @@ def test_a_closed_channel_refuses_everyone_also_without_a_viewer_id(viewer_ids: 
 def test_a_lifted_ban_refuses_until_its_line_has_passed() -> None:
     """IVS was asked to revoke the sessions up to the line, and can't be asked to undo it."""
     lifted = model.lift(ban(), now=NOW + 20, by="mod")
+    assert not lifted.unconfirmed
+    assert model.confirm(lifted, (CHANNEL,)) == lifted
     assert (lifted.lifted_at, lifted.line) == (NOW + 20, NOW + 135)
     with pytest.raises(ViewerRevoked) as raised:
         book(lifted).require_allowed(CHANNEL, ["viewer-1"], NOW + 20, NOW + 20)

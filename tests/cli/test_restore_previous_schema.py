@@ -25,7 +25,13 @@ def test_a_restore_brings_a_state_of_the_previous_release_into_the_current_schem
 
     desk.done("state", "restore", str(backup), "--replace", "--yes")
 
-    assert versions(desk) == {"api-keys": 2, "issuer-refreshes": 2, RING: 2, "schema": 2}
+    assert versions(desk) == {
+        "api-keys": 2,
+        "bans": 2,
+        "issuer-refreshes": 2,
+        RING: 2,
+        "schema": 2,
+    }
     assert desk.ring().pairs == (active, standby)
     assert desk.json("tokens", "sign", channel)["key_id"] == active.key_id
     desk.refused("keys", "reconcile")

@@ -66,7 +66,7 @@ def test_a_backup_from_before_the_first_api_key_is_restored_without_keys() -> No
 @pytest.mark.parametrize(
     ("more", "error"),
     [
-        ({"bans": '{"schema_version":2}'}, StateDamaged),
+        ({"of a later release": '{"schema_version":2}'}, StateDamaged),
         ({"ring:us-west-2": "damaged"}, StateDamaged),
         ({"api-keys": '{"schema_version":3}'}, SchemaUnsupported),
     ],

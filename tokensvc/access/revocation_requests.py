@@ -88,3 +88,14 @@ def viewer_id_problems(viewer_id: str) -> Iterator[Problem]:
     for broken in broken_rules({VIEWER_ID: viewer_id}, now=0.0):
         if broken.claim == VIEWER_ID and broken.enforced_by_ivs:
             yield Problem("viewer_id", broken.rule, broken.message)
+
+
+def require_viewer_id(viewer_id: str) -> str:
+    """The viewer ID, if a token can have it.
+
+    Raises:
+        InvalidRequest: when none can.
+    """
+    for problem in viewer_id_problems(viewer_id):
+        raise InvalidRequest(f"{viewer_id[:80]!r}: {problem.message}", problems=(problem,))
+    return viewer_id

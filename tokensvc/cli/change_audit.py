@@ -1,6 +1,7 @@
-"""The audit of the key pairs: JSON lines on standard error.
+"""The audit of what commands change: JSON lines on standard error.
 
-There is one for each change that was saved, and one when a region begins to wait or fail.
+There is one for each change of key pairs that was saved, one when a region begins to wait or fail,
+and one for each change of a ban.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Mapping
 
 import click
 
-from tokensvc.audit import json_line
+from tokensvc.audit import AuditEvent, json_line
 from tokensvc.clock import rfc3339
 from tokensvc.keyring.changes import RingChange
 from tokensvc.keyring.reporting.record import Notification
@@ -24,11 +25,16 @@ def write_change(change: RingChange) -> None:
 
 def write_notification(notification: Notification) -> None:
     """Write the audit line of a region that waits or fails, or does so no longer."""
-    head = {"at": rfc3339(notification.at), "event": notification.type}
+    head: dict[str, str | None] = {"at": rfc3339(notification.at), "event": notification.type}
     _write(head | notification.data())
 
 
-def _write(members: Mapping[str, str | None]) -> None:
+def write_event(event: AuditEvent) -> None:
+    """Write the audit line of a change of a ban, which is that of a web worker."""
+    _write(event.members())
+
+
+def _write(members: Mapping[str, object]) -> None:
     """Write a line. A terminal gets none: a person there reads the progress."""
     if _is_for_a_person():
         return

@@ -15,6 +15,7 @@ import click
 
 from tokensvc.cli import end_due, revoke_viewers
 from tokensvc.cli.api_keys import api_keys
+from tokensvc.cli.bans import bans
 from tokensvc.cli.completion import completion
 from tokensvc.cli.context import Invocation
 from tokensvc.cli.examples import add_examples
@@ -74,6 +75,7 @@ for _command in (
     keys,
     api_keys,
     grants,
+    bans,
     issuers,
     viewers,
     tokens,

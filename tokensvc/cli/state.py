@@ -11,6 +11,8 @@ import click
 
 from tokensvc.access import api_keys
 from tokensvc.access.api_keys import ApiKeys
+from tokensvc.access.bans import record
+from tokensvc.access.bans.record import Event
 from tokensvc.cli.change_audit import write_change
 from tokensvc.cli.changing import confirm, yes_option
 from tokensvc.cli.context import Invocation, operator, pass_invocation
@@ -61,8 +63,8 @@ def backup(invocation: Invocation, file: Path) -> None:
     """Write a backup of the state to the new file FILE, while the service runs.
 
     A plain copy of the state file is damaged if a process writes meanwhile. The backup has the
-    rings and the API keys. It has no private key, and no key-encryption secret: the command prints
-    which files to copy as well.
+    rings, the API keys and the bans. It has no private key, and no key-encryption secret: the
+    command prints which files to copy as well.
 
     Calls no operation of IVS.
     """
@@ -93,9 +95,10 @@ def restore(
     """Restore the state from FILE, which `tokensvc state backup` wrote. Stop scheduled jobs first.
 
     No API key works until you confirm it with `tokensvc api-keys confirm`, because the backup has
-    keys that were revoked later. Nothing is deleted from IVS until every token has expired that was
-    signed since the backup. Processes that run read the restored state within seconds. They must
-    have this release, because the state is restored as after `tokensvc state upgrade`.
+    keys that were revoked later. Bans are those of the backup: later ones are lost. Nothing is
+    deleted from IVS until every token has expired that was signed since the backup. Processes that
+    run read the restored state within seconds. They must have this release, because the state is
+    restored as after `tokensvc state upgrade`.
 
     With --in-place and without FILE, a state that was restored by other means is marked in the same
     way. Run it before any other command.
@@ -127,10 +130,10 @@ def restore(
 def copy(invocation: Invocation, source: str, target: str, *, yes: bool) -> None:
     """Copy the state FROM one place TO another, such as sqlite:FILE or dynamodb:REGION/TABLE.
 
-    A table must exist: set state.url to it, and run `tokensvc init --aws`. The rings, the API keys
-    and the record of the schedules are copied. From then on no process can change them in the old
-    place. Set state.url in the settings of every process, and restart them all at once: those that
-    use the old place sign for as long as what they have read may be used.
+    A table must exist: set state.url to it, and run `tokensvc init --aws`. The rings, the API keys,
+    the bans and the record of the schedules are copied. From then on no process can change them in
+    the old place. Set state.url in the settings of every process, and restart them all at once:
+    those that use the old place sign for as long as what they have read may be used.
 
     The command can be run again after an interruption, and continues. It never overwrites another
     state. To go back, copy in the other direction.
@@ -221,7 +224,8 @@ def _described(contents: Contents) -> str:
     rings = [
         f"the ring of {ring.region} (key pairs: {len(_in_use(ring))})" for ring in _rings(contents)
     ]
-    return ", ".join([*rings, f"API keys: {len(keys)}"])
+    bans = {Event.of(stored).ban.ban_id for kind, stored in contents.records if kind == record.KIND}
+    return ", ".join([*rings, f"API keys: {len(keys)}", *([f"bans: {len(bans)}"] if bans else [])])
 
 
 def _in_use(ring: Ring) -> Sequence[str]:
@@ -257,3 +261,4 @@ def _after_a_restore(settings: Settings, contents: Contents) -> Iterator[str]:
     yield "tokensvc keys doctor      # compares the rings with IVS and the private keys"
     yield "tokensvc keys reconcile   # continues the rotation, when doctor reports nothing serious"
     yield "tokensvc api-keys list    # each key needs `tokensvc api-keys confirm KEY`"
+    yield "tokensvc bans list        # later bans are lost, and those lifted later count again"

@@ -19,6 +19,7 @@ from pydantic import (
     WithJsonSchema,
 )
 
+from tokensvc.access.bans.model import BanTerms
 from tokensvc.access.grant import Grant
 from tokensvc.access.request_limits import RequestRates
 from tokensvc.arns import ChannelArn, Region
@@ -342,6 +343,10 @@ class Settings(Section):
     def playback_limits(self) -> PlaybackLimits:
         """The limits that apply to every grant."""
         return PlaybackLimits(**self.playback.model_dump())
+
+    def ban_terms(self) -> BanTerms:
+        """What the lines of bans depend on."""
+        return BanTerms(self.rotation.clock_skew_seconds, self.state.access_max_age_seconds)
 
     def grants_by_name(self) -> Mapping[str, Grant]:
         """The grants, with the ARNs of channels instead of their names."""

@@ -9,6 +9,7 @@ from flask.json.provider import DefaultJSONProvider
 
 from tokensvc.service import Service
 from tokensvc.web import (
+    bans,
     headers,
     health,
     jwks,
@@ -66,6 +67,7 @@ def _routes(service: Service) -> Flask:
     app.register_blueprint(playback_urls.create_blueprint(service))
     app.register_blueprint(viewer_session_revocations.create_blueprint(service))
     app.register_blueprint(operators.create_blueprint(service))
+    app.register_blueprint(bans.create_blueprint(service))
     app.register_blueprint(jwks.create_blueprint(service))
     app.register_blueprint(health.create_blueprint(service))
     app.register_blueprint(player.create_blueprint())

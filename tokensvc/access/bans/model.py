@@ -201,14 +201,17 @@ def with_line(made: Ban, *, now: float, terms: BanTerms) -> Ban:
 
 
 def lift(made: Ban, *, now: float, by: str) -> Ban:
-    """The ban, lifted. It is the same if it was lifted before, or is a kick."""
+    """The ban, lifted: IVS need not confirm it. It is the same if it was lifted, or is a kick."""
     if made.is_kick or made.lifted_at is not None:
         return made
-    return replace(made, lifted_at=int(now), lifted_by=by)
+    lifted = replace(made, lifted_at=int(now), lifted_by=by)
+    return replace(lifted, unconfirmed=False, channels_left=())
 
 
 def confirm(made: Ban, channels_left: tuple[ChannelArn, ...] = ()) -> Ban:
-    """The ban, of which IVS has confirmed all but those channels."""
+    """The ban, of which IVS has confirmed all but those channels. One that was lifted is done."""
+    if made.lifted_at is not None:
+        return made
     recorded = channels_left if len(channels_left) <= MAX_CHANNELS_LEFT else ()
     return replace(made, unconfirmed=bool(channels_left), channels_left=recorded)
 

@@ -9,7 +9,8 @@ from tokensvc.access.bans.book import BanBook
 from tokensvc.access.bans.log import BanLog
 from tokensvc.access.bans.model import Ban, BanTerms, Target
 from tokensvc.arns import ChannelArn
-from tokensvc.clock import Clock
+from tokensvc.clock import Clock, rfc3339
+from tokensvc.errors import InvalidRequest, Problem
 
 
 class BanWriter:
@@ -74,9 +75,20 @@ class BanWriter:
 
         Raises:
             NotFound: when there is no such ban.
+            InvalidRequest: when it is a kick.
             StateUnavailable: when it can't be written now.
         """
-        return self._change(ban_id, lambda ban: model.lift(ban, now=self._clock.now(), by=by))
+
+        def lifted(ban: Ban) -> Ban:
+            if ban.is_kick:
+                raise InvalidRequest(
+                    "This is a kick, which can't be lifted: the viewer may come back at"
+                    f" {rfc3339(model.line_passes_at(ban.line))}.",
+                    problems=(Problem("ban_id", "is_kick", "A kick can't be lifted."),),
+                )
+            return model.lift(ban, now=self._clock.now(), by=by)
+
+        return self._change(ban_id, lifted)
 
     def confirm(self, ban_id: str, channels_left: tuple[ChannelArn, ...] = ()) -> Ban:
         """Record that IVS has revoked the sessions, except on those channels.
