@@ -36,6 +36,7 @@ ROUTES: Final = (
     "/.well-known/jwks.json",
     "/healthz",
     "/readyz",
+    "/v1/bans",
     "/v1/keys",
     "/v1/player.js",
     "/v1/playback-urls",
