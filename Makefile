@@ -4,6 +4,7 @@
 # make coverage     run the tests and measure their branch coverage, which has a lower limit
 # make test-all     make test and make coverage, then the crash and fleet runs at full size
 # make docs         build the documentation as a site in docs/_build
+# make sbom         write what an image contains as sbom.json, in the format CycloneDX
 # make bench        compare the service with other servers, for about five minutes
 # make reliability  request URLs through outages, for about ten minutes; needs to mount a small disk
 # make test-lowest  run the tests with the lowest versions of the dependencies that are allowed
@@ -16,6 +17,7 @@ SHELL := /bin/sh
 VENV := .venv
 AWSCLI := .venv-awscli
 LOWEST := .venv-lowest
+SBOM := .venv-sbom
 DYNALITE := tests/dynalite/node_modules
 PLAYERS := tests/player/node_modules
 BIN := $(VENV)/bin
@@ -32,7 +34,7 @@ PIP := $(BIN)/python $(PIP_INSTALL)
 # Compiled modules are kept, because the tests start hundreds of processes.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help docs run run-aws test coverage test-all bench reliability test-lowest requirements
+.PHONY: help docs sbom run run-aws test coverage test-all bench reliability test-lowest requirements
 
 help:
 	@sed -n 's/^# make /make /p' Makefile
@@ -64,6 +66,9 @@ test-all: test coverage
 docs: $(VENV)/.test
 	$(BIN)/python -m sphinx --quiet --fail-on-warning --nitpicky --keep-going -b html docs docs/_build
 
+sbom: $(SBOM)/.made
+	$(SBOM)/bin/cyclonedx-py requirements requirements/service.txt --pyproject pyproject.toml -o sbom.json
+
 bench: $(VENV)/.run
 	$(BIN)/python -m benchmarks.serving
 
@@ -93,6 +98,13 @@ $(AWSCLI)/.made: requirements/awscli.txt | $(VENV)/.made
 	@echo "Installing what requirements/awscli.txt pins ..."
 	@"$(PYTHON)" -m venv $(AWSCLI)
 	@$(AWSCLI)/bin/python $(PIP_INSTALL) --require-hashes -r requirements/awscli.txt
+	@touch $@
+
+# It has dependencies that nothing else here needs.
+$(SBOM)/.made: requirements/sbom.txt | $(VENV)/.made
+	@echo "Installing what requirements/sbom.txt pins ..."
+	@"$(PYTHON)" -m venv $(SBOM)
+	@$(SBOM)/bin/python $(PIP_INSTALL) --require-hashes -r requirements/sbom.txt
 	@touch $@
 
 # For the tests: dynalite, the stand-in for DynamoDB, which runs in a process of its own; hls.js and
@@ -128,6 +140,7 @@ requirements:
 	$(COMPILE) --upgrade pyproject.toml local_ivs/pyproject.toml requirements/build.in \
 		--extra test -c requirements/run.txt -o requirements/test.txt
 	$(COMPILE) --upgrade requirements/awscli.in -o requirements/awscli.txt
+	$(COMPILE) --upgrade requirements/sbom.in -o requirements/sbom.txt
 	$(COMPILE) --upgrade --resolution lowest-direct pyproject.toml local_ivs/pyproject.toml \
 		requirements/build.in -o $(VENV)/lowest.txt
 	$(COMPILE) --upgrade pyproject.toml local_ivs/pyproject.toml requirements/build.in \
