@@ -42,12 +42,12 @@ def packages() -> list[str]:
 
 def licenses_of(package: str) -> list[str]:
     """The licenses that the metadata of an installed package names, as it names them."""
-    about = metadata.metadata(package)
-    if expression := about.get("License-Expression"):
-        return re.split(r" (?:OR|AND) ", expression)
-    classifiers = about.get_all("Classifier") or []
+    about = metadata.metadata(package).json
+    if expression := about.get("license_expression"):
+        return re.split(r" (?:OR|AND) ", str(expression))
+    classifiers = about.get("classifier", [])
     named = [each.rpartition(" :: ")[2] for each in classifiers if each.startswith("License :: ")]
-    return named or [about.get("License") or "unknown"]
+    return named or [str(about.get("license", "unknown"))]
 
 
 def is_allowed(name: str) -> bool:
