@@ -7,8 +7,7 @@ be built before a fork.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,6 +60,7 @@ from tokensvc.state.replicas import Replicas
 from tokensvc.state.shared_versions import SHARED_PART, SharedVersions
 from tokensvc.state.sqlite import SqliteState
 from tokensvc.state.watch import Watched
+from tokensvc.waiting import at_once
 
 _logger = logging.getLogger(__name__)
 
@@ -153,7 +153,7 @@ class Service:
         self.probe_writer.start()
         self.use_writer.start()
         self.replicas.start()
-        _at_once([watched.start for watched in self._watched()])
+        at_once([watched.start for watched in self._watched()])
 
     def close(self) -> None:
         """Write the answers that are queued, stop watching, and close the connections."""
@@ -162,7 +162,7 @@ class Service:
         self.probe_writer.close()
         self.use_writer.close()
         self.replicas.close()
-        _at_once([watched.close for watched in self._watched()])
+        at_once([watched.close for watched in self._watched()])
         self.resources.close()
 
     def _watched(
@@ -170,12 +170,6 @@ class Service:
     ) -> Sequence[Watched[ApiKeys] | BanView | ReconcileWatch | RingView | OidcCallers]:
         oidc = () if self.oidc is None else (self.oidc,)
         return (self.api_keys, self.bans, self.reconciles, *self.rings.values(), *oidc)
-
-
-def _at_once(calls: Sequence[Callable[[], None]]) -> None:
-    with ThreadPoolExecutor(len(calls)) as pool:
-        for call in [pool.submit(call) for call in calls]:
-            call.result()
 
 
 class Overrides(TypedDict, total=False):

@@ -9,8 +9,8 @@ an event loop of its own, nothing is raised and the call waits.
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from concurrent.futures import Future
+from collections.abc import Callable, Collection, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import ContextVar, Token
 from typing import Any
 
@@ -44,6 +44,16 @@ class no_waiting:  # noqa: N801 # It is used like a function: `with no_waiting()
 
     def __exit__(self, *_: object) -> None:
         _waiting_is_forbidden.reset(self._token)
+
+
+def at_once(calls: Sequence[Callable[[], None]]) -> None:
+    """Make these calls, each in a thread of its own: while the state hangs, they wait together.
+
+    An exception of a call is raised when all have ended.
+    """
+    with ThreadPoolExecutor(len(calls)) as pool:
+        for call in [pool.submit(call) for call in calls]:
+            call.result()
 
 
 def may_wait(until: Collection[Future[Any]] = (), seconds: float = 0.0) -> None:

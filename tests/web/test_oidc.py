@@ -70,9 +70,12 @@ def test_a_token_gets_a_url_and_its_subject_is_not_logged(oidc: OidcDeployment) 
 
 
 def test_an_api_key_is_accepted_beside_tokens(oidc: OidcDeployment) -> None:
-    """By its form."""
+    """By its form. Without credentials, a client is asked for either."""
     assert oidc.post(oidc.deployment.key).status_code == 200
     assert_problem(oidc.post("tsk_unknown"), "unauthenticated")
+    response = oidc.client.post(SINGLE, json={"channel": "demo"})
+    assert "token" in assert_problem(response, "unauthenticated")["detail"]
+    assert response.headers["WWW-Authenticate"] == 'Bearer realm="tokensvc"'
 
 
 def test_a_refused_token_is_audited_and_challenged(oidc: OidcDeployment) -> None:

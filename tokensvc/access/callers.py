@@ -57,9 +57,14 @@ class Caller:
         Raises:
             NotPermitted: when it does not have it.
         """
-        if scope not in self.scopes:
-            raise NotPermitted(
-                f"This caller does not have the scope {scope}.",
-                hint=f"Use a caller with the scope {scope}:"
-                f" `tokensvc api-keys create --scope {scope}` makes an API key that has it.",
-            )
+        if scope in self.scopes:
+            return
+        makes = (
+            f"`tokensvc api-keys create --scope {scope}` makes an API key that has it."
+            if self.identity is None
+            else f"the settings [issuers.{self.name}] say which tokens have it."
+        )
+        raise NotPermitted(
+            f"This caller does not have the scope {scope}.",
+            hint=f"Use a caller with the scope {scope}: {makes}",
+        )

@@ -81,12 +81,21 @@ def _record_refusal(
 def _authenticate(environ: WSGIEnvironment, service: Service, moment: Moment) -> Caller:
     presented = _presented(environ)
     if presented is None:
-        raise Unauthenticated("The request has no API key.", hint=AUTHENTICATION_HINT)
+        raise _nothing_presented(service)
     if service.oidc is not None and _is_token(presented):
         return service.oidc.remembered(presented, moment) or service.oidc.authenticate(
             presented, moment, client_address_of(environ, service.trusted_proxies)
         )
     return authenticate(current_api_keys(service, moment), presented, moment.now)
+
+
+def _nothing_presented(service: Service) -> Unauthenticated:
+    if service.oidc is None:
+        return Unauthenticated("The request has no API key.", hint=AUTHENTICATION_HINT)
+    return Unauthenticated(
+        "The request has neither an API key nor a token of an issuer.",
+        hint="Send `Authorization: Bearer` and a token of a configured issuer, or an API key.",
+    )
 
 
 def _presented(environ: WSGIEnvironment) -> str | None:

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
 
 from tests.support.clock import EXAMPLE_NOW
 from tests.support.oidc_tokens import (
@@ -33,6 +35,7 @@ TERMS = IssuerTerms("main", ISSUER, (AUDIENCE, "other-audience"))
 KEY = signing_key("ES256", "key-1")
 RSA = signing_key("RS256", "rsa-1")
 KEYS = usable_keys([KEY.jwk, RSA.jwk])
+_TOKEN = KEY.token()
 
 
 def claims_in(
@@ -266,6 +269,17 @@ def test_a_changed_token_is_refused() -> None:
     assert rule_of(f"{header}.{payload}.{signature}AA") in {"signature", "malformed"}
     assert rule_of(f"{header}.{payload}.{signature[:-4]}") in {"signature", "malformed"}
     assert rule_of(f"{header}.{payload}.") == "signature"
+
+
+@settings(max_examples=60)
+@given(st.integers(0, 10_000), st.sampled_from("AZaz09-_.=+ \n\x00é"))
+def test_a_token_with_any_other_character_is_refused(position: int, character: str) -> None:
+    """Except the last one of a part, whose last bits may have no meaning."""
+    token = _TOKEN
+    index = position % len(token)
+    last = {place - 1 for place, each in enumerate(token) if each == "."} | {len(token) - 1}
+    assume(token[index] != character and index not in last)
+    assert rule_of(token[:index] + character + token[index + 1 :]) != ""
 
 
 # --- The claims

@@ -27,6 +27,7 @@ from tokensvc.clock import Moment
 from tokensvc.errors import IssuerUnavailable, Unauthenticated
 from tokensvc.state.record_writer import RecordWriter
 from tokensvc.state.watch import Watched
+from tokensvc.waiting import at_once
 
 SCOPE_PREFIX: Final = "tokensvc:"
 """A claim names the scope `mint` as `tokensvc:mint`, as it may name those of other services."""
@@ -122,20 +123,16 @@ class OidcCallers:
             SettingsInvalid: when this process has other viewer ID secrets than the deployment.
         """
         parts = self._parts
-        parts.recorded.start()
+        parts.writer.start()
+        keepers = [issuer.keeper.start for issuer in self.issuers]
+        at_once([parts.recorded.start, parts.refreshes.start, *keepers])
         if parts.recorded.failure is None:
             parts.recorded.latest().value.require(parts.viewer_ids)
-        parts.refreshes.start()
-        parts.writer.start()
-        for issuer in self.issuers:
-            issuer.keeper.start()
 
     def close(self) -> None:
         """Stop fetching and watching."""
-        for issuer in self.issuers:
-            issuer.keeper.close()
-        self._parts.refreshes.close()
-        self._parts.recorded.close()
+        keepers = [issuer.keeper.close for issuer in self.issuers]
+        at_once([self._parts.refreshes.close, self._parts.recorded.close, *keepers])
         self._parts.writer.close()
 
 
