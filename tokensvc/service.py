@@ -295,7 +295,12 @@ def build(
         use_writer=use_writer,
         replicas=replicas,
         request_limits=RequestLimits.of(
-            settings.request_rates(), clock, replicas, settings.grants_by_name().values(), audit
+            settings.request_rates(),
+            clock,
+            replicas,
+            settings.grants_by_name().values(),
+            audit,
+            has_people=bool(settings.issuers),
         ),
         revoker=build_revoker(
             settings, clock, state, bans, audit, overrides.get("clients"), resources

@@ -168,3 +168,16 @@ def test_missing_credentials_fail(rotating_desk: Desk, monkeypatch: pytest.Monke
     failures = failed(rotating_desk)
     assert list(failures) == ["AWS in us-west-2"]
     assert "credentials" in failures["AWS in us-west-2"]
+
+
+def test_the_secret_of_the_proxy_is_read(
+    rotating_desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A reload with one that can't be used would leave the service without workers."""
+    section = '[viewer_country]\nheader = "X-Country"\nsecret_header = "X-Origin-Secret"\n'
+    proxies = '[service]\ntrusted_proxies = ["10.0.0.0/8"]\n'
+    rotating_desk.settings.write_text(SETTINGS + section + proxies)
+    monkeypatch.setenv("TOKENSVC_VIEWER_COUNTRY__SECRET", 32 * "s")
+    assert "ok viewer country" in lines(rotating_desk.done("serve", "--check"))
+    monkeypatch.setenv("TOKENSVC_VIEWER_COUNTRY__SECRET", "short")
+    assert list(failed(rotating_desk)) == ["viewer country"]

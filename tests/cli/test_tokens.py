@@ -68,6 +68,16 @@ def test_json_has_the_granted_values(rotating_desk: Desk, channel: str) -> None:
     assert found["payload"]["aws:maximum-resolution"] == "HD"
 
 
+def test_the_country_of_the_viewer_can_be_named(rotating_desk: Desk, channel: str) -> None:
+    """An operator is a backend: the country counts if the grant trusts it."""
+    more = f'[grants.dach]\nchannels = ["{channel}"]\ncountries = ["DE"]\n'
+    rotating_desk.settings.write_text(
+        f"{rotating_desk.settings.read_text()}{more}trust_viewer_country = true\n"
+    )
+    assert rotating_desk.done("tokens", "sign", channel, "--viewer-country", "DE")
+    assert rotating_desk.error("tokens", "sign", channel).code == "country_not_allowed"
+
+
 def test_a_channel_without_a_grant_is_refused_and_audited(rotating_desk: Desk) -> None:
     """The grants of the settings also limit an operator."""
     arn = "arn:aws:ivs:us-east-1:123456789012:channel/abcdEFGHijkl"

@@ -228,18 +228,18 @@ def test_a_refusal_whose_line_must_wait_is_the_same_when_it_runs_again() -> None
 
 
 def test_a_person_has_60_a_minute_by_default(deployment: Deployment) -> None:
-    """One whom an identity provider has signed in, with a grant for people; a program has not."""
+    """One whom an identity provider has signed in; a program that acts for viewers has not."""
     limits = RequestLimits(
         ManualClock(),
         limits_of(deployment, ManualClock(), caller_per_second=1).audited,
         callers=None,
         viewers=None,
         people=limits_of(deployment, ManualClock(), caller_per_second=1).people,
-        personal_grants=frozenset({"people"}),
+        backend_grants=frozenset({"server"}),
     )
     identity = Identity("https://issuer.example.com", "subject", ("v" * 40,), {})
     person = Caller("person-1", "person", ("people",), identity=identity)
-    program = Caller("program-1", "program", ("open",), identity=identity)
+    program = Caller("program-1", "program", ("server",), identity=identity)
     for _ in range(60):
         limits.count_caller({}, person, "r")
         limits.count_caller({}, program, "r")
@@ -251,7 +251,9 @@ def test_a_person_has_60_a_minute_by_default(deployment: Deployment) -> None:
 
 def test_without_a_limit_nothing_is_counted() -> None:
     """The usual request costs nothing more."""
-    assert RequestLimits.of(RequestRates(), ManualClock(), OneProcess(), (), WaitsOnce()) is None
+    arguments = (RequestRates(), ManualClock(), OneProcess(), (), WaitsOnce())
+    assert RequestLimits.of(*arguments) is None
+    assert RequestLimits.of(*arguments, has_people=True) is not None
 
 
 def test_a_caller_with_many_unknown_channels_gets_429_and_no_other_caller_does(

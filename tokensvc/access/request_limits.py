@@ -30,8 +30,6 @@ VIEWER: Final = "viewer"
 PERSON: Final = "person"
 """The names of the limits."""
 
-FROM_IDENTITY: Final = "from-identity"
-"""The `viewer_id` of a grant for people."""
 
 PERSON_PER_MINUTE: Final = 60
 """A player requests a URL every few minutes for each channel, and whenever its page is loaded."""
@@ -114,9 +112,9 @@ class RequestLimits:
         audited: writes the audit lines of the refusals.
         callers: limits each caller that is a program; None for no limit.
         viewers: limits each viewer ID that a program sends; None for no limit.
-        people: limits each caller that is a person.
-        personal_grants: the grants whose viewer ID comes from the identity of the caller. A caller
-            with an identity and such a grant is a person.
+        people: limits each caller that is a person: one with an identity, who is the viewer.
+        backend_grants: the grants of callers that act for viewers. A caller with an identity and
+            only such grants is a program.
     """
 
     clock: Clock
@@ -124,7 +122,7 @@ class RequestLimits:
     callers: RateLimiter | None
     viewers: RateLimiter | None
     people: RateLimiter
-    personal_grants: frozenset[str] = frozenset()
+    backend_grants: frozenset[str] = frozenset()
 
     @classmethod
     def of(
@@ -134,6 +132,8 @@ class RequestLimits:
         fleet: Fleet,
         grants: Iterable[Grant],
         audit: Audit,
+        *,
+        has_people: bool = False,
     ) -> RequestLimits | None:
         """The limiters of a process that shares these rates with the fleet; None if none applies.
 
@@ -143,10 +143,10 @@ class RequestLimits:
             fleet: the processes that share them.
             grants: all grants of the service.
             audit: the audit log, in which refusals get lines at a limited rate.
+            has_people: whether a caller may have an identity.
         """
         caller, viewer = rates.caller(), rates.viewer()
-        personal = frozenset(each.name for each in grants if each.viewer_id == FROM_IDENTITY)
-        if caller is None and viewer is None and not personal:
+        if caller is None and viewer is None and not has_people:
             return None
         return cls(
             clock,
@@ -154,7 +154,7 @@ class RequestLimits:
             callers=None if caller is None else RateLimiter(caller, fleet),
             viewers=None if viewer is None else RateLimiter(viewer, fleet),
             people=RateLimiter(rates.person(), fleet),
-            personal_grants=personal,
+            backend_grants=frozenset(each.name for each in grants if each.acts_for_viewers),
         )
 
     def count_caller(self, environ: Environ, caller: Caller, request_id: str) -> None:
@@ -261,7 +261,7 @@ class RequestLimits:
         return self.people if self._is_person(caller) else self.callers
 
     def _is_person(self, caller: Caller) -> bool:
-        return caller.identity is not None and not self.personal_grants.isdisjoint(caller.grants)
+        return caller.identity is not None and not self.backend_grants.issuperset(caller.grants)
 
 
 def fields_of(environ: Environ) -> Mapping[str, str]:

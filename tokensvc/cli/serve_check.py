@@ -20,7 +20,7 @@ from tokensvc.errors import IssuerUnavailable, SettingsInvalid, TokensvcError
 from tokensvc.keyring.checks.examination import unusable_private_keys
 from tokensvc.keyring.emergency import signing_pair
 from tokensvc.keyring.ring_document import ring_missing
-from tokensvc.settings import config_file
+from tokensvc.settings import Settings, config_file
 from tokensvc.settings.issuers import IssuerSettings
 from tokensvc.settings.model import ServiceSettings
 
@@ -64,6 +64,8 @@ def _checks(invocation: Invocation) -> Iterator[tuple[str, Check]]:
     for region in settings.ivs.regions:
         yield f"key pair of {region}", partial(_key_pair, invocation, region)
         yield f"AWS in {region}", partial(_aws, invocation, region)
+    if settings.viewer_country.header is not None:
+        yield "viewer country", partial(_viewer_country, settings)
     if settings.issuers:
         yield "viewer IDs", partial(_viewer_ids, invocation)
     for name, issuer in settings.issuers.items():
@@ -136,6 +138,12 @@ def _issuer(name: str, issuer: IssuerSettings) -> str:
     except IssuerUnavailable as exc:
         return f"not available now. {exc}"
     return f"{issuer.issuer}, with {_count(len(keys.keys), 'usable key', 'usable keys')}"
+
+
+def _viewer_country(settings: Settings) -> str:
+    settings.viewer_country.client_countries(settings.service.trusted_proxies)
+    proxies = ", ".join(map(str, settings.service.trusted_proxies))
+    return f"{settings.viewer_country.header}, from {proxies}"
 
 
 def _count(number: int, singular: str, plural: str) -> str:

@@ -52,6 +52,11 @@ def tokens() -> None:
     help="Highest rendition in the playlist. Default: all renditions.",
 )
 @click.option(
+    "--viewer-country",
+    metavar="CODE",
+    help="Country of the viewer, which counts if the grants trust backends to name it.",
+)
+@click.option(
     "--grant",
     "grants",
     multiple=True,
@@ -70,6 +75,7 @@ def sign(  # noqa: PLR0913 # One parameter for each option.
     strict_origin_enforcement: bool,
     single_use: bool,
     maximum_resolution: str | None,
+    viewer_country: str | None,
     grants: tuple[str, ...],
     as_json: bool,
 ) -> None:
@@ -88,6 +94,7 @@ def sign(  # noqa: PLR0913 # One parameter for each option.
         strict_origin_enforcement=strict_origin_enforcement,
         single_use=single_use,
         maximum_resolution=Resolution(maximum_resolution) if maximum_resolution else None,
+        viewer_country=viewer_country,
     )
     caller = Caller(f"operator:{operator()}", operator(), grants or tuple(settings.grants))
     audit = JsonLinesAudit(sys.stderr)
