@@ -40,6 +40,7 @@ from tokensvc.keyring.revocation import declare_compromised
 from tokensvc.keyring.ring_document import RingStore
 from tokensvc.keyring.rotator import Rotator
 from tokensvc.net import is_loopback, is_loopback_url
+from tokensvc.overdue import overdue_revocations
 from tokensvc.playback.canary import EdgeCanary
 from tokensvc.service import build_state
 from tokensvc.settings import Settings
@@ -244,6 +245,7 @@ class Operations:
             self.settings.ivs.regions,
             _files_of(self.settings),
             lambda: RecordStore(self.state).load(),
+            lambda: overdue_revocations(self.state, self.clock),
         )
 
     @property

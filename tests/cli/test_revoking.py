@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -273,3 +274,24 @@ def test_end_due_watches_until_a_signal(real_time_desk: Desk) -> None:
     assert time.time() >= desk.clock.now() + SECONDS_UNTIL_DUE
     assert statuses([alice]) == [403]
     assert process.returncode == 0
+
+
+def test_the_doctor_reports_what_nothing_carries_out(stage: Stage) -> None:
+    """After a minute; the number of each kind."""
+    channel = stage.channel()
+    store(stage, channel, "alice", 1)
+    stage.fail("InternalServerException", times=1_000)
+    stage.desk.refused("viewers", "revoke", channel.arn, "bob")
+    stage.answer_again()
+
+    def reasons() -> list[str]:
+        found = stage.desk.run("keys", "doctor", "--json").stdout
+        findings = json.loads(found)
+        return [one["reason"] for one in findings if one["code"] == "revocations_overdue"]
+
+    assert reasons() == []
+    stage.desk.clock.advance(61)
+    (reason,) = reasons()
+    assert "1 kicks and bans and 1 sessions" in reason
+    stage.desk.done("viewers", "end-due")
+    assert reasons() == []

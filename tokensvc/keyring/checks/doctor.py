@@ -13,6 +13,11 @@ from tokensvc.errors import TokensvcError
 from tokensvc.ivs.model import HeldKeyPair
 from tokensvc.keyring.binding import Binding
 from tokensvc.keyring.checks.checks_of_reports import find_failed_notifications
+from tokensvc.keyring.checks.checks_of_revocations import (
+    OverdueRevocations,
+    find_overdue_revocations,
+    none_overdue,
+)
 from tokensvc.keyring.checks.examination import examine, find_orphans, unusable_private_keys
 from tokensvc.keyring.checks.files import (
     DeploymentFiles,
@@ -81,6 +86,7 @@ class Doctor:
         configured: the regions of the settings; their rings may record a key in custody.
         files: the files of the deployment on this host.
         read_record: returns the record of the reconcile runs; raises TokensvcError.
+        read_overdue: returns which revocations of sessions are overdue; raises TokensvcError.
     """
 
     regions: Sequence[RegionToExamine]
@@ -90,6 +96,7 @@ class Doctor:
     configured: Sequence[Region]
     files: DeploymentFiles
     read_record: Callable[[], ReconcileRecord]
+    read_overdue: Callable[[], OverdueRevocations] = none_overdue
 
     def examine(self) -> tuple[Finding, ...]:
         """All findings: of each region the most serious first, then of custody and files."""
@@ -111,6 +118,7 @@ class Doctor:
         findings += find_open_files(self.files.faults(), findings)
         findings += find_obstacle_to_writing(self.files.state_file)
         findings += find_failed_notifications(record, findings)
+        findings += find_overdue_revocations(_value_or_error(self.read_overdue), findings)
         return tuple(findings)
 
     def _key_ids(self, region: Region) -> Collection[str]:

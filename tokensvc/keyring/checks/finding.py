@@ -50,6 +50,7 @@ class FindingCode(StrEnum):
     FILE_ACCESS = "file_access"
     RECONCILE_OVERDUE = "reconcile_overdue"
     NOTIFICATION_FAILED = "notification_failed"
+    REVOCATIONS_OVERDUE = "revocations_overdue"
     KMS_PUBLISH_DELAY = "kms_publish_delay"
     KMS_SIGNING = "kms_signing"
     BINDING_MISMATCH = "binding_mismatch"
