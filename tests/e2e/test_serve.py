@@ -22,6 +22,26 @@ NO_DELAY = (
 )
 
 
+PAGE = "https://www.example.com"
+FOR_PAGES = f'[limits]\ncaller_per_second = 1000\n[cors]\nallowed_origins = ["{PAGE}"]\n'
+
+
+def assert_a_page_is_answered(url: str, key: str, channel: str) -> None:
+    """With CORS: a preflight, a request, and what the server itself refuses."""
+    path, origin = f"{url}/v1/playback-urls", {"Origin": PAGE}
+    key_header = {"Authorization": f"Bearer {key}"}
+    preflight = {**origin, "Access-Control-Request-Method": "POST"}
+    answers = [
+        urllib3.request("OPTIONS", path, headers=preflight, retries=False),
+        urllib3.request("POST", path, json={"channel": channel}, headers=key_header | origin),
+        urllib3.request("POST", path, headers={"Authorization": 9_000 * "x", **origin}),
+    ]
+    assert [answer.status for answer in answers] == [204, 200, 431]
+    allowed = {answer.headers.get("Access-Control-Allow-Origin") for answer in answers}
+    assert allowed == {PAGE}
+    assert answers[1].headers["RateLimit-Policy"] == '"caller";q=1000;w=1'
+
+
 def address(server: RunningCommand) -> str:
     """The address on which the server listens. With port 0 gunicorn chooses a free port."""
     found = re.search(r"Listening at: (http://[0-9.:]+)", server.wait_for("Listening at"))
@@ -87,12 +107,13 @@ def test_the_service_applies_a_rotation_and_reloads_settings(
         assert [row["key_id"] for row in active if row["state"] == "active"] == [rotated]
 
         config = tmp_path / "tokensvc.toml"
-        config.write_text(config.read_text() + "[playback]\nttl_seconds = 120\n")
+        config.write_text(config.read_text() + "[playback]\nttl_seconds = 120\n" + FOR_PAGES)
         server.process.send_signal(signal.SIGHUP)
         assert (
             _wait_until_changed(lambda: request_url(url, key, channel)[1]["ttl_seconds"], 300)
             == 120
         )
+        assert_a_page_is_answered(url, key, channel)
 
         server.process.send_signal(signal.SIGTERM)
         assert server.wait() == 0

@@ -59,6 +59,19 @@ def test_a_process_that_ended_counts_for_40_seconds_more(
     assert counts[-1] == 1
 
 
+def test_a_large_fleet_looks_less_often(state: SqliteState, clock: ManualClock) -> None:
+    """Four looks a second together: 400 processes every 100 s, and their records count for 400."""
+    replicas = Replicas(state, clock, least=1)
+    assert replicas.heartbeat_seconds == 10
+    replicas.count = 40
+    assert replicas.heartbeat_seconds == 10
+    replicas.count = 400
+    assert replicas.heartbeat_seconds == 100
+    replicas.look()
+    (record,) = state.records(KIND)
+    assert record.expires_at == clock.now() + 400
+
+
 def test_a_process_that_stops_removes_its_record(state: SqliteState, clock: ManualClock) -> None:
     """Others need not wait until it expires."""
     stopping, other = (Replicas(state, clock, least=1) for _ in range(2))

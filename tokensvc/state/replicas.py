@@ -22,7 +22,11 @@ from tokensvc.state.base import Record, State
 
 KIND: Final = "replica"
 HEARTBEAT_SECONDS: Final = 10.0
-VALID_SECONDS: Final = 40.0
+MAX_LOOKS_PER_SECOND: Final = 4.0
+"""Of all processes together. Each look reads the records of all, so in a fleet of more than 40 the
+processes look less often than every `HEARTBEAT_SECONDS`."""
+
+VALID_HEARTBEATS: Final = 4
 """How long a record counts. Clocks may differ by ten seconds, and a write or two may fail."""
 
 MOST_FEWER: Final = 0.75
@@ -66,6 +70,11 @@ class Replicas:
         self._closing = threading.Event()
         self._thread: threading.Thread | None = None
 
+    @property
+    def heartbeat_seconds(self) -> float:
+        """The time until the next look."""
+        return max(HEARTBEAT_SECONDS, self.count / MAX_LOOKS_PER_SECOND)
+
     def start(self) -> None:
         """Write and count from a thread, until `close`."""
         self._thread = threading.Thread(target=self._run, name="count replicas", daemon=True)
@@ -84,7 +93,7 @@ class Replicas:
             StateUnavailable: the state can't be used now. The count stays.
         """
         body = _Body(worker=f"{socket.gethostname()} process {os.getpid()}").model_dump_json()
-        expires_at = self._clock.now() + VALID_SECONDS
+        expires_at = self._clock.now() + VALID_HEARTBEATS * self.heartbeat_seconds
         self._state.put_many(KIND, [Record(self._record_id, body, expires_at)])
         now = self._clock.now()
         live = sum(now < record.expires_at for record in self._state.records(KIND))
@@ -93,7 +102,7 @@ class Replicas:
     def _run(self) -> None:
         while True:
             self._try(self.look)
-            if self._closing.wait(HEARTBEAT_SECONDS):
+            if self._closing.wait(self.heartbeat_seconds):
                 break
         self._try(self._remove)
 
