@@ -214,10 +214,11 @@ def test_a_batch_asks_about_its_items_at_once(
     assert [message.data["viewer_id"] for message in receiver.messages] == ["viewer-1", "viewer-2"]
 
 
+@pytest.mark.parametrize("status", [500, 401])
 def test_readiness_notes_that_the_hook_fails(
-    client: FlaskClient, receiver: WebhookReceiver
+    client: FlaskClient, receiver: WebhookReceiver, status: int
 ) -> None:
-    """After three failures in a row. Other grants are served, so the service is ready."""
+    """After three failures in a row, also if it does not know the secret."""
 
     def code() -> str:
         response = client.get("/readyz")
@@ -225,7 +226,7 @@ def test_readiness_notes_that_the_hook_fails(
         (check,) = [one for one in response.get_json()["checks"] if "hook" in one["name"]]
         return str(check["code"])
 
-    receiver.otherwise = 500
+    receiver.otherwise = status
     codes = []
     for _ in range(3):
         codes.append(code())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -16,7 +17,10 @@ from tests.web.problem_shape import assert_problem, assert_problem_document
 from tokensvc.access.bans.log import BanLog
 from tokensvc.access.bans.model import BanTerms, Target
 from tokensvc.access.bans.writing import BanWriter
+from tokensvc.access.callers import Caller, Identity
+from tokensvc.access.requests import PlaybackRequest
 from tokensvc.audit import json_line
+from tokensvc.errors import InvalidRequest
 
 SINGLE = "/v1/playback-urls"
 BATCH = "/v1/playback-urls:batch"
@@ -148,6 +152,24 @@ def test_a_token_that_is_not_the_last_of_this_viewing_is_refused(deployment: Dep
         client.post(SINGLE, json={**WATCH, "refresh_of": "x" * 2_049}), "invalid_request"
     )
     assert [error["rule"] for error in document["errors"]] == ["string_too_long"]
+
+
+def test_a_user_refreshes_the_own_session(deployment: Deployment) -> None:
+    """Its request needs no viewer ID, and no other user may refresh its token."""
+    identity = Identity("https://id.example.com", "user-7", (40 * "v",), {})
+    user = Caller("oidc:web:v", "web", ("open",), identity=identity)
+    first = deployment.issuer.issue(user, PlaybackRequest(channel="demo"))
+    assert first.token
+    request = PlaybackRequest(channel="demo", refresh_of=first.token)
+    second = deployment.issuer.issue(user, request)
+    assert second.token
+    assert second.viewer_id == 40 * "v"
+    assert version(second.token) == version(first.token)
+
+    other = replace(identity, subject="user-8", viewer_ids=(40 * "w",))
+    with pytest.raises(InvalidRequest) as refusal:
+        deployment.issuer.issue(replace(user, identity=other), request)
+    assert [problem.rule for problem in refusal.value.problems] == ["refresh_of"]
 
 
 def test_the_items_of_a_batch_are_refreshed(deployment: Deployment) -> None:

@@ -30,7 +30,7 @@ from tokensvc.access.entitlement_answer import (
 )
 from tokensvc.access.entitlement_client import MAX_ASKED_AT_ONCE, NoAnswer
 from tokensvc.access.entitlement_question import Question
-from tokensvc.breaker import OPEN_SECONDS, Breaker
+from tokensvc.breaker import FAILURES_TO_OPEN, OPEN_SECONDS, Breaker
 from tokensvc.clock import Clock
 from tokensvc.errors import EntitlementUnavailable
 from tokensvc.waiting import MustWait, may_wait
@@ -136,15 +136,17 @@ class EntitlementHook:
         self._answered: LRUCache[bytes, Asked] = LRUCache(MAX_ANSWERED)
         self._queue: deque[Asked] = deque()
         self._threads = 0
+        self._failures = 0  # Questions in a row without a valid answer.
         self._is_closed = False
         self._breaker = Breaker(f"The entitlement hook at {client.host}")
         self._lock = threading.Lock()
 
     @property
     def is_failing(self) -> bool:
-        """Whether the last questions got no answer, so that one is asked from time to time only."""
+        """Whether the last questions got no valid answer, or are not asked for that reason."""
         with self._lock:
-            return self._breaker.is_open(self._clock.monotonic())
+            is_open = self._breaker.is_open(self._clock.monotonic())
+            return is_open or self._failures >= FAILURES_TO_OPEN
 
     def close(self) -> None:
         """Ask nothing from now on; does not wait for answers."""
@@ -317,6 +319,7 @@ class EntitlementHook:
         key = asked.question.key
         now = self._clock.monotonic()
         with self._lock:
+            self._failures = 0 if isinstance(outcome, Answer) else self._failures + 1
             if isinstance(outcome, Answer) and outcome.cache_seconds > 0:
                 until = asked.sent_at + min(outcome.cache_seconds, MAX_CACHE_SECONDS)
                 self._cache[key] = _Cached(outcome, until)
