@@ -151,6 +151,7 @@ def set_gauges(gauges: ServiceGauges, service: Service) -> None:
     """Set every gauge to what the service knows now."""
     moment = Moment.of(service.clock)
     _set_view_age(gauges, "api-keys", service.api_keys, moment)
+    _set_view_age(gauges, "bans", service.bans.watched, moment)
     for region, view in service.rings.items():
         _set_view_age(gauges, f"ring {region}", view, moment)
         _set_ring(gauges, region, view, moment)
@@ -179,7 +180,10 @@ def _set_ring(gauges: ServiceGauges, region: str, view: RingView, moment: Moment
 
 
 def _set_view_age(
-    gauges: ServiceGauges, document: str, view: Watched[ApiKeys] | RingView, moment: Moment
+    gauges: ServiceGauges,
+    document: str,
+    view: Watched[ApiKeys] | Watched[None] | RingView,
+    moment: Moment,
 ) -> None:
     age = -1.0
     with suppress(TokensvcError):
