@@ -36,7 +36,7 @@ def create_app(configuration: Configuration) -> Flask:
     """Return the backend: the page, its playback URLs, and the URLs that IVS refuses."""
     app = Flask(__name__, static_folder="page", static_url_path="/page")
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
-    protection.install(app, edge_url=configuration.edge_url)
+    protection.install(app, edge_url=configuration.edge_url, service_url=configuration.service_url)
     refusals.install(app)
     tokensvc = ServiceClient(configuration.service_url, configuration.api_key)
 
@@ -53,6 +53,10 @@ def create_app(configuration: Configuration) -> Flask:
     @app.get("/")
     def page() -> Response:
         return app.send_static_file("index.html")
+
+    @app.get("/configuration")
+    def page_configuration() -> Response:
+        return jsonify(player_url=f"{configuration.service_url}/v1/player.js")
 
     @app.post("/playback-urls")
     def playback_urls() -> Response:

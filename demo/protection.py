@@ -17,9 +17,9 @@ from demo.configuration import is_on_loopback
 from demo.refusals import refusal
 
 
-def install(app: Flask, *, edge_url: str) -> None:
+def install(app: Flask, *, edge_url: str, service_url: str) -> None:
     """Check every request of the app, and add security headers to every response."""
-    headers = _security_headers(edge_url)
+    headers = _security_headers(edge_url, service_url)
 
     @app.after_request
     def harden(response: Response) -> Response:
@@ -52,11 +52,11 @@ def _require_loopback_and_own_page() -> None:
         )
 
 
-def _security_headers(edge_url: str) -> dict[str, str]:
-    """Let the page load its own files, and playlists and video from the edge, and nothing else."""
+def _security_headers(edge_url: str, service_url: str) -> dict[str, str]:
+    """Let the page load its files, the player module, playlists and video, and nothing else."""
     policy = {
         "default-src": "'none'",
-        "script-src": "'self'",
+        "script-src": f"'self' {service_url}/v1/player.js",
         "style-src": "'self'",
         "img-src": "'self'",
         "connect-src": f"'self' {edge_url}",

@@ -147,6 +147,7 @@ def test_the_private_channel_plays_without_errors_or_warnings(page: Page, site: 
     assert problems == []
     assert {urlsplit(url).netloc for url in requested} == {
         urlsplit(site.url).netloc,
+        urlsplit(site.service_url).netloc,
         urlsplit(site.local_ivs.url).netloc,
     }
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.player.viewers_site import Answer
+from tokensvc.token.jws import read
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -178,18 +179,37 @@ def test_a_kicked_viewer_is_not_asked_for_before_retry_after(
 
 
 def test_a_refresh_names_the_token_that_it_replaces(viewer: Page, site: ViewersSite) -> None:
-    """With `keepSession`. After a refusal, the next session is a new one."""
-    site.answers.extend([url("a.e30.a"), url("b.e30.b"), problem(403, "viewer_revoked")])
-    site.answers.append(url("c.e30.c"))
+    """With `keepSession`. After a refusal, or if the session is too old, a new session begins."""
+    too_old = problem(400, "invalid_request", errors=[{"field": "refresh_of"}])
+    site.answers.extend([url("a.e30.a"), url("b.e30.b"), too_old, url("c.e30.c")])
+    site.answers.extend([problem(403, "viewer_revoked"), url("d.e30.d")])
     viewer.clock.install()
     viewer.evaluate("() => { start('/watch', { keepSession: true }); playback.prefetch(); }")
-    wait_until_asked(viewer, site, 1)
-    for count in (2, 3):
+    for count in range(1, 5):
+        viewer.wait_for_function("(count) => events.length === count", arg=count)
         viewer.clock.fast_forward(240_000)
-        wait_until_asked(viewer, site, count)
     viewer.evaluate("() => playback.prefetch()")
-    wait_until_asked(viewer, site, 4)
-    assert site.asked == [{}, {"refresh_of": "a.e30.a"}, {"refresh_of": "b.e30.b"}, {}]
+    viewer.wait_for_function("() => events.length === 5")
+    assert raised(viewer) == ["url", "url", "url", "refused", "url"]
+    assert site.asked == [
+        {},
+        {"refresh_of": "a.e30.a"},
+        {"refresh_of": "b.e30.b"},
+        {},
+        {"refresh_of": "c.e30.c"},
+        {},
+    ]
+
+
+def test_the_service_keeps_the_session_of_a_refresh(viewer: Page, site: ViewersSite) -> None:
+    """The new token has the session version of the first one."""
+    site.options["ttl_seconds"] = 3
+    viewer.evaluate("() => { start('/watch', { keepSession: true }); playback.prefetch(); }")
+    viewer.wait_for_function("() => raised('url').length === 2")
+    payloads = [read(each["token"]).payload for each in viewer.evaluate("raised('url')")]
+    assert payloads[0]["exp"] < payloads[1]["exp"]
+    versions = [each["aws:viewer-session-version"] for each in payloads]
+    assert versions[0] == versions[1]
 
 
 def test_stop_leaves_nothing_behind(page: Page, site: ViewersSite) -> None:

@@ -92,6 +92,7 @@ export class Playback extends EventTarget {
   #random;
   #stopped = new AbortController();
   /** @type {Held | null} */ #held = null;
+  /** @type {string | undefined} */ #refreshOf; // With `keepSession`: the last token.
   /** @type {Promise<Held> | null} */ #asking = null;
   /** @type {{ error: PlaybackRefused, since: Instant } | null} */ #refusal = null;
   /** @type {Set<Attached>} */ #players = new Set();
@@ -195,6 +196,10 @@ export class Playback extends EventTarget {
       } catch (raised) {
         signal.throwIfAborted();
         const error = raised instanceof PlaybackRefused ? raised : new PlaybackRefused(0);
+        if (error.status === 400 && this.#refreshOf) {
+          this.#refreshOf = undefined; // The session is too old to go on. Begin a new one.
+          continue;
+        }
         if (!error.isTransient) throw this.#refused(error);
         const seconds = this.#later(Math.max(pauseSeconds(attempt), error.retryAfterSeconds));
         this.#raise("waiting", { error: raised, status: error.status, code: error.code, seconds });
@@ -204,10 +209,9 @@ export class Playback extends EventTarget {
   }
 
   async #askOnce() {
-    const refreshOf = (this.#keepSession && this.#held?.answer.token) || undefined;
     const late = AbortSignal.timeout(LONGEST_REQUEST_SECONDS * 1000);
     const signal = AbortSignal.any([this.#stopped.signal, late]);
-    const answer = await read(await this.#source({ signal, refreshOf }));
+    const answer = await read(await this.#source({ signal, refreshOf: this.#refreshOf }));
     signal.throwIfAborted();
     return answer;
   }
@@ -217,6 +221,7 @@ export class Playback extends EventTarget {
     const life = lifeSeconds(answer);
     const refreshAfter = (answer.refresh_after_seconds ?? 0.8 * life) * (1 - JITTER * this.#random());
     this.#refusal = null;
+    this.#refreshOf = (this.#keepSession && answer.token) || undefined;
     this.#held = { answer, since, refreshAfter, isTaken: false };
     this.#timers.forEach(clearTimeout);
     this.#timers = [
@@ -231,6 +236,7 @@ export class Playback extends EventTarget {
   #refused(error) {
     this.#timers.forEach(clearTimeout);
     this.#held = null;
+    this.#refreshOf = undefined;
     if (this.#refusal?.error !== error) this.#refusal = { error, since: new Instant() };
     this.#raise("refused", error);
     return error;
@@ -399,7 +405,13 @@ async function read(answer) {
 
 /** @param {string} url */
 async function statusOf(url) {
-  return fetch(url, { cache: "no-store" }).then((answer) => answer.status, () => 0);
+  try {
+    const answer = await fetch(url, { cache: "no-store" });
+    await answer.text(); // An unread body keeps its connection.
+    return answer.status;
+  } catch {
+    return 0;
+  }
 }
 
 /** @param {PlaybackUrl} answer */
