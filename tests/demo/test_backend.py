@@ -302,11 +302,12 @@ def test_a_response_with_a_token_is_never_cached(site: DemoSite) -> None:
 
 @pytest.mark.parametrize("path", ["/", "/page/demo.js", "/page/demo.css"])
 def test_the_page_may_connect_to_itself_and_the_edge_only(site: DemoSite, path: str) -> None:
-    """The content security policy allows nothing by default, and no other origin."""
+    """The content security policy allows nothing by default, and of the service one script."""
     policy = urllib3.request("GET", site.url + path).headers["Content-Security-Policy"]
     assert policy.startswith("default-src 'none'; ")
     assert "unsafe" not in policy
     assert [word for word in policy.split() if "//" in word] == [
+        f"{site.service_url}/v1/player.js;",
         f"{site.local_ivs.url};",
         f"{site.local_ivs.url};",
     ]
