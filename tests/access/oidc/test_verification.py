@@ -25,7 +25,7 @@ from tests.support.oidc_tokens import (
     without_none,
 )
 from tokensvc.access.oidc.key_sets import KeySet, usable_keys
-from tokensvc.access.oidc.terms import ALGORITHMS, IssuerTerms
+from tokensvc.access.oidc.terms import ALGORITHMS, IssuerTerms, refusal
 from tokensvc.access.oidc.verification import expires_at, key_of, parse, verified_claims
 from tokensvc.errors import Unauthenticated
 
@@ -44,7 +44,8 @@ def claims_in(
     """The verified claims. Raises Unauthenticated."""
     parsed = parse(token)
     key = key_of(parsed, keys, terms)
-    assert key is not None
+    if key is None:
+        raise refusal("unknown_key")
     return verified_claims(parsed, key, terms, now)
 
 
