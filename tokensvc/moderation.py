@@ -16,8 +16,9 @@ from tokensvc.clock import Clock
 from tokensvc.playback.due_ends import DueEnds
 from tokensvc.playback.pending_bans import PendingBans
 from tokensvc.playback.revocation_calls import IvsRevocations
+from tokensvc.playback.revocation_events import LoopEvent
 from tokensvc.playback.revocation_lease import RevocationLease
-from tokensvc.playback.revocation_loop import LoopEvent, RevocationLoop
+from tokensvc.playback.revocation_loop import RevocationLoop
 from tokensvc.revokers import (
     FIRST_ATTEMPT_TERMS,
     ban_terms,

@@ -20,8 +20,9 @@ from tokensvc.errors import TokensvcError
 from tokensvc.ivs.errors import Throttled
 from tokensvc.ivs.viewer_sessions import NotRevoked, Revocation, Viewer
 from tokensvc.playback.due_ends import DueEnd, DueEnds
+from tokensvc.playback.revocation_events import LoopEvent
 from tokensvc.playback.revocation_lease import RevocationLease
-from tokensvc.playback.revocation_loop import LoopEvent, RevocationLoop
+from tokensvc.playback.revocation_loop import RevocationLoop
 
 T = TypeVar("T")
 OREGON, IRELAND = Region("us-west-2"), Region("eu-west-1")

@@ -18,7 +18,8 @@ from tokensvc.access.bans.model import Target
 from tokensvc.errors import IvsUnavailable, ViewerRevoked
 from tokensvc.ivs.viewer_sessions import Viewer
 from tokensvc.playback.due_ends import DueEnd
-from tokensvc.playback.revocation_loop import CallFailed, LeaseChanged, Revoked, StateFailed
+from tokensvc.playback.revocation_events import CallFailed, LeaseChanged, Revoked, StateFailed
+from tokensvc.state.base import Record
 
 ONE = channel("one")
 
@@ -303,6 +304,19 @@ def test_it_goes_on_after_an_outage_of_the_state(
     world.run([process], 40)
 
     assert set(world.progress().values()) == {"done"}
+
+
+def test_a_damaged_due_end_is_reported_and_does_not_stop_a_kick(world: RevocationWorld) -> None:
+    """Nor does it count as nothing to do."""
+    world.store.change("due-end", {"damaged": Record("damaged", "{}", world.now + 60)})
+    kick = world.kick("mallory", ONE)
+    process = Process(world, own={kick.ban_id})
+
+    world.run([process], 3)
+
+    assert world.pending_bans() == set()
+    assert process.events_of(StateFailed) != []
+    assert not process.loop.is_done
 
 
 ACTIONS = st.sampled_from(

@@ -133,8 +133,8 @@ def _carry_out(invocation: Invocation, bans: Sequence[Ban]) -> frozenset[str]:
     with revocation_loop(
         invocation.settings, invocation.state, invocation.clock, progress.note, own=own
     ) as loop:
-        progress.run_until(loop, lambda: loop.has_read and own.isdisjoint(loop.plan.bans))
-        return own & loop.plan.bans.keys() if loop.has_read else own
+        progress.run_until(loop, lambda: loop.has_read_bans and own.isdisjoint(loop.plan.bans))
+        return own & loop.plan.bans.keys() if loop.has_read_bans else own
 
 
 def _members(ban: Ban, pending: frozenset[str]) -> dict[str, Any]:

@@ -25,7 +25,14 @@ from tokensvc.arns import ChannelArn, Region
 from tokensvc.clock import Clock
 from tokensvc.errors import TokensvcError
 from tokensvc.ivs.viewer_sessions import NotRevoked, Revocation
-from tokensvc.playback.due_ends import DueEnd, DueEnds, StoredDueEnd, due
+from tokensvc.playback.due_ends import DueEnds, StoredDueEnd, due
+from tokensvc.playback.revocation_events import (
+    CallFailed,
+    LeaseChanged,
+    LoopEvent,
+    Revoked,
+    StateFailed,
+)
 from tokensvc.playback.revocation_lease import RevocationLease
 from tokensvc.playback.revocation_plan import RevocationPlan, Settled
 from tokensvc.playback.revocation_queue import PAUSE_SECONDS
@@ -80,52 +87,6 @@ class Ivs(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Revoked:
-    """IVS has answered a call.
-
-    Attributes:
-        region: the region.
-        confirmed: the kicks and bans that IVS has now confirmed.
-        ended: the due ends that were carried out.
-        refused: the viewers whose sessions IVS did not revoke, and why.
-        left: how many revocations are pending in the region.
-        left_seconds: how long these take, if nothing fails.
-        late_seconds: by how much the latest due end of the call was late; 0 without one.
-    """
-
-    region: Region
-    confirmed: tuple[Ban, ...]
-    ended: tuple[DueEnd, ...]
-    refused: tuple[NotRevoked, ...]
-    left: int
-    left_seconds: float
-    late_seconds: float
-
-
-@dataclass(frozen=True, slots=True)
-class CallFailed:
-    """A whole call to IVS in that region failed. It is made again."""
-
-    region: Region
-    error: TokensvcError
-
-
-@dataclass(frozen=True, slots=True)
-class StateFailed:
-    """The state can't be read or written. It is tried again."""
-
-    error: TokensvcError
-
-
-@dataclass(frozen=True, slots=True)
-class LeaseChanged:
-    """This process calls IVS from now on, or another one does."""
-
-    is_held: bool
-
-
-LoopEvent = Revoked | CallFailed | StateFailed | LeaseChanged
 Submit = Callable[[Callable[[], "_Result"]], "Future[_Result]"]
 
 
@@ -183,6 +144,7 @@ class RevocationLoop:
         self._calls: dict[Region, Future[_Result]] = {}
         self._next_call_at: dict[Region, float] = {}
         self._read_bans_at = self._read_ends_at = self._reread_bans_at = -math.inf
+        self._has_read_bans = self._has_read_ends = False
         self._is_held: bool | None = None
 
     @property
@@ -193,12 +155,13 @@ class RevocationLoop:
     @property
     def is_done(self) -> bool:
         """Whether nothing that is due is left."""
-        return self.has_read and not self._calls and self._plan.is_empty
+        has_read = self._has_read_bans and self._has_read_ends
+        return has_read and not self._calls and self._plan.is_empty
 
     @property
-    def has_read(self) -> bool:
-        """Whether it has read what is pending at least once."""
-        return self._read_ends_at > -math.inf
+    def has_read_bans(self) -> bool:
+        """Whether it has read the bans at least once."""
+        return self._has_read_bans
 
     @property
     def is_stuck(self) -> bool:
@@ -254,22 +217,39 @@ class RevocationLoop:
         return is_held
 
     def _read(self, *, is_held: bool) -> None:
+        """Read what it is time for. A damaged due end does not stop kicks and bans, or reverse."""
+        now = self._clock.monotonic()
+        if now >= self._read_bans_at:
+            self._read_bans_at = now + self._pause_after(self._read_bans, READ_BANS_SECONDS)
+        if now >= self._read_ends_at:
+            usual_seconds = READ_ENDS_SECONDS if is_held else READ_ENDS_WHILE_WAITING_SECONDS
+            self._read_ends_at = now + self._pause_after(self._read_ends, usual_seconds)
+
+    def _pause_after(self, read: Callable[[], None], usual_seconds: float) -> float:
+        """Read, and return how long to wait before the next time."""
+        began = self._clock.monotonic()
+        try:
+            read()
+        except TokensvcError as exc:
+            self._on_event(StateFailed(exc))
+            return PAUSE_AFTER_ERROR_SECONDS
+        took_seconds = self._clock.monotonic() - began
+        return max(usual_seconds, took_seconds / LONGEST_SHARE_OF_READS)
+
+    def _read_bans(self) -> None:
         now = self._clock.monotonic()
         if now >= self._reread_bans_at:
             if self._reread_bans_at > -math.inf:
                 self._bans.reread()
             self._reread_bans_at = now + REREAD_BANS_SECONDS
-        if now >= self._read_bans_at:
-            book = self._bans.refresh()
-            self._plan.set_bans(filter(self._is_ready, book.bans), now)
-            self._read_bans_at = now + READ_BANS_SECONDS
-        if now >= self._read_ends_at:
-            self._stored_ends = self._due_ends.all(self._stored_ends)
-            self._plan.set_ends(due(self._stored_ends, self._clock.now()), now)
-            took_seconds = self._clock.monotonic() - now
-            usual_seconds = READ_ENDS_SECONDS if is_held else READ_ENDS_WHILE_WAITING_SECONDS
-            pause_seconds = max(usual_seconds, took_seconds / LONGEST_SHARE_OF_READS)
-            self._read_ends_at = now + pause_seconds
+        self._plan.set_bans(filter(self._is_ready, self._bans.refresh().bans), now)
+        self._has_read_bans = True
+
+    def _read_ends(self) -> None:
+        self._stored_ends = self._due_ends.all(self._stored_ends)
+        now = self._clock.monotonic()
+        self._plan.set_ends(due(self._stored_ends, self._clock.now()), now)
+        self._has_read_ends = True
 
     def _is_ready(self, ban: Ban) -> bool:
         is_fresh = self._clock.now() - ban.made_at < FRESH_BAN_SECONDS
