@@ -12,8 +12,13 @@ from tokensvc.access.bans.model import Ban, Target
 from tokensvc.access.requests import PlaybackRequest
 from tokensvc.clock import Moment
 from tokensvc.errors import StateUnavailable, ViewerBanned, ViewerRevoked
+from tokensvc.web.app import create_app
 
 REQUEST = PlaybackRequest(channel="demo", viewer_id="viewer-1")
+
+
+# These routes are served by Flask alone, and the others are tested elsewhere.
+pytestmark = pytest.mark.parametrize("application", [create_app], indirect=True)
 
 
 @dataclass
