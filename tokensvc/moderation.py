@@ -21,7 +21,6 @@ from tokensvc.playback.revocation_lease import RevocationLease
 from tokensvc.playback.revocation_loop import RevocationLoop
 from tokensvc.revokers import (
     FIRST_ATTEMPT_TERMS,
-    ban_terms,
     covered_channels,
     first_attempt,
 )
@@ -62,7 +61,7 @@ def revocation_loop(
         loop = RevocationLoop(
             regions=regions,
             bans=bans,
-            writer=BanWriter(BanLog(state, clock), clock, ban_terms(settings), bans.refresh),
+            writer=BanWriter(BanLog(state, clock), clock, settings.ban_terms(), bans.refresh),
             due_ends=DueEnds(state),
             lease=RevocationLease(state, clock),
             ivs=IvsRevocations(clients, covered_channels(settings)),
@@ -83,7 +82,7 @@ def carry_out_at_once(settings: Settings, state: State, clock: Clock, bans: Sequ
     So the kick of one viewer does not wait for a process that has much to do.
     """
     view = BanView(state, clock, refresh_seconds=settings.rotation.state_refresh_seconds)
-    writer = BanWriter(BanLog(state, clock), clock, ban_terms(settings), view.refresh)
+    writer = BanWriter(BanLog(state, clock), clock, settings.ban_terms(), view.refresh)
     with closing(AwsClients(FIRST_ATTEMPT_TERMS, clock=clock)) as clients:
         first_attempt(settings, clock, writer, clients).carry_out(bans)
 
@@ -119,7 +118,7 @@ def write_revocations(
         StateUnavailable: when one can't be stored now. Those before it are stored.
     """
     bans = BanView(state, clock, refresh_seconds=settings.rotation.state_refresh_seconds)
-    writer = BanWriter(BanLog(state, clock), clock, ban_terms(settings), bans.refresh)
+    writer = BanWriter(BanLog(state, clock), clock, settings.ban_terms(), bans.refresh)
     pending = PendingBans.in_book(bans.refresh(), clock.now())
     for target in targets:
         earlier = pending.find(target, ban_seconds)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from contextlib import ExitStack, closing
 
 from tokensvc.access.bans.log import BanLog
-from tokensvc.access.bans.model import BanTerms
 from tokensvc.access.bans.view import BanView
 from tokensvc.access.bans.writing import BanWriter
 from tokensvc.access.recorded_secrets import load_recorded
@@ -49,7 +48,7 @@ def build_revoker(  # The parts that it brings together.
     """
     if clients is None:
         clients = resources.enter_context(closing(AwsClients(FIRST_ATTEMPT_TERMS, clock=clock)))
-    writer = BanWriter(BanLog(state, clock), clock, ban_terms(settings), bans.refresh)
+    writer = BanWriter(BanLog(state, clock), clock, settings.ban_terms(), bans.refresh)
     return Revoker(
         channel_names=settings.channels,
         grants=settings.grants_by_name(),
@@ -80,14 +79,6 @@ def recorded_viewer_ids(settings: Settings, state: State) -> ViewerIds:
     viewer_ids = viewer_ids_of(settings.viewer_ids)
     load_recorded(state).require(viewer_ids)
     return viewer_ids
-
-
-def ban_terms(settings: Settings) -> BanTerms:
-    """What the lines of bans depend on."""
-    return BanTerms(
-        clock_skew_seconds=settings.rotation.clock_skew_seconds,
-        access_max_age_seconds=settings.state.access_max_age_seconds,
-    )
 
 
 def covered_channels(settings: Settings) -> frozenset[ChannelPattern]:

@@ -7,16 +7,17 @@ from typing import Any, TextIO
 
 import click
 
+from tokensvc.access.bans import auditing
 from tokensvc.access.bans.model import Ban, Target, line_passes_at
-from tokensvc.access.revocation_requests import viewer_id_problems
+from tokensvc.access.revocation_requests import require_viewer_id
 from tokensvc.arns import ChannelArn
+from tokensvc.cli.change_audit import write_event
 from tokensvc.cli.context import Invocation, operator, pass_invocation
 from tokensvc.cli.output import json_option, print_json, say
 from tokensvc.cli.params import CONFIGURED_CHANNEL, DURATION, REASON_LINE
 from tokensvc.cli.revocation_progress import RevocationProgress
 from tokensvc.cli.viewers import recorded_viewer_ids
 from tokensvc.clock import rfc3339
-from tokensvc.errors import InvalidRequest
 from tokensvc.moderation import carry_out_at_once, revocation_loop, write_revocations
 
 _VIEWERS_PER_LINE = 500
@@ -62,7 +63,7 @@ def command(  # noqa: PLR0913 # One parameter for each option.
     arn, viewers = _arguments(channel_and_viewers, all_channels=all_channels)
     if viewers_file is not None:
         viewers += [line.strip() for line in viewers_file if line.strip()]
-    targets = [Target((_required(viewer),), arn) for viewer in dict.fromkeys(viewers)]
+    targets = [Target((require_viewer_id(viewer),), arn) for viewer in dict.fromkeys(viewers)]
     if (issuer is None) != (subject is None):
         raise click.UsageError("Use --issuer and --subject together.")
     if issuer is not None and subject is not None:
@@ -92,13 +93,6 @@ def _arguments(given: Sequence[str], *, all_channels: bool) -> tuple[ChannelArn 
     return CONFIGURED_CHANNEL.convert(given[0], parameter, context), list(given[1:])
 
 
-def _required(viewer_id: str) -> str:
-    """The viewer ID, if a token can have it. Raises InvalidRequest."""
-    for problem in viewer_id_problems(viewer_id):
-        raise InvalidRequest(f"{viewer_id[:80]!r}: {problem.message}", problems=(problem,))
-    return viewer_id
-
-
 def _write(
     invocation: Invocation, targets: Sequence[Target], ban_seconds: int | None, note: str
 ) -> Sequence[Ban]:
@@ -115,6 +109,8 @@ def _write(
         bans.append(written.ban)
         if written.is_earlier:
             earlier.append(written.ban.made_at)
+        else:
+            write_event(auditing.made(written.ban, at=invocation.clock.now(), by=operator()))
         if len(bans) % _VIEWERS_PER_LINE == 0:
             say(f"Stored {len(bans)} of {len(targets)}.")
     if earlier:

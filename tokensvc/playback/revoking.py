@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
+from tokensvc.access.bans import auditing
 from tokensvc.access.bans.model import Ban, Target, line_passes_at
 from tokensvc.access.bans.view import BanView
 from tokensvc.access.bans.writing import BanWriter
@@ -100,7 +100,11 @@ class Revoker:
         try:
             for ban in self._write(caller, request, self._targets(caller, request)):
                 bans.append(ban)
-                self._audit.write(_made(caller, ban, request_id, self._clock.now()))
+                self._audit.write(
+                    auditing.made(
+                        ban, at=self._clock.now(), by=caller.caller_id, request_id=request_id
+                    )
+                )
         except TokensvcError as exc:
             self._audit.write(_refused(caller, request, request_id, exc, self._clock.now()))
             raise
@@ -155,19 +159,6 @@ class Revoker:
             else:
                 yield self._writer.ban(target, seconds=seconds, by=by, note=note)
         self._bans.refresh()  # So that this process refuses at once.
-
-
-def _made(caller: Caller, ban: Ban, request_id: str, now: float) -> AuditEvent:
-    decision: Literal["kicked", "banned"] = "kicked" if ban.is_kick else "banned"
-    return AuditEvent(
-        at=now,
-        decision=decision,
-        caller_id=caller.caller_id,
-        channel_arn=None if ban.channel_arn is None else str(ban.channel_arn),
-        viewer_id=",".join(ban.viewer_ids),
-        ban_id=ban.ban_id,
-        request_id=request_id,
-    )
 
 
 def _refused(
