@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -12,28 +13,30 @@ from tests.access.grants import ARN, EVERY, LIMITS, LONG, caller, channels, requ
 from tests.access.test_grant_options import ORIGINS
 from tokensvc.access.callers import Caller
 from tokensvc.access.conditions import Condition
+from tokensvc.access.grant import combine
 from tokensvc.access.grants import Grant, Granted, decide, scope
 from tokensvc.access.origins import is_covered
 from tokensvc.access.requests import PlaybackRequest
 from tokensvc.errors import TokensvcError
 from tokensvc.token.claims import Resolution
 
-COUNTRIES = st.sampled_from(["DE", "AT", "FR"])
+COUNTRIES = st.sampled_from(["DE", "AT"])
+# Often such that several grants apply and grant something: otherwise nothing is compared.
 GRANTS = st.builds(
     Grant,
     name=st.just(""),
     channels=st.sampled_from([channels(EVERY), channels(str(ARN))]),
     max_ttl_seconds=st.none() | st.integers(1, 1_000),
-    allowed_origins=st.lists(ORIGINS, max_size=2).map(tuple),
+    allowed_origins=st.just(()) | st.lists(ORIGINS, max_size=2).map(tuple),
     maximum_resolution=st.none() | st.sampled_from(Resolution),
-    viewer_id=st.sampled_from(["required", "optional", "from-identity"]),
-    when=st.just(()) | st.just((Condition(("groups",), "members"),)),
+    viewer_id=st.sampled_from(["optional", "optional", "required", "from-identity"]),
+    when=st.sampled_from([(), (), (), (Condition(("groups",), "members"),)]),
     strict_origin_enforcement=st.booleans(),
     single_use=st.booleans(),
-    countries=st.none() | st.frozensets(COUNTRIES, min_size=1),
+    countries=st.sampled_from([None, frozenset({"DE"}), frozenset({"DE", "AT"})]),
     unknown_country=st.sampled_from(["refuse", "allow"]),
     trust_viewer_country=st.booleans(),
-    acts_for_viewers=st.booleans(),
+    acts_for_viewers=st.sampled_from([False, False, False, True]),
     max_watch_seconds=st.none() | st.integers(1, 1_000),
 )
 NAMES = "abcd"
@@ -42,7 +45,7 @@ REQUESTS = st.builds(
     requesting,
     viewer_id=st.sampled_from([None, "viewer-1", "current-viewer-id"]),
     ttl_seconds=st.none() | st.integers(1, 1_000),
-    allowed_origins=st.lists(ORIGINS, max_size=2).map(tuple),
+    allowed_origins=st.just(()) | st.lists(ORIGINS, max_size=1).map(tuple),
     strict_origin_enforcement=st.booleans(),
     single_use=st.booleans(),
     maximum_resolution=st.none() | st.sampled_from(Resolution),
@@ -160,3 +163,53 @@ def test_the_countries_are_those_that_all_grants_allow(
         for name, one in {"a": first, "b": second}.items()
     }
     assert scope(grants, caller("a", "b"), ARN).countries == common
+
+
+def combined(**fields: tuple[Any, Any]) -> Grant:
+    """Two grants together, whose fields have these values. In both orders it is the same."""
+    first, second = (
+        Grant(name, channels(EVERY), **{field: pair[number] for field, pair in fields.items()})
+        for number, name in enumerate("ab")
+    )
+    assert combine([first, second]) == combine([second, first])
+    return combine([first, second])
+
+
+SOME, OTHER = frozenset({"DE"}), frozenset({"DE", "AT"})
+
+
+@pytest.mark.parametrize(
+    ("countries", "unknown", "trust", "expected"),
+    [
+        ((SOME, OTHER), ("refuse", "allow"), (True, True), ("refuse", True)),
+        ((SOME, OTHER), ("allow", "allow"), (True, False), ("allow", False)),
+        ((SOME, None), ("allow", "refuse"), (True, False), ("allow", True)),
+        ((SOME, None), ("refuse", "allow"), (False, True), ("refuse", False)),
+        ((None, None), ("allow", "allow"), (True, False), ("allow", False)),
+        ((None, None), ("allow", "allow"), (True, True), ("allow", True)),
+    ],
+)
+def test_what_counts_about_countries_is_said_by_grants_that_list_some(
+    countries: tuple[object, object],
+    unknown: tuple[str, str],
+    trust: tuple[bool, bool],
+    expected: tuple[str, bool],
+) -> None:
+    """All of these must allow an unknown country, and trust the backend."""
+    grant = combined(countries=countries, unknown_country=unknown, trust_viewer_country=trust)
+    assert (grant.unknown_country, grant.trust_viewer_country) == expected
+
+
+def test_one_grant_is_enough_to_require_and_all_are_needed_to_allow() -> None:
+    """For every option that is yes or no. The names are sorted."""
+    grant = combined(
+        entitlement=(True, False),
+        single_use=(False, True),
+        strict_origin_enforcement=(True, False),
+        acts_for_viewers=(True, False),
+        viewer_id=("required", "optional"),
+    )
+    assert (grant.entitlement, grant.single_use, grant.strict_origin_enforcement) == 3 * (True,)
+    assert (grant.acts_for_viewers, grant.viewer_id, grant.name) == (False, "required", "a,b")
+    assert combined(acts_for_viewers=(True, True)).acts_for_viewers
+    assert combined(viewer_id=("required", "from-identity")).viewer_id == "from-identity"

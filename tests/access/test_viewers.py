@@ -83,7 +83,9 @@ def test_a_backend_with_a_token_of_its_own_names_its_viewers() -> None:
             granted = decide(SERVER, backend, requesting(viewer_id=requested), LIMITS)
             assert granted.request.viewer_id == requested
     required = replace(SERVER, viewer_id="required")
-    assert rule_of_refusal(required, user(), requesting()) == "viewer_id_required"
+    contradictory = replace(SERVER, viewer_id="from-identity")  # The start refuses it.
+    for grant in (required, contradictory):
+        assert rule_of_refusal(grant, user(), requesting()) == "viewer_id_required"
 
 
 def test_grants_must_agree_whether_a_caller_is_the_viewer() -> None:
