@@ -7,6 +7,8 @@ from typing import Any
 
 from werkzeug.test import TestResponse
 
+from tokensvc.web.openapi.operations import OPERATIONS
+
 STATUS_OF_CODE = {
     "invalid_request": 400,
     "unauthenticated": 401,
@@ -63,6 +65,10 @@ TITLE_OF_CODE = {
     "overloaded": "Service overloaded",
     "draining": "Service stopping",
 }
+CODES_OF_OPERATIONS = {
+    (each.method.upper(), each.path): {kind.code for kind in each.all_refusals}
+    for each in OPERATIONS
+}
 REQUIRED = {"type", "title", "status", "code", "detail", "request_id"}
 POSSIBLE = REQUIRED | {"hint", "errors", "errors_omitted", "retry_after_seconds", "checks"}
 
@@ -100,6 +106,9 @@ def assert_problem(response: TestResponse, code: str) -> dict[str, Any]:
     assert response.headers.get("Retry-After") == (retry_after and str(retry_after))
     assert ("WWW-Authenticate" in response.headers) == (code == "unauthenticated")
     assert ("Allow" in response.headers) == (code == "method_not_allowed")
+    # The OpenAPI document says which codes a route can answer with.
+    of_route = CODES_OF_OPERATIONS.get((response.request.method, response.request.path))
+    assert of_route is None or code in of_route
     assert isinstance(document, dict)
     return document
 

@@ -21,6 +21,7 @@ from tokensvc.web import (
 )
 from tokensvc.web.cors import Cors, CorsApplication
 from tokensvc.web.direct import DirectRoutes
+from tokensvc.web.openapi import pages
 from tokensvc.web.proxies import behind_proxies
 
 if TYPE_CHECKING:
@@ -71,4 +72,5 @@ def _routes(service: Service) -> Flask:
     app.register_blueprint(jwks.create_blueprint(service))
     app.register_blueprint(health.create_blueprint(service))
     app.register_blueprint(player.create_blueprint())
+    app.register_blueprint(pages.create_blueprint())
     return app

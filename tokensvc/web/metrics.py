@@ -34,7 +34,9 @@ GAUGE_SECONDS: Final = 5.0
 
 ROUTES: Final = (
     "/.well-known/jwks.json",
+    "/docs",
     "/healthz",
+    "/openapi.json",
     "/readyz",
     "/v1/bans",
     "/v1/keys",

@@ -28,6 +28,7 @@ def create_blueprint() -> Blueprint:
         answer.headers["Access-Control-Allow-Origin"] = "*"
         answer.headers["Cross-Origin-Resource-Policy"] = "cross-origin"
         answer.make_conditional(request)
+        answer.headers.pop("Date")  # `make_conditional` sets it, and every server does too.
         return answer
 
     return routes
