@@ -20,6 +20,7 @@ from typing import Final
 
 from tokensvc.access.bans import record as bans
 from tokensvc.errors import StateConflict, StateCopyRefused
+from tokensvc.playback.due_ends import DueEnds
 from tokensvc.state import schema
 from tokensvc.state.base import NEW, Document, Record, State
 from tokensvc.state.moving import Marker, marker_in
@@ -34,8 +35,8 @@ _MAX_PUT_AT_ONCE: Final = 500
 def copy_state(source: State, target: State, *, source_url: str, target_url: str) -> Iterator[str]:
     """Copy all documents, and yield the name of each one that was copied and read back.
 
-    Bans are copied too. Other records are not: they have what processes learn again, such as
-    answers about channels. It can be run again after an interruption, and continues.
+    Bans and due ends are copied too. Other records are not: they have what processes learn again,
+    such as answers about channels. It can be run again after an interruption, and continues.
 
     Args:
         source: the state that is used now.
@@ -63,6 +64,8 @@ def copy_state(source: State, target: State, *, source_url: str, target_url: str
         _store(target, name, body)
         copied.add(name)
         yield name
+    # Last: one that is stored later is refused, because the schema says that the state has moved.
+    DueEnds(target).merge(DueEnds(source).all())
 
 
 def _place_in_order(name: str) -> tuple[bool, str]:

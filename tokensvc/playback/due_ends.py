@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Final, Literal, Self
 
@@ -36,7 +37,9 @@ from tokensvc.errors import (
 )
 from tokensvc.ivs.limits import LONGEST_WATCH_SECONDS
 from tokensvc.ivs.viewer_sessions import Revocation, Viewer
+from tokensvc.state import schema
 from tokensvc.state.base import Record, State
+from tokensvc.state.moving import require_not_moved
 from tokensvc.state.schema import CURRENT
 from tokensvc.token.claims import PlaybackClaims, PlaybackOptions
 from tokensvc.waiting import may_wait
@@ -150,11 +153,32 @@ class DueEnds:
             stored = self._state.record(KIND, record_id(due_end.viewer))
             earlier = None if stored is None else StoredDueEnd.of(stored).due_end
             effective = due_end.after(earlier)
-            if effective == earlier:
-                return effective
-            if self._state.put_if(KIND, _record(effective), replacing=stored):
+            if effective == earlier or self._state.put_if(
+                KIND, _record(effective), replacing=stored
+            ):
+                self._require_not_moved()
                 return effective
         raise StateUnavailable("Too many other requests set a due end for the same viewer.")
+
+    def merge(self, others: Iterable[StoredDueEnd]) -> None:
+        """Store those of another state, by the rules above. It may be done again.
+
+        Raises:
+            StateUnavailable: when it is not certain that all were stored.
+        """
+        for stored in others:
+            if stored.due_end.progress != "done":
+                with suppress(ViewerRevoked):  # It is carried out here already.
+                    self.store(stored.due_end)
+
+    def _require_not_moved(self) -> None:
+        """Return if the state has not been copied to another place since the due end was stored.
+
+        A copy marks the schema first and copies due ends last, so it has copied this one.
+        """
+        document = self._state.load(schema.DOCUMENT_NAME)
+        if document is not None:
+            require_not_moved(document)
 
     def all(self, known: Iterable[StoredDueEnd] = ()) -> Sequence[StoredDueEnd]:
         """Every due end, also those that are done or not due yet.
