@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tests.access.ban_examples import CHANNEL, NOW, TERMS, VIEWER
@@ -21,10 +21,18 @@ from tokensvc.clock import Moment
 from tokensvc.errors import ViewerBanned, ViewerRevoked
 
 CALLER = Caller("id", "backend", ("open",))
-SKEW = st.integers(-40, 40).map(lambda eighths: eighths / 8)
+
+
+def seconds(least: int, most: int) -> st.SearchStrategy[float]:
+    """Seconds between so many eighths, and often one of the two."""
+    extremes = st.sampled_from([least, most])
+    return st.one_of(extremes, extremes, st.integers(least, most)).map(lambda each: each / 8)
+
+
+SKEW = seconds(-40, 40)
 """Two clocks differ by 10 s at most."""
 
-FRACTION = st.integers(0, 7).map(lambda eighths: eighths / 8)
+FRACTION = seconds(0, 7)
 
 
 @dataclass(frozen=True)
@@ -72,10 +80,19 @@ def test_a_kick_ends_every_session_that_began_before_it(
     of_moderator=SKEW,
     of_worker=SKEW,
     fraction=FRACTION,
-    lasts=st.one_of(st.integers(1, 300), st.just(FOREVER)),
-    write=st.integers(0, 40).map(lambda eighths: eighths / 8),
-    read_before=st.integers(1, 40).map(lambda eighths: eighths / 8),
-    age=st.integers(0, 960).map(lambda eighths: eighths / 8),
+    lasts=st.one_of(st.just(FOREVER), st.just(FOREVER), st.integers(1, 300)),
+    write=seconds(0, 40),
+    read_before=seconds(1, 40),
+    age=seconds(0, 960),
+)
+@example(
+    of_moderator=-5.0,
+    of_worker=5.0,
+    fraction=0.875,
+    lasts=FOREVER,
+    write=5.0,
+    read_before=0.125,
+    age=120.0,
 )
 def test_a_worker_that_does_not_know_of_a_ban_signs_what_is_revoked(
     of_moderator: float,
@@ -102,7 +119,7 @@ def test_a_worker_that_does_not_know_of_a_ban_signs_what_is_revoked(
     of_worker=SKEW,
     fraction=FRACTION,
     lasts=st.integers(1, 300),
-    after=st.integers(0, 4_000).map(lambda eighths: eighths / 8),
+    after=seconds(0, 4_000),
     is_lifted=st.booleans(),
 )
 def test_a_worker_that_knows_of_a_ban_signs_nothing_that_is_revoked(
