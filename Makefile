@@ -136,7 +136,7 @@ COMPILE = uv pip compile --quiet --universal --python-version 3.11 --generate-ha
 	--custom-compile-command "make requirements"
 requirements:
 	$(COMPILE) --upgrade pyproject.toml local_ivs/pyproject.toml requirements/build.in \
-		-o requirements/run.txt
+		requirements/demo.in -o requirements/run.txt
 	$(COMPILE) --upgrade pyproject.toml -c requirements/run.txt -o requirements/service.txt
 	$(COMPILE) --upgrade pyproject.toml local_ivs/pyproject.toml requirements/build.in \
 		--extra test -c requirements/run.txt -o requirements/test.txt

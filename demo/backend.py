@@ -8,19 +8,23 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import Any
+from enum import StrEnum
+from typing import Any, TypeVar
 
 from flask import Flask, Response, jsonify, request
 
 from demo import protection, refusals
 from demo.configuration import Configuration
+from demo.moderation import Action, moderate
 from demo.protection import own_origin
 from demo.refusals import invalid_member
 from demo.refused_urls import Fault, refused_url
 from demo.service_client import ServiceClient
+from demo.viewers import GUEST_ID, IdentityProvider, Viewer
 
-VIEWER_ID = "demo-viewer"
 MAX_BODY_BYTES = 1024
+
+Choice = TypeVar("Choice", bound=StrEnum)
 
 
 def create_app_from_environment() -> Flask:
@@ -45,7 +49,7 @@ def create_app(configuration: Configuration) -> Flask:
         # the user as `viewer_id`, so that the user's playback can be stopped.
         defaults = {
             "channel": configuration.channel,
-            "viewer_id": VIEWER_ID,
+            "viewer_id": GUEST_ID,
             "allowed_origins": [own_origin()],  # The URL plays in pages of this origin only.
         }
         return tokensvc.request_playback_url(defaults | options)
@@ -56,16 +60,37 @@ def create_app(configuration: Configuration) -> Flask:
 
     @app.get("/configuration")
     def page_configuration() -> Response:
-        return jsonify(player_url=f"{configuration.service_url}/v1/player.js")
+        return jsonify(service_url=configuration.service_url, channel=configuration.channel)
 
     @app.post("/playback-urls")
     def playback_urls() -> Response:
         # The page chooses these options only. tokensvc checks their values.
-        return jsonify(request_url(**_read_body("ttl_seconds", "maximum_resolution")))
+        options = _read_body("ttl_seconds", "maximum_resolution", "watch_until")
+        return jsonify(request_url(**options))
+
+    @app.post("/sign-in")
+    def sign_in() -> Response:
+        # The page sends this token to tokensvc itself, without this backend.
+        viewer = _choice(Viewer, _read_body("viewer"), "viewer")
+        return jsonify(id_token=IdentityProvider(configuration.issuer_url).sign_in(viewer))
+
+    @app.post("/moderation")
+    def moderation() -> Response:
+        # A backend with users would first check that this user is a moderator.
+        body = _read_body("action", "viewer")
+        return jsonify(
+            moderate(
+                ServiceClient(configuration.service_url, configuration.moderator_key),
+                _choice(Action, body, "action"),
+                _choice(Viewer, body, "viewer"),
+                channel=configuration.channel,
+                issuer_url=configuration.issuer_url,
+            )
+        )
 
     @app.post("/refused-urls")
     def refused_urls() -> Response:
-        fault = _fault(_read_body("fault"))
+        fault = _choice(Fault, _read_body("fault"), "fault")
         url = refused_url(fault, request_url, configuration.other_channel)
         return jsonify(playback_url=url)
 
@@ -88,9 +113,10 @@ def _read_body(*allowed: str) -> dict[str, object]:
     return body
 
 
-def _fault(body: Mapping[str, object]) -> Fault:
+def _choice(kind: type[Choice], body: Mapping[str, object], name: str) -> Choice:
+    """The member of the body with this name. Raises Refusal if it is none of the values."""
     try:
-        return Fault(str(body.get("fault")))
+        return kind(str(body.get(name)))
     except ValueError:
-        known = ", ".join(Fault)
-        raise invalid_member("fault", "enum", f"fault must be one of: {known}.") from None
+        known = ", ".join(kind)
+        raise invalid_member(name, "enum", f"{name} must be one of: {known}.") from None

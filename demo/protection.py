@@ -59,7 +59,7 @@ def _security_headers(edge_url: str, service_url: str) -> dict[str, str]:
         "script-src": f"'self' {service_url}/v1/player.js",
         "style-src": "'self'",
         "img-src": "'self'",
-        "connect-src": f"'self' {edge_url}",
+        "connect-src": f"'self' {edge_url} {service_url}/v1/playback-urls",
         "media-src": edge_url,
         "base-uri": "'none'",
         "form-action": "'none'",

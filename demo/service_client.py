@@ -1,4 +1,4 @@
-"""The only call to tokensvc that an application needs: `POST /v1/playback-urls`."""
+"""The calls to tokensvc. Most applications need only one: `POST /v1/playback-urls`."""
 
 from __future__ import annotations
 
@@ -14,22 +14,42 @@ TIMEOUT = urllib3.Timeout(connect=2.0, read=15.0)  # seconds; tokensvc may have 
 
 
 class ServiceClient:
-    """Requests playback URLs from tokensvc with the API key of this backend."""
+    """Calls tokensvc with an API key of this backend.
+
+    Each method returns the JSON object that tokensvc answers.
+
+    Raises:
+        Refusal: tokensvc refused the request, with its problem document, or did not respond.
+    """
 
     def __init__(self, service_url: str, api_key: str) -> None:
-        self._url = f"{service_url}/v1/playback-urls"
+        self._service_url = service_url
         self._headers = {"Authorization": f"Bearer {api_key}"}
         # A PoolManager ignores proxy variables: the API key goes directly to tokensvc.
         self._pool = urllib3.PoolManager(timeout=TIMEOUT, retries=False)
 
     def request_playback_url(self, body: Mapping[str, object]) -> Mapping[str, Any]:
-        """Return tokensvc's response to this body: `playback_url`, `token`, `expires_at` and more.
+        """A playback URL: `playback_url`, `token`, `expires_at` and more."""
+        return self.post("/v1/playback-urls", body)
 
-        Raises:
-            Refusal: tokensvc refused the request, with its problem document, or did not respond.
-        """
+    def post(self, path: str, body: Mapping[str, object]) -> Mapping[str, Any]:
+        """The answer to a POST request with this body."""
+        return self._request("POST", path, body)
+
+    def get(self, path: str) -> Mapping[str, Any]:
+        """The answer to a GET request."""
+        return self._request("GET", path)
+
+    def delete(self, path: str) -> Mapping[str, Any]:
+        """The answer to a DELETE request."""
+        return self._request("DELETE", path)
+
+    def _request(
+        self, method: str, path: str, body: Mapping[str, object] | None = None
+    ) -> Mapping[str, Any]:
+        url = f"{self._service_url}{path}"
         try:
-            response = self._pool.request("POST", self._url, json=body, headers=self._headers)
+            response = self._pool.request(method, url, json=body, headers=self._headers)
             content = response.json()
         except (urllib3.exceptions.HTTPError, ValueError) as exc:
             raise refusal(
@@ -38,7 +58,7 @@ class ServiceClient:
                 "The service tokensvc does not respond.",
                 hint="Check that it is still running, and read its log.",
             ) from exc
-        if response.status != HTTPStatus.OK:
+        if response.status >= HTTPStatus.BAD_REQUEST:
             # A problem document contains no secret. Pass it on, because it says what to do next.
             raise Refusal(response.status, content)
         answer: Mapping[str, Any] = content

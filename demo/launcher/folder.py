@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from demo.launcher.failure import DemoFailed
+from demo.viewers import CLIENT_ID
 from tokensvc import durable
 
 REGION = "us-west-2"
@@ -45,6 +46,24 @@ state_refresh_seconds = 1
 port = {port}
 """
 
+_USERS = """
+# Viewers who sign in, in the page of the demo. Its pages request their URLs themselves.
+[issuers.demo]
+issuer = "{issuer_url}"
+audience = "{client_id}"
+grants = ["viewers"]
+
+[viewer_ids]
+secret_file = "viewer-id-secret"
+
+[grants.viewers]
+channels = ["{channel}"]
+viewer_id = "from-identity"
+
+[cors]
+allowed_origins = ["{page_origin}"]
+"""
+
 
 IN_FILES = """\
 [state]
@@ -64,6 +83,14 @@ url = "dynamodb:{REGION}/tokensvc"
 url = "secretsmanager:tokensvc/"
 """
 """The settings of a state and a custody that several machines share."""
+
+
+@dataclass(frozen=True, slots=True)
+class Users:
+    """The identity provider at which viewers sign in, and the origin of the page that they use."""
+
+    issuer_url: str
+    page_origin: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +119,16 @@ class DemoFolder:
     def api_key(self) -> Path:
         """The file with the API key of the example backend. The demo prints it at every start."""
         return self.path / "api-key"
+
+    @property
+    def moderator_key(self) -> Path:
+        """The file with the API key with which the example backend kicks and bans viewers."""
+        return self.path / "moderator-key"
+
+    @property
+    def viewer_id_secret(self) -> Path:
+        """The file of the secret from which the IDs of viewers who sign in are made."""
+        return self.path / "viewer-id-secret"
 
     @property
     def environment(self) -> Path:
@@ -137,8 +174,10 @@ class DemoFolder:
         with durable.replacement(path) as draft:
             draft.write_text(text, encoding="utf-8")
 
-    def write_settings(self, *, channel_arn: str, other_channel_arn: str, port: int) -> None:
-        """Write the settings file with these channels."""
+    def write_settings(
+        self, *, channel_arn: str, other_channel_arn: str, port: int, users: Users | None
+    ) -> None:
+        """Write the settings file with these channels, and with viewers who sign in, if any do."""
         text = _SETTINGS.format(
             storage=self.storage,
             account_id=ACCOUNT_ID,
@@ -150,9 +189,18 @@ class DemoFolder:
             grant=GRANT,
             port=port,
         )
+        if users is not None:
+            text += _USERS.format(
+                issuer_url=users.issuer_url,
+                page_origin=users.page_origin,
+                client_id=CLIENT_ID,
+                channel=CHANNEL,
+            )
         self.write(self.settings, text)
 
-    def backend_variables(self, *, service_url: str, local_ivs_url: str) -> Mapping[str, str]:
+    def backend_variables(
+        self, *, service_url: str, local_ivs_url: str, issuer_url: str
+    ) -> Mapping[str, str]:
         """The environment variables that configure the example backend."""
         return {
             "DEMO_SERVICE_URL": service_url,
@@ -160,6 +208,8 @@ class DemoFolder:
             "DEMO_CHANNEL": CHANNEL,
             "DEMO_OTHER_CHANNEL": OTHER_CHANNEL,
             "DEMO_EDGE_URL": local_ivs_url,
+            "DEMO_MODERATOR_KEY_FILE": str(self.moderator_key),
+            "DEMO_ISSUER_URL": issuer_url,
         }
 
     def variables(self, local_ivs_url: str) -> Mapping[str, str]:

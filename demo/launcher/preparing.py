@@ -10,14 +10,25 @@ import http.client
 import json
 import secrets
 from contextlib import closing
+from dataclasses import dataclass
 from http import HTTPStatus
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from demo.launcher.failure import DemoFailed
-from demo.launcher.folder import CHANNEL, GRANT, IN_AWS, OTHER_CHANNEL, REGION, DemoFolder
+from demo.launcher.folder import (
+    CHANNEL,
+    GRANT,
+    IN_AWS,
+    OTHER_CHANNEL,
+    REGION,
+    DemoFolder,
+    Users,
+)
 from tokensvc import operations
-from tokensvc.access import api_keys
-from tokensvc.access.api_keys import ApiKeys, authenticate
+from tokensvc.access import api_keys, recorded_secrets
+from tokensvc.access.api_keys import MINT_ONLY, ApiKeys, authenticate
+from tokensvc.access.callers import Scope
 from tokensvc.arns import ChannelArn, Region, parse_region
 from tokensvc.aws import AwsClients
 from tokensvc.aws_setup import make_state
@@ -26,18 +37,25 @@ from tokensvc.errors import Unauthenticated
 from tokensvc.ivs.kept_answers import KIND
 from tokensvc.ivs.translation import translate_errors
 from tokensvc.settings import load_settings
+from tokensvc.settings.viewer_id_secrets import viewer_ids_of
 from tokensvc.state.base import NEW, State
 
 if TYPE_CHECKING:
     from mypy_boto3_ivs import IVSClient
 
 _API_KEY_NAME = "demo"
+_MODERATOR_KEY_NAME = "demo-moderator"
 _OPERATOR = "demo"
 _SECRET_BYTES = 32
 
 
 def prepare(
-    folder: DemoFolder, local_ivs_url: str, port: int, clients: AwsClients, clock: Clock
+    folder: DemoFolder,
+    local_ivs_url: str,
+    port: int,
+    clients: AwsClients,
+    clock: Clock,
+    users: Users | None = None,
 ) -> str:
     """Create everything that the service needs, and return the text of an API key.
 
@@ -50,11 +68,15 @@ def prepare(
     other_channel_arn = _ensure_private_channel(client, region, OTHER_CHANNEL, local_ivs_url)
     _set_live(local_ivs_url, channel_arn, live=True)
     folder.write_settings(
-        channel_arn=str(channel_arn), other_channel_arn=str(other_channel_arn), port=port
+        channel_arn=str(channel_arn),
+        other_channel_arn=str(other_channel_arn),
+        port=port,
+        users=users,
     )
-    if not folder.key_encryption_secret.exists():
-        secret = base64.b64encode(secrets.token_bytes(_SECRET_BYTES)).decode()
-        folder.write(folder.key_encryption_secret, f"{secret}\n")
+    for file in (folder.key_encryption_secret, folder.viewer_id_secret):
+        if not file.exists():
+            secret = base64.b64encode(secrets.token_bytes(_SECRET_BYTES)).decode()
+            folder.write(file, f"{secret}\n")
     settings = load_settings(folder.settings, {})
     if folder.storage == IN_AWS:
         make_state(settings, clock, lambda _step: None)
@@ -63,7 +85,11 @@ def prepare(
         # Local IVS may have another port than at the last start, and the answers have its address.
         opened.state.remove_many(KIND, [str(channel_arn), str(other_channel_arn)])
         opened.rotator(region).reconcile(lambda _step: None)
-        return _ensure_api_key(folder, opened.state, clock)
+        if users is not None:
+            recorded_secrets.record(opened.state, viewer_ids_of(settings.viewer_ids))
+        keys = _DemoKeys(folder, opened.state, clock)
+        keys.ensure(_MODERATOR_KEY_NAME, folder.moderator_key, ("moderate",))
+        return keys.ensure(_API_KEY_NAME, folder.api_key, MINT_ONLY)
 
 
 def _ensure_private_channel(
@@ -101,20 +127,28 @@ def _set_live(local_ivs_url: str, channel_arn: ChannelArn, *, live: bool) -> Non
         )
 
 
-def _ensure_api_key(folder: DemoFolder, state: State, clock: Clock) -> str:
-    """Return the stored API key if it is still valid. Otherwise replace it with a new one."""
-    document = state.load(api_keys.DOCUMENT_NAME)
-    known = ApiKeys.decode(document)
-    try:
-        text = folder.api_key.read_text().strip()
-        authenticate(known, text, clock.now())
-    except (FileNotFoundError, Unauthenticated):
-        others = ApiKeys(tuple(key for key in known.keys if key.name != _API_KEY_NAME))
-        updated, text = api_keys.create(
-            others, name=_API_KEY_NAME, grants=(GRANT,), now=clock.now()
-        )
-        # Write the text first: if it were lost, the stored key could never be used.
-        folder.write(folder.api_key, f"{text}\n")
-        version = NEW if document is None else document.version
-        state.save(api_keys.DOCUMENT_NAME, updated.encode(), replacing=version)
-    return text
+@dataclass(frozen=True, slots=True)
+class _DemoKeys:
+    """The API keys of the demo, in its state and in files of its folder."""
+
+    folder: DemoFolder
+    state: State
+    clock: Clock
+
+    def ensure(self, name: str, file: Path, scopes: tuple[Scope, ...]) -> str:
+        """Return the API key in the file if it is still valid. Otherwise replace it."""
+        document = self.state.load(api_keys.DOCUMENT_NAME)
+        known = ApiKeys.decode(document)
+        try:
+            text = file.read_text().strip()
+            authenticate(known, text, self.clock.now())
+        except (FileNotFoundError, Unauthenticated):
+            others = ApiKeys(tuple(key for key in known.keys if key.name != name))
+            updated, text = api_keys.create(
+                others, name=name, grants=(GRANT,), scopes=scopes, now=self.clock.now()
+            )
+            # Write the text first: if it were lost, the stored key could never be used.
+            self.folder.write(file, f"{text}\n")
+            version = NEW if document is None else document.version
+            self.state.save(api_keys.DOCUMENT_NAME, updated.encode(), replacing=version)
+        return text

@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
@@ -28,7 +28,7 @@ _ROOT = Path(__file__).parents[2]
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """A running server: its name, base URL, process and log file."""
+    """A running server: its name, base URL ("" without a port), process and log file."""
 
     name: str
     url: str
@@ -76,17 +76,18 @@ def running(
     name: str,
     command: Sequence[str],
     *,
-    listener: socket.socket,
     environment: Mapping[str, str],
     log: Path,
+    listener: socket.socket | None = None,
 ) -> Iterator[Server]:
     """Run a server's command, and stop it when the block ends.
 
-    The command inherits the listener, whose descriptor it finds in its arguments or environment.
-    The listener is closed in this process. The command's output is appended to the file `log`.
+    The command inherits the listener, if it has one, whose descriptor it finds in its arguments or
+    environment. The listener is closed in this process. The command's output is appended to the
+    file `log`.
     """
-    port = listener.getsockname()[1]
-    with listener, log.open("ab") as output:
+    url = "" if listener is None else f"http://{HOST}:{listener.getsockname()[1]}"
+    with listener or nullcontext(), log.open("ab") as output:
         process = subprocess.Popen(  # noqa: S603 # Our own interpreter and commands, no shell.
             (sys.executable, "-m", "demo.launcher.stop_with_launcher", *command),
             cwd=_ROOT,
@@ -94,13 +95,13 @@ def running(
             stdin=subprocess.PIPE,
             stdout=output,
             stderr=output,
-            pass_fds=(listener.fileno(),),
+            pass_fds=() if listener is None else (listener.fileno(),),
             # Not in the terminal's process group: Ctrl-C reaches the launcher only, and the
             # launcher stops its servers.
             process_group=0,
         )
     try:
-        yield Server(name, f"http://{HOST}:{port}", process, log)
+        yield Server(name, url, process, log)
     finally:
         _stop(process)
 

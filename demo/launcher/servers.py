@@ -1,4 +1,4 @@
-"""The three servers of the demo: how each is started on a port that is already bound."""
+"""The processes of the demo: how each is started, servers on a port that is already bound."""
 
 from __future__ import annotations
 
@@ -38,6 +38,31 @@ def moto(
         listener=listener,
         environment=environment,
         log=folder.log("moto"),
+    )
+
+
+def issuer(
+    folder: DemoFolder, listener: socket.socket, environment: Mapping[str, str]
+) -> AbstractContextManager[Server]:
+    """Run the identity provider, which forgets everything when it ends."""
+    program = ("-m", "demo.launcher.issuer", str(listener.fileno()))
+    return running(
+        "The identity provider",
+        (sys.executable, *program),
+        listener=listener,
+        # Its OAuth library refuses http:// otherwise.
+        environment={**environment, "AUTHLIB_INSECURE_TRANSPORT": "1"},
+        log=folder.log("issuer"),
+    )
+
+
+def end_due(folder: DemoFolder, environment: Mapping[str, str]) -> AbstractContextManager[Server]:
+    """Run what ends sessions that are due; it has no port."""
+    return running(
+        "tokensvc viewers end-due",
+        (sys.executable, "-m", "tokensvc", "viewers", "end-due", "--watch"),
+        environment=environment,
+        log=folder.log("end-due"),
     )
 
 

@@ -23,7 +23,7 @@ A private channel is live. It plays only with a signed playback URL.
 {request_line(service_url, key)}
 
   Manage its keys: . {shlex.quote(str(folder.environment))} && tokensvc keys list
-  Logs: service.log, local-ivs.log and backend.log in {folder.path}
+  Logs: service.log, local-ivs.log, backend.log, issuer.log and end-due.log in {folder.path}
 
 Press Ctrl-C to stop. The next start uses the same channel and keys, from {folder.path}.
 """

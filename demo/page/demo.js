@@ -3,6 +3,7 @@
 import { post, reasonToWait, send } from "./backend.js";
 import { showExamples } from "./examples.js";
 import { copyUrl, showIssued, updateCountdown } from "./issued.js";
+import { onViewer, selectedViewer, showModerator } from "./viewers.js";
 
 const HLS = "application/vnd.apple.mpegurl";
 const NO_HLS =
@@ -10,18 +11,28 @@ const NO_HLS =
   "The token and the examples below work in this browser too.";
 const NO_SERVICE = "The service tokensvc does not respond. Check that the demo is still running.";
 const COUNTDOWN_MILLISECONDS = 250;
+const PREVIEW_SECONDS = 30;
+const REFUSALS = {
+  banned: "You are banned from this channel.",
+  revoked: "A moderator has ended your session. You may come back.",
+  unauthenticated: "Your sign-in has expired. Sign in again.",
+};
 
 const $ = (id) => document.getElementById(id);
 const video = $("video");
 const urlForm = $("url-form");
+const configuration = await (await fetch("/configuration")).json();
 let playback = null;
+let idToken; // Of the viewer, if one has signed in.
+let previewEndsAt = null; // Milliseconds.
 
 /** Play with URLs for the options that the form has now, and keep a valid one. */
-async function play() {
-  const body = options();
+async function play({ seconds } = {}) {
+  previewEndsAt = seconds ? Date.now() + seconds * 1000 : null;
+  const source = urls({ ...options(), watch_until: seconds ? rfc3339(previewEndsAt) : null });
   playback?.stop();
   const { Playback } = await playerModule();
-  playback = new Playback(({ signal }) => send("/playback-urls", body, { signal }));
+  playback = new Playback(source);
   listen(playback);
   if (video.canPlayType(HLS) === "") {
     playback.prefetch();
@@ -33,10 +44,20 @@ async function play() {
   playback.attach(video);
 }
 
+/** What gets a URL: the backend for the guest, and tokensvc itself with a viewer's own token. */
+function urls(body) {
+  if (!idToken) return ({ signal }) => send("/playback-urls", body, { signal });
+  const { service_url: service, channel } = configuration;
+  const headers = { Authorization: `Bearer ${idToken}` };
+  const whole = { ...body, channel, allowed_origins: [location.origin] };
+  return ({ signal }) => send(`${service}/v1/playback-urls`, whole, { signal, headers });
+}
+
+const rfc3339 = (milliseconds) => new Date(milliseconds).toISOString().replace(/\.\d+/, "");
+
 async function playerModule() {
-  const { player_url: address } = await (await fetch("/configuration")).json();
   try {
-    return await import(address);
+    return await import(`${configuration.service_url}/v1/player.js`);
   } catch (error) {
     notice(NO_SERVICE);
     setStatus("stopped", "No player");
@@ -60,7 +81,7 @@ function listen(current) {
     setStatus("stopped", "No playback URL");
   });
   on("refused", (refusal) => {
-    notice([refusal.message, refusal.hint].filter(Boolean).join(" "));
+    notice(explanation(refusal), { canRetry: true });
     setStatus("stopped", "No playback URL");
   });
   on("reload", async () => {
@@ -68,6 +89,11 @@ function listen(current) {
     const reason = await reasonToStop(video.src);
     if (current === playback && video.error) notice(`${reason} Starting again.`);
   });
+}
+
+function explanation({ kind, message, hint }) {
+  if (previewEndsAt && Date.now() >= previewEndsAt) return "Your preview has ended.";
+  return REFUSALS[kind] ?? [message, hint].filter(Boolean).join(" ");
 }
 
 /** Return why a URL doesn't play, from the edge. A video element doesn't expose the reason. */
@@ -86,9 +112,10 @@ function setStatus(state, text) {
   $("status").textContent = text;
 }
 
-function notice(text) {
-  $("notice").textContent = text;
+function notice(text, { canRetry = false } = {}) {
+  $("notice-text").textContent = text;
   $("notice").hidden = !text;
+  $("again").hidden = !canRetry;
 }
 
 video.addEventListener("playing", () => {
@@ -113,7 +140,16 @@ urlForm.addEventListener("submit", (event) => {
   event.preventDefault();
   play();
 });
+$("again").addEventListener("click", () => (previewEndsAt ? play() : playback.reload()));
+$("preview").addEventListener("click", () => play({ seconds: PREVIEW_SECONDS }));
 $("copy").addEventListener("click", copyUrl);
+onViewer((_viewer, token) => {
+  idToken = token;
+  play();
+});
+showModerator((viewer) => {
+  if (viewer === selectedViewer()) playback.reload();
+});
 
 const runAll = showExamples($("examples"), {
   playbackUrl: async () => (await post("/playback-urls", options())).playback_url,

@@ -10,7 +10,7 @@ from pathlib import Path
 from tests.e2e.processes import RunningCommand, running
 
 PROGRAM = (sys.executable, "-m", "demo")
-ANY_FREE_PORTS = ("--port", "0", "--local-ivs-port", "0", "--demo-port", "0")
+ANY_FREE_PORTS = ("--port", "0", "--local-ivs-port", "0", "--demo-port", "0", "--issuer-port", "0")
 LAST_LINE_OF_WELCOME = "Ctrl-C"
 
 

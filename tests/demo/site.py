@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
+import socket
 import threading
 from dataclasses import dataclass
 from functools import partial
@@ -20,7 +22,9 @@ from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
 from demo.backend import create_app
 from demo.configuration import Configuration
-from demo.launcher.folder import DemoFolder
+from demo.launcher import servers
+from demo.launcher.folder import DemoFolder, Users
+from demo.launcher.ports import listen
 from demo.launcher.preparing import prepare
 from tests.support.aws import EndpointSession
 from tokensvc.arns import ChannelArn
@@ -99,7 +103,13 @@ def running_demo_site(folder: Path) -> Iterator[DemoSite]:
         # Not by the environment: the site lives longer than the environment of any one test.
         session = partial(EndpointSession, endpoint_url=local_ivs.url)
         clients = stack.enter_context(contextlib.closing(AwsClients(COMMAND_TERMS, session)))
-        api_key = prepare(demo_folder, local_ivs.url, 8000, clients, CLOCK)
+        listener = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+        page_origin = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        issuer_listener = stack.enter_context(listen(0, "ISSUER_PORT", CLOCK))
+        issuer = stack.enter_context(servers.issuer(demo_folder, issuer_listener, os.environ))
+        issuer.wait_until_ready("/.well-known/openid-configuration", CLOCK)
+        users = Users(issuer.url, page_origin)
+        api_key = prepare(demo_folder, local_ivs.url, 8000, clients, CLOCK, users)
         settings = load_settings(demo_folder.settings, {})
         service = build(settings, CLOCK, JsonLinesAudit(audit), clients=clients)
         stack.callback(service.close)
@@ -111,9 +121,11 @@ def running_demo_site(folder: Path) -> Iterator[DemoSite]:
             channel="demo",
             other_channel="other",
             edge_url=local_ivs.url,
+            moderator_key=demo_folder.moderator_key.read_text().strip(),
+            issuer_url=issuer.url,
         )
         app = create_app(configuration)
-        url = stack.enter_context(served(app))
+        url = stack.enter_context(served(app, listener))
         channel_arn = settings.channels["demo"]
         yield DemoSite(url, service_url, app, configuration, channel_arn, service, local_ivs, audit)
 
@@ -126,10 +138,11 @@ class _QuietHandler(WSGIRequestHandler):
 
 
 @contextlib.contextmanager
-def served(app: Flask) -> Iterator[str]:
-    """Serve the application on a free port, and return its base URL."""
+def served(app: Flask, listener: socket.socket | None = None) -> Iterator[str]:
+    """Serve the application on a free port or on this socket, and return its base URL."""
+    port, fd = (0, None) if listener is None else (listener.getsockname()[1], listener.fileno())
     server: BaseWSGIServer = make_server(
-        "127.0.0.1", 0, app, threaded=True, request_handler=_QuietHandler
+        "127.0.0.1", port, app, threaded=True, request_handler=_QuietHandler, fd=fd
     )
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()

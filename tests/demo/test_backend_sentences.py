@@ -111,6 +111,8 @@ def _configuration(service_url: str) -> Configuration:
         channel="demo",
         other_channel="other",
         edge_url="http://127.0.0.1:8001",
+        moderator_key="tsk_moderator",
+        issuer_url="http://127.0.0.1:8003",
     )
 
 

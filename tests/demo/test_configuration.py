@@ -14,6 +14,8 @@ COMPLETE = {
     "DEMO_CHANNEL": "demo",
     "DEMO_OTHER_CHANNEL": "other",
     "DEMO_EDGE_URL": "http://127.0.0.1:8001/",
+    "DEMO_MODERATOR_KEY": "tsk_moderator",
+    "DEMO_ISSUER_URL": "http://127.0.0.1:8003/",
 }
 
 
@@ -25,6 +27,8 @@ def test_every_variable_is_read() -> None:
         channel="demo",
         other_channel="other",
         edge_url="http://127.0.0.1:8001",
+        moderator_key="tsk_moderator",
+        issuer_url="http://127.0.0.1:8003",
     )
 
 
