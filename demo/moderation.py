@@ -40,7 +40,7 @@ def moderate(
         lifted = [
             tokensvc.delete(f"/v1/bans/{ban['ban_id']}")
             for ban in bans
-            if ban["note"] == viewer.value
+            if (ban["note"], ban["kind"], ban["state"]) == (viewer.value, "ban", "active")
         ]
         return {"lifted": lifted}
     body = {

@@ -68,6 +68,8 @@ allowed_origins = ["{page_origin}"]
 IN_FILES = """\
 [state]
 url = "sqlite:keys/state.sqlite3"
+# A viewer whose ban is lifted waits for that long, and for the clock skew.
+access_max_age_seconds = 10
 
 [custody]
 url = "file:keys"

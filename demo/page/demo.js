@@ -14,7 +14,7 @@ const COUNTDOWN_MILLISECONDS = 250;
 const PREVIEW_SECONDS = 30;
 const REFUSALS = {
   banned: "You are banned from this channel.",
-  revoked: "A moderator has ended your session. You may come back.",
+  revoked: "A moderator has ended your session.",
   unauthenticated: "Your sign-in has expired. Sign in again.",
 };
 
@@ -91,9 +91,10 @@ function listen(current) {
   });
 }
 
-function explanation({ kind, message, hint }) {
+function explanation({ kind, message, hint, retryAfterSeconds }) {
   if (previewEndsAt && Date.now() >= previewEndsAt) return "Your preview has ended.";
-  return REFUSALS[kind] ?? [message, hint].filter(Boolean).join(" ");
+  const text = REFUSALS[kind] ?? [message, hint].filter(Boolean).join(" ");
+  return retryAfterSeconds ? `${text} Try again in ${retryAfterSeconds} s.` : text;
 }
 
 /** Return why a URL doesn't play, from the edge. A video element doesn't expose the reason. */

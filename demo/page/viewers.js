@@ -48,14 +48,17 @@ export function showModerator(lifted) {
 
 function outcome(action, name, answer) {
   if (action === "lift") {
-    return answer.lifted.length ? `The ban is lifted. ${name} may watch.` : `${name} is not banned.`;
+    const [ban] = answer.lifted;
+    return ban ? `${name} may watch again from ${time(ban.line_passes_at)}.` : `${name} is not banned.`;
   }
   const [made] = answer.revocations;
   const ivs = made.pending ? "IVS has not confirmed it yet." : "IVS has ended the sessions.";
   return action === "kick"
     ? `${name} was kicked, and may come back in a few seconds. ${ivs}`
-    : `${name} is banned until ${new Date(made.banned_until).toLocaleTimeString()}. ${ivs}`;
+    : `${name} is banned until ${time(made.banned_until)}. ${ivs}`;
 }
+
+const time = (text) => new Date(text).toLocaleTimeString();
 
 function report(text) {
   $("moderation").textContent = text;

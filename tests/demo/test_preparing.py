@@ -191,7 +191,10 @@ def test_a_lost_api_key_is_replaced(setup: DemoSetup) -> None:
     second = setup.prepare()
     known = ApiKeys.decode(setup.state.load(DOCUMENT_NAME))
     assert second != first
-    assert [key.name for key in known.keys] == ["demo"]
+    assert [(key.name, key.scopes) for key in known.keys] == [
+        ("demo-moderator", ("moderate",)),
+        ("demo", ("mint",)),
+    ]
     authenticate(known, second, setup.clock.now())
 
 
