@@ -143,6 +143,15 @@ def test_ivs_is_asked_for_the_channel_and_the_key_pairs(rotating_desk: Desk, cha
     ]
 
 
+def test_a_viewer_who_is_banned_is_named(rotating_desk: Desk, channel: str) -> None:
+    """The bans are read from the state."""
+    token = rotating_desk.json("tokens", "sign", channel, "--viewer-id", "v1")["token"]
+    assert rotating_desk.json("tokens", "inspect", token)["accepted_by_ivs"]
+    rotating_desk.done("bans", "add", "v1", "--channel", channel, "--for", "1h")
+    result = rotating_desk.run("tokens", "inspect", token, "--json")
+    assert [each["rule"] for each in json.loads(result.stdout)["findings"]] == ["viewer_banned"]
+
+
 def test_the_origin_of_a_page_is_checked(rotating_desk: Desk, channel: str) -> None:
     """The exit status says whether IVS would refuse a page of that origin."""
     allowed = ("--allowed-origin", "https://*.example.com")

@@ -157,7 +157,8 @@ def test_what_a_killed_worker_counted_stays(
         assert counted[("tokensvc_signing", "us-west-2")] == 1
         until(lambda: post("") == 200)
         until(lambda: bool(query("tokensvc_signing")))
-        for expression in queries():
+        # This service has no issuer.
+        for expression in (each for each in queries() if "issuer" not in each):
             until(lambda expression=expression: bool(query(expression)))  # type: ignore[misc]
     folders = set(Path("/dev/shm").glob(f"tokensvc-metrics-{server.process.pid}-*"))  # noqa: S108
     assert len(folders) == 1

@@ -61,6 +61,25 @@ def test_an_operator_sees_why_ivs_would_refuse_a_token(
     ]
 
 
+def test_an_operator_sees_that_a_viewer_is_banned(
+    deployment: Deployment, client: FlaskClient, operator: dict[str, str]
+) -> None:
+    """The token was issued before the ban, and its signature is good."""
+    headers = {"Authorization": f"Bearer {deployment.key}"}
+    number = len(deployment.service.api_keys.latest().value.keys)
+    body = {"channel": "demo", "viewer_id": f"viewer-{number}"}
+    token = client.post("/v1/playback-urls", json=body, headers=headers).get_json()["token"]
+    moderator = deployment.new_key(f"moderator {number}", "open", scopes=("moderate",))
+    answer = client.post(
+        "/v1/viewer-session-revocations",
+        json={**body, "ban_seconds": 600},
+        headers={"Authorization": f"Bearer {moderator}"},
+    )
+    assert answer.status_code == 202, answer.text
+    inspected = client.post(INSPECT, json={"token": token}, headers=operator)
+    assert findings(inspected) == ["viewer_banned"]
+
+
 def test_a_channel_that_is_no_arn_is_an_invalid_request(
     client: FlaskClient, operator: dict[str, str]
 ) -> None:

@@ -11,12 +11,14 @@ from typing import Final
 
 import click
 
+from tokensvc.access.bans.log import BanLog
 from tokensvc.arns import ChannelArn
 from tokensvc.cli.context import Invocation, pass_invocation
 from tokensvc.cli.output import json_option, print_json, say
 from tokensvc.cli.params import CONFIGURED_CHANNEL
 from tokensvc.ivs.channels import get_channel
 from tokensvc.playback.inspected_signature import KnownKey, known_keys
+from tokensvc.playback.inspected_target import refusal_in
 from tokensvc.playback.inspection import BELIEVED, Check, Evidence, Inspection, inspect
 from tokensvc.token.p384 import PublicKey
 from tokensvc.token.rules import BrokenRule
@@ -71,12 +73,14 @@ def inspect_token(
     """
     if token_or_url == "-":  # noqa: S105 # Not a password: the usual name of standard input.
         token_or_url = sys.stdin.buffer.read().decode(errors="replace")
+    now = invocation.clock.now()
     evidence = Evidence(
-        now=invocation.clock.now(),
+        now=now,
         keys=_keys_in_ivs(invocation) if ask_ivs else _keys(invocation),
         channel_arn=channel,
         origin=origin,
         get_channel=partial(get_channel, invocation.clients) if ask_ivs else None,
+        refusal_of_viewer=refusal_in(BanLog(invocation.state, invocation.clock).read(), now),
     )
     found = inspect(token_or_url.strip(), evidence)
     if as_json:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from tokensvc.access.bans.book import BanBook
 from tokensvc.access.origins import is_covered
 from tokensvc.arns import ChannelArn
-from tokensvc.errors import ChannelNotFound, TokensvcError
+from tokensvc.errors import ChannelNotFound, TokensvcError, ViewerBanned, ViewerRevoked
 from tokensvc.ivs.model import Channel
 from tokensvc.token.rules import (
     ALLOWED_ORIGINS,
@@ -64,6 +65,19 @@ def origin_findings(payload: Mapping[str, object], origin: str) -> Findings:
         " `allowed_origins`, or play it from an allowed page."
     )
     return (BrokenRule(ALLOWED_ORIGINS, "origin_allowed", message, enforced_by_ivs=True),)
+
+
+def refusal_in(book: BanBook, now: float) -> Callable[[ChannelArn, str, int], TokensvcError | None]:
+    """What the bans refuse at that time: of a channel, a viewer ID and a session version."""
+
+    def refusal(channel_arn: ChannelArn, viewer_id: str, version: int) -> TokensvcError | None:
+        try:
+            book.require_allowed(channel_arn, (viewer_id,), version, now)
+        except (ViewerBanned, ViewerRevoked) as exc:
+            return exc
+        return None
+
+    return refusal
 
 
 def viewer_findings(

@@ -72,6 +72,8 @@ _GAUGES: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
         "Time since the keys of an issuer were fetched; -1 if they never were.",
         ("issuer",),
     ),
+    "tokensvc_bans": ("Bans and kicks that are kept, also those that are over.", ()),
+    "tokensvc_bans_pending": ("Bans and kicks that Amazon IVS has not confirmed yet.", ()),
     "tokensvc_signing": (
         "1 if this region can sign now, else 0.",
         ("region",),
@@ -154,6 +156,7 @@ def set_gauges(gauges: ServiceGauges, service: Service) -> None:
     moment = Moment.of(service.clock)
     _set_view_age(gauges, "api-keys", service.api_keys, moment)
     _set_view_age(gauges, "bans", service.bans.watched, moment)
+    _set_bans(gauges, service, moment)
     for region, view in service.rings.items():
         _set_view_age(gauges, f"ring {region}", view, moment)
         _set_ring(gauges, region, view, moment)
@@ -164,6 +167,13 @@ def set_gauges(gauges: ServiceGauges, service: Service) -> None:
         age = issuer.keeper.age_seconds(moment)
         fetched = -1.0 if age is None else age
         gauges.set("tokensvc_issuer_keys_age_seconds", fetched, issuer.terms.name)
+
+
+def _set_bans(gauges: ServiceGauges, service: Service, moment: Moment) -> None:
+    with suppress(TokensvcError):
+        book = service.bans.within(service.access_max_age_seconds, moment)
+        gauges.set("tokensvc_bans", len(book.events))
+        gauges.set("tokensvc_bans_pending", sum(ban.unconfirmed for ban in book.bans))
 
 
 def _set_ring(gauges: ServiceGauges, region: str, view: RingView, moment: Moment) -> None:

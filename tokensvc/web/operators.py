@@ -18,6 +18,7 @@ from tokensvc.ivs.limits import LONGEST_ARN
 from tokensvc.keyring.listing import list_key_pairs
 from tokensvc.keyring.model import Ring
 from tokensvc.playback.inspected_signature import known_keys
+from tokensvc.playback.inspected_target import refusal_in
 from tokensvc.playback.inspection import Evidence, inspect
 from tokensvc.service import Service
 from tokensvc.web.bodies import Form, read_json
@@ -63,12 +64,16 @@ def create_blueprint(service: Service) -> Blueprint:
     def inspect_token() -> Response:
         authenticate_request(request.environ, service).require("operate")
         body = form.read(read_json(request.environ, longest_bytes=LONGEST_BODY_BYTES))
+        moment = Moment.of(service.clock)
         evidence = Evidence(
-            now=service.clock.now(),
+            now=moment.now,
             keys=known_keys(_rings(service)),
             channel_arn=_channel_arn(body.channel_arn),
             origin=body.origin,
             get_channel=service.directory.get,
+            refusal_of_viewer=refusal_in(
+                service.bans.within(service.access_max_age_seconds, moment), moment.now
+            ),
         )
         return jsonify(inspect(body.token.strip(), evidence).members())
 
