@@ -18,6 +18,7 @@ from tokensvc.clock import SystemClock
 from tokensvc.ivs.shared_turns import SharedTurns
 from tokensvc.service import build
 from tokensvc.settings import load_settings
+from tokensvc.state.sqlite import SqliteState
 from tokensvc.web.app import create_app
 
 SETTINGS = """
@@ -48,15 +49,17 @@ def served(deployment: Deployment) -> Iterator[str]:
     (world.folder / "secret").write_bytes(bytes(range(32)))
     path = world.folder / "tokensvc.toml"
     path.write_text(SETTINGS)
+    # Turns are taken in real time, and a state removes what has expired by its own clock.
+    state_of_turns = SqliteState(world.folder / "state.sqlite3", SystemClock())
     service = build(
         load_settings(path, {}),
         world.clock,
         MemoryAudit(),
         state=world.state,
         signer_loader=world.custody,
-        turns=SharedTurns(world.state, SystemClock(), Random(1)),  # noqa: S311 # Not a secret.
+        turns=SharedTurns(state_of_turns, SystemClock(), Random(1)),  # noqa: S311 # Not a secret.
     )
-    with closing(service), serving(create_app(service)) as url:
+    with closing(state_of_turns), closing(service), serving(create_app(service)) as url:
         service.start()
         yield url
 
