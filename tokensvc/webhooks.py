@@ -11,7 +11,6 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-import os
 import queue
 import threading
 from collections.abc import Mapping, Sequence
@@ -31,8 +30,7 @@ from standardwebhooks import Webhook
 from tokensvc.clock import Clock
 from tokensvc.errors import NotificationFailed, SettingsInvalid
 from tokensvc.net import is_loopback
-from tokensvc.protected_files import FileRefused, read_protected
-from tokensvc.written_text import text_of
+from tokensvc.secret_text import read_secret_text
 
 SECRET_PREFIX: Final = "whsec_"  # noqa: S105 # The prefix of every secret, in Standard Webhooks.
 MIN_SECRET_BYTES: Final = 24
@@ -217,11 +215,7 @@ def load_webhook_secrets(
         SettingsInvalid: when one is not `whsec_` and 24 to 64 bytes as base64, or when the file
             can't be read, or can be read by other users.
     """
-    if isinstance(source, str):
-        where, text = "in the environment", source
-    else:
-        where = f"in the file {source}"
-        text = _read(source, where, setting)
+    text, where = read_secret_text(source, name="webhook secret", setting=setting, hint=_GENERATE)
     secrets = text.split()
     for secret in secrets:
         if not _is_secret(secret):
@@ -233,22 +227,6 @@ def load_webhook_secrets(
     if not secrets:
         raise SettingsInvalid(f"There is no webhook secret {where}.", hint=_GENERATE)
     return secrets
-
-
-def _read(file: Path, where: str, setting: str) -> str:
-    try:
-        return text_of(read_protected(file, follow_links=True).content)
-    except FileRefused as exc:
-        raise SettingsInvalid(
-            f"The webhook secret {where} is not used. {exc.fault.detail}", hint=exc.fault.hint
-        ) from exc
-    except OSError as exc:
-        raise SettingsInvalid(
-            f"The webhook secret {where} can't be read ({os.strerror(exc.errno or 0)}).",
-            hint=f"Check the setting {setting} and the permissions of the file.",
-        ) from exc
-    except UnicodeDecodeError as exc:
-        raise SettingsInvalid(f"The webhook secret {where} is not text.", hint=_GENERATE) from exc
 
 
 def _is_secret(text: str) -> bool:

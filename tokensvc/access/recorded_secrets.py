@@ -18,12 +18,12 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Final, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from tokensvc.access.viewer_ids import ViewerIds
-from tokensvc.errors import SettingsInvalid, StateDamaged
+from tokensvc.errors import SettingsInvalid
 from tokensvc.state.base import NEW, Document, State
-from tokensvc.state.schema import CURRENT, RESTORE_HINT, schema_of
+from tokensvc.state.schema import CURRENT, members_of
 
 DOCUMENT_NAME: Final = "viewer-ids"
 
@@ -90,13 +90,7 @@ class RecordedSecrets:
         """
         if document is None:
             return cls()
-        schema_of(document, what=f"The document `{DOCUMENT_NAME}`")
-        try:
-            return cls(tuple(_Stored.model_validate_json(document.body).fingerprints))
-        except ValidationError as exc:
-            raise StateDamaged(
-                f"The document `{DOCUMENT_NAME}` of the state is not valid.", hint=RESTORE_HINT
-            ) from exc
+        return cls(tuple(members_of(document, _Stored, name=DOCUMENT_NAME).fingerprints))
 
 
 def load_recorded(state: State) -> RecordedSecrets:

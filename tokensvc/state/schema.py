@@ -13,7 +13,7 @@ The document `schema` holds the version that is written. Each document has its o
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -29,6 +29,9 @@ RESTORE_HINT: Final = (
     " docs/state-dynamodb.md."
 )
 """The hint for a document that is damaged, in a state that can be read otherwise."""
+
+
+Stored = TypeVar("Stored", bound=BaseModel)
 
 
 class _Head(BaseModel):
@@ -82,6 +85,27 @@ def schema_of(document: Document, *, what: str) -> int:
     if version < PREVIOUS:
         raise _damaged(what, f"schema version {version} does not exist")
     return version
+
+
+def members_of(document: Document, stored: type[Stored], *, name: str) -> Stored:
+    """What that document says, as the model of its members.
+
+    Args:
+        document: the document.
+        stored: the model.
+        name: the name of the document.
+
+    Raises:
+        StateMissing: when the state has moved to another place.
+        SchemaUnsupported: when a newer release wrote it.
+        StateDamaged: when it is not valid.
+    """
+    what = f"The document `{name}`"
+    schema_of(document, what=what)
+    try:
+        return stored.model_validate_json(document.body)
+    except ValidationError as exc:
+        raise StateDamaged(f"{what} of the state is not valid.", hint=RESTORE_HINT) from exc
 
 
 def _damaged(what: str, reason: str) -> StateDamaged:

@@ -18,7 +18,7 @@ from tokensvc.access.bans.model import Ban
 from tokensvc.arns import ChannelArn
 from tokensvc.errors import InvalidArn, SchemaUnsupported, StateDamaged
 from tokensvc.state.base import Document, Record
-from tokensvc.state.schema import CURRENT, RESTORE_HINT, schema_of
+from tokensvc.state.schema import CURRENT, RESTORE_HINT, members_of
 
 KIND: Final = "ban"
 DOCUMENT_NAME: Final = "bans"
@@ -133,11 +133,7 @@ class Counter:
         """
         if document is None:
             return cls()
-        schema_of(document, what="The document `bans`")
-        try:
-            text = _CounterText.model_validate_json(document.body)
-        except ValidationError as exc:
-            raise StateDamaged("The document `bans` can't be read.", hint=RESTORE_HINT) from exc
+        text = members_of(document, _CounterText, name=DOCUMENT_NAME)
         return cls(text.number, text.epoch)
 
     def encode(self) -> str:

@@ -9,11 +9,10 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
-from tokensvc.errors import StateDamaged
 from tokensvc.state.base import NEW, Document, State
-from tokensvc.state.schema import CURRENT, RESTORE_HINT, schema_of
+from tokensvc.state.schema import CURRENT, members_of
 
 DOCUMENT_NAME: Final = "issuer-refreshes"
 
@@ -50,13 +49,7 @@ class IssuerRefreshes:
         """
         if document is None:
             return cls()
-        schema_of(document, what=f"The document `{DOCUMENT_NAME}`")
-        try:
-            return cls(_Stored.model_validate_json(document.body).requested)
-        except ValidationError as exc:
-            raise StateDamaged(
-                f"The document `{DOCUMENT_NAME}` of the state is not valid.", hint=RESTORE_HINT
-            ) from exc
+        return cls(members_of(document, _Stored, name=DOCUMENT_NAME).requested)
 
 
 def request_refresh(state: State, names: Collection[str]) -> None:

@@ -10,13 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from typing import Final
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from tokensvc.arns import Region
 from tokensvc.clock import rfc3339
-from tokensvc.errors import StateConflict, StateDamaged
+from tokensvc.errors import StateConflict
 from tokensvc.state.base import NEW, Document, State
-from tokensvc.state.schema import CURRENT, RESTORE_HINT, schema_of
+from tokensvc.state.schema import CURRENT, members_of
 
 DOCUMENT_NAME: Final = "reconcile"
 MAX_PENDING: Final = 100
@@ -204,13 +204,7 @@ class ReconcileRecord(_Part):
         """
         if document is None:
             return ReconcileRecord()
-        schema_of(document, what=f"The document `{DOCUMENT_NAME}`")
-        try:
-            return ReconcileRecord.model_validate_json(document.body)
-        except ValidationError as exc:
-            raise StateDamaged(
-                f"The document `{DOCUMENT_NAME}` of the state is not valid.", hint=RESTORE_HINT
-            ) from exc
+        return members_of(document, ReconcileRecord, name=DOCUMENT_NAME)
 
 
 class _Stored(ReconcileRecord):
