@@ -14,6 +14,7 @@ import pytest
 from standardwebhooks import WebhookVerificationError
 
 from tests.support.clock import ManualClock
+from tests.support.deadline import deadline
 from tests.support.tls import self_signed
 from tests.support.webhook_receiver import (
     SECRET,
@@ -117,9 +118,14 @@ def test_a_job_that_runs_for_long_has_few_threads_that_wait_for_an_answer(
 ) -> None:
     """As long as three have not ended, nothing more is sent; then it goes on."""
     receiver.otherwise = "drip"
+    # The threads end by no time-out of their sockets, however slowly the receiver begins.
+    terms = DeliveryTerms(connect_seconds=30, read_seconds=30, attempt_seconds=0.25)
     for message_id in ("msg_1", "msg_2"):
         with pytest.raises(NotificationFailed):
-            Receiver(receiver.url, [SECRET], clock, SHORT).send(message_id, CONTENT)
+            Receiver(receiver.url, [SECRET], clock, terms).send(message_id, CONTENT)
+    with deadline(30):
+        while len(receiver.messages) < 3:
+            time.sleep(0.01)
     assert [message.message_id for message in receiver.messages] == ["msg_1"] * 3
 
     receiver.closing.set()

@@ -268,14 +268,18 @@ def test_an_answer_is_handed_over_for_a_short_time_only(
     receiver: WebhookReceiver, clock: ManualClock
 ) -> None:
     """A client that left does not leave an answer behind for another request."""
+    receiver.answering.clear()
     with hook_at(receiver.url, clock) as hook, no_waiting():
         with pytest.raises(MustWait) as must_wait:
             hook.ask(QUESTION)
+        receiver.answering.set()
         (answer,) = must_wait.value.until
         answer.result(10)
+        receiver.answering.clear()
         clock.advance(2)
         with pytest.raises(MustWait):
             hook.ask(QUESTION)
+        receiver.answering.set()
         join_senders()
     assert len(receiver.messages) == 2
 
@@ -285,19 +289,23 @@ def test_the_questions_of_a_batch_are_asked_at_once(
 ) -> None:
     """Each item then has its answer without waiting, two items with the same question too."""
     questions = [about(name) for name in ("a", "b", "c", "a")]
+    receiver.answering.clear()  # No answer comes before all are asked.
     with hook_at(receiver.url, clock) as hook:
         with no_waiting():
             asked = [each for each in map(hook.begin, questions) if each is not None]
             with pytest.raises(MustWait) as must_wait:
                 hook.wait_for(asked)
         assert len(must_wait.value.until) == 4
+        receiver.answering.set()
         for answer in must_wait.value.until:
             answer.result(10)
         with no_waiting():
             hook.wait_for(asked)
             assert {hook.ask(question).decision for question in questions} == {"allow"}
+            receiver.answering.clear()
             with pytest.raises(MustWait):
                 hook.ask(about("a"))
+            receiver.answering.set()
         join_senders()
     assert len(receiver.messages) == 4
 

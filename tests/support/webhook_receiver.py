@@ -67,6 +67,8 @@ class WebhookReceiver:
         messages: every message that was received.
         behaviors: what the next messages get, in this order; then `otherwise`.
         otherwise: what every other message gets.
+        closing: once it is set, no answer hangs or drips any more.
+        answering: as long as it is not set, bodies are held back.
     """
 
     port: int
@@ -75,6 +77,10 @@ class WebhookReceiver:
     behaviors: list[Behavior] = field(default_factory=list)
     otherwise: Behavior = 204
     closing: threading.Event = field(default_factory=threading.Event)
+    answering: threading.Event = field(default_factory=threading.Event)
+
+    def __post_init__(self) -> None:
+        self.answering.set()
 
     @property
     def url(self) -> str:
@@ -106,6 +112,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.end_headers()
             return
         if isinstance(behavior, bytes):
+            self.receiver.answering.wait(30)
             self.send_response(200)
             self.send_header("content-length", str(len(behavior)))
             self.end_headers()
@@ -145,6 +152,7 @@ def webhook_receiver(*, tls: ssl.SSLContext | None = None) -> Iterator[WebhookRe
         yield receiver
     finally:
         receiver.closing.set()
+        receiver.answering.set()
         server.shutdown()
         server.server_close()
         thread.join()

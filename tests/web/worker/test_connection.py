@@ -18,6 +18,7 @@ from gunicorn.config import Config
 from gunicorn.glogging import Logger
 
 from tests.support import event_loop
+from tests.web.worker.server import code_of
 from tokensvc.web.connection import BODY, UNREAD, Connection
 from tokensvc.web.front import Front
 from tokensvc.web.worker import Worker
@@ -87,6 +88,11 @@ class Served:
             return bool(await asyncio.wait_for(read, 0.3))
         except (TimeoutError, ConnectionResetError):
             return False
+
+    async def response(self) -> bytes:
+        """One response, whose body is at most as long as its first segment."""
+        loop = asyncio.get_running_loop()
+        return await asyncio.wait_for(loop.sock_recv(self.client, 65_536), PATIENCE_SECONDS)
 
     async def leave_responses_unread(self) -> None:
         """Send requests until one more response pauses writing: MOST_UNREAD_BYTES may wait."""
@@ -192,6 +198,20 @@ def test_a_long_request_takes_several_turns_of_the_loop() -> None:
             first, second = received.split(b"HTTP/1.1 200 OK")[1:]
             assert (first[-9:], second[-9:]) == (b"\r\n" + 7 * b"x", b"\r\n\r\n" + 5 * b"x")
             assert one.connection.longest_part == 16_384
+
+    event_loop.run(check(), uvloop.run)
+
+
+def test_a_body_in_tiny_chunks_is_refused() -> None:
+    """It takes six times its size, and the time to read it from all other clients."""
+    head = b"POST /?7 HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+    async def check() -> None:
+        async with served() as one:
+            await one.send(head + 1_000 * b"1\r\na\r\n" + b"0\r\n\r\n")
+            assert (await one.response()).startswith(b"HTTP/1.1 200 ")
+            await one.send(head + 400_000 * b"1\r\na\r\n")  # 2.4 MB; what is left is ignored.
+            assert code_of(await one.response()) == (413, "body_too_large")
 
     event_loop.run(check(), uvloop.run)
 

@@ -289,17 +289,6 @@ def test_a_large_body_is_cut_off(server: Server) -> None:
     assert response == b"" or parsed(response) == (200, b"1048577")
 
 
-def test_a_body_in_tiny_chunks_is_refused(server: Server) -> None:
-    """It takes six times its size, and the time to read it from all other clients."""
-    with server.connect(CHUNKED) as connection:
-        with suppress(BrokenPipeError, ConnectionResetError):
-            connection.sendall(400_000 * b"1\r\na\r\n")
-        response = read_all(connection)
-    assert response == b"" or code_of(response) == (413, "body_too_large")
-    with server.connect(CHUNKED + 1_000 * b"1\r\na\r\n" + b"0\r\n\r\n") as connection:
-        assert read_response(connection)[1] == b"1000"
-
-
 def test_a_request_that_waits_delays_no_other_request(server: Server) -> None:
     """It runs again in a thread."""
     waited: list[tuple[int, bytes]] = []
