@@ -263,6 +263,13 @@ class StateRefused(StateUnavailable):
     """
 
 
+class SecretsNotRecorded(StateRefused):
+    """Raised when this process has other viewer ID secrets than the state records.
+
+    It would not notice every ban, so it does not work with viewer IDs. Another replica may.
+    """
+
+
 class SchemaUnsupported(StateUnavailable):
     """Raised when a newer release of tokensvc wrote what this process reads from the state."""
 

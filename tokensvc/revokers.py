@@ -73,11 +73,12 @@ def recorded_viewer_ids(settings: Settings, state: State) -> ViewerIds:
     """Computes the viewer IDs that every process of the deployment computes.
 
     Raises:
-        SettingsInvalid: when no secret is set, or others than the state records.
+        SettingsInvalid: when no secret is set.
+        SecretsNotRecorded: when others are set than the state records.
         StateUnavailable, StateDamaged: when the state can't be read.
     """
     viewer_ids = viewer_ids_of(settings.viewer_ids)
-    load_recorded(state).require(viewer_ids)
+    load_recorded(state).require_still(viewer_ids)
     return viewer_ids
 
 

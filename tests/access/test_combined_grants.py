@@ -100,8 +100,20 @@ def test_another_grant_never_widens_what_a_caller_gets(
     if wide.maximum_resolution is not None:
         assert narrow.maximum_resolution is not None
         assert narrow.maximum_resolution <= wide.maximum_resolution
+    if (seconds := before.grant.max_watch_seconds) is not None:
+        assert after.grant.max_watch_seconds is not None
+        assert after.grant.max_watch_seconds <= seconds
     if before.request.viewer_id is not None:
         assert after.request.viewer_id == before.request.viewer_id
+
+
+@given(seconds=st.lists(st.none() | st.integers(1, 1_000), min_size=2, max_size=4))
+def test_another_grant_never_lengthens_a_session(seconds: list[int | None]) -> None:
+    """Whatever the grants before it say, and also if they set no limit."""
+    grants = [Grant(str(each), channels(EVERY), max_watch_seconds=each) for each in seconds]
+    before, after = combine(grants[:-1]).max_watch_seconds, combine(grants).max_watch_seconds
+    assert before is None or (after is not None and after <= before)
+    assert after in {before, seconds[-1]}
 
 
 @given(

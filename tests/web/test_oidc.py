@@ -23,8 +23,10 @@ from tokensvc.access.oidc.callers import scopes_of
 from tokensvc.access.oidc.terms import IssuerTerms
 from tokensvc.access.recorded_secrets import RecordedSecrets
 from tokensvc.access.viewer_ids import ViewerIds
-from tokensvc.errors import SettingsInvalid
+from tokensvc.errors import SecretsNotRecorded, SettingsInvalid
+from tokensvc.revokers import recorded_viewer_ids
 from tokensvc.service import Service
+from tokensvc.settings.viewer_ids import ViewerIdSettings
 from tokensvc.telemetry.metrics import ServiceGauges
 from tokensvc.web.app import create_app
 from tokensvc.web.front import Application, Front
@@ -360,7 +362,7 @@ def test_the_age_of_the_keys_is_a_metric(oidc: OidcDeployment) -> None:
 
 
 def test_a_worker_with_other_viewer_id_secrets_does_not_start(oidc: OidcDeployment) -> None:
-    """It would not notice bans. One that runs refuses tokens from then on."""
+    """It would not notice bans. One that runs refuses tokens, so that another replica is tried."""
     token = oidc.token()
     assert oidc.post(token).status_code == 200
     state = oidc.deployment.world.state
@@ -370,4 +372,16 @@ def test_a_worker_with_other_viewer_id_secrets_does_not_start(oidc: OidcDeployme
     recorded = oidc.callers._parts.recorded
     recorded.refresh()
     assert recorded.latest().value != RecordedSecrets.of(ViewerIds([SECRET]))
-    assert_problem(oidc.post(token), "internal_error")
+    assert_problem(oidc.post(token), "state_unavailable")
+    assert oidc.post(oidc.deployment.key).status_code == 200
+    secrets = ViewerIdSettings.model_validate({"secret": SECRET.hex()})
+    settings = oidc.deployment.settings.model_copy(update={"viewer_ids": secrets})
+    with pytest.raises(SecretsNotRecorded):  # Nor does it revoke sessions by issuer and subject.
+        recorded_viewer_ids(settings, state)
+    for path in ("/readyz", "/readyz?scope=replica"):
+        document = assert_problem(oidc.client.get(path), "state_unavailable")
+        assert [error["field"] for error in document["errors"]] == ["viewer-id-secrets"]
+    recorded_secrets.record(state, ViewerIds([SECRET]))
+    recorded.refresh()
+    assert oidc.post(token).status_code == 200
+    assert oidc.client.get("/readyz?scope=replica").status_code == 200

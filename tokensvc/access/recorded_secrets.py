@@ -21,7 +21,7 @@ from typing import Annotated, Final, Self
 from pydantic import BaseModel, ConfigDict, Field
 
 from tokensvc.access.viewer_ids import ViewerIds
-from tokensvc.errors import SettingsInvalid
+from tokensvc.errors import SecretsNotRecorded, SettingsInvalid
 from tokensvc.state.base import NEW, Document, State
 from tokensvc.state.schema import CURRENT, members_of
 
@@ -71,6 +71,17 @@ class RecordedSecrets:
                 hint="Put it at the end of the list, and start every process with that list. Then"
                 f" run {_RECORD}, and move it to the front.",
             )
+
+    def require_still(self, viewer_ids: ViewerIds) -> None:
+        """Return if `require` does: for a process that has started, while others change the record.
+
+        Raises:
+            SecretsNotRecorded: when this process must not work with viewer IDs any more.
+        """
+        try:
+            self.require(viewer_ids)
+        except SettingsInvalid as exc:
+            raise SecretsNotRecorded(exc.detail, hint=exc.hint) from exc
 
     def missing_from(self, fingerprints: Collection[str]) -> int:
         """How many recorded secrets are not among those with these fingerprints."""

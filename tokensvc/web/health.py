@@ -37,6 +37,7 @@ from tokensvc.errors import (
     NotificationFailed,
     Problem,
     SchemaUnsupported,
+    SecretsNotRecorded,
     StateUnavailable,
     TokensvcError,
     Unavailable,
@@ -57,6 +58,7 @@ OF_REPLICA = (
     CustodyUnavailable,
     Draining,
     SchemaUnsupported,
+    SecretsNotRecorded,
 )
 """The errors that another replica need not have."""
 
@@ -143,6 +145,7 @@ def _checks(service: Service, *, is_draining: bool) -> list[Check]:
         _audit_check(service, moment),
         Check("clock", service.clock_watch.failure(moment)),
         *_reconcile_checks(service, moment),
+        *_viewer_id_secrets_checks(service),
         *_issuer_checks(service, moment),
         *_entitlement_checks(service),
     ]
@@ -195,6 +198,17 @@ def _reconcile_checks(service: Service, moment: Moment) -> Sequence[Check]:
         note = f"Notifications are not accepted since {rfc3339(failure.since)}."
         return (*checks, Check("notifications", notes=[note], code=NotificationFailed.code))
     return (*checks, Check("notifications"))
+
+
+def _viewer_id_secrets_checks(service: Service) -> Sequence[Check]:
+    """Whether this process has the viewer ID secrets that the state records."""
+    if service.oidc is None:
+        return ()
+    try:
+        service.oidc.require_secrets()
+    except TokensvcError as exc:
+        return (Check("viewer-id-secrets", exc),)
+    return (Check("viewer-id-secrets"),)
 
 
 def _issuer_checks(service: Service, moment: Moment) -> Sequence[Check]:

@@ -84,7 +84,7 @@ class OidcCallers:
             Unauthenticated: when it is not valid.
             RateLimited: when too many tokens from that address were not valid.
             IssuerUnavailable: when the keys of its issuer can't be fetched.
-            StateUnavailable: when it is not known whether this process has the viewer ID secrets.
+            StateUnavailable: as `require_secrets` raises it.
             MustWait: when keys must be fetched first.
         """
         self._failures.require(client_address, moment.monotonic)
@@ -103,9 +103,18 @@ class OidcCallers:
         """A token from that address was not valid. Call it when nothing has to wait any more."""
         self._failures.note(client_address, moment.monotonic)
 
+    def require_secrets(self) -> None:
+        """Return if this process has the viewer ID secrets of the deployment. Never waits.
+
+        Raises:
+            SecretsNotRecorded: when it has others.
+            StateUnavailable: when the record was not read yet.
+        """
+        self._parts.recorded.latest().value.require_still(self._parts.viewer_ids)
+
     def _caller(self, claims: Mapping[str, object], terms: IssuerTerms) -> Caller:
+        self.require_secrets()
         parts = self._parts
-        parts.recorded.latest().value.require(parts.viewer_ids)
         subject = str(claims["sub"])
         viewer_ids = parts.viewer_ids.of(terms.issuer, subject)
         return Caller(
