@@ -13,12 +13,12 @@ from tokensvc.access.bans.view import BanView
 from tokensvc.access.bans.writing import BanWriter
 from tokensvc.aws import AwsClients, AwsTerms
 from tokensvc.clock import Clock
-from tokensvc.playback.due_ends import DueEnds
-from tokensvc.playback.pending_bans import PendingBans
-from tokensvc.playback.revocation_calls import IvsRevocations
-from tokensvc.playback.revocation_events import LoopEvent
-from tokensvc.playback.revocation_lease import RevocationLease
-from tokensvc.playback.revocation_loop import RevocationLoop
+from tokensvc.playback.revocation.calls import IvsRevocations
+from tokensvc.playback.revocation.due_ends import DueEnds
+from tokensvc.playback.revocation.events import LoopEvent
+from tokensvc.playback.revocation.lease import RevocationLease
+from tokensvc.playback.revocation.loop import RevocationLoop
+from tokensvc.playback.revocation.pending_bans import PendingBans
 from tokensvc.revokers import (
     FIRST_ATTEMPT_TERMS,
     covered_channels,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from tokensvc.access.bans.log import BanLog
 from tokensvc.clock import Clock
 from tokensvc.keyring.checks.checks_of_revocations import OVERDUE_SECONDS, OverdueRevocations
-from tokensvc.playback.due_ends import DueEnds, due
+from tokensvc.playback.revocation.due_ends import DueEnds, due
 from tokensvc.state.base import State
 
 

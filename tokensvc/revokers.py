@@ -13,9 +13,9 @@ from tokensvc.arns import ChannelPattern
 from tokensvc.audit import Audit
 from tokensvc.aws import AwsClients, AwsTerms
 from tokensvc.clock import Clock
-from tokensvc.playback.first_attempt import FirstAttempt
-from tokensvc.playback.revocation_calls import IvsRevocations
-from tokensvc.playback.revoking import Revoker
+from tokensvc.playback.revocation.calls import IvsRevocations
+from tokensvc.playback.revocation.first_attempt import FirstAttempt
+from tokensvc.playback.revocation.revoker import Revoker
 from tokensvc.settings import Settings
 from tokensvc.settings.viewer_id_secrets import viewer_ids_of
 from tokensvc.state.base import State

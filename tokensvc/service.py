@@ -46,9 +46,9 @@ from tokensvc.keyring.signers import SignerLoader
 from tokensvc.keyring.view import RingView
 from tokensvc.meter import Meter
 from tokensvc.net import Network
-from tokensvc.playback.due_ends import DueEnds
 from tokensvc.playback.issuance import PlaybackIssuer
-from tokensvc.playback.revoking import Revoker
+from tokensvc.playback.revocation.due_ends import DueEnds
+from tokensvc.playback.revocation.revoker import Revoker
 from tokensvc.revokers import build_revoker
 from tokensvc.settings import Settings
 from tokensvc.signer_loaders import build_signer_loaders, custody_terms

@@ -20,7 +20,7 @@ from typing import Final
 
 from tokensvc.access.bans import record as bans
 from tokensvc.errors import StateConflict, StateCopyRefused
-from tokensvc.playback.due_ends import DueEnds
+from tokensvc.playback.revocation.due_ends import DueEnds
 from tokensvc.state import schema
 from tokensvc.state.base import NEW, Document, Record, State
 from tokensvc.state.moving import Marker, marker_in

@@ -21,7 +21,7 @@ from tokensvc.arns import ChannelArn
 from tokensvc.clock import rfc3339
 from tokensvc.errors import InvalidRequest
 from tokensvc.ivs.viewer_sessions import Viewer
-from tokensvc.playback.due_ends import DueEnd, DueEnds
+from tokensvc.playback.revocation.due_ends import DueEnd, DueEnds
 
 BATCH = "BatchStartViewerSessionRevocation"
 SECONDS_UNTIL_DUE = 3

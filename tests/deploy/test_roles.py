@@ -37,7 +37,7 @@ from tokensvc.keyring.checks.finding import FindingCode
 from tokensvc.keyring.model import KeyState, Ring
 from tokensvc.keyring.ring_document import RingStore
 from tokensvc.operations import Operations
-from tokensvc.playback.due_ends import DueEnd, DueEnds
+from tokensvc.playback.revocation.due_ends import DueEnd, DueEnds
 from tokensvc.service import Service
 from tokensvc.settings import Settings, load_settings
 

@@ -19,10 +19,10 @@ from tokensvc.arns import ChannelArn, Region
 from tokensvc.errors import TokensvcError
 from tokensvc.ivs.errors import Throttled
 from tokensvc.ivs.viewer_sessions import NotRevoked, Revocation, Viewer
-from tokensvc.playback.due_ends import DueEnd, DueEnds
-from tokensvc.playback.revocation_events import LoopEvent
-from tokensvc.playback.revocation_lease import RevocationLease
-from tokensvc.playback.revocation_loop import RevocationLoop
+from tokensvc.playback.revocation.due_ends import DueEnd, DueEnds
+from tokensvc.playback.revocation.events import LoopEvent
+from tokensvc.playback.revocation.lease import RevocationLease
+from tokensvc.playback.revocation.loop import RevocationLoop
 
 T = TypeVar("T")
 OREGON, IRELAND = Region("us-west-2"), Region("eu-west-1")

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tokensvc.arns import ChannelArn
 from tokensvc.audit import AuditEvent, JsonLinesAudit
 from tokensvc.ivs.viewer_sessions import Viewer
-from tokensvc.playback.audited_viewers import AuditedViewers, audited_viewers
+from tokensvc.playback.revocation.audited_viewers import AuditedViewers, audited_viewers
 
 DEMO = "arn:aws:ivs:us-west-2:123456789012:channel/demo"
 LOBBY = "arn:aws:ivs:us-west-2:123456789012:channel/lobby"

@@ -12,7 +12,7 @@ from tests.support.clock import EXAMPLE_NOW, ManualClock
 from tokensvc.arns import ChannelArn
 from tokensvc.errors import StateMissing
 from tokensvc.ivs.viewer_sessions import Viewer
-from tokensvc.playback.due_ends import DueEnd, DueEnds
+from tokensvc.playback.revocation.due_ends import DueEnd, DueEnds
 from tokensvc.state.base import State
 from tokensvc.state.sqlite import SqliteState
 from tokensvc.state_copy import copy_state

@@ -14,7 +14,15 @@ from tests.fleet.memory_state import MemoryState, MemoryStore
 from tokensvc.arns import ChannelArn
 from tokensvc.errors import InvalidRequest, StateDamaged, StateUnavailable, ViewerRevoked
 from tokensvc.ivs.viewer_sessions import Revocation, Viewer
-from tokensvc.playback.due_ends import KIND, DueEnd, DueEnds, Progress, due, earliest, watch_end
+from tokensvc.playback.revocation.due_ends import (
+    KIND,
+    DueEnd,
+    DueEnds,
+    Progress,
+    due,
+    earliest,
+    watch_end,
+)
 from tokensvc.state.base import Record
 
 ALICE = Viewer(ChannelArn.parse("arn:aws:ivs:us-west-2:123456789012:channel/abcdEFGHijkl"), "alice")

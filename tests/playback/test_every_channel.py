@@ -12,7 +12,7 @@ from tests.support.aws import set_aws_endpoint
 from tokensvc.arns import ChannelPattern, parse_region
 from tokensvc.aws import AwsClients, AwsTerms
 from tokensvc.errors import IvsUnavailable
-from tokensvc.playback.every_channel import every_channel
+from tokensvc.playback.revocation.every_channel import every_channel
 
 OREGON = parse_region("us-west-2")
 EVERY = ChannelPattern.parse("arn:aws:ivs:us-west-2:123456789012:channel/*")

@@ -14,7 +14,7 @@ from tests.support.clock import EXAMPLE_NOW, ManualClock
 from tokensvc.arns import ChannelArn, parse_region
 from tokensvc.aws import AwsClients, AwsTerms
 from tokensvc.ivs.viewer_sessions import NotRevoked, Viewer
-from tokensvc.playback.revocation import (
+from tokensvc.playback.revocation.by_region import (
     BatchRevoked,
     RegionBegins,
     RegionFailed,

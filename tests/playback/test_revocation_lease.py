@@ -8,7 +8,7 @@ from tests.fleet.links import Condition, Link
 from tests.fleet.memory_state import MemoryState, MemoryStore
 from tests.support.clock import ManualClock
 from tokensvc.errors import StateUnavailable
-from tokensvc.playback.revocation_lease import RevocationLease
+from tokensvc.playback.revocation.lease import RevocationLease
 from tokensvc.state.base import Record
 
 

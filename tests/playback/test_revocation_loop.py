@@ -17,8 +17,8 @@ from tests.playback.revocation_world import (
 from tokensvc.access.bans.model import Target
 from tokensvc.errors import IvsUnavailable, ViewerRevoked
 from tokensvc.ivs.viewer_sessions import Viewer
-from tokensvc.playback.due_ends import DueEnd
-from tokensvc.playback.revocation_events import CallFailed, LeaseChanged, Revoked, StateFailed
+from tokensvc.playback.revocation.due_ends import DueEnd
+from tokensvc.playback.revocation.events import CallFailed, LeaseChanged, Revoked, StateFailed
 from tokensvc.state.base import Record
 
 ONE = channel("one")

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from tokensvc.arns import ChannelArn
 from tokensvc.ivs.viewer_sessions import NotRevoked, Revocation, Viewer
-from tokensvc.playback.revocation_queue import MAX_CALLS_WITHOUT_PROGRESS, RevocationQueue
+from tokensvc.playback.revocation.region_queue import MAX_CALLS_WITHOUT_PROGRESS, RevocationQueue
 
 CHANNEL = ChannelArn.parse("arn:aws:ivs:us-west-2:123456789012:channel/abcdEFGHijkl")
 

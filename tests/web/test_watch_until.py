@@ -15,7 +15,7 @@ from tests.web.provoking import BATCH, SINGLE
 from tokensvc.access.requests import PlaybackRequest
 from tokensvc.clock import rfc3339
 from tokensvc.ivs.viewer_sessions import Viewer
-from tokensvc.playback.due_ends import DueEnd, DueEnds
+from tokensvc.playback.revocation.due_ends import DueEnd, DueEnds
 from tokensvc.settings.model import PlaybackSettings
 from tokensvc.waiting import MustWait, no_waiting
 

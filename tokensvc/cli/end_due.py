@@ -9,7 +9,7 @@ from tokensvc.cli.output import say
 from tokensvc.cli.revocation_progress import RevocationProgress
 from tokensvc.keyring.reconcile_loop import interruptible_pause
 from tokensvc.moderation import revocation_loop
-from tokensvc.playback.revocation_loop import run
+from tokensvc.playback.revocation.loop import run
 
 
 @click.command(name="end-due")

@@ -10,14 +10,14 @@ from tokensvc.arns import Region
 from tokensvc.audit import json_line
 from tokensvc.cli.output import say, say_error
 from tokensvc.clock import Clock, rfc3339
-from tokensvc.playback.revocation_events import (
+from tokensvc.playback.revocation.events import (
     CallFailed,
     LeaseChanged,
     LoopEvent,
     Revoked,
     StateFailed,
 )
-from tokensvc.playback.revocation_loop import RevocationLoop, run
+from tokensvc.playback.revocation.loop import RevocationLoop, run
 
 _CALLS_PER_LINE = 50
 _MAX_STATE_FAILURES = 3

@@ -39,9 +39,9 @@ from tokensvc.keyring.view import ActiveKey, RingView
 from tokensvc.meter import Meter
 from tokensvc.playback.batch_questions import BatchQuestions
 from tokensvc.playback.channel_names import channel_arn_of
-from tokensvc.playback.due_ends import DueEnds, due_end_of, earliest, watch_end, within
 from tokensvc.playback.entitling import entitled
 from tokensvc.playback.refreshing import kept_version
+from tokensvc.playback.revocation.due_ends import DueEnds, due_end_of, earliest, watch_end, within
 from tokensvc.playback.urls import PlaybackUrl, with_token
 from tokensvc.token.claims import PlaybackClaims
 from tokensvc.token.jws import sign

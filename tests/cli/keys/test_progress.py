@@ -13,7 +13,7 @@ from tokensvc.ivs.viewer_sessions import NotRevoked, Viewer
 from tokensvc.keyring import reconcile_loop as loop
 from tokensvc.keyring.rotation_requests import RotationPause
 from tokensvc.keyring.steps import Action, Step, WaitReason, WaitUntil
-from tokensvc.playback import revocation as sessions
+from tokensvc.playback.revocation import by_region as sessions
 
 OREGON = parse_region("us-west-2")
 ERROR = IvsUnavailable("IVS in us-west-2 does not answer.", hint="Wait.")

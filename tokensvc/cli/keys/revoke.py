@@ -16,8 +16,8 @@ from tokensvc.cli.output import say, say_error
 from tokensvc.cli.params import EVERY_REGION, reason_option, region_option
 from tokensvc.keyring import revocation
 from tokensvc.keyring.revocation import Ended, Marked, NotMarked, RevocationEvent, RevocationPlan
-from tokensvc.playback.audited_viewers import audited_viewers
-from tokensvc.playback.revocation import has_failures, revoke_sessions_of
+from tokensvc.playback.revocation.audited_viewers import audited_viewers
+from tokensvc.playback.revocation.by_region import has_failures, revoke_sessions_of
 
 
 @click.command(name="revoke")

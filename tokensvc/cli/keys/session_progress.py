@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from tokensvc.cli.output import say, say_error
-from tokensvc.playback.audited_viewers import AuditedViewers
-from tokensvc.playback.revocation import (
+from tokensvc.playback.revocation.audited_viewers import AuditedViewers
+from tokensvc.playback.revocation.by_region import (
     BatchRevoked,
     RegionBegins,
     RegionFailed,

@@ -17,8 +17,8 @@ from typing import Final
 from tokensvc.access.bans.model import Ban
 from tokensvc.arns import ChannelArn, Region
 from tokensvc.ivs.viewer_sessions import NotRevoked, Revocation, Viewer
-from tokensvc.playback.due_ends import StoredDueEnd
-from tokensvc.playback.revocation_queue import RevocationQueue
+from tokensvc.playback.revocation.due_ends import StoredDueEnd
+from tokensvc.playback.revocation.region_queue import RevocationQueue
 
 REFUSED_SECONDS: Final = 60.0
 

@@ -22,8 +22,8 @@ from tokensvc.audit import Audit, AuditEvent
 from tokensvc.clock import Clock, rfc3339
 from tokensvc.errors import InvalidRequest, Problem, SettingsInvalid, TokensvcError
 from tokensvc.playback.channel_names import channel_arn_of
-from tokensvc.playback.first_attempt import FirstAttempt
-from tokensvc.playback.pending_bans import PendingBans
+from tokensvc.playback.revocation.first_attempt import FirstAttempt
+from tokensvc.playback.revocation.pending_bans import PendingBans
 from tokensvc.waiting import may_wait
 
 

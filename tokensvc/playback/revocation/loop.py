@@ -25,17 +25,17 @@ from tokensvc.arns import ChannelArn, Region
 from tokensvc.clock import Clock
 from tokensvc.errors import TokensvcError
 from tokensvc.ivs.viewer_sessions import NotRevoked, Revocation
-from tokensvc.playback.due_ends import DueEnds, StoredDueEnd, due
-from tokensvc.playback.revocation_events import (
+from tokensvc.playback.revocation.due_ends import DueEnds, StoredDueEnd, due
+from tokensvc.playback.revocation.events import (
     CallFailed,
     LeaseChanged,
     LoopEvent,
     Revoked,
     StateFailed,
 )
-from tokensvc.playback.revocation_lease import RevocationLease
-from tokensvc.playback.revocation_plan import RevocationPlan, Settled
-from tokensvc.playback.revocation_queue import PAUSE_SECONDS
+from tokensvc.playback.revocation.lease import RevocationLease
+from tokensvc.playback.revocation.plan import RevocationPlan, Settled
+from tokensvc.playback.revocation.region_queue import PAUSE_SECONDS
 
 READ_BANS_SECONDS: Final = 1.0
 READ_ENDS_SECONDS: Final = 2.0

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from tokensvc.arns import ChannelArn, ChannelPattern, Region
 from tokensvc.aws import AwsClients
 from tokensvc.ivs.viewer_sessions import NotRevoked, Revocation, start_revocations
-from tokensvc.playback.every_channel import every_channel
+from tokensvc.playback.revocation.every_channel import every_channel
 
 
 @dataclass(frozen=True, slots=True)

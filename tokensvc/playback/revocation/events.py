@@ -8,7 +8,7 @@ from tokensvc.access.bans.model import Ban
 from tokensvc.arns import Region
 from tokensvc.errors import TokensvcError
 from tokensvc.ivs.viewer_sessions import NotRevoked
-from tokensvc.playback.due_ends import DueEnd
+from tokensvc.playback.revocation.due_ends import DueEnd
 
 
 @dataclass(frozen=True, slots=True)

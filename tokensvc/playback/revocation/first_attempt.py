@@ -17,8 +17,8 @@ from tokensvc.arns import ChannelArn, Region
 from tokensvc.clock import Clock
 from tokensvc.errors import TokensvcError
 from tokensvc.ivs.errors import Throttled
-from tokensvc.playback.revocation_loop import FRESH_BAN_SECONDS, ConfirmBan, Ivs
-from tokensvc.playback.revocation_plan import RevocationPlan
+from tokensvc.playback.revocation.loop import FRESH_BAN_SECONDS, ConfirmBan, Ivs
+from tokensvc.playback.revocation.plan import RevocationPlan
 
 PATIENCE_SECONDS: Final = 2.2
 """No call is made later. There is time for `MAX_PAIRS` in one region."""

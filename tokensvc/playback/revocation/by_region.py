@@ -14,7 +14,7 @@ from tokensvc.aws import AwsClients
 from tokensvc.clock import Clock
 from tokensvc.errors import TokensvcError
 from tokensvc.ivs.viewer_sessions import NotRevoked, Revocation, Viewer
-from tokensvc.playback.revocation_queue import RevocationQueue, revoke_queued
+from tokensvc.playback.revocation.region_queue import RevocationQueue, revoke_queued
 
 
 @dataclass(frozen=True, slots=True)
