@@ -179,7 +179,7 @@ def test_a_kicked_viewer_is_not_asked_for_before_retry_after(
 
 
 def test_a_refresh_names_the_token_that_it_replaces(viewer: Page, site: ViewersSite) -> None:
-    """With `keepSession`. After a refusal, or if the session is too old, a new session begins."""
+    """With `keepSession`. If the session is too old, or was revoked long ago, a new one begins."""
     too_old = problem(400, "invalid_request", errors=[{"field": "refresh_of"}])
     site.answers.extend([url("a.e30.a"), url("b.e30.b"), too_old, url("c.e30.c")])
     site.answers.extend([problem(403, "viewer_revoked"), url("d.e30.d")])
@@ -188,9 +188,8 @@ def test_a_refresh_names_the_token_that_it_replaces(viewer: Page, site: ViewersS
     for count in range(1, 5):
         viewer.wait_for_function("(count) => events.length === count", arg=count)
         viewer.clock.fast_forward(240_000)
-    viewer.evaluate("() => playback.prefetch()")
     viewer.wait_for_function("() => events.length === 5")
-    assert raised(viewer) == ["url", "url", "url", "refused", "url"]
+    assert raised(viewer) == 5 * ["url"]
     assert site.asked == [
         {},
         {"refresh_of": "a.e30.a"},
@@ -199,6 +198,26 @@ def test_a_refresh_names_the_token_that_it_replaces(viewer: Page, site: ViewersS
         {"refresh_of": "c.e30.c"},
         {},
     ]
+
+
+def test_a_new_session_begins_after_a_refusal_and_not_before(
+    viewer: Page, site: ViewersSite
+) -> None:
+    """A moderator has removed the viewer just now: the page shows it, and asks later."""
+    site.answers.extend([url("a.e30.a"), problem(403, "viewer_revoked", retry_after_seconds=11)])
+    site.answers.extend([problem(400, "invalid_request"), url("b.e30.b")])
+    viewer.clock.install()
+    viewer.evaluate("() => { start('/watch', { keepSession: true }); playback.prefetch(); }")
+    viewer.wait_for_function("() => events.length === 1")
+    viewer.clock.fast_forward(240_000)
+    for count in (2, 3):
+        viewer.wait_for_function("(count) => events.length === count", arg=count)
+        assert raised(viewer)[-1] == "refused"
+        viewer.clock.fast_forward(12_000)
+        viewer.evaluate("() => playback.prefetch()")
+    viewer.wait_for_function("() => events.length === 4")
+    assert raised(viewer) == ["url", "refused", "refused", "url"]
+    assert site.asked == [{}, {"refresh_of": "a.e30.a"}, {}, {}]
 
 
 def test_the_service_keeps_the_session_of_a_refresh(viewer: Page, site: ViewersSite) -> None:

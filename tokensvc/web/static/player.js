@@ -196,8 +196,8 @@ export class Playback extends EventTarget {
       } catch (raised) {
         signal.throwIfAborted();
         const error = raised instanceof PlaybackRefused ? raised : new PlaybackRefused(0);
-        if (error.status === 400 && this.#refreshOf) {
-          this.#refreshOf = undefined; // The session is too old to go on. Begin a new one.
+        if (this.#refreshOf && isSessionOver(error)) {
+          this.#refreshOf = undefined; // Begin a new one.
           continue;
         }
         if (!error.isTransient) throw this.#refused(error);
@@ -412,6 +412,15 @@ async function statusOf(url) {
   } catch {
     return 0;
   }
+}
+
+/**
+ * Whether a refresh was refused because its session can't go on. A new one can begin at once, unless
+ * the answer says to wait: then the viewer was removed a moment ago.
+ * @param {PlaybackRefused} error
+ */
+function isSessionOver({ status, kind, retryAfterSeconds }) {
+  return status === 400 || (kind === "revoked" && retryAfterSeconds === 0);
 }
 
 /** @param {PlaybackUrl} answer */
