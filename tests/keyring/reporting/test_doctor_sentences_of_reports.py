@@ -1,4 +1,4 @@
-"""The sentences of `tokensvc keys doctor` about reconcile runs and notifications, as a table."""
+"""The sentences of `tokensvc keys doctor` about runs, notifications and revocations, as a table."""
 
 from __future__ import annotations
 
@@ -8,6 +8,10 @@ import pytest
 
 from tests.keyring.doctor_evidence import DAY, NOW, RECONCILE, healthy, in_region
 from tokensvc.keyring.checks.checks_of_reports import find_failed_notifications
+from tokensvc.keyring.checks.checks_of_revocations import (
+    OverdueRevocations,
+    find_overdue_revocations,
+)
 from tokensvc.keyring.checks.examination import examine
 from tokensvc.keyring.checks.finding import Finding, Severity
 from tokensvc.keyring.reporting.notifications import for_testing
@@ -56,6 +60,19 @@ TABLE: dict[str, tuple[Sequence[Finding], Finding]] = {
             " answered with 401.",
             "Check it. Test it with `tokensvc keys test-notification`. The next run of"
             " `tokensvc keys reconcile` sends what waits.",
+        ),
+    ),
+    "revocations that nothing carries out": (
+        find_overdue_revocations(OverdueRevocations(bans=2, due_ends=3)),
+        Finding(
+            WARNING,
+            "revocations_overdue",
+            None,
+            "",
+            "Viewers may still watch who must not: for more than 60 s, Amazon IVS has not confirmed"
+            " 2 kicks and bans and 3 sessions whose time has come.",
+            "Run `tokensvc viewers end-due`, which says what fails. Run it with --watch as a"
+            " service.",
         ),
     ),
 }
