@@ -24,7 +24,7 @@ def test_a_new_key_is_printed_and_authenticates(desk: Desk) -> None:
     result = desk.run("api-keys", "create", "website", "--grant", "web")
     text = result.stdout.strip()
     assert result.exit_code == 0
-    assert result.stderr.strip()
+    assert "within 5 s" in result.stderr  # Until then a worker may refuse it.
     assert text not in result.stderr
     caller = authenticate(stored_keys(desk), text, desk.clock.now())
     assert (caller.name, caller.grants) == ("website", ("web",))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
@@ -167,6 +168,26 @@ def test_a_viewer_id_that_no_token_can_have_is_refused(desk: Desk) -> None:
     error = desk.error("bans", "add", 41 * "a", "--channel", CHANNEL)
     assert isinstance(error, InvalidRequest)
     assert [problem.rule for problem in error.problems] == ["viewer_id_length"]
+
+
+def test_lifting_names_the_other_bans_of_the_viewer(desk: Desk, channel: str) -> None:
+    """Those that refuse the viewer there, and not those of others or of other channels."""
+
+    def banned(*arguments: str) -> str:
+        return desk.done("bans", "add", *arguments).strip()
+
+    first = banned("viewer-1", "--channel", channel)
+    same = banned("viewer-1", "--channel", channel, "--for", "2h")
+    everywhere = banned("viewer-1", "--all-channels")
+    closed = banned("--everyone", "--channel", channel)
+    of_another = banned("viewer-2", "--channel", channel)
+    elsewhere = banned("viewer-1", "--channel", f"{channel[:-12]}ABCDEFGHIJKL")
+
+    named = set(re.findall(r"\b[0-9a-f]{16}\b", desk.run("bans", "lift", first).stderr)) - {first}
+    assert named == {same, everywhere, closed}
+    assert not named & {of_another, elsewhere}
+    left = desk.run("bans", "lift", same, everywhere, closed).stderr.splitlines()[-2:]
+    assert not any("`tokensvc bans lift" in line for line in left)
 
 
 def test_a_ban_that_does_not_exist_can_not_be_lifted(desk: Desk) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,7 +15,10 @@ from jsonschema import Draft202012Validator
 from tokensvc.settings.json_schema import json_schema
 from tokensvc.settings.reference import settings_file
 
-FILE = Path(__file__).parents[2] / "docs/settings.schema.json"
+ROOT = Path(__file__).parents[2]
+FILE = ROOT / "docs/settings.schema.json"
+PAGES = [page for page in sorted(ROOT.glob("docs/*.md")) if "```toml" in page.read_text()]
+IVS = {"account_id": "123456789012", "regions": ["us-west-2"]}
 VALID = """
 [ivs]
 account_id = "123456789012"
@@ -47,6 +51,27 @@ def test_a_minimal_and_a_new_file_are_valid() -> None:
         "ivs": {"account_id": "123456789012", "regions": ("us-west-2",)}
     }
     assert errors(settings_file(values)) == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_the_examples_in_docs_are_valid(page: Path) -> None:
+    """Each one alone, beside an account and a region, if it begins with a section."""
+    for example in re.findall(r"^```toml\n(\[.*?)^```", page.read_text(), re.DOTALL | re.MULTILINE):
+        values = {"ivs": IVS} | tomllib.loads(example)
+        found = Draft202012Validator(json_schema()).iter_errors(values)
+        assert [error.message for error in found] == [], example
+
+
+def test_an_audience_is_a_text_or_a_list() -> None:
+    """As the start accepts it. An empty one is an error."""
+    for audience, places in (
+        ('"tokensvc"', []),
+        ('["tokensvc", "web"]', []),
+        ('""', ["issuers.main.audience"]),
+        ("[]", ["issuers.main.audience"]),
+    ):
+        issuer = f'[issuers.main]\nissuer = "https://a.example"\naudience = {audience}\n'
+        assert errors(VALID + issuer) == places
 
 
 @pytest.mark.parametrize(

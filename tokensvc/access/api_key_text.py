@@ -11,6 +11,9 @@ import re
 import zlib
 from typing import Final
 
+PREFIX: Final = "tsk_"
+"""How each API key begins."""
+
 _FORM: Final = re.compile(r"(tsk_([0-9a-f]{12})_([0-9a-f]{64}))(?:_([0-9a-f]{8}))?", re.ASCII)
 _BEGINNING: Final = re.compile(r"tsk_([0-9a-f]{12})(?:_|$)", re.ASCII | re.IGNORECASE)
 

@@ -20,6 +20,11 @@ from tokensvc.state.schema import written_schema
 _COPY_NOW = "Copy the key now. Only a hash of it is stored, so it can't be shown again."
 
 
+def _accepted_from(invocation: Invocation) -> str:
+    seconds = invocation.settings.rotation.state_refresh_seconds
+    return f"Running workers accept it within {seconds} s."
+
+
 @click.group(name="api-keys")
 def api_keys() -> None:
     """Manage the API keys that backends authenticate with."""
@@ -75,6 +80,7 @@ def create(
     _save(invocation, updated, replacing=version)
     click.echo(text)
     say(_COPY_NOW)
+    say(_accepted_from(invocation))
 
 
 @api_keys.command()
@@ -106,6 +112,7 @@ def rotate(invocation: Invocation, key: str, overlap_seconds: int, *, yes: bool)
     _save(invocation, updated, replacing=version)
     click.echo(text)
     say(_COPY_NOW)
+    say(_accepted_from(invocation))
     if overlap_seconds:
         say(f"The previous secret is valid until {rfc3339(now + overlap_seconds)}.")
 

@@ -7,7 +7,14 @@ import click
 from tokensvc.access.bans import auditing
 from tokensvc.access.bans.listing import kind_of, members_of, newest_first, state_of
 from tokensvc.access.bans.log import BanLog
-from tokensvc.access.bans.model import FOREVER, LONGEST_NOTE, Ban, Target, line_passes_at
+from tokensvc.access.bans.model import (
+    FOREVER,
+    LONGEST_NOTE,
+    Ban,
+    Target,
+    line_passes_at,
+    still_refused_by,
+)
 from tokensvc.access.bans.writing import BanWriter
 from tokensvc.access.revocation_requests import require_viewer_id
 from tokensvc.arns import ChannelArn
@@ -141,7 +148,18 @@ def lift(invocation: Invocation, ban_ids: tuple[str, ...]) -> None:
         now = invocation.clock.now()
         write_event(auditing.lifted(ban, at=now, by=operator()))
         click.echo(f"{ban.ban_id} {_when_it_may_play(ban, now)}")
+        _warn_of_others(invocation, ban, now)
     say(_how_fast(invocation))
+
+
+def _warn_of_others(invocation: Invocation, lifted: Ban, now: float) -> None:
+    bans_now = BanLog(invocation.state, invocation.clock).read().bans
+    others = still_refused_by(lifted, bans_now, now)
+    if others:
+        named = " ".join(other.ban_id for other in newest_first(others))
+        say(
+            f"Other bans are still in force there: lift them too with `tokensvc bans lift {named}`."
+        )
 
 
 def _viewer_ids(

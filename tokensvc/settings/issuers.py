@@ -12,7 +12,7 @@ from tokensvc.access.callers import Scope
 from tokensvc.access.oidc.terms import ALGORITHMS, Algorithm, IssuerTerms
 from tokensvc.net import is_loopback
 from tokensvc.settings.grants import PositiveSeconds
-from tokensvc.settings.section import Section, split_list
+from tokensvc.settings.section import Section, or_one_text, split_list
 
 
 def _check_url(value: str) -> str:
@@ -53,6 +53,7 @@ class IssuerSettings(Section):
             description="A token must be for one of these audiences, by its claim aud: the ID of"
             " this API or of your application at the issuer.",
             examples=[["tokensvc"]],
+            json_schema_extra=or_one_text,
         )
     )
     grants: Annotated[tuple[_Text, ...], BeforeValidator(split_list)] = Field(

@@ -18,3 +18,11 @@ def split_list(value: Any) -> Any:
     if isinstance(value, str):
         return [item.strip() for item in value.split(",") if item.strip()]
     return value
+
+
+def or_one_text(schema: dict[str, Any]) -> None:
+    """Let the JSON Schema of a list accept one text too, which `split_list` makes a list of."""
+    described = {key: schema[key] for key in ("description", "examples") if key in schema}
+    listed = {key: value for key, value in schema.items() if key not in described}
+    schema.clear()
+    schema |= described | {"anyOf": [listed, {"type": "string", "minLength": 1}]}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from tokensvc.access import api_key_text
 from tokensvc.access.api_keys import AUTHENTICATION_HINT, ApiKeys, authenticate
 from tokensvc.access.callers import Caller
 from tokensvc.clock import Moment
@@ -110,8 +111,8 @@ def _presented(environ: WSGIEnvironment) -> str | None:
 
 
 def _is_token(presented: str) -> bool:
-    """Whether it is meant to be a token of an issuer: no API key has a dot."""
-    return "." in presented
+    """Whether it is meant to be a token of an issuer, perhaps one that is no JWT."""
+    return not presented.startswith(api_key_text.PREFIX)
 
 
 def current_api_keys(service: Service, moment: Moment) -> ApiKeys:

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import math
 import secrets
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -126,6 +127,21 @@ class Ban:
         refused_until = 0 if self.lifted_at is not None else self.banned_until or 0
         kept = KEPT_UNCONFIRMED_SECONDS if self.unconfirmed else KEPT_SECONDS
         return max(self.made_at, self.line, self.lifted_at or 0, refused_until) + kept
+
+
+def still_refused_by(lifted: Ban, bans: Iterable[Ban], now: float) -> tuple[Ban, ...]:
+    """The other bans and closed channels that refuse tokens which `lifted` refused."""
+    return tuple(
+        other
+        for other in bans
+        if other.ban_id != lifted.ban_id
+        and other.is_active(now)
+        and (other.is_of_channel or not set(other.viewer_ids).isdisjoint(lifted.viewer_ids))
+        and (
+            None in (other.channel_arn, lifted.channel_arn)
+            or other.channel_arn == lifted.channel_arn
+        )
+    )
 
 
 def new_ban_id() -> str:

@@ -36,10 +36,14 @@ Rule = Literal[
 """The rules that a token may break. Clients see these identifiers."""
 
 _ANOTHER_TOKEN: Final = "Get another token from the issuer."  # noqa: S105 # A sentence.
+_A_JWT: Final = (
+    "Send an ID token, or an access token that is a JWT: some issuers make one only if the client"
+    " requests it for an audience."
+)
 _SETTINGS: Final = "An operator can compare it with the section [issuers.NAME] of the settings."
 _REFUSALS: Final[Mapping[Rule, tuple[str, str]]] = {
     "too_long": ("The token has more than 8192 characters.", "Send a token with fewer claims."),
-    "malformed": ("The token is not a signed JWT.", _ANOTHER_TOKEN),
+    "malformed": ("The token is not a signed JWT.", _A_JWT),
     "type": ("The token has another type than JWT or at+jwt.", "Send an access or ID token."),
     "critical_header": ("The header of the token has an extension.", _ANOTHER_TOKEN),
     "unknown_issuer": ("The issuer of the token is not configured.", _SETTINGS),
