@@ -28,7 +28,8 @@ let previewEndsAt = null; // Milliseconds.
 
 /** Play with URLs for the options that the form has now, and keep a valid one. */
 async function play({ seconds } = {}) {
-  previewEndsAt = seconds ? Date.now() + seconds * 1000 : null;
+  // A whole second, as in `watch_until`: the service refuses a URL from then on.
+  previewEndsAt = seconds ? (Math.floor(Date.now() / 1000) + seconds) * 1000 : null;
   const source = urls({ ...options(), watch_until: seconds ? rfc3339(previewEndsAt) : null });
   playback?.stop();
   const { Playback } = await playerModule();
@@ -146,6 +147,9 @@ $("preview").addEventListener("click", () => play({ seconds: PREVIEW_SECONDS }))
 $("copy").addEventListener("click", copyUrl);
 onViewer((_viewer, token) => {
   idToken = token;
+  playback?.stop();
+  video.removeAttribute("src"); // What still plays is the former viewer's.
+  video.load();
   play();
 });
 showModerator((viewer) => {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import pytest
@@ -20,7 +21,7 @@ from tests.demo.test_page import (
 from tokensvc.token.jws import read
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Page
+    from playwright.sync_api import Page, Route
 
     from tests.demo.site import DemoSite
 
@@ -71,6 +72,22 @@ def test_a_preview_has_an_end(page: Page, site: DemoSite) -> None:
 
 
 @pytest.mark.browser
+def test_the_page_says_that_the_preview_has_ended(page: Page, site: DemoSite) -> None:
+    """From the second on from which the service refuses its `watch_until`."""
+    open_page(page, site)
+    held: list[Route] = []
+    page.route("**/playback-urls", lambda route: held.append(route))  # noqa: PLW0108 # It can't mark a built-in.
+    page.clock.set_fixed_time(1_800_000_000.9)  # In seconds.
+    with page.expect_request("**/playback-urls"):
+        page.locator("#preview").click()
+    page.clock.set_fixed_time(1_800_000_030.0)
+    (asked,) = held
+    assert asked.request.post_data_json["watch_until"] == "2027-01-15T08:00:30Z"
+    asked.fulfill(status=400, json={"code": "invalid_request", "detail": "It is over."})
+    expect(page.get_by_role("alert")).to_contain_text("preview has ended")
+
+
+@pytest.mark.browser
 def test_a_banned_viewer_gets_no_url_until_the_ban_is_lifted(page: Page, site: DemoSite) -> None:
     """The page says why nothing plays. Other viewers are not affected."""
     open_page(page, site)
@@ -79,6 +96,10 @@ def test_a_banned_viewer_gets_no_url_until_the_ban_is_lifted(page: Page, site: D
     new_url_button(page).click()
     expect(page.get_by_role("alert")).to_contain_text("banned", timeout=TIMEOUT_MILLISECONDS)
     expect(page.locator("#status")).to_have_attribute("data-state", "stopped")
+    watch_as(page, "guest")
+    page.locator("input[value=ann]").check()
+    expect(page.get_by_role("alert")).to_contain_text("banned", timeout=TIMEOUT_MILLISECONDS)
+    expect(page.locator("#video")).not_to_have_attribute("src", re.compile(""))  # Of the guest.
     watch_as(page, "guest")
     moderate(page, "lift", "ann")
     assert post(site, "/moderation", {"action": "lift", "viewer": "ann"}).json() == {"lifted": []}
