@@ -25,6 +25,7 @@ from tokensvc.ivs.shared_turns import SharedTurns
 from tokensvc.service import build
 from tokensvc.settings import load_settings
 from tokensvc.state.base import State
+from tokensvc.state.sqlite import SqliteState
 from tokensvc.waiting import may_wait
 from tokensvc.web.app import create_app
 from tokensvc.web.front import Application, Front
@@ -163,15 +164,18 @@ def front(own_deployment: Deployment, locks: Locks) -> Iterator[Front]:
     path = world.folder / "tokensvc.toml"
     path.write_text(SETTINGS)
     state = cast("State", SlowState(world.state, locks))
+    # Turns are taken in real time, and a state removes what has expired by its own clock.
+    in_real_time = SqliteState(world.folder / "state.sqlite3", SystemClock())
+    state_of_turns = cast("State", SlowState(in_real_time, locks))
     service = build(
         load_settings(path, {}),
         world.clock,
         SlowAudit(locks),
         state=state,
         signer_loader=world.custody,
-        turns=SharedTurns(state, SystemClock(), Random(1)),  # noqa: S311 # Not a secret.
+        turns=SharedTurns(state_of_turns, SystemClock(), Random(1)),  # noqa: S311 # Not a secret.
     )
-    with closing(service):
+    with closing(in_real_time), closing(service):
         service.start()
         yield Front(cast("Application", create_app(service)), threads=4)
 
