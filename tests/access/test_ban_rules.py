@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from tests.access.ban_examples import (
@@ -218,3 +220,19 @@ def test_a_target_that_ivs_could_not_revoke_or_that_would_stop_everything() -> N
         kick(EVERYONE)
     with pytest.raises(ValueError, match="one channel"):
         ban(Target((), None))
+
+
+def test_a_viewer_with_very_many_bans_costs_little_to_read() -> None:
+    """20,000 of one viewer, as by a program that bans again and again: read in 0.1 s, not 60 s."""
+    made = [
+        model.ban(VIEWER, NOW + HOUR, now=NOW + n, terms=TERMS, made_by="mod", ban_id=f"{n:016x}")
+        for n in range(20_000)
+    ]
+    began = time.process_time()
+
+    known = book(*made)
+
+    assert time.process_time() - began < 5
+    assert len(known.of_viewer["viewer-1"]) == 20_000
+    with pytest.raises(ViewerBanned):
+        known.require_allowed(CHANNEL, ["viewer-1"], NOW, NOW)

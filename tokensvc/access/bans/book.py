@@ -5,14 +5,18 @@ Looking up a viewer or a channel is one read of a dictionary, however many bans 
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 from tokensvc.access.bans.model import Ban, line_passes_at
 from tokensvc.access.bans.record import Event
 from tokensvc.arns import ChannelArn
 from tokensvc.errors import NotFound, Problem, ViewerBanned, ViewerRevoked
 from tokensvc.redaction import redact
+
+_Key = TypeVar("_Key", str, ChannelArn)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,15 +61,19 @@ class BanBook:
         newer = _last_of_each(events, self.events)
         if not newer:
             return replace(self, number=number)
-        of_viewer, of_channel = dict(self.of_viewer), dict(self.of_channel)
+        made_for_viewer: dict[str, list[Ban]] = defaultdict(list)
+        made_for_channel: dict[ChannelArn, list[Ban]] = defaultdict(list)
         for event in newer.values():
-            _index(event.ban, of_viewer, of_channel)
+            for viewer_id in event.ban.viewer_ids:
+                made_for_viewer[viewer_id].append(event.ban)
+            if event.ban.is_of_channel and event.ban.channel_arn is not None:
+                made_for_channel[event.ban.channel_arn].append(event.ban)
         return replace(
             self,
             number=number,
             events={**self.events, **newer},
-            of_viewer=of_viewer,
-            of_channel=of_channel,
+            of_viewer=_indexed(self.of_viewer, made_for_viewer),
+            of_channel=_indexed(self.of_channel, made_for_channel),
         )
 
     def reread(self, stored: Iterable[Event], number: int) -> BanBook:
@@ -131,30 +139,22 @@ def _last_of_each(events: Iterable[Event], known: Mapping[str, Event]) -> dict[s
     return last
 
 
-def _index(
-    ban: Ban,
-    of_viewer: dict[str, tuple[Ban, ...]],
-    of_channel: dict[ChannelArn, tuple[Ban, ...]],
-) -> None:
-    for viewer_id in ban.viewer_ids:
-        of_viewer[viewer_id] = _with(of_viewer.get(viewer_id, ()), ban)
-    if ban.is_of_channel and ban.channel_arn is not None:
-        of_channel[ban.channel_arn] = _with(of_channel.get(ban.channel_arn, ()), ban)
+def _indexed(
+    known: Mapping[_Key, tuple[Ban, ...]], made: Mapping[_Key, Sequence[Ban]]
+) -> Mapping[_Key, tuple[Ban, ...]]:
+    """The index with these bans. A viewer may have very many, so each is looked at once."""
+    return {**known, **{key: _merged(known.get(key, ()), bans) for key, bans in made.items()}}
 
 
-def _with(bans: tuple[Ban, ...], ban: Ban) -> tuple[Ban, ...]:
-    """The bans with this one. Of the kicks on a channel only the one with the last line counts."""
-    others = tuple(
-        other
-        for other in bans
-        if other.ban_id != ban.ban_id and not (_is_same_kick(other, ban) and other.line <= ban.line)
-    )
-    is_covered = any(_is_same_kick(other, ban) and other.line > ban.line for other in others)
-    return others if is_covered else (*others, ban)
-
-
-def _is_same_kick(one: Ban, other: Ban) -> bool:
-    return one.is_kick and other.is_kick and one.channel_arn == other.channel_arn
+def _merged(known: Sequence[Ban], made: Sequence[Ban]) -> tuple[Ban, ...]:
+    """The last of each ban. Of the kicks on a channel only the one with the last line counts."""
+    bans = {ban.ban_id: ban for ban in (*known, *made)}
+    kicks: dict[ChannelArn | None, Ban] = {}
+    for ban in bans.values():
+        if ban.is_kick:
+            last = kicks.get(ban.channel_arn)
+            kicks[ban.channel_arn] = ban if last is None or last.line <= ban.line else last
+    return (*(ban for ban in bans.values() if not ban.is_kick), *kicks.values())
 
 
 def _require_allowed(
