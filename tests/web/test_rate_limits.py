@@ -16,6 +16,7 @@ from tests.support.front_requests import Request
 from tests.web.problem_shape import assert_problem, assert_problem_document
 from tokensvc.access.callers import Caller, Identity
 from tokensvc.access.request_limits import RequestLimits, RequestRates
+from tokensvc.access.requests import PlaybackRequest
 from tokensvc.audit import AuditEvent
 from tokensvc.errors import RateLimited
 from tokensvc.rates import OneProcess
@@ -147,6 +148,22 @@ def test_the_viewers_of_a_batch_have_limits_of_their_own(deployment: Deployment)
         "rate_limited",
         None,
     ]
+
+
+def test_a_viewer_id_that_is_too_long_is_not_kept(deployment: Deployment) -> None:
+    """It is refused anyway. 50,000 of 60,000 characters would be 3 GB in each process."""
+    limits = limits_of(deployment, ManualClock(), viewer_per_minute=1)
+    assert limits.viewers is not None
+    caller = Caller("backend", "backend", (), ("mint",))
+    first, second = (PlaybackRequest(channel="demo", viewer_id=41 * "v" + end) for end in "ab")
+
+    limits.count_viewer({}, caller, first, "request 1")
+
+    with pytest.raises(RateLimited):
+        limits.count_viewer({}, caller, second, "request 2")
+    with pytest.raises(RateLimited):
+        limits.count_items({}, caller, [second], "request 3")
+    assert len(limits.viewers) == 1
 
 
 def test_refusals_are_audited_at_a_limited_rate(deployment: Deployment) -> None:

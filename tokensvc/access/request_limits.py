@@ -20,6 +20,7 @@ from tokensvc.access.requests import PlaybackRequest
 from tokensvc.audit import Audit
 from tokensvc.clock import Clock, Moment
 from tokensvc.errors import RateLimited
+from tokensvc.ivs.limits import LONGEST_VIEWER_ID
 from tokensvc.rates import Fleet, Rate, RateLimiter, Standing
 
 Environ = MutableMapping[str, Any]
@@ -191,8 +192,7 @@ class RequestLimits:
             AuditUnavailable, OSError: the refusal can't be audited.
         """
         if self.viewers is not None and request.viewer_id and not self._is_person(caller):
-            key = (caller.caller_id, request.viewer_id)
-            self._count(environ, self.viewers, caller, key, request_id)
+            self._count(environ, self.viewers, caller, _viewer_key(caller, request), request_id)
 
     def count_items(
         self, environ: Environ, caller: Caller, items: Sequence[object], request_id: str
@@ -245,9 +245,10 @@ class RequestLimits:
         limiter = self._limiter_of(caller)
         if limiter is not None and not self._take(counted, limiter, caller.caller_id):
             return _refusal(counted.standings[limiter.rate.name])
-        viewer_id = item.viewer_id if isinstance(item, PlaybackRequest) else None
-        if self.viewers is not None and viewer_id and not self._is_person(caller):
-            standing = self.viewers.take((caller.caller_id, viewer_id), self.clock.monotonic())
+        if self.viewers is None or not isinstance(item, PlaybackRequest):
+            return None
+        if item.viewer_id and not self._is_person(caller):
+            standing = self.viewers.take(_viewer_key(caller, item), self.clock.monotonic())
             if not standing.is_allowed:
                 return _refusal(standing)
         return None
@@ -268,6 +269,11 @@ def fields_of(environ: Environ) -> Mapping[str, str]:
     """The header fields about the limits of that request; none if it was not counted."""
     counted: Counted | None = environ.get(COUNTED)
     return {} if counted is None else counted.fields()
+
+
+def _viewer_key(caller: Caller, request: PlaybackRequest) -> Hashable:
+    """The key of the viewer. One that is too long is refused later, and is not kept as a whole."""
+    return caller.caller_id, (request.viewer_id or "")[: LONGEST_VIEWER_ID + 1]
 
 
 def _counted(environ: Environ) -> Counted:
