@@ -106,6 +106,26 @@ def test_each_viewer_is_revoked_or_refused_or_left(viewers: list[int], data: st.
     assert not left or queue.is_stuck
 
 
+def test_a_fifth_of_each_call_is_for_what_is_not_urgent() -> None:
+    """So a moderator who bans very many viewers does not keep due ends waiting without end."""
+    queue = RevocationQueue()
+    banned = [revocation(f"banned{number}") for number in range(1_000)]
+    queue.replace(banned, [revocation(f"due{number}") for number in range(6)])
+
+    calls = []
+    for _ in range(3):
+        batch = queue.next_batch()
+        queue.answered(batch, [])
+        names = [one.viewer.viewer_id for one in batch]
+        calls.append((len(batch), [each for each in names if each.startswith("due")], names[0]))
+
+    assert calls == [
+        (20, ["due0", "due1", "due2", "due3"], "banned0"),
+        (20, ["due4", "due5"], "banned16"),
+        (20, [], "banned34"),
+    ]
+
+
 @pytest.mark.parametrize(("viewers", "seconds"), [(0, 0.0), (1, 0.5), (20, 0.5), (50_000, 1_250.0)])
 def test_the_time_that_a_queue_takes(viewers: int, seconds: float) -> None:
     """50,000 viewers at 40 a second are 1,250 s: nearly 21 minutes."""

@@ -3,7 +3,8 @@
 `RevocationQueue` decides and calls nothing; `revoke_queued` makes the calls. Its rules:
 
 1. A call has at most 20 viewers, and there are at most two calls a second (IVS: service-quotas).
-2. Urgent revocations, which are kicks and bans, go before all others.
+2. Urgent revocations, which are kicks and bans, go before all others. But a fifth of each call is
+   for the others, so that a moderator who bans very many does not keep them waiting without end.
 3. One revocation for each viewer of a channel: of several, the one with the highest version.
 4. What fails for a moment goes to the end and is tried again, after a pause that doubles. After
    `MAX_CALLS_WITHOUT_PROGRESS` calls that revoked nothing, the queue is stuck.
@@ -28,6 +29,7 @@ from tokensvc.ivs.viewer_sessions import NotRevoked, Revocation, Viewer, start_r
 PAUSE_SECONDS: Final = 1 / REVOCATION_CALLS_PER_SECOND
 LONGEST_PAUSE_SECONDS: Final = 8.0
 MAX_CALLS_WITHOUT_PROGRESS: Final = 6
+VIEWERS_FOR_OTHERS: Final = MAX_VIEWERS_PER_CALL // 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +98,11 @@ class RevocationQueue:
 
     def next_batch(self) -> tuple[Revocation, ...]:
         """The revocations of the next call; none when nothing is left."""
-        return tuple(islice(self._in_order(), MAX_VIEWERS_PER_CALL))
+        urgent = MAX_VIEWERS_PER_CALL - min(len(self._others), VIEWERS_FOR_OTHERS)
+        items = chain(islice(self._urgent.items(), urgent), self._others.items())
+        return tuple(
+            Revocation(viewer, version) for viewer, version in islice(items, MAX_VIEWERS_PER_CALL)
+        )
 
     def answered(self, batch: Sequence[Revocation], failures: Iterable[NotRevoked]) -> Answer:
         """Note IVS's answer to the call with that batch."""
