@@ -309,6 +309,8 @@ def test_a_token_with_a_new_key_waits_for_the_fetch_without_a_thread(
         ("tokensvc:operate", ()),  # The settings do not allow it.
         ("mint moderate", ()),
         ("tokensvc:mint2 xtokensvc:mint", ()),
+        ("tokensvc:mint\u00a0tokensvc:moderate", ()),
+        ("tokensvc:mint\ttokensvc:moderate", ()),
         ({"tokensvc:mint": 1}, ()),
         ([["tokensvc:mint"], None], ()),
         (None, ()),

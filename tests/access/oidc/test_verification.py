@@ -272,6 +272,13 @@ def test_a_changed_token_is_refused() -> None:
     assert rule_of(f"{header}.{payload}.") == "signature"
 
 
+@pytest.mark.parametrize("padding", ["=", "==", 4 * "=", 400 * "="])
+def test_padding_is_refused(padding: str) -> None:
+    """With it one token would have many texts, and each would be verified and remembered."""
+    header, payload, signature = KEY.token().split(".")
+    assert rule_of(f"{header}.{payload}.{signature}{padding}") == "malformed"
+
+
 @settings(max_examples=60)
 @given(st.integers(0, 10_000), st.sampled_from("AZaz09-_.=+ \n\x00é"))
 def test_a_token_with_any_other_character_is_refused(position: int, character: str) -> None:

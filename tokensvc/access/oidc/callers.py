@@ -148,12 +148,13 @@ class OidcCallers:
 def scopes_of(claims: Mapping[str, object], terms: IssuerTerms) -> tuple[Scope, ...]:
     """The scopes of a caller: those of the settings that its token names, or all of them.
 
-    The claim is a list, or a text with blanks between scopes (RFC 8693 §4.2).
+    The claim is a list, or a text with blanks between scopes (RFC 8693 §4.2). Other white space is
+    part of a scope.
     """
     if terms.scopes_claim is None:
         return terms.scopes
     value = claims.get(terms.scopes_claim)
-    named = value.split() if isinstance(value, str) else value if isinstance(value, list) else ()
+    named = value.split(" ") if isinstance(value, str) else value if isinstance(value, list) else ()
     return tuple(scope for scope in terms.scopes if f"{SCOPE_PREFIX}{scope}" in named)
 
 

@@ -14,6 +14,7 @@ The claims of 6 are read after the signature was verified.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -34,6 +35,7 @@ _LATEST_TIME: Final = 253_402_300_799
 """The end of the year 9999, Unix seconds."""
 _TYPES: Final = frozenset({"jwt", "at+jwt", "application/at+jwt"})
 _SEGMENTS: Final = 3
+_SEGMENT: Final = re.compile(r"[A-Za-z0-9_-]*", re.ASCII)
 # PyJWT compares times with the clock of the machine, and takes texts for numbers.
 _CHECKED_BELOW: Final[Options] = {
     "verify_exp": False,
@@ -72,7 +74,9 @@ def parse(text: str) -> UnverifiedToken:
     if len(text) > LONGEST_TOKEN:
         raise refusal("too_long")
     segments = text.split(".")
-    if len(segments) != _SEGMENTS:
+    # RFC 7515 §2: without padding. Otherwise one token would have many texts, and each is verified
+    # and remembered by itself.
+    if len(segments) != _SEGMENTS or not all(map(_SEGMENT.fullmatch, segments)):
         raise refusal("malformed")
     try:
         header = jwt.get_unverified_header(text)
