@@ -53,6 +53,7 @@ def build_revoker(  # The parts that it brings together.
         channel_names=settings.channels,
         grants=settings.grants_by_name(),
         viewer_ids=lambda: recorded_viewer_ids(settings, state),
+        issuers=configured_issuers(settings),
         bans=bans,
         writer=writer,
         first_attempt=first_attempt(settings, clock, writer, clients),
@@ -80,6 +81,11 @@ def recorded_viewer_ids(settings: Settings, state: State) -> ViewerIds:
     viewer_ids = viewer_ids_of(settings.viewer_ids)
     load_recorded(state).require_still(viewer_ids)
     return viewer_ids
+
+
+def configured_issuers(settings: Settings) -> frozenset[str]:
+    """The `iss` of each issuer."""
+    return frozenset(each.issuer for each in settings.issuers.values())
 
 
 def covered_channels(settings: Settings) -> frozenset[ChannelPattern]:

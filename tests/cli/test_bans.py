@@ -108,6 +108,26 @@ def test_a_user_is_banned_under_every_viewer_id(
     assert USER[1].encode() not in stored
 
 
+def test_a_user_of_an_issuer_that_is_not_configured_can_not_be_banned(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such as the name of its section, or its URL without the slash: it would have no effect."""
+    monkeypatch.setenv("TOKENSVC_VIEWER_IDS__SECRET", OLD)
+    with desk.settings.open("a") as settings:
+        settings.write('[issuers.main]\nissuer = "https://a.example.com/"\naudience = "x"\n')
+    desk.done("viewers", "record-secrets")
+    commands = (("bans", "add", "--channel"), ("viewers", "revoke"))
+    for command in commands:
+        for issuer in ("main", "https://a.example.com"):
+            user = ("--issuer", issuer, "--subject", "ann")
+            error = desk.error(*command, CHANNEL, *user)
+            assert isinstance(error, InvalidRequest)
+            assert error.problems[0].rule == "unknown_issuer"
+    assert desk.json("bans", "list") == []
+    user = ("--issuer", "https://a.example.com/", "--subject", "ann")
+    desk.done("bans", "add", "--channel", CHANNEL, *user)
+
+
 def test_a_viewer_is_banned_on_several_channels(desk: Desk) -> None:
     """Each ban can be lifted by itself."""
     desk.done("api-keys", "create", "site", "--grant", "web")

@@ -25,6 +25,7 @@ from tokensvc.web.http1 import DRAINING
 
 SINGLE = "/v1/playback-urls"
 BATCH = "/v1/playback-urls:batch"
+REVOCATIONS = "/v1/viewer-session-revocations"
 
 Document = dict[str, Any]
 Provoke = Callable[[Deployment], Document]
@@ -73,6 +74,18 @@ def post_with_scope(*scopes: Scope, **body: object) -> Provoke:
         number = len(deployment.service.api_keys.latest().value.keys)
         key = deployment.new_key(f"key {number}", "open", scopes=scopes)
         return problem_of(deployment.client().post(SINGLE, json=body, headers=_bearer(key)))
+
+    return provoke
+
+
+def post_as_moderator(**body: object) -> Provoke:
+    """A request of a new moderator to end sessions."""
+
+    def provoke(deployment: Deployment) -> Document:
+        number = len(deployment.service.api_keys.latest().value.keys)
+        key = deployment.new_key(f"key {number}", "open", scopes=("moderate",))
+        client = deployment.client()
+        return problem_of(client.post(REVOCATIONS, json=body, headers=_bearer(key)))
 
     return provoke
 

@@ -13,11 +13,12 @@ from hypothesis import strategies as st
 from pydantic import Field, ValidationError
 
 from tokensvc.access.requests import PlaybackRequest
+from tokensvc.access.revocation_requests import RevocationRequest
 from tokensvc.errors import InvalidRequest
 from tokensvc.web.bodies import MAX_MEMBERS, SENTENCES, Form
 from tokensvc.web.playback_urls import BatchBody
 
-FORMS: list[Form[Any]] = [Form(PlaybackRequest), Form(BatchBody)]
+FORMS: list[Form[Any]] = [Form(PlaybackRequest), Form(BatchBody), Form(RevocationRequest)]
 """One for each request body of the HTTP API."""
 
 # pydantic's error types for the nodes of a schema and for the constraints of a node.
@@ -38,6 +39,7 @@ TYPES_OF_CONSTRAINT = {
     ("str", "min_length"): "string_too_short",
     ("str", "max_length"): "string_too_long",
     ("int", "ge"): "greater_than_equal",
+    ("int", "le"): "less_than_equal",
     ("list", "min_length"): "too_short",
     ("list", "max_length"): "too_long",
     ("tuple", "max_length"): "too_long",
@@ -76,7 +78,17 @@ def test_every_error_type_of_the_request_bodies_has_a_sentence() -> None:
 
 
 names = st.sampled_from(
-    ["channel", "viewer_id", "ttl_seconds", "allowed_origins", "single_use", "requests", "fault"]
+    [
+        "channel",
+        "channels",
+        "ban_seconds",
+        "viewer_id",
+        "ttl_seconds",
+        "allowed_origins",
+        "single_use",
+        "requests",
+        "fault",
+    ]
 )
 values = st.recursive(
     st.sampled_from([None, True, 0, 1, -1, 0.5, "", "demo", "SD", 129 * "a", 301 * "b", 2**70]),

@@ -12,7 +12,16 @@ from tests.web import provoking
 from tests.web.ban_problems import BANS
 from tests.web.grant_problems import GRANTS, OTHER_REGION_ARN
 from tests.web.problem_shape import Text, invalid, not_ready, problem, unavailable
-from tests.web.provoking import BATCH, Provoke, call, post, post_as, post_text, post_with_scope
+from tests.web.provoking import (
+    BATCH,
+    Provoke,
+    call,
+    post,
+    post_as,
+    post_as_moderator,
+    post_text,
+    post_with_scope,
+)
 from tokensvc.errors import (
     AuditUnavailable,
     EntitlementUnavailable,
@@ -76,6 +85,10 @@ BODIES: list[tuple[Provoke, Text]] = [
     (
         post({"channel": "demo", "ttl_seconds": 0}),
         invalid("ttl_seconds", "greater_than_equal", "ttl_seconds must be 1 or more."),
+    ),
+    (
+        post_as_moderator(viewer_id="v", channel="demo", ban_seconds=315_360_001),
+        invalid("ban_seconds", "less_than_equal", "ban_seconds must be 315360000 or less."),
     ),
     (
         post({"channel": "demo", "ttl": 300}),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
@@ -9,11 +10,17 @@ import urllib3
 from werkzeug.test import TestResponse
 
 from tests.support.deployment import Deployment
+from tests.support.settings import SECRET
 from tests.web.problem_shape import assert_problem
 from tests.web.provoking import SINGLE
+from tokensvc.access import recorded_secrets
 from tokensvc.access.bans.model import Ban
 from tokensvc.access.callers import Scope
+from tokensvc.access.viewer_ids import ViewerIds
 from tokensvc.clock import rfc3339
+from tokensvc.revokers import build_revoker
+from tokensvc.settings.issuers import IssuerSettings
+from tokensvc.settings.viewer_ids import ViewerIdSettings
 from tokensvc.web.app import create_app
 
 PATH = "/v1/viewer-session-revocations"
@@ -178,6 +185,55 @@ def test_while_ivs_fails_the_kick_is_stored_and_pending(own_deployment: Deployme
     assert status(deployment, variant) == 403
 
 
+def test_a_second_kick_ends_what_began_since_a_first_one_that_is_pending(
+    own_deployment: Deployment,
+) -> None:
+    """A worker whose clock is 10 s ahead lets the viewer in 1 s after the first kick."""
+    deployment = own_deployment
+    body = {"viewer_id": "alice", "channel": "demo"}
+    key = moderator(deployment, "open")
+    plan_fault(deployment, error="InternalServerException", times=3)
+    (first,) = post(deployment, body, key).get_json()["revocations"]
+    deployment.world.clock.jump_wall(11)
+    variant = variant_in(playback_url(deployment, "alice"))
+    deployment.world.clock.jump_wall(-10)  # The time of the worker that answers the moderator.
+
+    (second,) = post(deployment, body, key).get_json()["revocations"]
+
+    assert second["ban_id"] != first["ban_id"]
+    assert second["line_passes_at"] == rfc3339(deployment.world.clock.now() + 11)
+    assert status(deployment, variant) == 403
+
+
+def test_a_user_of_an_issuer_that_is_not_configured_can_not_be_banned(
+    own_deployment: Deployment,
+) -> None:
+    """It would have no effect: the slash at the end counts. Nothing is stored."""
+    deployment = own_deployment
+    recorded_secrets.record(deployment.world.state, ViewerIds([SECRET]))
+    issuer = IssuerSettings(issuer="https://a.example.com/", audience=("tokensvc",))
+    settings = deployment.settings.model_copy(
+        update={
+            "issuers": {"main": issuer},
+            "viewer_ids": ViewerIdSettings.model_validate({"secret": SECRET.hex()}),
+        }
+    )
+    clock, state, bans = deployment.world.clock, deployment.world.state, deployment.service.bans
+    key = moderator(deployment, "open")
+    with ExitStack() as resources:
+        revoker = build_revoker(settings, clock, state, bans, deployment.audit, None, resources)
+        client = deployment.client_of(deployment.service_with(revoker=revoker))
+        headers = {"Authorization": f"Bearer {key}"}
+        body = {"subject": "ann", "channel": "demo", "ban_seconds": 60}
+        for unknown in ("https://a.example.com", "https://A.example.com/", "main"):
+            refused = client.post(PATH, json={"issuer": unknown, **body}, headers=headers)
+            assert rules(refused) == [("issuer", "unknown_issuer")]
+        assert bans.refresh().number == 0
+
+        known = client.post(PATH, json={"issuer": issuer.issuer, **body}, headers=headers)
+        assert known.status_code == 202
+
+
 def test_a_throttled_call_is_made_again_at_once(own_deployment: Deployment) -> None:
     """Another process may have used the two calls of this second."""
     plan_fault(own_deployment, error="ThrottlingException")
@@ -217,6 +273,10 @@ def test_several_channels_are_revoked_in_one_request(own_deployment: Deployment)
         (
             {"viewer_id": "v", "channel": "demo", "ban_seconds": 0},
             ("ban_seconds", "greater_than_equal"),
+        ),
+        (
+            {"viewer_id": "v", "channel": "demo", "ban_seconds": 315_360_001},
+            ("ban_seconds", "less_than_equal"),
         ),
         ({"viewer_id": "v", "channels": LONG_NAMES}, ("channels", "too_long")),
         ({"viewer_id": "v", "channel": "arn:nonsense"}, ("channel", "channel_arn")),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from typing import Annotated, Final
 
@@ -99,3 +99,26 @@ def require_viewer_id(viewer_id: str) -> str:
     for problem in viewer_id_problems(viewer_id):
         raise InvalidRequest(f"{viewer_id[:80]!r}: {problem.message}", problems=(problem,))
     return viewer_id
+
+
+def require_issuer(issuer: str, configured: Collection[str]) -> None:
+    """Return if a viewer can have a token of that issuer.
+
+    A ban of a user of another one would be stored and stop nobody, such as when the URL lacks the
+    slash at its end. Without any configured issuer, it is not known which there are.
+
+    Args:
+        issuer: the `iss` of the tokens.
+        configured: the `iss` of each issuer of the settings.
+
+    Raises:
+        InvalidRequest: when it is none of them.
+    """
+    if configured and issuer not in configured:
+        message = "No issuer of the settings has this URL, so no viewer would be stopped."
+        raise InvalidRequest(
+            message,
+            hint="Use the `iss` of the user's tokens, character by character, not the name of the"
+            " issuer's section. For a user of an issuer that was removed, use the viewer ID.",
+            problems=(Problem("issuer", "unknown_issuer", message),),
+        )

@@ -22,7 +22,7 @@ from tokensvc.cli.change_audit import write_event
 from tokensvc.cli.context import Invocation, operator, pass_invocation
 from tokensvc.cli.output import json_option, print_json, print_table, say
 from tokensvc.cli.params import CONFIGURED_CHANNEL, DURATION, REASON_LINE
-from tokensvc.cli.viewers import recorded_viewer_ids
+from tokensvc.cli.viewers import viewer_ids_of_user
 from tokensvc.clock import rfc3339
 
 
@@ -177,7 +177,7 @@ def _viewer_ids(
     if viewer is not None:
         return (require_viewer_id(viewer),)
     if issuer is not None and subject is not None:
-        return recorded_viewer_ids(invocation).of(issuer, subject)
+        return viewer_ids_of_user(invocation, issuer, subject)
     return ()
 
 

@@ -16,7 +16,7 @@ from tokensvc.cli.context import Invocation, operator, pass_invocation
 from tokensvc.cli.output import json_option, print_json, say
 from tokensvc.cli.params import CONFIGURED_CHANNEL, DURATION, REASON_LINE
 from tokensvc.cli.revocation_progress import RevocationProgress
-from tokensvc.cli.viewers import recorded_viewer_ids
+from tokensvc.cli.viewers import viewer_ids_of_user
 from tokensvc.clock import rfc3339
 from tokensvc.moderation import carry_out_at_once, revocation_loop, write_revocations
 
@@ -67,7 +67,7 @@ def command(  # noqa: PLR0913 # One parameter for each option.
     if (issuer is None) != (subject is None):
         raise click.UsageError("Use --issuer and --subject together.")
     if issuer is not None and subject is not None:
-        targets.append(Target(recorded_viewer_ids(invocation).of(issuer, subject), arn))
+        targets.append(Target(viewer_ids_of_user(invocation, issuer, subject), arn))
     if not targets:
         raise click.UsageError(
             "Name at least one VIEWER, or use --issuer and --subject, or --from."

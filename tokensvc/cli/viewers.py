@@ -8,11 +8,13 @@ from __future__ import annotations
 import click
 
 from tokensvc.access import recorded_secrets
+from tokensvc.access.revocation_requests import require_issuer
 from tokensvc.access.viewer_ids import ViewerIds
 from tokensvc.cli import changing
 from tokensvc.cli.changing import yes_option
 from tokensvc.cli.context import Invocation, pass_invocation
 from tokensvc.cli.output import json_option, print_json, say
+from tokensvc.revokers import configured_issuers
 from tokensvc.settings.viewer_id_secrets import viewer_ids_of
 
 
@@ -75,3 +77,15 @@ def recorded_viewer_ids(invocation: Invocation) -> ViewerIds:
     viewer_ids = viewer_ids_of(invocation.settings.viewer_ids)
     recorded_secrets.load_recorded(invocation.state).require(viewer_ids)
     return viewer_ids
+
+
+def viewer_ids_of_user(invocation: Invocation, issuer: str, subject: str) -> tuple[str, ...]:
+    """The viewer IDs of a user who is kicked or banned.
+
+    Raises:
+        InvalidRequest: when it is not an issuer of the settings.
+        SettingsInvalid, StateUnavailable, StateDamaged: as `recorded_viewer_ids` does.
+    """
+    viewer_ids = recorded_viewer_ids(invocation)
+    require_issuer(issuer, configured_issuers(invocation.settings))
+    return viewer_ids.of(issuer, subject)

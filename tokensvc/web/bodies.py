@@ -46,6 +46,7 @@ SENTENCES: Final[Mapping[str, str]] = {
     "string_too_long": "{field} must have at most {max_length} characters.",
     "int_type": "{field} must be an integer.",
     "greater_than_equal": "{field} must be {ge} or more.",
+    "less_than_equal": "{field} must be {le} or less.",
     "bool_type": "{field} must be true or false.",
     "enum": "{field} must be one of: {expected}.",
     "list_type": "{field} must be a list.",

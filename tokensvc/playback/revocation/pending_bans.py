@@ -24,8 +24,16 @@ class PendingBans:
 
     @classmethod
     def just_made(cls, book: BanBook, now: float) -> PendingBans:
-        """Those of them whose line has not passed, so that no session began since."""
-        return cls(ban for ban in _pending(book, now) if now <= ban.line)
+        """Those of them since which no session has begun that they do not end.
+
+        A ban refuses every session until its line has passed, and a kick only where no clock is
+        ahead: elsewhere the viewer may be back before. So a kick counts in its own second only.
+        """
+        return cls(
+            ban
+            for ban in _pending(book, now)
+            if (int(now) <= ban.made_at if ban.is_kick else now <= ban.line)
+        )
 
     def find(self, target: Target, ban_seconds: int | None) -> Ban | None:
         """The one of exactly that target: a kick, or a ban for exactly that time."""

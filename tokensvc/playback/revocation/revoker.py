@@ -5,7 +5,7 @@ Every kick or ban is stored before IVS is called, so that nothing is forgotten.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from tokensvc.access.bans import auditing
@@ -15,7 +15,11 @@ from tokensvc.access.bans.writing import BanWriter
 from tokensvc.access.callers import Caller
 from tokensvc.access.grants import Grant
 from tokensvc.access.moderators import require_channel, require_every_channel
-from tokensvc.access.revocation_requests import MAX_PAIRS, RevocationRequest
+from tokensvc.access.revocation_requests import (
+    MAX_PAIRS,
+    RevocationRequest,
+    require_issuer,
+)
 from tokensvc.access.viewer_ids import ViewerIds
 from tokensvc.arns import ChannelArn
 from tokensvc.audit import Audit, AuditEvent
@@ -70,6 +74,7 @@ class Revoker:
         channel_names: Mapping[str, ChannelArn],
         grants: Mapping[str, Grant],
         viewer_ids: Callable[[], ViewerIds],
+        issuers: Collection[str],
         bans: BanView,
         writer: BanWriter,
         first_attempt: FirstAttempt,
@@ -79,6 +84,7 @@ class Revoker:
         self._channel_names = channel_names
         self._grants = grants
         self._viewer_ids = viewer_ids
+        self._issuers = issuers
         self._bans = bans
         self._writer = writer
         self._first_attempt = first_attempt
@@ -143,6 +149,7 @@ class Revoker:
                 hint="Name the viewer by `viewer_id`.",
                 problems=(Problem("issuer", "no_viewer_id_secret", message),),
             ) from exc
+        require_issuer(request.issuer, self._issuers)
         return viewer_ids.of(request.issuer, request.subject)
 
     def _write(
