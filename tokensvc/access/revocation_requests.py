@@ -104,8 +104,8 @@ def require_viewer_id(viewer_id: str) -> str:
 def require_issuer(issuer: str, configured: Collection[str]) -> None:
     """Return if a viewer can have a token of that issuer.
 
-    A ban of a user of another one would be stored and stop nobody, such as when the URL lacks the
-    slash at its end. Without any configured issuer, it is not known which there are.
+    A ban of a user of another one would be stored and have no effect, such as when the URL lacks
+    the slash at its end. Without any configured issuer, it is not known which there are.
 
     Args:
         issuer: the `iss` of the tokens.
