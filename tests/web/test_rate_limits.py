@@ -257,14 +257,16 @@ def test_a_person_has_60_a_minute_by_default(deployment: Deployment) -> None:
     )
     identity = Identity("https://issuer.example.com", "subject", ("v" * 40,), {})
     person = Caller("person-1", "person", ("people",), identity=identity)
+    without_grants = Caller("person-2", "person", (), identity=identity)
     program = Caller("program-1", "program", ("server",), identity=identity)
     for _ in range(60):
         limits.count_caller({}, person, "r")
+        limits.count_caller({}, without_grants, "r")
         limits.count_caller({}, program, "r")
     limits.count_caller({}, program, "r")
-    environ: dict[str, Any] = {}
-    with pytest.raises(RateLimited):
-        limits.count_caller(environ, person, "r")
+    for each in (person, without_grants):
+        with pytest.raises(RateLimited):
+            limits.count_caller({}, each, "r")
 
 
 def test_without_a_limit_nothing_is_counted() -> None:

@@ -262,7 +262,10 @@ class RequestLimits:
         return self.people if self._is_person(caller) else self.callers
 
     def _is_person(self, caller: Caller) -> bool:
-        return caller.identity is not None and not self.backend_grants.issuperset(caller.grants)
+        if caller.identity is None:
+            return False
+        # Without any grant it is a person: refusals cost something too.
+        return not caller.grants or not self.backend_grants.issuperset(caller.grants)
 
 
 def fields_of(environ: Environ) -> Mapping[str, str]:
