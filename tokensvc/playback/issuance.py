@@ -8,7 +8,6 @@ one line to the audit log, whether the request is granted or refused.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from time import perf_counter
@@ -17,38 +16,35 @@ from tokensvc.access.bans.check import BanCheck
 from tokensvc.access.callers import Caller
 from tokensvc.access.entitlement import EntitlementHook
 from tokensvc.access.entitlement_question import Question
-from tokensvc.access.grants import Grant, Granted, Limits, decide, scope
+from tokensvc.access.grants import Grant, Limits, decide, scope
 from tokensvc.access.requests import PlaybackRequest
 from tokensvc.arns import ChannelArn, Region
-from tokensvc.audit import Audit, AuditEvent
+from tokensvc.audit import Audit
 from tokensvc.clock import Clock, Moment
 from tokensvc.errors import (
     ChannelNotFound,
     ChannelNotPrivate,
-    CountryNotAllowed,
     EntitlementUnavailable,
     InvalidRequest,
     NotEntitled,
     TokensvcError,
-    ViewerBanned,
 )
 from tokensvc.ivs.clock_watch import ClockWatch
 from tokensvc.ivs.directory import ChannelDirectory
 from tokensvc.ivs.model import Channel
-from tokensvc.keyring.view import ActiveKey, RingView
+from tokensvc.keyring.view import RingView
 from tokensvc.meter import Meter
 from tokensvc.playback.batch_questions import BatchQuestions
 from tokensvc.playback.channel_names import channel_arn_of
+from tokensvc.playback.decisions import Claimed, Decision
 from tokensvc.playback.entitling import entitled
 from tokensvc.playback.refreshing import kept_version
 from tokensvc.playback.revocation.due_ends import DueEnds, due_end_of, earliest, watch_end, within
 from tokensvc.playback.urls import PlaybackUrl, with_token
 from tokensvc.token.claims import PlaybackClaims
 from tokensvc.token.jws import sign
-from tokensvc.token.rules import VIEWER_ID, broken_rules
 
 _REFRESH_SHARE_PERCENT = 80
-_AUDITED_DIGEST_DIGITS = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +125,7 @@ class PlaybackIssuer:
             EntitlementUnavailable: when the entitlement hook gives no valid answer in time.
         """
         moment = Moment.of(self._clock)
-        decision = _Decision(moment, caller, request, request_id, client_country)
+        decision = Decision(moment, caller, request, request_id, client_country)
         try:
             url = self._decide(decision)
         except Exception as failure:
@@ -171,14 +167,14 @@ class PlaybackIssuer:
         def question_about(request: PlaybackRequest) -> Question | None:
             request = replace(request, refresh_of=None)  # `issue` verifies it.
             moment = Moment.of(self._clock)
-            return self._question(_Decision(moment, caller, request, request_id, client_country))
+            return self._question(Decision(moment, caller, request, request_id, client_country))
 
         return BatchQuestions(self._entitlement_hook, question_about, requests)
 
-    def _question(self, decision: _Decision) -> Question | None:
+    def _question(self, decision: Decision) -> Question | None:
         with contextlib.suppress(TokensvcError):  # `issue` raises it.
             claimed = self._claim(decision)
-            if isinstance(claimed, _Claimed) and claimed.granted.grant.entitlement:
+            if isinstance(claimed, Claimed) and claimed.granted.grant.entitlement:
                 return claimed.question(decision)
         return None
 
@@ -192,7 +188,7 @@ class PlaybackIssuer:
                 self._ring(arn)
                 yield arn
 
-    def _decide(self, decision: _Decision) -> PlaybackUrl:
+    def _decide(self, decision: Decision) -> PlaybackUrl:
         claimed = self._claim(decision)
         if isinstance(claimed, PlaybackUrl):
             return claimed
@@ -221,7 +217,7 @@ class PlaybackIssuer:
             watch_until=decision.watch_until,
         )
 
-    def _claim(self, decision: _Decision) -> _Claimed | PlaybackUrl:
+    def _claim(self, decision: Decision) -> Claimed | PlaybackUrl:
         """What is signed unless the entitlement hook objects, or the plain URL of the channel."""
         request, moment = decision.request, decision.moment
         decision.caller.require("mint")
@@ -255,9 +251,9 @@ class PlaybackIssuer:
         claims = PlaybackClaims.at(
             moment.now, arn, options, viewer_id, session_version=decision.session_version
         )
-        return _Claimed(granted, channel, key, claims)
+        return Claimed(granted, channel, key, claims)
 
-    def _entitled(self, decision: _Decision, claimed: _Claimed) -> PlaybackClaims:
+    def _entitled(self, decision: Decision, claimed: Claimed) -> PlaybackClaims:
         """The claims as the entitlement hook limits them."""
         if self._entitlement_hook is None:
             raise EntitlementUnavailable(
@@ -297,99 +293,6 @@ class PlaybackIssuer:
                 " with its plain URL instead, set `playback.allow_plain_urls`.",
             )
         return PlaybackUrl(playback_url=channel.playback_url, channel_arn=channel.arn)
-
-
-@dataclass(slots=True)
-class _Decision:
-    """A decision in progress: what is known so far, for its line in the audit."""
-
-    moment: Moment
-    caller: Caller
-    request: PlaybackRequest
-    request_id: str | None
-    client_country: str | None = None
-    channel_arn: ChannelArn | None = None
-    grant: Grant | None = None
-    session_version: int | None = None  # Of the token that is replaced, then of the new one.
-    granted: Granted | None = None
-    watch_until: int | None = None  # Unix seconds.
-
-    def refused_event(self, failure: Exception) -> AuditEvent:
-        code = failure.code if isinstance(failure, TokensvcError) else TokensvcError.code
-        return AuditEvent(
-            at=self.moment.now,
-            decision="refused",
-            code=code,
-            caller_id=self.caller.caller_id,
-            channel=self.request.channel,
-            channel_arn=str(self.channel_arn) if self.channel_arn else None,
-            viewer_id=self._valid_viewer_id(),
-            session_version=self.session_version,
-            grant=self.grant.name if self.grant else None,
-            ban_id=failure.ban_id if isinstance(failure, ViewerBanned) else None,
-            request_id=self.request_id,
-            country=self._country_of_refusal(failure),
-            rule=failure.rule if isinstance(failure, TokensvcError) else None,
-        )
-
-    def granted_event(self, url: PlaybackUrl) -> AuditEvent:
-        digest = hashlib.sha256(url.token.encode()).hexdigest() if url.token else None
-        return AuditEvent(
-            at=self.moment.now,
-            decision="granted",
-            caller_id=self.caller.caller_id,
-            channel=self.request.channel,
-            channel_arn=str(url.channel_arn),
-            viewer_id=url.viewer_id,
-            session_version=self.session_version,
-            grant=self.grant.name if self.grant else None,
-            key_id=url.key_id,
-            expires_at=url.expires_at,
-            ttl_seconds=url.ttl_seconds,
-            token_sha256=digest and digest[:_AUDITED_DIGEST_DIGITS],
-            request_id=self.request_id,
-            country=self.granted.country if self.granted else None,
-            rule=(
-                self.granted.limited(url.ttl_seconds)
-                if self.granted and url.ttl_seconds is not None
-                else None
-            ),
-            watch_until=url.watch_until,
-        )
-
-    def _country_of_refusal(self, failure: Exception) -> str | None:
-        if isinstance(failure, CountryNotAllowed):
-            return failure.country
-        return self.granted.country if self.granted else None
-
-    def _valid_viewer_id(self) -> str | None:
-        # A viewer ID that breaks a rule may be an e-mail address or a secret: it is not audited.
-        request = self.granted.request if self.granted else self.request
-        claim = {VIEWER_ID: request.viewer_id}
-        broken = [rule for rule in broken_rules(claim, self.moment.now) if rule.claim == VIEWER_ID]
-        return None if broken else request.viewer_id
-
-
-@dataclass(frozen=True, slots=True)
-class _Claimed:
-    """What the grants allow, and the key pair that signs it."""
-
-    granted: Granted
-    channel: Channel
-    key: ActiveKey
-    claims: PlaybackClaims
-
-    def question(self, decision: _Decision) -> Question:
-        """What the entitlement hook is asked about it."""
-        return Question(
-            caller=decision.caller,
-            channel=self.channel,
-            request=self.granted.request,
-            grant=self.granted.grant.name,
-            granted=self.claims.options,
-            country=self.granted.country,
-            request_id=decision.request_id,
-        )
 
 
 def _refresh_after_seconds(ttl_seconds: int) -> int:
