@@ -14,6 +14,8 @@ from tokensvc.errors import InvalidRequest, NotFound, ViewerBanned, ViewerRevoke
 
 CHANNEL = "arn:aws:ivs:us-west-2:123456789012:channel/demo"
 
+LISTED = "arn:aws:ivs:us-west-2:123456789012:channel/abcdEFGHijkl"
+
 
 @pytest.fixture
 def channel(rotating_desk: Desk) -> str:
@@ -208,6 +210,17 @@ def test_lifting_names_the_other_bans_of_the_viewer(desk: Desk, channel: str) ->
     assert not named & {of_another, elsewhere}
     left = desk.run("bans", "lift", same, everywhere, closed).stderr.splitlines()[-2:]
     assert not any("`tokensvc bans lift" in line for line in left)
+
+
+def test_an_unknown_name_of_a_channel_is_refused_with_the_names(desk: Desk) -> None:
+    """The exit status is 2. What is meant as an ARN is checked as one."""
+    desk.settings.write_text(f'{desk.settings.read_text()}[channels]\ndemo = "{LISTED}"\n')
+    result = desk.run("bans", "add", "viewer-1", "--channel", "demmo")
+    assert result.exit_code == 2
+    assert result.stderr.split("'demmo'")[1].rstrip().endswith(" demo.")
+    result = desk.run("bans", "add", "viewer-1", "--channel", "arn:aws:ivs:x")
+    assert result.exit_code == 2
+    assert "ARN" in result.stderr
 
 
 def test_a_ban_that_does_not_exist_can_not_be_lifted(desk: Desk) -> None:

@@ -105,6 +105,10 @@ class _ConfiguredChannel(click.ParamType[ChannelArn]):
         invocation = ctx and ctx.find_object(Invocation)
         if invocation and (configured := invocation.settings.channels.get(value)) is not None:
             return configured
+        names = ", ".join(invocation.settings.channels) if invocation else ""
+        if names and not value.startswith("arn:"):
+            message = f"The settings have no channel {value!r}. Use an ARN, or one of: {names}."
+            raise click.BadParameter(message, ctx, param, param.opts[0] if param else None)
         try:
             return ChannelArn.parse(value)
         except InvalidArn as exc:
