@@ -234,6 +234,31 @@ def test_a_user_of_an_issuer_that_is_not_configured_can_not_be_banned(
         assert known.status_code == 202
 
 
+def test_a_user_with_an_id_under_two_secrets_counts_twice(own_deployment: Deployment) -> None:
+    """IVS is told each ID, so that 51 channels are 102 pairs: more than 100. Nothing is stored."""
+    deployment = own_deployment
+    earlier = bytes(reversed(SECRET))
+    recorded_secrets.record(deployment.world.state, ViewerIds([SECRET, earlier]))
+    issuer = IssuerSettings(issuer="https://a.example.com/", audience=("tokensvc",))
+    both = ViewerIdSettings.model_validate({"secret": f"{SECRET.hex()} {earlier.hex()}"})
+    settings = deployment.settings.model_copy(
+        update={"issuers": {"main": issuer}, "viewer_ids": both}
+    )
+    clock, state, bans = deployment.world.clock, deployment.world.state, deployment.service.bans
+    headers = {"Authorization": f"Bearer {moderator(deployment, 'open')}"}
+    with ExitStack() as resources:
+        revoker = build_revoker(settings, clock, state, bans, deployment.audit, None, resources)
+        client = deployment.client_of(deployment.service_with(revoker=revoker))
+        user = {"issuer": issuer.issuer, "subject": "ann"}
+
+        refused = client.post(PATH, json={**user, "channels": LONG_NAMES[:51]}, headers=headers)
+        assert rules(refused) == [("channels", "too_many_pairs")]
+        assert bans.refresh().number == 0
+
+        accepted = client.post(PATH, json={**user, "channels": LONG_NAMES[:50]}, headers=headers)
+        assert accepted.status_code == 202
+
+
 def test_a_throttled_call_is_made_again_at_once(own_deployment: Deployment) -> None:
     """Another process may have used the two calls of this second."""
     plan_fault(own_deployment, error="ThrottlingException")
