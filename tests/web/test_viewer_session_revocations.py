@@ -235,7 +235,7 @@ def test_a_user_of_an_issuer_that_is_not_configured_can_not_be_banned(
 
 
 def test_a_user_with_an_id_under_two_secrets_counts_twice(own_deployment: Deployment) -> None:
-    """IVS is told each ID, so that 51 channels are 102 pairs: more than 100. Nothing is stored."""
+    """So 51 channels are 102 pairs, more than 100. Nothing is stored."""
     deployment = own_deployment
     earlier = bytes(reversed(SECRET))
     recorded_secrets.record(deployment.world.state, ViewerIds([SECRET, earlier]))
