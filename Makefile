@@ -52,7 +52,9 @@ test: $(VENV)/.test $(AWSCLI)/.made $(DYNALITE)/.made $(PLAYERS)/.made
 	$(BIN)/lint-imports
 	$(BIN)/actionlint -shellcheck= -pyflakes=
 	cd local_ivs && ../$(BIN)/mypy
-	$(BIN)/$(PYTEST)
+	@# The folder stays if this fails.
+	run=$$(mktemp -d) && $(BIN)/$(PYTEST) --basetemp="$$run/tests" && \
+		$(BIN)/python -m scripts.search_logs "$$run/tests" && rm -rf "$$run"
 	cd local_ivs && ../$(BIN)/$(PYTEST)
 
 coverage: $(VENV)/.test $(AWSCLI)/.made $(DYNALITE)/.made $(PLAYERS)/.made
