@@ -202,7 +202,8 @@ def build(
     """
     resources = ExitStack()
     meter = overrides.get("meter") or Meter()
-    audit = MeteredAudit(audit, meter)
+    if "meter" in overrides:  # A service without metrics pays nothing for them.
+        audit = MeteredAudit(audit, meter)
     state = overrides.get("state") or resources.enter_context(
         closing(build_state(settings, clock, meter))
     )

@@ -106,7 +106,7 @@ class Front:
         self.terms = terms or ConnectionTerms()
         self._application = application
         self._access_log = access_log
-        self._meter = meter or Meter()
+        self._meter = meter
         self._pool = WaitingPool(threads)
         self._admission = Admission()
         self._refusals = Refusals()
@@ -146,7 +146,8 @@ class Front:
             return preflight
         if not self._admission.admits(environ):
             refusal = self._overloaded(environ)
-            self._meter.answered(environ["PATH_INFO"], refusal.status, 0.0)
+            if self._meter is not None:
+                self._meter.answered(environ["PATH_INFO"], refusal.status, 0.0)
             return refusal
         begun_at = time.monotonic()
         begin = partial(call, self._application, environ)
@@ -187,7 +188,8 @@ class Front:
 
     def _log(self, environ: WSGIEnvironment, response: Response, begun_at: float) -> None:
         seconds = time.monotonic() - begun_at
-        self._meter.answered(environ["PATH_INFO"], response.status, seconds)
+        if self._meter is not None:
+            self._meter.answered(environ["PATH_INFO"], response.status, seconds)
         if self._access_log is not None:
             self._access_log.write(
                 environ,

@@ -20,7 +20,7 @@ from tokensvc.audit_output import AuditOutput
 from tokensvc.clock import SystemClock
 from tokensvc.errors import TokensvcError
 from tokensvc.meter import Meter
-from tokensvc.service import Service, build
+from tokensvc.service import Overrides, Service, build
 from tokensvc.settings import Settings, load_settings
 from tokensvc.web.app import create_app
 
@@ -93,8 +93,8 @@ class Application:
         Raises:
             SettingsInvalid: the settings, or the secret that they name, can't be used.
         """
-        meter = self._metrics.meter if self._metrics is not None else Meter()
-        service = build(self._settings, SystemClock(), audit, meter=meter)
+        overrides: Overrides = {} if self._metrics is None else {"meter": self._metrics.meter}
+        service = build(self._settings, SystemClock(), audit, **overrides)
         return service, self._create_flask_app(service)
 
     def start(self) -> None:
