@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import cache
 from typing import ClassVar, NewType, Self
 
 from tokensvc.errors import InvalidArn
@@ -153,7 +153,6 @@ class ChannelPattern(_IvsArn):
         return self.resource_id == "*"
 
     @classmethod
-    @lru_cache(maxsize=1_024)
     def all_that_cover(cls, arn: ChannelArn) -> tuple[Self, Self]:
         """The two patterns that cover the channel: its own, and the one of all channels."""
         return cls.of(arn), cls(arn.region, arn.account_id, "*")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from collections import Counter
@@ -26,11 +27,11 @@ from tokensvc.rates import OneProcess
 from tokensvc.web.app import create_app
 from tokensvc.web.front import Application, Front
 
-MAX_PYTHON_CALLS = 225
+MAX_PYTHON_CALLS = 221
+"""The measured number. Raise it only for something that is worth its time."""
+
 MAX_CALLS_OF_A_USER = 4
 """More, for a remembered token: the user of an identity provider is always the viewer."""
-
-"""Slightly more than the measured number. Raise it only for something that is worth its time."""
 
 MAX_CALLS_OF_LIMITS = 30
 """Of what the settings [limits] and [cors] add to a request of an API key for a viewer ID."""
@@ -100,7 +101,11 @@ def calls_of(deployment: Deployment, front: Front, viewer_id: str | None, token:
     headers = {"authorization": f"Bearer {token or deployment.key}"}
     request = Request("/v1/playback-urls", body, headers)
     request.around = lambda: sys.setprofile(calls.note), lambda: sys.setprofile(None)
-    answer = event_loop.run(request.send_to(front))
+    gc.disable()  # A collection calls what others registered for it, such as hypothesis.
+    try:
+        answer = event_loop.run(request.send_to(front))
+    finally:
+        gc.enable()
     assert answer is not None
     assert answer.status == 200
     return calls

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Literal, TypeVar, get_args
 
 from tokensvc.access import origins
 from tokensvc.access.callers import Caller
 from tokensvc.access.conditions import Condition
-from tokensvc.arns import ChannelArn, ChannelPattern
+from tokensvc.arns import ChannelArn, ChannelPattern, Region
 from tokensvc.errors import NotEntitled, Problem
 from tokensvc.token.claims import Resolution
 
@@ -57,10 +57,21 @@ class Grant:
     acts_for_viewers: bool = False
     entitlement: bool = False
     max_watch_seconds: int | None = None
+    # Of `channels`, as tuples: each request looks here, and the hash of a tuple runs no Python.
+    _parts: frozenset[tuple[Region, str, str]] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Prepare for `covers`."""
+        parts = frozenset(
+            (each.region, each.account_id, each.resource_id) for each in self.channels
+        )
+        object.__setattr__(self, "_parts", parts)
 
     def covers(self, arn: ChannelArn) -> bool:
         """Whether the grant covers the channel."""
-        return not self.channels.isdisjoint(ChannelPattern.all_that_cover(arn))
+        region, account_id, resource_id = arn.region, arn.account_id, arn.resource_id
+        parts = self._parts
+        return (region, account_id, resource_id) in parts or (region, account_id, "*") in parts
 
     def unmet(self, caller: Caller) -> Sequence[str]:
         """Why the grant does not apply to the caller, as texts for operators; empty if it does."""
