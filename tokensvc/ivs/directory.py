@@ -200,7 +200,10 @@ class ChannelDirectory:
                 lookups[arn].answer.result()
 
     def _entry(self, arn: ChannelArn) -> CacheEntry:
-        return self._cache.get(arn) or CacheEntry(arn)
+        try:
+            return self._cache[arn]
+        except KeyError:
+            return CacheEntry(arn)
 
     def _wait_for(self, lookups: Collection[_Lookup]) -> None:
         """Wait until these lookups have ended or are too old. Raises MustWait on an event loop."""

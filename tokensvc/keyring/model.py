@@ -184,7 +184,7 @@ class Ring:
     @property
     def active(self) -> KeyPair | None:
         """The active key pair, if any."""
-        return next(iter(self.in_state(KeyState.ACTIVE)), None)
+        return next((pair for pair in self.pairs if pair.state is KeyState.ACTIVE), None)
 
     def require_active(self) -> KeyPair:
         """The active key pair.
@@ -192,12 +192,13 @@ class Ring:
         Raises:
             NoSigningKey: when no key pair is active.
         """
-        if self.active is None:
+        active = self.active
+        if active is None:
             raise NoSigningKey(
                 f"No key pair is active in {self.region}.",
                 hint=f"Run `tokensvc keys reconcile --region {self.region}` to activate one.",
             )
-        return self.active
+        return active
 
     @property
     def standby(self) -> KeyPair | None:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 _JSON: Final = "application/json"
+_OK: Final = HTTPStatus.OK.value
 _STATUS_LINES = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
 
 
@@ -84,7 +85,7 @@ def _answer(
 ) -> Iterable[bytes]:
     request_id = headers.request_id_of(environ)
     fields = {**headers.DEFAULTS, "Content-Type": _JSON, headers.REQUEST_ID_HEADER: request_id}
-    status = HTTPStatus.OK.value
+    status = _OK
     try:
         body = body_of(environ, request_id)
     except Exception as raised:  # noqa: BLE001 # `public_error` logs it.

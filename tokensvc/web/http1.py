@@ -60,7 +60,8 @@ class FieldParser(PythonProtocol):  # type: ignore[misc] # gunicorn ships no typ
         fields = _FIELD.findall(head)
         if len(fields) > self._limit_request_fields:
             return bool(super()._parse_headers())
-        self._headers_list.extend((name.lower(), value.rstrip(b" \t")) for name, value in fields)
+        for name, value in fields:
+            self._headers_list.append((name.lower(), value.rstrip(b" \t")))
         del self._buffer[: end + len(b"\r\n")]
         self._finalize_headers()
         return True
@@ -175,9 +176,10 @@ def keeps_connection(request: FieldParser) -> bool:
     if not is_kept or request.http_version < _HTTP_1_1:
         return False
     # Repeated fields are one list, of which gunicorn's parser takes the last part only.
-    return not any(
-        name == b"connection" and b"close" in value.lower() for name, value in request.headers
-    )
+    for name, value in request.headers:
+        if name == b"connection" and b"close" in value.lower():
+            return False
+    return True
 
 
 def expects_continue(request: FieldParser) -> bool:
