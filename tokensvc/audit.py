@@ -48,8 +48,8 @@ class AuditEvent:
         ban_id: the ban that refused the request, or that was made or lifted.
         omitted: how many refused sign-ins before this one have no line of their own.
         country: the country of the viewer, if it is known from a source that counts.
-        rule: the rule that refused; of a granted request the options that a grant or a limit has
-            changed, with commas between them.
+        rule: the rule that refused; the limit, for `rate_limited`; of a granted request the options
+            that a grant or a limit has changed, with commas between them.
         watch_until: when playback is ended, Unix seconds; None if it is not.
     """
 

@@ -38,9 +38,6 @@ class TokensvcError(Exception):
     title: ClassVar[str] = "Internal error"
     default_retry_after_seconds: ClassVar[int | None] = None
 
-    audit_rule: str | None = None
-    """The rule that refused, where the audit may say more than `problems`, which clients see."""
-
     def __init__(
         self,
         detail: str,
@@ -48,11 +45,23 @@ class TokensvcError(Exception):
         hint: str = "",
         problems: tuple[Problem, ...] = (),
         retry_after_seconds: int | None = None,
+        audit_rule: str | None = None,
     ) -> None:
+        """An error.
+
+        Args:
+            detail: what happened.
+            hint: what to run or change next.
+            problems: the faults in an input.
+            retry_after_seconds: when a retry can succeed.
+            audit_rule: the rule that refused, where the audit may say more than `problems`, which
+                clients see.
+        """
         super().__init__(detail)
         self.detail = detail
         self.hint = hint
         self.problems = problems
+        self.audit_rule = audit_rule
         self.retry_after_seconds = retry_after_seconds or self.default_retry_after_seconds
 
     @property

@@ -239,6 +239,7 @@ def test_an_address_with_many_refused_tokens_is_limited(oidc: OidcDeployment) ->
     oidc.deployment.world.clock.advance(2)
     assert rule_of(oidc, bad) == "audience"
     assert_problem(oidc.post(bad), "rate_limited")
+    assert oidc.deployment.audit.events[-1].rule == "invalid_tokens"
 
 
 def test_the_addresses_of_an_ipv6_network_are_one_client(oidc: OidcDeployment) -> None:

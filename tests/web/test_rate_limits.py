@@ -132,7 +132,7 @@ def test_each_item_of_a_batch_counts(deployment: Deployment) -> None:
     # Nothing is left: the next one is refused as a whole.
     assert_problem(post(client, deployment.key, {"requests": requests}, BATCH), "rate_limited")
     refused = [event for event in deployment.audit.events if event.code == "rate_limited"]
-    assert len(refused) == 2  # One line for each batch.
+    assert [event.rule for event in refused] == ["caller", "caller"]  # One line for each batch.
 
 
 def test_the_viewers_of_a_batch_have_limits_of_their_own(deployment: Deployment) -> None:
@@ -148,6 +148,20 @@ def test_the_viewers_of_a_batch_have_limits_of_their_own(deployment: Deployment)
         "rate_limited",
         None,
     ]
+    assert [event.rule for event in deployment.audit.events if event.code] == ["viewer"]
+
+
+def test_the_line_of_a_batch_names_every_limit_that_refused(deployment: Deployment) -> None:
+    """In alphabetical order: the third item exceeds the viewer's limit, the fifth the caller's."""
+    client = client_with(
+        deployment, ManualClock(), caller_per_second=1, caller_burst=4, viewer_per_minute=2
+    )
+    requests = [{"channel": "demo", "viewer_id": viewer_id} for viewer_id in "aaabb"]
+    results = post(client, deployment.key, {"requests": requests}, BATCH).get_json()["results"]
+    codes = [None, None, "rate_limited", None, "rate_limited"]
+    assert [result.get("code") for result in results] == codes
+    refused = [event for event in deployment.audit.events if event.code]
+    assert [event.rule for event in refused] == ["caller,viewer"]
 
 
 def test_a_viewer_id_that_is_too_long_is_not_kept(deployment: Deployment) -> None:
@@ -173,8 +187,8 @@ def test_refusals_are_audited_at_a_limited_rate(deployment: Deployment) -> None:
         post(client, deployment.key, {"channel": "demo"})
     granted, *refused = deployment.audit.events
     assert granted.decision == "granted"
-    assert {(event.code, event.caller_id, event.decision) for event in refused} == {
-        ("rate_limited", granted.caller_id, "refused")
+    assert {(event.code, event.rule, event.caller_id, event.decision) for event in refused} == {
+        ("rate_limited", "caller", granted.caller_id, "refused")
     }
     assert len(refused) == 20
     assert all(event.request_id for event in refused)
@@ -267,6 +281,7 @@ def test_a_person_has_60_a_minute_by_default(deployment: Deployment) -> None:
     for each in (person, without_grants):
         with pytest.raises(RateLimited):
             limits.count_caller({}, each, "r")
+    assert [event.rule for event in deployment.audit.events] == ["person", "person"]
 
 
 def test_without_a_limit_nothing_is_counted() -> None:
@@ -292,5 +307,6 @@ def test_a_caller_with_many_unknown_channels_gets_429_and_no_other_caller_does(
     assert codes == 200 * ["channel_not_found"] + 100 * ["rate_limited"]
     unknown = {"channel": f"{prefix}/another"}
     assert_problem(post(client, deployment.key, unknown), "rate_limited")
+    assert deployment.audit.events[-1].rule == "new_channels"
     assert post(client, deployment.key, {"channel": "demo"}).status_code == 200
     assert_problem(post(client, other, unknown), "channel_not_found")

@@ -137,14 +137,13 @@ def not_entitled(caller: Caller, *, audit_rule: str | None = None) -> NotEntitle
     else:
         allow = "To allow it, add a section `[grants.NAME]` with this channel to the settings."
     message = "No grant of this caller covers the requested channel."
-    refusal = NotEntitled(
+    return NotEntitled(
         message,
         hint="Check the ARN of the channel, or its name in section `[channels]` of the settings."
         f" {allow}",
         problems=(Problem("channel", "no_grant", message),),
+        audit_rule=audit_rule,
     )
-    refusal.audit_rule = audit_rule
-    return refusal
 
 
 def _disagreement(grants: Sequence[Grant]) -> NotEntitled:

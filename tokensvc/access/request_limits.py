@@ -9,7 +9,7 @@ a limit says in RateLimit-Policy and RateLimit where it stands
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Iterable, Mapping, MutableMapping, Sequence
+from collections.abc import Collection, Hashable, Iterable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -50,12 +50,12 @@ class Counted:
 
     Attributes:
         standings: where its caller and its viewer stand, by the name of the limit.
-        items: the refusal of each item of a batch, None for one that is allowed.
+        items: for each item of a batch the limit that it exceeds, None for one that is allowed.
         is_audited: whether the refusals of a batch have their line in the audit log.
     """
 
     standings: dict[str, Standing] = field(default_factory=dict)
-    items: Sequence[RateLimited | None] = ()
+    items: Sequence[Standing | None] = ()
     is_audited: bool = False
 
     def fields(self) -> dict[str, str]:
@@ -211,13 +211,13 @@ class RequestLimits:
         counted = _counted(environ)
         if not counted.items:
             counted.items = [self._item(counted, caller, item) for item in items]
-        refusals = [refusal for refusal in counted.items if refusal is not None]
-        if refusals and not counted.is_audited:
-            self._write_line(caller, request_id)
+        exceeded = [standing for standing in counted.items if standing is not None]
+        if exceeded and not counted.is_audited:
+            self._write_line(caller, request_id, {standing.rate.name for standing in exceeded})
             counted.is_audited = True
-        if len(refusals) == len(items):
-            raise refusals[0]
-        return counted.items
+        if len(exceeded) == len(items):
+            raise _refusal(exceeded[0])
+        return [None if standing is None else _refusal(standing) for standing in counted.items]
 
     def _count(
         self,
@@ -231,26 +231,29 @@ class RequestLimits:
         if name not in counted.standings:
             self._take(counted, limiter, key)
         if not counted.standings[name].is_allowed:
-            self._write_line(caller, request_id)
+            self._write_line(caller, request_id, {name})
             raise _refusal(counted.standings[name])
 
-    def _write_line(self, caller: Caller, request_id: str) -> None:
-        moment = Moment.of(self.clock)
+    def _write_line(self, caller: Caller, request_id: str, limits: Collection[str]) -> None:
         self.audited.record(
-            moment, request_id=request_id, code=RateLimited.code, key_id=caller.caller_id
+            Moment.of(self.clock),
+            request_id=request_id,
+            code=RateLimited.code,
+            rule=",".join(sorted(limits)),
+            key_id=caller.caller_id,
         )
 
-    def _item(self, counted: Counted, caller: Caller, item: object) -> RateLimited | None:
-        """Count an item. The refusal is that of the first limit that it exceeds."""
+    def _item(self, counted: Counted, caller: Caller, item: object) -> Standing | None:
+        """Count an item. Returns the first limit that it exceeds, if it exceeds one."""
         limiter = self._limiter_of(caller)
         if limiter is not None and not self._take(counted, limiter, caller.caller_id):
-            return _refusal(counted.standings[limiter.rate.name])
+            return counted.standings[limiter.rate.name]
         if self.viewers is None or not isinstance(item, PlaybackRequest):
             return None
         if item.viewer_id and not self._is_person(caller):
             standing = self.viewers.take(_viewer_key(caller, item), self.clock.monotonic())
             if not standing.is_allowed:
-                return _refusal(standing)
+                return standing
         return None
 
     def _take(self, counted: Counted, limiter: RateLimiter, key: Hashable) -> bool:
@@ -294,4 +297,5 @@ def _refusal(standing: Standing) -> RateLimited:
         hint="Wait for `retry_after_seconds`. A new playback URL is needed only when"
         " `refresh_after_seconds` of the last one have passed, or the page is loaded again.",
         retry_after_seconds=math.ceil(standing.retry_seconds),
+        audit_rule=rate.name,
     )

@@ -20,6 +20,9 @@ BURST: Final = 200
 """How many lookups each process allows one caller at once: those of two batches. It does not depend
 on the number of processes, because a batch is served by one."""
 
+LIMIT: Final = "new_channels"
+"""The identifier of this limit."""
+
 FEW: Final = 20
 """So many lookups of a caller come before those of callers that have more, in the whole fleet."""
 
@@ -34,7 +37,7 @@ class CallerShares:
     @classmethod
     def of(cls, new_channels_per_second: int, fleet: Fleet, clock: Clock) -> CallerShares:
         """Shares of that many channels a second for each caller, in the whole fleet."""
-        rate = Rate("new channels", new_channels_per_second, 1, BURST, least_burst=BURST)
+        rate = Rate(LIMIT, new_channels_per_second, 1, BURST, least_burst=BURST)
         return cls(RateLimiter(rate, fleet), clock)
 
     def take(self, caller_id: str) -> Need:
@@ -50,6 +53,7 @@ class CallerShares:
                 hint="Request only channels that exist, and try again after"
                 " `retry_after_seconds`. An operator can raise limits.new_channels_per_second.",
                 retry_after_seconds=math.ceil(standing.retry_seconds),
+                audit_rule=LIMIT,
             )
         return Need.URGENT if standing.left >= BURST - FEW else Need.ONE_OF_MANY
 

@@ -66,7 +66,7 @@ def _record_refusal(
     service.refused_sign_ins.record(
         moment,
         code=refusal.code,
-        rule=refusal.problems[0].rule if refusal.problems else None,
+        rule=refusal.rule,
         client_address=client_address,
         request_id=request_id_of(environ),
         key_id=key_id,

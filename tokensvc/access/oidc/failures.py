@@ -22,6 +22,9 @@ BURST: Final = 20
 PER_SECOND: Final = 0.5
 """Further failures of one address."""
 
+LIMIT: Final = "invalid_tokens"
+"""The identifier of this limit."""
+
 MAX_ADDRESSES: Final = 10_000
 """Of more, the ones that failed longest ago are forgotten."""
 
@@ -60,6 +63,7 @@ class FailedVerifications:
                 "Too many tokens from this address were not valid.",
                 hint="Send a valid token, after `retry_after_seconds`.",
                 retry_after_seconds=math.ceil((1 - left) / PER_SECOND),
+                audit_rule=LIMIT,
             )
 
     def note(self, address: str, now: float) -> None:
