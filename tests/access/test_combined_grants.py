@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -58,10 +59,7 @@ def outcome(
     grants: Sequence[Grant], who: Caller, request: PlaybackRequest, country: str | None
 ) -> Granted | TokensvcError:
     """What the caller gets with these grants, or the refusal."""
-    named = {
-        name: Grant(name, *(getattr(grant, field) for field in Grant.__slots__[1:]))
-        for name, grant in zip(NAMES, grants, strict=False)
-    }
+    named = {name: replace(grant, name=name) for name, grant in zip(NAMES, grants, strict=False)}
     try:
         return decide(scope(named, who, ARN), who, request, LIMITS, country)
     except TokensvcError as refusal:
