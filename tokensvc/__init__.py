@@ -1,18 +1,20 @@
 """Playback authorization for Amazon IVS private channels.
 
-To sign a playback token in any program, without the service, Flask or boto3:
-
-    import time
-
-    from tokensvc import ChannelArn, LocalSigner, PlaybackClaims, PlaybackOptions, sign
-    from tokensvc import load_private_key
-
-    signer = LocalSigner(load_private_key(pem))
-    channel = ChannelArn.parse("arn:aws:ivs:us-west-2:123456789012:channel/abcdEFGHijkl")
-    claims = PlaybackClaims.at(time.time(), channel, PlaybackOptions(ttl_seconds=300))
-    token = sign(claims, signer)
+>>> import time
+>>> from pathlib import Path
+>>> from tokensvc import ChannelArn, LocalSigner, PlaybackClaims, PlaybackOptions
+>>> from tokensvc import load_private_key, sign, verify
+>>> signer = LocalSigner(load_private_key(Path("private-key.pem").read_bytes()))
+>>> channel = ChannelArn.parse("arn:aws:ivs:us-west-2:123456789012:channel/abcdEFGHijkl")
+>>> claims = PlaybackClaims.at(time.time(), channel, PlaybackOptions(ttl_seconds=300))
+>>> token = sign(claims, signer)
+>>> verify(token, [signer.public_key]) == signer.public_key
+True
 
 `PlaybackClaims.at` and `sign` raise `tokensvc.errors.InvalidRequest` with every broken rule.
+
+These names need neither Flask nor boto3. The service and its command line do, which the extra
+installs: `pip install 'tokensvc[service]'`.
 """
 
 from __future__ import annotations

@@ -21,6 +21,9 @@ _REGION = re.compile(r"[a-z]{2,}(-[a-z]+)+-[0-9]+", re.ASCII)
 def parse_region(text: str) -> Region:
     """The region with this name.
 
+    >>> parse_region("us-west-2")
+    'us-west-2'
+
     Raises:
         InvalidArn: when the text does not have the form of a region name.
     """
@@ -69,7 +72,13 @@ class _IvsArn:
 
 @dataclass(frozen=True, slots=True, order=True)
 class ChannelArn(_IvsArn):
-    """A channel: `arn:aws:ivs:us-west-2:123456789012:channel/abcdEFGHijkl`."""
+    """A channel: `arn:aws:ivs:us-west-2:123456789012:channel/abcdEFGHijkl`.
+
+    >>> from tokensvc import ChannelArn
+    >>> channel = ChannelArn.parse("arn:aws:ivs:us-west-2:123456789012:channel/abcdEFGHijkl")
+    >>> channel.region, channel.account_id, channel.resource_id
+    ('us-west-2', '123456789012', 'abcdEFGHijkl')
+    """
 
     kind: ClassVar[str] = "channel"
 
@@ -84,6 +93,9 @@ class PlaybackKeyArn(_IvsArn):
 @dataclass(frozen=True, slots=True)
 class ResourceArn:
     """The ARN of an IVS resource of any kind.
+
+    >>> ResourceArn.parse("arn:aws:ivs:us-west-2:123456789012:stream-key/abcdEFGHijkl").kind
+    'stream-key'
 
     Attributes:
         text: the ARN.
@@ -154,5 +166,12 @@ class ChannelPattern(_IvsArn):
 
     @classmethod
     def all_that_cover(cls, arn: ChannelArn) -> tuple[Self, Self]:
-        """The two patterns that cover the channel: its own, and the one of all channels."""
+        """The two patterns that cover the channel: its own, and the one of all channels.
+
+        >>> channel = ChannelArn.parse("arn:aws:ivs:us-west-2:123456789012:channel/abcdEFGHijkl")
+        >>> for pattern in ChannelPattern.all_that_cover(channel):
+        ...     print(pattern)
+        arn:aws:ivs:us-west-2:123456789012:channel/abcdEFGHijkl
+        arn:aws:ivs:us-west-2:123456789012:channel/*
+        """
         return cls.of(arn), cls(arn.region, arn.account_id, "*")

@@ -57,7 +57,10 @@ class SystemClock:
 
 
 def rfc3339(unix_seconds: float) -> str:
-    """The RFC 3339 UTC form, to the second: `1970-01-01T00:00:00Z` for 0.
+    """The RFC 3339 UTC form, to the second.
+
+    >>> rfc3339(1_800_000_000.9)
+    '2027-01-15T08:00:00Z'
 
     The form has four digits for the year, so a later time is shown as the end of the year 9999.
     """
@@ -66,6 +69,9 @@ def rfc3339(unix_seconds: float) -> str:
 
 def unix_seconds(text: str) -> int:
     """The Unix seconds of a time in RFC 3339, in UTC with a Z; a part of a second is dropped.
+
+    >>> unix_seconds("2027-01-15T08:00:00.9Z")
+    1800000000
 
     Raises:
         ValueError: when the text is not such a time.
@@ -98,7 +104,12 @@ class Moment:
         return cls(clock.now(), clock.monotonic())
 
     def seconds_since(self, earlier: Moment) -> float:
-        """Seconds since `earlier`, by the clock that shows more: the wall clock may be set."""
+        """Seconds since `earlier`, by the clock that shows more: the wall clock may be set.
+
+        >>> earlier = Moment(now=1_800_000_000, monotonic=50)
+        >>> Moment(now=1_799_999_000, monotonic=80).seconds_since(earlier)
+        30
+        """
         return max(self.now - earlier.now, self.monotonic - earlier.monotonic)
 
     def wall_step_since(self, earlier: Moment) -> float:

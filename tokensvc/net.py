@@ -16,6 +16,10 @@ _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 def client_address(peer: str, forwarded_for: str, trusted: Collection[Network]) -> str:
     """The address of the client that sent a request.
 
+    >>> proxies = [ipaddress.ip_network("10.0.0.0/8")]
+    >>> client_address("10.0.0.9", "192.0.2.66, 198.51.100.7, 10.0.0.5", proxies)
+    '198.51.100.7'
+
     It is the last hop that is not a trusted proxy: what stands left of it in X-Forwarded-For may
     be written by the client itself.
 
@@ -44,7 +48,11 @@ def is_in(address: str, networks: Collection[Network]) -> bool:
 
 
 def is_path_prefix(text: str) -> bool:
-    """Whether the text is a path prefix such as `/api/video`, without a final slash."""
+    """Whether the text is a path prefix such as `/api/video`, without a final slash.
+
+    >>> is_path_prefix("/api/video"), is_path_prefix("/api/../video")
+    (True, False)
+    """
     return _PATH_PREFIX.fullmatch(text) is not None
 
 

@@ -1,8 +1,9 @@
-"""A wheel of the service, and an empty virtual environment into which it is installed."""
+"""A wheel of tokensvc, and virtual environments into which it is installed."""
 
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -97,6 +98,28 @@ def virtual_environment(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -
     _run("sh", "-c", install)
     _run(str(folder / "bin/python"), *PIP, "install", "--no-deps", "--no-index", str(wheel))
     return folder
+
+
+@pytest.fixture(scope="session")
+def library_environment(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A virtual environment with what `pip install` of the wheel brings, in the pinned versions."""
+    folder = tmp_path_factory.mktemp("library")
+    constraints = folder / "constraints.txt"
+    pins = (ROOT / "requirements/service.txt").read_text()
+    constraints.write_text("\n".join(re.findall(r"^[a-z0-9-]+==\S+", pins, re.MULTILINE)))
+    environment = folder / "environment"
+    _run(sys.executable, "-m", "venv", "--without-pip", str(environment))
+    pip = (*PIP, "--python", str(environment / "bin/python"))
+    _run(
+        sys.executable,
+        *pip,
+        "install",
+        "--no-compile",
+        "--constraint",
+        str(constraints),
+        str(wheel),
+    )
+    return environment
 
 
 @pytest.fixture

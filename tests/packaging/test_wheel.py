@@ -1,10 +1,11 @@
-"""The wheel alone serves playback URLs: it needs no file of the repository."""
+"""The wheel alone signs tokens, and serves playback URLs with the extra `service`."""
 
 from __future__ import annotations
 
 import json
 import re
 import signal
+import subprocess
 import zipfile
 from pathlib import Path, PurePosixPath
 
@@ -14,10 +15,13 @@ from local_ivs.testing import LocalIvsServer
 
 from tests.e2e.processes import running
 from tests.packaging.conftest import Installation
+from tests.support import library_page
 
 # pip downloads the dependencies in a child process, which the refusal of sockets does not reach.
 pytestmark = pytest.mark.installs
 
+LIBRARY = {"awscrt", "cryptography", "pyjwt"}
+NAMES = "from importlib import metadata; print(*(d.name.lower() for d in metadata.distributions()))"
 GRANT = '\n[grants.web]\nchannels = ["arn:aws:ivs:us-west-2:123456789012:channel/*"]\n'
 
 
@@ -35,15 +39,47 @@ def test_the_wheel_contains_only_the_service(wheel: Path) -> None:
     assert PurePosixPath("tokensvc/web/gunicorn_conf.py") in modules
 
 
-def test_the_wheel_requires_neither_local_ivs_nor_its_jose_library(wheel: Path) -> None:
-    """Only Local IVS and tests use joserfc."""
+def test_the_wheel_requires_little_without_the_extra(wheel: Path) -> None:
+    """What signs. The service comes with an extra, and only Local IVS and tests use joserfc."""
     with zipfile.ZipFile(wheel) as archive:
         (name,) = (name for name in archive.namelist() if name.endswith("/METADATA"))
         metadata = archive.read(name).decode()
-    required = re.findall(r"^Requires-Dist: ([a-z0-9-]+)(?!.*extra ==)", metadata, re.MULTILINE)
+    required = re.findall(r"^Requires-Dist: ([a-z0-9-]+)([^;\n]*)(.*)$", metadata, re.MULTILINE)
+    service = {name for name, _, condition in required if condition == '; extra == "service"'}
 
-    assert {"flask", "gunicorn", "pyjwt"} <= set(required)
-    assert {"joserfc", "local-ivs"} & set(required) == set()
+    assert {name for name, _, condition in required if not condition} == LIBRARY
+    assert {"flask", "gunicorn", "boto3"} <= service
+    assert {"joserfc", "local-ivs"} & service == set()
+
+
+def test_the_wheel_signs_with_what_it_requires(library_environment: Path, tmp_path: Path) -> None:
+    """`pip install` without the extra brings these packages only, and docs/library.md works."""
+    python = str(library_environment / "bin/python")
+    installed = subprocess.run([python, "-c", NAMES], capture_output=True, text=True, check=True)
+    assert set(installed.stdout.split()) == {"tokensvc", *LIBRARY, "cffi", "pycparser"}
+
+    library_page.make_key_pair(tmp_path)
+    done = subprocess.run(
+        [python, "-c", library_page.program()],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.stdout, done.stderr) == (library_page.output(), "")
+
+
+def test_the_command_of_the_library_names_the_extra(library_environment: Path) -> None:
+    """It can't do anything without the packages of the service."""
+    done = subprocess.run(
+        [str(library_environment / "bin/tokensvc"), "--help"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "pip install 'tokensvc[service]'" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_an_installed_wheel_serves(

@@ -27,7 +27,12 @@ from tokensvc.token.rules import (
 
 
 class Resolution(StrEnum):
-    """The highest rendition offered to a viewer. Members are ordered from the lowest."""
+    """The highest rendition offered to a viewer. Members are ordered from the lowest.
+
+    >>> from tokensvc import Resolution
+    >>> min(Resolution("FULL_HD"), Resolution.HD)
+    <Resolution.HD: 'HD'>
+    """
 
     SD = "SD"
     HD = "HD"
@@ -54,6 +59,11 @@ class Resolution(StrEnum):
 class PlaybackOptions:
     """The options of a token, requested or granted.
 
+    >>> from tokensvc import PlaybackOptions, Resolution
+    >>> options = PlaybackOptions(ttl_seconds=300, maximum_resolution=Resolution.HD)
+    >>> options.allowed_origins, options.single_use
+    ((), False)
+
     Attributes:
         ttl_seconds: how long after signing playback may start; playback that has started
             continues after that.
@@ -75,6 +85,14 @@ class PlaybackOptions:
 @dataclass(frozen=True, slots=True)
 class PlaybackClaims:
     """The claims of one token. Create them with `at`, which refuses claims that break a rule.
+
+    >>> from tokensvc import ChannelArn, PlaybackClaims, PlaybackOptions
+    >>> channel = ChannelArn.parse("arn:aws:ivs:us-west-2:123456789012:channel/abcdEFGHijkl")
+    >>> options = PlaybackOptions(ttl_seconds=300)
+    >>> claims = PlaybackClaims.at(1_800_000_000, channel, options, "viewer-7")
+    >>> claims.payload()
+    {'aws:channel-arn': 'arn:aws:ivs:us-west-2:123456789012:channel/abcdEFGHijkl',
+     'aws:viewer-id': 'viewer-7', 'aws:viewer-session-version': 1800000000, 'exp': 1800000300}
 
     Attributes:
         channel_arn: the channel that the token is for.

@@ -35,6 +35,13 @@ _COMPACT = json.JSONEncoder(separators=(",", ":"), check_circular=False)
 def sign(claims: PlaybackClaims, signer: Signer) -> str:
     """The signed token: a compact JWS with the header `{"alg":"ES384","typ":"JWT"}`.
 
+    >>> from tokensvc import ChannelArn, LocalSigner, PlaybackClaims, PlaybackOptions, sign
+    >>> channel = ChannelArn.parse("arn:aws:ivs:us-west-2:123456789012:channel/abcdEFGHijkl")
+    >>> claims = PlaybackClaims.at(1_800_000_000, channel, PlaybackOptions(ttl_seconds=300))
+    >>> token = sign(claims, LocalSigner.generate())
+    >>> jwt.get_unverified_header(token)
+    {'alg': 'ES384', 'typ': 'JWT'}
+
     There is no `kid`: IVS documents none (IVS: private-channels-generate-tokens).
 
     Raises:
@@ -138,6 +145,14 @@ def broken_header_rules(header: Mapping[str, object]) -> tuple[BrokenRule, ...]:
 
 def verify(token: str, public_keys: Iterable[PublicKey]) -> PublicKey:
     """The one of `public_keys` whose private key signed the token. Its claims are not checked.
+
+    >>> from tokensvc import ChannelArn, LocalSigner, PlaybackClaims, PlaybackOptions, sign, verify
+    >>> channel = ChannelArn.parse("arn:aws:ivs:us-west-2:123456789012:channel/abcdEFGHijkl")
+    >>> claims = PlaybackClaims.at(1_800_000_000, channel, PlaybackOptions(ttl_seconds=300))
+    >>> active, retiring = LocalSigner.generate(), LocalSigner.generate()
+    >>> token = sign(claims, retiring)
+    >>> verify(token, [active.public_key, retiring.public_key]) == retiring.public_key
+    True
 
     Raises:
         InvalidRequest: when the text does not have the form of a playback token.

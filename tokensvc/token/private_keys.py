@@ -38,6 +38,11 @@ _HINT = "Create a key that IVS accepts with `openssl ecparam -name secp384r1 -ge
 def load_private_key(content: bytes) -> ec.EllipticCurvePrivateKey:
     """The unencrypted P-384 private key in the content of a file or variable.
 
+    >>> from pathlib import Path
+    >>> from tokensvc import load_private_key
+    >>> load_private_key(Path("private-key.pem").read_bytes()).curve.name
+    'secp384r1'
+
     It is PEM (SEC1, PKCS#8 or OpenSSH, alone or beside its certificate or parameters), DER, a JWK,
     base64 of one of them, or JSON with one PEM in it. Line breaks may be CRLF, escaped or lost.
 

@@ -108,6 +108,10 @@ class BrokenRule:
 def broken_rules(payload: Mapping[str, object], now: float) -> tuple[BrokenRule, ...]:
     """Every rule that a token with this payload breaks at `now` (Unix seconds), in a fixed order.
 
+    >>> payload = {"exp": 1_800_000_300, "aws:viewer-id": "anna@example.com"}
+    >>> [broken.rule for broken in broken_rules(payload, 1_800_000_000)]
+    ['channel_arn_required', 'viewer_id_private']
+
     Claims that IVS does not know are ignored, because IVS ignores them.
     """
     return tuple(

@@ -16,6 +16,12 @@ _UNESCAPED = json.JSONEncoder(ensure_ascii=False)
 def loads(data: bytes) -> object:
     """Parse JSON.
 
+    >>> loads(b'{"exp": 1800000300}')
+    {'exp': 1800000300}
+    >>> loads(b'{"exp": 1800000300, "exp": 0}')
+    Traceback (most recent call last):
+    ValueError: A member name is repeated.
+
     Raises:
         ValueError: when the bytes are not such JSON, or are nested deeper than Python can parse.
     """

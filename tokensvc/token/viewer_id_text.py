@@ -25,7 +25,11 @@ _TELEPHONE_NUMBER = re.compile(
 
 
 def has_invisible_characters(text: str) -> bool:
-    """Whether it has a control, format (such as bidirectional) or blank character."""
+    """Whether it has a control, format (such as bidirectional) or blank character.
+
+    >>> has_invisible_characters("viewer-7"), has_invisible_characters("viewer 7")
+    (False, True)
+    """
     if text.isascii():
         return " " in text or not text.isprintable()
     return any(
@@ -35,7 +39,11 @@ def has_invisible_characters(text: str) -> bool:
 
 
 def personal_data_in(text: str) -> str:
-    """What the text looks like: "an e-mail address", "a telephone number", or "" for neither."""
+    """What the text looks like: "an e-mail address", "a telephone number", or "" for neither.
+
+    >>> personal_data_in("anna@example.com"), personal_data_in("4711")
+    ('an e-mail address', '')
+    """
     if _is_e_mail_address(text):
         return "an e-mail address"
     # Digits alone are not a telephone number: most IDs in databases are numbers.
