@@ -12,9 +12,12 @@ FROM ${PYTHON_IMAGE} AS dependencies
 COPY requirements/service.txt /tmp/service.txt
 RUN python3 -m venv /opt/tokensvc \
     && /opt/tokensvc/bin/pip install --no-cache-dir --disable-pip-version-check \
-        --require-hashes -r /tmp/service.txt
+        --require-hashes -r /tmp/service.txt \
+    && /opt/tokensvc/bin/pip uninstall --yes pip
 
 FROM ${PYTHON_IMAGE}
+# A service installs nothing, and a scanner reports what is wrong with pip.
+RUN rm -rf /usr/local/lib/python3.*/ensurepip /usr/local/lib/python3.*/site-packages/pip* /usr/local/bin/pip*
 # A user without a shell and a home folder, with an ID that no host user is likely to have.
 RUN groupadd --gid 10001 tokensvc \
     && useradd --uid 10001 --gid tokensvc --no-create-home --no-log-init --shell /usr/sbin/nologin tokensvc \

@@ -69,6 +69,10 @@ tokensvc() {
         python3 -m tokensvc "$@"
 }
 curl --silent --fail --retry 20 --retry-connrefused "http://127.0.0.1:$ivs_port/healthz" >/dev/null
+if buildah run "$container" -- python3 -m pip --version >"$work/pip.log" 2>&1; then
+    echo "The image contains pip." >&2
+    exit 1
+fi
 tokensvc keys reconcile
 key=$(tokensvc api-keys create image --grant web 2>/dev/null)
 tokensvc serve --check

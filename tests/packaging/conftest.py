@@ -96,7 +96,9 @@ def virtual_environment(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -
         assert path in install
         install = install.replace(path, str(here))
     _run("sh", "-c", install)
-    _run(str(folder / "bin/python"), *PIP, "install", "--no-deps", "--no-index", str(wheel))
+    # The environment has no pip.
+    into = ("--python", str(folder / "bin/python"))
+    _run(sys.executable, *PIP, *into, "install", "--no-deps", "--no-index", str(wheel))
     return folder
 
 

@@ -61,6 +61,17 @@ def test_hadolint_finds_nothing_to_improve() -> None:
 
 
 @pytest.mark.installs
+def test_the_image_has_no_pip(virtual_environment: Path) -> None:
+    """Not in its environment, and not the one of the base image."""
+    names = {path.name for path in (virtual_environment / "bin").iterdir()}
+    assert "python" in names
+    assert {name for name in names if name.startswith("pip")} == set()
+    removal = DOCKERFILE.all("RUN", IMAGE)[0].arguments
+    assert removal[:2] == ["rm", "-rf"]
+    assert "/usr/local/lib/python3.*/site-packages/pip*" in removal
+
+
+@pytest.mark.installs
 def test_what_the_image_contains_serves(
     installation: Installation, ivs: LocalIvsServer, tmp_path: Path
 ) -> None:
