@@ -1,14 +1,18 @@
 """A strict JSON parser that refuses every text that two parsers could read differently.
 
 It requires UTF-8, unique member names, no NaN or Infinity, and no unpaired surrogates (RFC 8259 §4,
-§6 and §8, RFC 7493 §2).
+§6 and §8, RFC 7493 §2), and bounds the depth (RFC 8259 §9).
 """
 
 from __future__ import annotations
 
 import functools
 import json
-from typing import Never
+from collections.abc import Iterable
+from typing import Final, Never
+
+MAX_DEPTH: Final = 100
+"""How many arrays and objects may be in one another. Python's own limit depends on its version."""
 
 _UNESCAPED = json.JSONEncoder(ensure_ascii=False)
 
@@ -23,7 +27,7 @@ def loads(data: bytes) -> object:
     ValueError: A member name is repeated.
 
     Raises:
-        ValueError: when the bytes are not such JSON, or are nested deeper than Python can parse.
+        ValueError: when the bytes are not such JSON, or are nested deeper than `MAX_DEPTH`.
     """
     try:
         text = data.decode()
@@ -32,8 +36,29 @@ def loads(data: bytes) -> object:
         if "\\u" in text:
             _UNESCAPED.encode(value).encode()
     except RecursionError as exc:
-        raise ValueError("The JSON is nested too deeply.") from exc
+        raise _too_deep() from exc
+    if text.count("[") + text.count("{") > MAX_DEPTH:
+        _require_shallow(value)
     return value
+
+
+def _require_shallow(value: object) -> None:
+    level = [value]
+    for _ in range(MAX_DEPTH):
+        level = [item for outer in level for item in _items(outer) if isinstance(item, dict | list)]
+        if not level:
+            return
+    raise _too_deep()
+
+
+def _items(value: object) -> Iterable[object]:
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, list) else ()
+
+
+def _too_deep() -> ValueError:
+    return ValueError("The JSON is nested too deeply.")
 
 
 @functools.cache

@@ -1,4 +1,4 @@
-"""Our parser accepts exactly the header fields that gunicorn's accepts."""
+"""Our parser accepts exactly the requests that gunicorn's accepts."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from tokensvc.web.http1 import FieldParser
 ANY_BYTE = [bytes([byte]) for byte in range(256)]
 LIMITS = {"limit_request_line": 60, "limit_request_fields": 3, "limit_request_field_size": 60}
 
-Parsed = tuple[list[tuple[bytes, bytes]], bytes, bytes] | str
+Parsed = tuple[object, ...] | str
 
 
 def parsed_by(parser_class: type[PythonProtocol], parts: Sequence[bytes]) -> Parsed:
-    """The fields, the body and the rest of a request that comes in parts, or its refusal."""
+    """All that is read of a request that comes in parts, or its refusal."""
     body: list[bytes] = []
     parser = parser_class(on_body=body.append, **LIMITS)
     try:
@@ -26,7 +26,8 @@ def parsed_by(parser_class: type[PythonProtocol], parts: Sequence[bytes]) -> Par
             parser.feed(part)
     except ParseError as exc:
         return type(exc).__name__
-    return list(parser.headers or []), b"".join(body), parser.remaining()
+    line = parser.method, parser.path, parser.http_version
+    return *line, list(parser.headers or []), b"".join(body), parser.remaining()
 
 
 def assert_judged_alike(head: bytes, *, split_at: int | None = None) -> None:
@@ -84,3 +85,41 @@ def test_any_request_is_judged_alike_however_it_is_sent(
 ) -> None:
     """Whole or in two parts; with too many or too long fields; with a body and what follows it."""
     assert_judged_alike(b"\r\n".join(fields) + b"\r\n\r\n" + after, split_at=split_at)
+
+
+LINES = st.sampled_from(
+    [
+        b"GET /",
+        b"POST /v1/playback-urls?a=b",
+        b"OPTIONS *",
+        b"CONNECT host:443",
+        b"GET http://host/path",
+        b"get /",
+        b"GE /",
+        b"GET  /",
+        b"GET /a b",
+        b"GET /caf\xe9",
+        b"GET /#part",
+        b"\r\nGET /",
+        b"\r\n\r\nGET /",
+        b"GET /" + b"x" * 70,
+    ]
+)
+
+
+@given(
+    LINES | st.binary(max_size=20),
+    st.sampled_from([b" HTTP/1.1", b" HTTP/1.0", b" HTTP/1.1 ", b" HTTP/2.0", b""]),
+    st.sampled_from([b"\r\n", b"\n", b"\r"]),
+    st.one_of(st.none(), st.integers(1, 90)),
+)
+@example(b"GET /" + b"x" * 46, b" HTTP/1.1", b"\r\n", None)  # A line of 60 bytes, the limit.
+@example(b"GET /" + b"x" * 47, b" HTTP/1.1", b"\r\n", None)
+@example(b"POST /", b" HTTP/1.1", b"\r\n", 16)  # The line break comes in two parts.
+def test_any_request_line_is_judged_alike(
+    line: bytes, version: bytes, end: bytes, split_at: int | None
+) -> None:
+    """Whole or in two parts, with each form of a target and each line break."""
+    request = line + version + end + b"Host: x\r\n\r\n"
+    parts = [request] if split_at is None else [request[:split_at], request[split_at:]]
+    assert parsed_by(FieldParser, parts) == parsed_by(PythonProtocol, parts)
