@@ -83,14 +83,13 @@ def test_the_page_of_the_library_does_what_it_shows(tmp_path: Path) -> None:
     assert "ten_minute_rule" in done.stdout
 
 
-@pytest.mark.parametrize("module", ["limits", "errors", "model"])
-def test_the_values_of_ivs_need_no_other_package(module: str, tmp_path: Path) -> None:
+def test_the_values_of_ivs_need_no_other_package(tmp_path: Path) -> None:
     """Not even indirectly."""
-    done = run_alone(f"import tokensvc.ivs.{module}", tmp_path)
+    done = run_alone("from tokensvc.ivs import errors, limits, model", tmp_path)
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("package", ["click", "flask", "boto3", "pydantic", "rich"])
+@pytest.mark.parametrize("package", ["flask", "boto3"])
 def test_no_other_package_can_be_imported_in_these_tests(package: str, tmp_path: Path) -> None:
     """Otherwise the tests above would hold for every import."""
     done = run_alone(f"import {package}", tmp_path)

@@ -31,7 +31,16 @@ class Problem:
 
 
 class TokensvcError(Exception):
-    """Base class of every error that this program raises on purpose."""
+    """Base class of every error that this program raises on purpose.
+
+    >>> from tokensvc import ChannelArn
+    >>> from tokensvc.errors import TokensvcError
+    >>> try:
+    ...     ChannelArn.parse("channel/abcdEFGHijkl")
+    ... except TokensvcError as refused:
+    ...     print(refused.code, "-", refused.hint)
+    invalid_arn - Use the form arn:aws:ivs:REGION:ACCOUNT:channel/ID.
+    """
 
     code: ClassVar[str] = "internal_error"
     http_status: ClassVar[int] = 500
