@@ -111,7 +111,8 @@ $(SBOM)/.made: requirements/sbom.txt | $(VENV)/.made
 	@touch $@
 
 # For the tests: dynalite, the stand-in for DynamoDB, which runs in a process of its own; hls.js and
-# the Amazon IVS player, which run in Chromium; and TypeScript, which checks the types of player.js.
+# the Amazon IVS player, which run in Chromium; TypeScript, which checks the types of player.js; and
+# axe-core, which checks pages for accessibility.
 $(DYNALITE)/.made $(PLAYERS)/.made: %/node_modules/.made: %/package-lock.json
 	@command -v npm >/dev/null || { echo \
 		"npm is missing, which installs programs for the tests. On Debian: apt install nodejs npm" \

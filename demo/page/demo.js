@@ -1,6 +1,7 @@
 // The page of the demo: play the channel with the player module of tokensvc, and explain the token.
 
 import { post, reasonToWait, send } from "./backend.js";
+import { onClick, setText } from "./dom.js";
 import { showExamples } from "./examples.js";
 import { copyUrl, showIssued, updateCountdown } from "./issued.js";
 import { onViewer, selectedViewer, showModerator } from "./viewers.js";
@@ -12,8 +13,9 @@ const NO_HLS =
 const NO_SERVICE = "The service tokensvc does not respond. Check that the demo is still running.";
 const COUNTDOWN_MILLISECONDS = 250;
 const PREVIEW_SECONDS = 30;
+const BANNED_PAUSE_SECONDS = 30;
 const REFUSALS = {
-  banned: "You are banned from this channel.",
+  banned: `You are banned from this channel. This page asks again every ${BANNED_PAUSE_SECONDS} s.`,
   revoked: "A moderator has ended your session.",
   unauthenticated: "Your sign-in has expired. Sign in again.",
 };
@@ -25,6 +27,7 @@ const configuration = await (await fetch("/configuration")).json();
 let playback = null;
 let idToken; // Of the viewer, if one has signed in.
 let previewEndsAt = null; // Milliseconds.
+let askAgain; // The timer after a refusal.
 
 /** Play with URLs for the options that the form has now, and keep a valid one. */
 async function play({ seconds } = {}) {
@@ -32,6 +35,7 @@ async function play({ seconds } = {}) {
   previewEndsAt = seconds ? (Math.floor(Date.now() / 1000) + seconds) * 1000 : null;
   const source = urls({ ...options(), watch_until: seconds ? rfc3339(previewEndsAt) : null });
   playback?.stop();
+  clearTimeout(askAgain);
   const { Playback } = await playerModule();
   playback = new Playback(source);
   listen(playback);
@@ -84,6 +88,7 @@ function listen(current) {
   on("refused", (refusal) => {
     notice(explanation(refusal), { canRetry: true });
     setStatus("stopped", "No playback URL");
+    askLater(current, refusal);
   });
   on("reload", async () => {
     setStatus("stopped", "Stopped");
@@ -95,7 +100,14 @@ function listen(current) {
 function explanation({ kind, message, hint, retryAfterSeconds }) {
   if (previewEndsAt && Date.now() >= previewEndsAt) return "Your preview has ended.";
   const text = REFUSALS[kind] ?? [message, hint].filter(Boolean).join(" ");
-  return retryAfterSeconds ? `${text} Try again in ${retryAfterSeconds} s.` : text;
+  return retryAfterSeconds ? `${text} Trying again in ${retryAfterSeconds} s.` : text;
+}
+
+/** Ask again when the refusal says so, and while the viewer is banned: the ban may be lifted. */
+function askLater(current, { kind, retryAfterSeconds }) {
+  clearTimeout(askAgain);
+  const seconds = retryAfterSeconds || (kind === "banned" ? BANNED_PAUSE_SECONDS : 0);
+  if (seconds) askAgain = setTimeout(() => current.reload(), seconds * 1000);
 }
 
 /** Return why a URL doesn't play, from the edge. A video element doesn't expose the reason. */
@@ -109,13 +121,12 @@ async function reasonToStop(playbackUrl) {
 }
 
 function setStatus(state, text) {
-  if ($("status").textContent === text) return;
   $("status").dataset.state = state;
-  $("status").textContent = text;
+  setText($("status"), text);
 }
 
 function notice(text, { canRetry = false } = {}) {
-  $("notice-text").textContent = text;
+  setText($("notice-text"), text);
   $("notice").hidden = !text;
   $("again").hidden = !canRetry;
 }
@@ -160,6 +171,6 @@ const runAll = showExamples($("examples"), {
   playbackUrl: async () => (await post("/playback-urls", options())).playback_url,
   refusedUrl: async (fault) => (await post("/refused-urls", { fault })).playback_url,
 });
-$("run-all").addEventListener("click", runAll);
+onClick($("run-all"), runAll);
 setInterval(updateCountdown, COUNTDOWN_MILLISECONDS);
 play();

@@ -2,7 +2,7 @@
 // response. Examples that need a private key get their URL from the backend. The page makes the
 // others itself, because anyone who has a URL can do the same.
 
-import { element } from "./dom.js";
+import { element, onClick } from "./dom.js";
 import { withLaterExpiry, withoutToken } from "./token.js";
 
 const YEAR_SECONDS = 365 * 24 * 3600;
@@ -60,21 +60,22 @@ const SHOWN_PLAYLIST_LINES = 4;
  */
 export function showExamples(list, backend) {
   const runs = EXAMPLES.map(({ name, title, description, action, url }) => {
-    const button = element("button", { type: "button", className: "quiet" }, action);
+    const button = element("button", { type: "button" }, action);
     button.dataset.example = name;
-    const outcome = element("div", { className: "outcome" });
-    outcome.setAttribute("role", "status");
+    const verdict = element("div", { role: "status" });
+    const response = element("div");
+    const outcome = element("div", { className: "outcome" }, verdict, response);
     const run = async () => {
-      button.disabled = true;
       try {
-        outcome.replaceChildren(...(await requestPlaylist(await url(backend))));
+        const answer = await requestPlaylist(await url(backend));
+        verdict.replaceChildren(answer.verdict);
+        response.replaceChildren(answer.body);
       } catch (error) {
-        outcome.replaceChildren(element("p", { className: "failed" }, error.message));
-      } finally {
-        button.disabled = false;
+        verdict.replaceChildren(element("p", { className: "failed" }, error.message));
+        response.replaceChildren();
       }
     };
-    button.addEventListener("click", run);
+    onClick(button, run);
     list.append(
       element("li", {}, element("h3", {}, title), element("p", {}, description), button, outcome),
     );
@@ -99,9 +100,9 @@ async function requestPlaylist(playbackUrl) {
     element("strong", {}, String(response.status)),
     response.ok ? " Plays" : " Refused",
   );
-  const body = element("pre", { tabIndex: 0 }, response.ok ? firstLines(text) : indented(text));
-  body.setAttribute("aria-label", "The response of the edge");
-  return [verdict, body];
+  const properties = { tabIndex: 0, role: "group", ariaLabel: "The response of the edge" };
+  const body = element("pre", properties, response.ok ? firstLines(text) : indented(text));
+  return { verdict, body };
 }
 
 function firstLines(playlist) {

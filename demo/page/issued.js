@@ -60,10 +60,15 @@ export function updateCountdown() {
 export async function copyUrl() {
   try {
     await navigator.clipboard.writeText(shown.playback_url);
-    $("copy").textContent = "Copied";
+    showCopied("Copied", "The URL is copied.");
   } catch {
     getSelection().selectAllChildren($("url"));
-    $("copy").textContent = "Selected";
+    showCopied("Selected", "The URL is selected.");
   }
-  setTimeout(() => ($("copy").textContent = "Copy URL"), COPIED_MILLISECONDS);
+  setTimeout(() => showCopied("Copy URL", ""), COPIED_MILLISECONDS);
+}
+
+function showCopied(label, announcement) {
+  $("copy").textContent = label;
+  $("copied").textContent = announcement;
 }

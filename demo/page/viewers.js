@@ -1,6 +1,7 @@
 // The panels with the viewers: who watches here, and what a moderator does with each of them.
 
 import { post } from "./backend.js";
+import { onClick } from "./dom.js";
 
 const NAMES = { guest: "The guest", ann: "Ann", ben: "Ben" };
 const $ = (id) => document.getElementById(id);
@@ -31,16 +32,13 @@ export function selectedViewer() {
 export function showModerator(lifted) {
   for (const button of document.querySelectorAll("button[data-action]")) {
     const { action, viewer } = button.dataset;
-    button.addEventListener("click", async () => {
-      button.disabled = true;
+    onClick(button, async () => {
       try {
         const answer = await post("/moderation", { action, viewer });
         report(outcome(action, NAMES[viewer], answer));
         if (action === "lift") lifted(viewer);
       } catch (error) {
         report(error.message);
-      } finally {
-        button.disabled = false;
       }
     });
   }

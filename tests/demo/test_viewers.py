@@ -105,6 +105,30 @@ def test_a_banned_viewer_gets_no_url_until_the_ban_is_lifted(page: Page, site: D
     assert post(site, "/moderation", {"action": "lift", "viewer": "ann"}).json() == {"lifted": []}
 
 
+@pytest.mark.browser
+@pytest.mark.parametrize(
+    ("problem", "seconds"),
+    [
+        ({"code": "viewer_banned"}, 30),
+        ({"code": "viewer_revoked", "retry_after_seconds": 7}, 7),
+    ],
+    ids=["banned", "kicked"],
+)
+def test_a_viewer_who_may_watch_again_does_without_pressing_a_button(
+    page: Page, site: DemoSite, problem: dict[str, object], seconds: int
+) -> None:
+    """The page asks again: when a kick has passed, and every 30 s in case a ban is lifted."""
+    page.clock.install()
+    page.set_default_timeout(TIMEOUT_MILLISECONDS)
+    page.route("**/playback-urls", lambda route: route.fulfill(status=403, json=problem))
+    page.goto(f"{site.url}/")
+    expect(page.get_by_role("alert")).to_contain_text(f"{seconds} s", timeout=TIMEOUT_MILLISECONDS)
+    page.unroute("**/playback-urls")
+    page.clock.fast_forward(seconds * 1_000)
+    wait_for_one_second_of_video(page)
+    expect(page.get_by_role("alert")).to_be_hidden()
+
+
 def test_a_kicked_viewer_gets_no_url_for_some_seconds(site: DemoSite) -> None:
     """About 11 s, which the refusal names."""
     token = post(site, "/sign-in", {"viewer": "ben"}).json()["id_token"]

@@ -8,15 +8,17 @@ const element = (id) => document.getElementById(id);
 const time = (timestamp) => timestamp.slice(11, 19);
 const idOf = (arn) => arn.split("/")[1];
 const regionAndAccountOf = (arn) => arn.split(":").slice(3, 5).join(" · ");
+const nameOf = (channel) => channel.name || "unnamed";
 const good = (text) => ({ text, className: "good" });
 const bad = (text) => ({ text, className: "bad" });
 const code = (text) => ({ text, className: "code" });
+const short = (text) => ({ text, className: "short" });
 
 const TABLES = {
   channels: {
     empty: "No channels yet. Create one with CreateChannel.",
     columns: {
-      Channel: (channel) => channel.name || "unnamed",
+      Channel: nameOf,
       ID: (channel) => code(idOf(channel.arn)),
       "Region · account": (channel) => regionAndAccountOf(channel.arn),
       Access: (channel) => (channel.private ? "private" : "public"),
@@ -24,7 +26,7 @@ const TABLES = {
         channel.live_since ? good(`live since ${time(channel.live_since)}`) : "offline",
       Health: (channel) => channel.health ?? "",
       Viewers: (channel) => channel.viewers,
-      "": (channel) => ({ button: channel.live_since ? "Take offline" : "Go live", channel }),
+      Action: (channel) => ({ button: channel.live_since ? "Take offline" : "Go live", channel }),
     },
   },
   "key-pairs": {
@@ -77,55 +79,61 @@ const TABLES = {
         request.region ? `${request.region} · ${request.account_id}` : "",
       Status: (request) => (request.status < 400 ? good(request.status) : bad(request.status)),
       Error: (request) => request.error,
-      Duration: (request) => `${request.milliseconds} ms`,
+      Duration: (request) => short(`${request.milliseconds} ms`),
     },
   },
 };
 
-function createElement(tag, text = "", className = "") {
-  const created = document.createElement(tag);
-  created.textContent = text;
-  created.className = className;
+// The roles are the elements' own. Safari drops them from a table whose rows are blocks.
+function createElement(tag, properties = {}, ...children) {
+  const created = Object.assign(document.createElement(tag), properties);
+  created.append(...children);
   return created;
 }
 
-function cellOf(value) {
-  if (value?.button) {
-    const cell = createElement("td");
-    const button = createElement("button", value.button);
-    button.type = "button";
-    button.dataset.channel = value.channel.arn;
-    button.addEventListener("click", () => setLive(value.channel));
-    cell.append(button);
-    return cell;
-  }
-  return value?.className
-    ? createElement("td", value.text, value.className)
-    : createElement("td", value);
+function cellOf(label, value) {
+  const cell = createElement("td", { role: "cell", className: value?.className ?? "" });
+  cell.dataset.label = label;
+  cell.append(value?.button ? liveButton(value) : String(value?.text ?? value ?? ""));
+  return cell;
+}
+
+function liveButton({ button: text, channel }) {
+  const ariaLabel = `${text}: ${nameOf(channel)}`;
+  const button = createElement("button", { type: "button", ariaLabel }, text);
+  button.dataset.channel = channel.arn;
+  button.addEventListener("click", () => setLive(channel));
+  return button;
+}
+
+function rowOf(...cells) {
+  return createElement("tr", { role: "row" }, ...cells);
 }
 
 function tableOf({ columns, empty }, items) {
-  if (items.length === 0) return createElement("p", empty, "empty");
-  const table = createElement("table");
-  const head = table.createTHead().insertRow();
-  for (const title of Object.keys(columns)) {
-    const heading = createElement("th", title);
-    heading.scope = "col";
-    head.append(heading);
-  }
-  const body = table.createTBody();
-  for (const item of items) {
-    body.insertRow().append(...Object.values(columns).map((column) => cellOf(column(item))));
-  }
-  return table;
+  if (items.length === 0) return createElement("p", { className: "empty" }, empty);
+  const headings = Object.keys(columns).map((title) =>
+    createElement("th", { role: "columnheader", scope: "col" }, title),
+  );
+  const rows = items.map((item) =>
+    rowOf(...Object.entries(columns).map(([title, column]) => cellOf(title, column(item)))),
+  );
+  return createElement(
+    "table",
+    { role: "table" },
+    createElement("thead", { role: "rowgroup" }, rowOf(...headings)),
+    createElement("tbody", { role: "rowgroup" }, ...rows),
+  );
 }
 
-async function setLive({ arn, live_since }) {
-  await fetch("/_local/streams", {
+async function setLive(channel) {
+  const live = channel.live_since === null;
+  const done = await answerOf("/_local/streams", {
     method: "PUT",
     headers: { "Content-Type": "application/json" },
-    body: JSON.stringify({ channel_arn: arn, live: live_since === null }),
+    body: JSON.stringify({ channel_arn: channel.arn, live }),
   });
+  if (done) element("changed").textContent = `${nameOf(channel)} is ${live ? "live" : "offline"}.`;
   await refresh();
 }
 
@@ -148,16 +156,29 @@ function show(overview) {
 }
 
 async function refresh() {
+  const overview = await answerOf("/_local/overview");
+  if (overview) show(overview);
+}
+
+/** Return the answer of Local IVS, or show why there is none. */
+async function answerOf(path, options) {
   try {
-    const response = await fetch("/_local/overview");
-    if (!response.ok) throw new Error((await response.json()).exceptionMessage);
-    show(await response.json());
-    element("connection").textContent = "Running.";
-    element("connection").className = "good";
+    const response = await fetch(path, options);
+    const answer = await response.json();
+    if (!response.ok) throw new Error(answer.exceptionMessage);
+    showConnection("running", "Running");
+    return answer;
   } catch (error) {
-    element("connection").textContent = `Can't read the state of Local IVS: ${error.message}`;
-    element("connection").className = "bad";
+    showConnection("failed", `Local IVS does not answer: ${error.message}`);
+    return null;
   }
+}
+
+function showConnection(state, text) {
+  const connection = element("connection");
+  connection.dataset.state = state;
+  // Screen readers would say an equal text once more.
+  if (connection.textContent !== text) connection.textContent = text;
 }
 
 element("setting").textContent = `AWS_ENDPOINT_URL_IVS=${location.origin}`;
