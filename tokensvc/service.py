@@ -47,6 +47,7 @@ from tokensvc.keyring.view import RingView
 from tokensvc.meter import Meter
 from tokensvc.net import Network
 from tokensvc.playback.issuance import PlaybackIssuer
+from tokensvc.playback.recent_decisions import RecentDecisions
 from tokensvc.playback.revocation.due_ends import DueEnds
 from tokensvc.playback.revocation.revoker import Revoker
 from tokensvc.revokers import build_revoker
@@ -95,6 +96,8 @@ class Service:
         replicas: counts the processes that share the rate limits.
         request_limits: the rate limits of callers and viewers; None if there are none.
         revoker: kicks and bans viewers, at the request of moderators.
+        recent_decisions: the last decisions; None without the operator's page.
+        keep_standby: whether the next key pair is created as soon as a switch is done.
         clock: the clock.
         resources: closes what was opened for this service, and nothing that was passed in.
     """
@@ -123,6 +126,8 @@ class Service:
     replicas: Replicas
     request_limits: RequestLimits | None
     revoker: Revoker
+    recent_decisions: RecentDecisions | None
+    keep_standby: bool
     clock: Clock
     resources: ExitStack
 
@@ -204,6 +209,8 @@ def build(
     meter = overrides.get("meter") or Meter()
     if "meter" in overrides:  # A service without metrics pays nothing for them.
         audit = MeteredAudit(audit, meter)
+    recent_decisions = RecentDecisions(audit, clock) if settings.service.ops_page else None
+    audit = recent_decisions or audit
     state = overrides.get("state") or resources.enter_context(
         closing(build_state(settings, clock, meter))
     )
@@ -306,6 +313,8 @@ def build(
         revoker=build_revoker(
             settings, clock, state, bans, audit, overrides.get("clients"), resources
         ),
+        recent_decisions=recent_decisions,
+        keep_standby=settings.rotation.keep_standby,
         clock=clock,
         resources=resources,
     )

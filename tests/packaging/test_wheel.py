@@ -34,7 +34,8 @@ def test_the_wheel_contains_only_the_service(wheel: Path) -> None:
 
     assert len(others) == 1
     assert re.fullmatch(r"tokensvc-[0-9.]+\.dist-info", others.pop())
-    assert {name.suffix for name in modules} == {".py", ".typed", ".js"}
+    pages = {".css", ".html", ".js", ".svg"}
+    assert {name.suffix for name in modules} == {".py", ".typed"} | pages
     assert [name for name in modules if {"demo", "local_ivs", "localivs"} & set(name.parts)] == []
     assert PurePosixPath("tokensvc/web/gunicorn_conf.py") in modules
 

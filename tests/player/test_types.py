@@ -1,4 +1,4 @@
-"""The types of player.js, which its JSDoc comments declare, hold in TypeScript's strict mode."""
+"""The types that our modules declare by JSDoc comments hold in TypeScript's strict mode."""
 
 from __future__ import annotations
 
@@ -33,11 +33,12 @@ export {{ detach, isUnknown, seconds }};
 """
 
 
-def test_the_module_and_a_page_that_uses_it_have_no_type_errors(tmp_path: Path) -> None:
-    """Also with the types that hls.js and the Amazon IVS player declare for themselves."""
+def test_the_modules_and_a_page_with_the_players_have_no_type_errors(tmp_path: Path) -> None:
+    """Of player.js, of the operator's page, and with the types that the players declare."""
     node = shutil.which("node")
     assert node is not None, "node is missing: `make test` names the packages."
-    module = ROOT / "tokensvc/web/static/player.js"
+    static = ROOT / "tokensvc/web/static"
+    module = static / "player.js"
     page = tmp_path / "page.ts"
     page.write_text(PAGE.format(npm=NPM, module=module))
     options = {
@@ -55,7 +56,8 @@ def test_the_module_and_a_page_that_uses_it_have_no_type_errors(tmp_path: Path) 
         "types": [],
     }
     project = tmp_path / "tsconfig.json"
-    project.write_text(json.dumps({"compilerOptions": options, "files": [str(page)]}))
+    files = [str(page), str(static / "ops/ops.js")]
+    project.write_text(json.dumps({"compilerOptions": options, "files": files}))
     checked = subprocess.run(
         [node, str(NPM / "typescript/bin/tsc"), "-p", str(project)],
         capture_output=True,

@@ -26,6 +26,7 @@ from tests.support.snapshot import Snapshot
 from tokensvc.access import api_keys
 from tokensvc.access.api_keys import ApiKeys
 from tokensvc.access.callers import Caller, Scope
+from tokensvc.access.refused_sign_ins import RefusedSignIns
 from tokensvc.arns import ChannelArn
 from tokensvc.audit import Audit, AuditEvent
 from tokensvc.aws import AwsClients, AwsTerms
@@ -37,6 +38,7 @@ from tokensvc.ivs.model import Channel
 from tokensvc.ivs.turns import Unlimited
 from tokensvc.keyring.model import KeyState
 from tokensvc.playback.issuance import PlaybackIssuer
+from tokensvc.playback.recent_decisions import RecentDecisions
 from tokensvc.service import Overrides, Service, build
 from tokensvc.settings import Settings
 from tokensvc.settings.model import PlaybackSettings
@@ -145,6 +147,15 @@ class Deployment:
     def service_with(self, **changes: Any) -> Service:
         """The service with some parts replaced."""
         return dataclasses.replace(self.service, **changes)
+
+    def service_with_ops_page(self) -> Service:
+        """The service with the operator's page, which sees the decisions of this service alone."""
+        recent = RecentDecisions(self.audit, self.world.clock)
+        issuer = self.issuer_with(audit=recent, directory=self.service.directory)
+        refused = RefusedSignIns(recent)
+        return self.service_with(
+            issuer=issuer, audit=recent, refused_sign_ins=refused, recent_decisions=recent
+        )
 
     def issuer_with(
         self,

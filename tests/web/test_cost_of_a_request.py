@@ -23,6 +23,7 @@ from tests.support.oidc_deployment import oidc_deployment
 from tokensvc.access.request_limits import RequestLimits, RequestRates
 from tokensvc.audit_output import AuditOutput
 from tokensvc.clock import SystemClock
+from tokensvc.playback.recent_decisions import RecentDecisions
 from tokensvc.rates import OneProcess
 from tokensvc.web.app import create_app
 from tokensvc.web.front import Application, Front
@@ -35,6 +36,9 @@ MAX_CALLS_OF_A_USER = 4
 
 MAX_CALLS_OF_LIMITS = 30
 """Of what the settings [limits] and [cors] add to a request of an API key for a viewer ID."""
+
+MAX_CALLS_OF_OPS_PAGE = 1
+"""To keep the decision for the page of operators."""
 
 PACKAGE = Path(tokensvc.__file__).parent
 # What reads a file, connects, queries a database, or gives work to a thread, in C and in Python.
@@ -169,6 +173,24 @@ def test_a_request_with_limits_and_an_origin(deployment: Deployment, pipe: tuple
         calls = calls_of(deployment, front, "viewer-2")
     assert calls.names & WAITING == set()
     assert calls.python.total() <= MAX_PYTHON_CALLS + MAX_CALLS_OF_LIMITS
+
+
+@pytest.mark.parametrize("application", [create_app], indirect=True)
+def test_a_request_with_the_page_for_operators(
+    deployment: Deployment, pipe: tuple[int, int]
+) -> None:
+    """Its decision is kept in memory too."""
+    with closing(AuditOutput(pipe[1])) as output:
+        audit = RecentDecisions(output, SystemClock())
+        service = deployment.service_with(
+            issuer=deployment.issuer_with(audit=audit), audit=audit, recent_decisions=audit
+        )
+        front = Front(cast("Application", deployment.create_app(service)), threads=1)
+        calls_of(deployment, front, "viewer-1")
+        calls = calls_of(deployment, front, "viewer-2")
+    assert calls.names & WAITING == set()
+    assert calls.python.total() <= MAX_PYTHON_CALLS + MAX_CALLS_OF_OPS_PAGE
+    assert len(audit.latest()) == 2
 
 
 def is_signature(code: CodeType) -> bool:

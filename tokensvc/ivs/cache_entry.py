@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Literal
 
 from tokensvc.arns import ChannelArn
 from tokensvc.errors import IvsUnavailable
@@ -60,3 +61,34 @@ class CacheEntry:
             hint="Try again in a few seconds. If the error persists, the log of tokensvc has the"
             " reason.",
         )
+
+
+@dataclass(frozen=True, slots=True)
+class KnownChannel:
+    """What a process knows about a channel, for its operator.
+
+    Attributes:
+        arn: the channel's ARN.
+        answer: `private` or `public`, `absent` when it does not exist, `unknown` when Amazon IVS
+            gave no answer that may still be used.
+        age_seconds: how long ago the answer was asked for; None if it is unknown.
+        refresh_in_seconds: in how many seconds a request asks Amazon IVS again; 0 for the next.
+    """
+
+    arn: ChannelArn
+    answer: Literal["private", "public", "absent", "unknown"]
+    age_seconds: float | None
+    refresh_in_seconds: float
+
+
+def known_channel(entry: CacheEntry, terms: DirectoryTerms, now: float) -> KnownChannel:
+    """What that entry says at that time, in monotonic seconds."""
+    refresh_in_seconds = max(0.0, entry.refresh_at - now)
+    if (channel := entry.unexpired_channel(now)) is not None:
+        answer: Literal["private", "public"] = "private" if channel.is_private else "public"
+        asked_at = entry.expires_at - terms.usable_seconds
+        return KnownChannel(entry.arn, answer, now - asked_at, refresh_in_seconds)
+    if entry.is_absent:
+        asked_at = entry.refresh_at - terms.negative_seconds
+        return KnownChannel(entry.arn, "absent", now - asked_at, refresh_in_seconds)
+    return KnownChannel(entry.arn, "unknown", None, refresh_in_seconds)

@@ -41,13 +41,18 @@ from itertools import groupby
 from random import Random
 from typing import Final
 
-from cachetools import LRUCache
+from cachetools import Cache, LRUCache
 
 from tokensvc.arns import ChannelArn, Region
 from tokensvc.breaker import OPEN_SECONDS
 from tokensvc.clock import Clock
 from tokensvc.errors import ChannelNotFound, RateLimited
-from tokensvc.ivs.cache_entry import CacheEntry, DirectoryTerms
+from tokensvc.ivs.cache_entry import (
+    CacheEntry,
+    DirectoryTerms,
+    KnownChannel,
+    known_channel,
+)
 from tokensvc.ivs.caller_shares import CallerShares
 from tokensvc.ivs.kept_answers import KeptAnswers
 from tokensvc.ivs.lookup_queue import Wanted
@@ -168,6 +173,21 @@ class ChannelDirectory:
             return self._give_up(entry, self._terms.negative_seconds, _TOO_SLOW).answer_at(now)
         # Expiry is checked at the time of the call: a slow lookup must not expire its own answer.
         return lookup.answer.result().answer_at(now)
+
+    def known(self, arns: Iterable[ChannelArn]) -> Sequence[KnownChannel]:
+        """What is cached about those of these channels about which something is cached.
+
+        Looks up nothing, and does not count as a use of what is cached.
+        """
+        with self._lock:
+            entries = [Cache.__getitem__(self._cache, arn) for arn in arns if arn in self._cache]
+        now = self._clock.monotonic()
+        return [known_channel(entry, self._terms, now) for entry in entries]
+
+    @property
+    def size(self) -> int:
+        """About how many channels something is cached."""
+        return len(self._cache)
 
     def warm(self, arns: Iterable[ChannelArn], caller_id: str | None = None) -> None:
         """Look up the channels that `get` would have to look up, in as few calls as IVS allows.

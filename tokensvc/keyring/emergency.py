@@ -7,6 +7,7 @@ from collections.abc import Collection
 from tokensvc.errors import NoSigningKey
 from tokensvc.keyring.model import Act, KeyPair, KeyState, Ring
 from tokensvc.keyring.rotation_requests import RotationRequest
+from tokensvc.keyring.steps import Action, Step
 
 
 def declared_compromised(ring: Ring, key_ids: Collection[str], act: Act) -> Ring:
@@ -64,3 +65,45 @@ def replacement(ring: Ring, unusable: Collection[str] = ()) -> KeyPair | None:
         and pair.key_id not in unusable
     ]
     return max(draining, key=lambda pair: pair.activated_at or 0, default=None)
+
+
+def emergency_step(
+    ring: Ring,
+    unusable: Collection[str] = (),
+    undestroyed: Collection[str] = (),
+    *,
+    decommissioning: bool = False,
+) -> Step | None:
+    """The next step because of a compromised key pair, if it needs no answer of IVS.
+
+    Args:
+        ring: the ring.
+        unusable: the IDs of key pairs that are proven to be missing or wrong.
+        undestroyed: the IDs of those whose private key could not be destroyed in this run.
+        decommissioning: whether the region was removed from the settings.
+    """
+    active = ring.active
+    if decommissioning and active is not None and active.is_compromised:
+        return Step(Action.STOP, active.key_id)
+    if not decommissioning and (step := _replacing_step(ring, unusable)):
+        return step
+    for pair in ring.pairs:
+        if not pair.is_compromised or pair.state in (KeyState.ACTIVE, KeyState.RETIRED):
+            continue
+        if pair.state is not KeyState.RETIRING:
+            return Step(Action.WITHDRAW, pair.key_id)
+        if pair.destroyed_on is None and pair.key_id not in undestroyed:
+            return Step(Action.DESTROY, pair.key_id)
+        if pair.delete_intended_at is None:
+            return Step(Action.INTEND_DELETE, pair.key_id)
+    return None
+
+
+def _replacing_step(ring: Ring, unusable: Collection[str]) -> Step | None:
+    if not has_emergency(ring):
+        return None
+    successor = replacement(ring, unusable)
+    if successor is None:
+        return None
+    is_unusable = successor.key_id in unusable
+    return Step(Action.DISCARD if is_unusable else Action.SWITCH, successor.key_id)

@@ -65,7 +65,7 @@ from tokensvc.errors import RotationRefused, TokensvcError
 from tokensvc.ivs.model import HeldKeyPair
 from tokensvc.keyring.checks.contradictions import refusal, undecided_contradictions
 from tokensvc.keyring.drains import drain_ends, restore_drain_end
-from tokensvc.keyring.emergency import has_emergency, replacement
+from tokensvc.keyring.emergency import emergency_step, has_emergency
 from tokensvc.keyring.model import KeyPair, KeyState, Ring
 from tokensvc.keyring.observation import Attempts, Observation
 from tokensvc.keyring.ownership import held_match, is_held, record_of
@@ -154,21 +154,9 @@ def step_without_ivs(
     The arguments are those of `next_step`.
     """
     attempts = attempts or Attempts()
-    active = ring.active
-    if decommissioning and active is not None and active.is_compromised:
-        return Step(Action.STOP, active.key_id)
-    if not decommissioning and (step := _replace_compromised_key(ring, attempts)):
-        return step
-    for pair in ring.pairs:
-        if not pair.is_compromised or pair.state in (KeyState.ACTIVE, KeyState.RETIRED):
-            continue
-        if pair.state is not KeyState.RETIRING:
-            return Step(Action.WITHDRAW, pair.key_id)
-        if pair.destroyed_on is None and pair.key_id not in attempts.undestroyed:
-            return Step(Action.DESTROY, pair.key_id)
-        if pair.delete_intended_at is None:
-            return Step(Action.INTEND_DELETE, pair.key_id)
-    return None
+    return emergency_step(
+        ring, attempts.unusable, attempts.undestroyed, decommissioning=decommissioning
+    )
 
 
 def _wait_after_restore(observation: Observation, step: Step) -> WaitUntil | None:
@@ -185,16 +173,6 @@ def _wait_after_restore(observation: Observation, step: Step) -> WaitUntil | Non
         f"the state was restored from a backup, and tokens signed by {step.key_id} may be valid "
         "until then",
     )
-
-
-def _replace_compromised_key(ring: Ring, attempts: Attempts) -> Step | None:
-    if not has_emergency(ring):
-        return None
-    successor = replacement(ring, attempts.unusable)
-    if successor is None:
-        return None
-    is_unusable = successor.key_id in attempts.unusable
-    return Step(Action.DISCARD if is_unusable else Action.SWITCH, successor.key_id)
 
 
 # --- The rules as functions, in the order in which they are applied: first the removal of

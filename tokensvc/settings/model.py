@@ -256,7 +256,11 @@ class ServiceSettings(Section):
         default="info",
         description="Minimum level of the lines that are logged: debug, info, warning or error.",
     )
-
+    ops_page: bool = Field(
+        default=False,
+        description="Whether to serve the operator's page at /ops. Its data need an API key with"
+        " the scope operate.",
+    )
     root_path: Annotated[str, AfterValidator(check_root_path)] = Field(
         default="",
         description="Path prefix under which a reverse proxy publishes the API, such as /playback."

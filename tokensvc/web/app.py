@@ -22,6 +22,7 @@ from tokensvc.web import (
 from tokensvc.web.cors import Cors, CorsApplication
 from tokensvc.web.direct import DirectRoutes
 from tokensvc.web.openapi import pages
+from tokensvc.web.ops import routes as ops
 from tokensvc.web.proxies import behind_proxies
 
 if TYPE_CHECKING:
@@ -73,4 +74,6 @@ def _routes(service: Service) -> Flask:
     app.register_blueprint(health.create_blueprint(service))
     app.register_blueprint(player.create_blueprint())
     app.register_blueprint(pages.create_blueprint())
+    if service.recent_decisions is not None:
+        app.register_blueprint(ops.create_blueprint(service, service.recent_decisions))
     return app

@@ -89,14 +89,23 @@ class Check:
     code: str = ""
     facts: Mapping[str, str | int | None] = field(default_factory=dict)
 
+    @property
+    def shown_code(self) -> str:
+        """The code of the error or of the notes; "" if there is none."""
+        return self.code if self.error is None else self.error.code
+
+    @property
+    def shown_notes(self) -> list[str]:
+        """What anyone may read: not the error's own text, which may name paths."""
+        return [*self.notes] if self.error is None else [problems.public_sentence(self.error)]
+
     def members(self) -> dict[str, object]:
-        """The members that anyone may read: not the error's own text, which may name paths."""
-        notes = self.notes if self.error is None else [problems.public_sentence(self.error)]
+        """The members that anyone may read."""
         return {
             "name": self.name,
             "ready": self.error is None,
-            "code": self.code if self.error is None else self.error.code,
-            "notes": list(notes),
+            "code": self.shown_code,
+            "notes": self.shown_notes,
             **self.facts,
         }
 
@@ -112,7 +121,7 @@ def create_blueprint(service: Service) -> Blueprint:
     @routes.get("/readyz")
     def readyz() -> Response:
         of_replica = _is_about_replica(request.args.get("scope"))
-        checks = _checks(service, is_draining=request.environ.get(DRAINING, False))
+        checks = checks_of(service, is_draining=request.environ.get(DRAINING, False))
         listed = [check.members() for check in checks]
         failures = [
             (check.name, check.error)
@@ -134,7 +143,8 @@ def _is_about_replica(scope: str | None) -> bool:
     return scope is not None
 
 
-def _checks(service: Service, *, is_draining: bool) -> list[Check]:
+def checks_of(service: Service, *, is_draining: bool) -> list[Check]:
+    """The state of each dependency now."""
     moment = Moment.of(service.clock)
     rings = sorted(service.rings.items())
     return [

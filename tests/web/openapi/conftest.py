@@ -40,7 +40,7 @@ def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApi]:
             set_aws_endpoint(monkeypatch, folder, ivs.url)
             site = Site(folder)
             site.configure(
-                f"[service]\nworkers = 1\n[rotation]\npublish_delay_seconds = 0\n"
+                f"[service]\nworkers = 1\nops_page = true\n[rotation]\npublish_delay_seconds = 0\n"
                 f'[channels]\ndemo = "{channel_arn}"\n'
             )
             site.command("keys", "reconcile")

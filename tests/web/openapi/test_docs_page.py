@@ -21,7 +21,7 @@ def test_the_page_shows_the_routes_and_can_call_them(page: Page, shared: Deploym
     with serving(shared.app()) as url:
         page.goto(f"{url}/docs")
         expect(page.get_by_role("heading", name="tokensvc")).to_be_visible()
-        expect(page.locator(".opblock")).to_have_count(11)
+        expect(page.locator(".opblock")).to_have_count(12)
         route = page.locator("#operations-Public-get_health")
         route.get_by_role("button", name="/healthz").first.click()
         route.get_by_role("button", name="Try it out").click()

@@ -19,8 +19,8 @@ from tokensvc.access.callers import Scope
 from tokensvc.web.openapi.document import document, text
 
 FILE = Path(__file__).parents[3] / "docs/openapi.json"
-PAGES = {"/openapi.json", "/docs", "/docs/{name}"}
-"""They describe the API and don't belong to it."""
+PAGES = {"/openapi.json", "/docs", "/docs/{name}", "/ops", "/ops/{name}"}
+"""For people: they describe the API or show its answers, and don't belong to it."""
 OF_NO_ROUTE = {"method_not_allowed"}
 OF_SERVER = {"request_timeout", "uri_too_long", "headers_too_large", "transfer_coding_unknown"}
 DOCUMENT = document()
@@ -54,7 +54,7 @@ def test_it_has_every_route_of_the_application(deployment: Deployment) -> None:
     """A new route needs a row in `tokensvc/web/openapi/operations.py`."""
     served = {
         (method.lower(), rule.rule.replace("<", "{").replace(">", "}"))
-        for rule in deployment.app().url_map.iter_rules()
+        for rule in deployment.create_app(deployment.service_with_ops_page()).url_map.iter_rules()
         for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
     }
     described = {(method, path) for method, path, _ in operations()}
@@ -92,7 +92,7 @@ def client(deployment: Deployment) -> FlaskClient:
     number = len(deployment.service.api_keys.latest().value.keys)
     scopes: tuple[Scope, ...] = ("mint", "moderate", "operate")
     key = deployment.new_key(f"all {number}", "open", scopes=scopes)
-    client = deployment.client()
+    client = deployment.client_of(deployment.service_with_ops_page())
     client.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {key}"
     return client
 
@@ -127,6 +127,12 @@ def test_the_answers_have_the_described_members(
     assert set(inspection["findings"][0]) == members("Finding")
     keys = assert_described(client.get("/v1/keys"), "KeyPairsAnswer")["keys"]
     assert set(keys[0]) == members("KeyPairAnswer")
+    shown = assert_described(client.get("/v1/ops"), "OpsAnswer")
+    assert set(shown["checks"][0]) == members("ReadinessCheck")
+    assert set(shown["regions"][0]) == members("OpsRegion")
+    assert set(shown["regions"][0]["key_pairs"][0]) == members("OpsKeyPair")
+    assert set(shown["decisions"]["latest"][0]) == members("OpsDecision")
+    assert set(shown["channels"]["listed"][0]) == members("OpsChannel")
     jwks = assert_described(client.get("/.well-known/jwks.json"), "JwksAnswer")["keys"]
     assert set(jwks[0]) == members("Jwk")
     assert_described(client.get("/healthz"), "HealthAnswer")

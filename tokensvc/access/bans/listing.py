@@ -6,7 +6,7 @@ import heapq
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Final, Self
+from typing import Final, Literal, Self
 
 from tokensvc.access.bans.model import FOREVER, Ban, line_passes_at
 from tokensvc.clock import rfc3339
@@ -15,14 +15,18 @@ from tokensvc.errors import InvalidRequest, Problem
 _CURSOR: Final = re.compile(r"([0-9]{1,12})-([0-9a-f]{16})", re.ASCII)
 
 
-def kind_of(ban: Ban) -> str:
+Kind = Literal["kick", "ban", "closed_channel"]
+State = Literal["active", "lifted", "ended"]
+
+
+def kind_of(ban: Ban) -> Kind:
     """`kick`, `ban` or `closed_channel`."""
     if ban.is_kick:
         return "kick"
     return "closed_channel" if ban.is_of_channel else "ban"
 
 
-def state_of(ban: Ban, now: float) -> str:
+def state_of(ban: Ban, now: float) -> State:
     """`active` while it refuses something, `lifted`, or `ended`."""
     if ban.lifted_at is not None:
         return "lifted"

@@ -138,6 +138,101 @@ INSPECTION: Final[Mapping[str, object]] = {
     "payload": {"aws:channel-arn": _CHANNEL, "exp": 1_800_000_000},
 }
 
+OPS: Final[Mapping[str, object]] = {
+    "at": "2027-01-15T08:00:00Z",
+    "process_id": 4711,
+    "version": "0.1.0",
+    "checks": [{"name": "ring us-west-2", "ready": True, "code": "", "notes": []}],
+    "regions": [
+        {
+            "region": "us-west-2",
+            "key_pairs": [
+                {
+                    "key_id": _KEY_ID,
+                    "state": "retiring",
+                    "compromised": False,
+                    "adopted": False,
+                    "fingerprint": "98:0d:1a:a0:19:96:1e:ea:0a:0a:2c:9a:42:19:2b:e7",
+                    "arn": "arn:aws:ivs:us-west-2:123456789012:playback-key/abcdEFGHijkl",
+                    "created_at": "2027-01-01T00:00:00Z",
+                    "published_at": "2027-01-01T00:00:01Z",
+                    "activated_at": "2027-01-01T00:01:01Z",
+                    "signing_ended_at": "2027-01-15T07:59:00Z",
+                    "drained_at": "2027-01-15T09:59:20Z",
+                    "deleted_at": None,
+                    "destroyed_on": None,
+                    "compromised_at": None,
+                }
+            ],
+            "next_step": {
+                "action": "intend_delete",
+                "key_id": _KEY_ID,
+                "sentence": f"record that {_KEY_ID} will be deleted from IVS",
+                "at": "2027-01-15T09:59:20Z",
+                "is_due": False,
+                "why": f"Tokens that {_KEY_ID} signed may be valid until then.",
+            },
+            "rotation_request": "",
+            "rotation_pause": "",
+            "reconcile": {
+                "attempted_at": "2027-01-15T07:59:02Z",
+                "by": "ann@ops-1",
+                "code": "",
+                "succeeded_at": "2027-01-15T07:59:02Z",
+                "is_overdue": False,
+            },
+        }
+    ],
+    "views": [{"name": "API keys", "age_seconds": 3, "max_age_seconds": 120, "code": ""}],
+    "decisions": {
+        "since": "2027-01-15T06:00:00Z",
+        "granted": 1_200,
+        "refused": [{"code": "not_entitled", "count": 3}],
+        "latest": [
+            {
+                "at": "2027-01-15T07:59:59Z",
+                "decision": "granted",
+                "code": "",
+                "rule": None,
+                "channel": "demo",
+                "channel_arn": _CHANNEL,
+                "caller_id": "0123456789ab",
+                "grant": "web",
+                "request_id": "9f86d081884c7d659a2feaa0c55ad015",
+            }
+        ],
+    },
+    "channels": {
+        "cached": 1,
+        "listed": [
+            {
+                "channel_arn": _CHANNEL,
+                "names": ["demo"],
+                "answer": "private",
+                "age_seconds": 120,
+                "refresh_in_seconds": 171,
+            }
+        ],
+    },
+    "bans": {
+        "kept": 1,
+        "active": 1,
+        "pending": 0,
+        "latest": [
+            {
+                "ban_id": "b0123456789ab",
+                "kind": "ban",
+                "state": "active",
+                "channel_arn": None,
+                "banned_until": "2027-01-16T08:00:00Z",
+                "is_pending_at_ivs": False,
+                "made_at": "2027-01-15T08:00:00Z",
+                "made_by": "0123456789ab",
+            }
+        ],
+    },
+}
+
 JWKS: Final[Mapping[str, object]] = {
     "keys": [
         {

@@ -19,6 +19,8 @@ from tokensvc.web.bans import MAX_PAGE
 from tokensvc.web.bans import PATH as BANS_PATH
 from tokensvc.web.openapi import answers, examples
 from tokensvc.web.operators import INSPECT_PATH, KEYS_PATH, InspectionRequest
+from tokensvc.web.ops.answers import OpsAnswer
+from tokensvc.web.ops.routes import DATA_PATH as OPS_PATH
 from tokensvc.web.playback_urls import Batch, BatchBody, SingleUrl
 from tokensvc.web.viewer_session_revocations import PATH as REVOCATIONS_PATH
 
@@ -245,6 +247,22 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
         body_examples=examples.INSPECTION_REQUESTS,
         answer=answers.InspectionAnswer,
         answer_example=examples.INSPECTION,
+    ),
+    Operation(
+        method="get",
+        path=OPS_PATH,
+        operation_id="get_operation",
+        tag="Operation",
+        summary="Get what a process knows",
+        description=(
+            "Returns what the operator's page shows: key pairs and the next step of each region,"
+            " the last decisions of the process that answers, channels and bans. It calls neither"
+            " Amazon IVS nor the state. It is not found unless `service.ops_page` is set."
+        ),
+        scope="operate",
+        answer=OpsAnswer,
+        answer_example=examples.OPS,
+        refusals=(errors.NotFound,),
     ),
     Operation(
         method="get",
