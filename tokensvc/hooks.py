@@ -8,12 +8,13 @@ from pathlib import Path
 from tokensvc.access.entitlement import EntitlementHook
 from tokensvc.access.entitlement_client import HookClient
 from tokensvc.clock import Clock
+from tokensvc.meter import Meter
 from tokensvc.settings import Settings
 from tokensvc.webhooks import load_webhook_secrets
 
 
 def build_entitlement_hook(
-    settings: Settings, clock: Clock, resources: ExitStack
+    settings: Settings, clock: Clock, meter: Meter, resources: ExitStack
 ) -> EntitlementHook | None:
     """The hook that grants may ask, if the settings have one; `resources` closes it.
 
@@ -30,6 +31,7 @@ def build_entitlement_hook(
     hook = EntitlementHook(
         client,
         clock,
+        meter,
         timeout_seconds=terms.timeout_seconds,
         cache_capacity=terms.cache_capacity,
     )

@@ -12,6 +12,7 @@ from tokensvc.access.oidc.refreshes import IssuerRefreshes, RefreshFollower
 from tokensvc.access.oidc.remembered import RememberedTokens
 from tokensvc.access.recorded_secrets import RecordedSecrets
 from tokensvc.clock import Clock
+from tokensvc.meter import Meter
 from tokensvc.settings import Settings
 from tokensvc.settings.issuers import IssuerSettings
 from tokensvc.settings.viewer_id_secrets import viewer_ids_of
@@ -28,6 +29,7 @@ def build_oidc_callers(
     *,
     refresh_seconds: float,
     versions: SharedVersions,
+    meter: Meter | None = None,
 ) -> OidcCallers | None:
     """The callers of the configured issuers, not started; None if there is no issuer.
 
@@ -37,6 +39,7 @@ def build_oidc_callers(
         state: where keys are kept, and where operators request that they are fetched.
         refresh_seconds: the interval between two reads of a document.
         versions: reads the versions of documents for all watchers of this process.
+        meter: counts the sign-ins that are refused by their rate. Default: none.
 
     Raises:
         SettingsInvalid: when the viewer ID secrets can't be used.
@@ -75,6 +78,7 @@ def build_oidc_callers(
             versions=versions,
         ),
         writer=writer,
+        meter=meter or Meter(),
     )
     return OidcCallers(issuers, parts)
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
+HookOutcome = Literal["allow", "deny", "invalid", "no_answer"]
+
 
 class Meter:
     """Takes measurements, for all threads of a process, and never waits or raises."""
@@ -17,3 +21,12 @@ class Meter:
 
     def called_aws(self, service: str, operation: str, status: int, seconds: float) -> None:
         """An attempt to call AWS ended, with an HTTP status, or with 0 if there was no answer."""
+
+    def asked_hook(self, outcome: HookOutcome, seconds: float) -> None:
+        """The entitlement hook was asked a question, and that came of it after that time."""
+
+    def limited(self, limit: str) -> None:
+        """A request, or an item of a batch, was refused by the rate limit with that name."""
+
+    def used_answers(self, answer: str, count: int) -> None:
+        """So many requests for a channel found such an answer in the memory of the directory."""

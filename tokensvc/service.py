@@ -6,7 +6,6 @@ be built before a fork.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
@@ -50,6 +49,7 @@ from tokensvc.playback.issuance import PlaybackIssuer
 from tokensvc.playback.recent_decisions import RecentDecisions
 from tokensvc.playback.revocation.due_ends import DueEnds
 from tokensvc.playback.revocation.revoker import Revoker
+from tokensvc.playback.revocation.watching import RevocationWatch
 from tokensvc.revokers import build_revoker
 from tokensvc.settings import Settings
 from tokensvc.signer_loaders import build_signer_loaders, custody_terms
@@ -62,8 +62,6 @@ from tokensvc.state.shared_versions import SHARED_PART, SharedVersions
 from tokensvc.state.sqlite import SqliteState
 from tokensvc.state.watch import Watched
 from tokensvc.waiting import at_once
-
-_logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +96,7 @@ class Service:
         revoker: kicks and bans viewers, at the request of moderators.
         recent_decisions: the last decisions; None without the operator's page.
         keep_standby: whether the next key pair is created as soon as a switch is done.
+        revocations: looks whether revocations are carried out.
         clock: the clock.
         resources: closes what was opened for this service, and nothing that was passed in.
     """
@@ -128,6 +127,7 @@ class Service:
     revoker: Revoker
     recent_decisions: RecentDecisions | None
     keep_standby: bool
+    revocations: RevocationWatch
     clock: Clock
     resources: ExitStack
 
@@ -248,7 +248,7 @@ def build(
     )
     clients.dates.listen(clock_watch.note)
     bans = overrides.get("bans") or BanView(state, clock, **following)
-    entitlement_hook = build_entitlement_hook(settings, clock, resources)
+    entitlement_hook = build_entitlement_hook(settings, clock, meter, resources)
     issuer = PlaybackIssuer(
         channel_names=settings.channels,
         grants=settings.grants_by_name(),
@@ -268,7 +268,7 @@ def build(
         api_keys.DOCUMENT_NAME,
         ApiKeys.decode,
         clock=clock,
-        on_change=_warn_of_unconfirmed,
+        on_change=api_keys.warn_of_unconfirmed,
         **following,
     )
     return Service(
@@ -276,7 +276,7 @@ def build(
         directory=directory,
         audit=audit,
         api_keys=watched_api_keys,
-        oidc=build_oidc_callers(settings, clock, state, **following),
+        oidc=build_oidc_callers(settings, clock, state, **following, meter=meter),
         bans=bans,
         moderation=Moderation.of(
             state, clock, settings.ban_terms(), bans, settings.grants_by_name(), settings.channels
@@ -309,12 +309,14 @@ def build(
             settings.grants_by_name().values(),
             audit,
             has_people=bool(settings.issuers),
+            meter=meter,
         ),
         revoker=build_revoker(
             settings, clock, state, bans, audit, overrides.get("clients"), resources
         ),
         recent_decisions=recent_decisions,
         keep_standby=settings.rotation.keep_standby,
+        revocations=RevocationWatch(state, clock),
         clock=clock,
         resources=resources,
     )
@@ -336,16 +338,6 @@ def _following(settings: Settings, clock: Clock, state: State) -> _Following:
     longest = settings.rotation.state_refresh_seconds / (1.0 + SHARED_PART)
     spread = Random().uniform(0.9, 1.0)  # noqa: S311 # Spreads reads in time; nothing is secret.
     return {"refresh_seconds": spread * longest, "versions": SharedVersions(state, clock)}
-
-
-def _warn_of_unconfirmed(keys: ApiKeys) -> None:
-    """Report to the operator what a client of such a key is not informed of."""
-    if keys.unconfirmed:
-        _logger.warning(
-            "API keys that were restored from a backup are refused until an operator confirms them"
-            " with `tokensvc api-keys confirm`: %s",
-            ", ".join(f"{key.key_id} ({key.name})" for key in keys.unconfirmed),
-        )
 
 
 def _rings(

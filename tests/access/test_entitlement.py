@@ -15,6 +15,7 @@ import pytest
 from tests.access.grants import ARN
 from tests.support.clock import ManualClock
 from tests.support.deadline import deadline
+from tests.support.recording_meter import RecordingMeter
 from tests.support.webhook_receiver import (
     SECRET,
     WebhookReceiver,
@@ -30,6 +31,7 @@ from tokensvc.access.requests import PlaybackRequest
 from tokensvc.clock import Clock
 from tokensvc.errors import EntitlementUnavailable
 from tokensvc.ivs.model import Channel
+from tokensvc.meter import Meter
 from tokensvc.token.claims import PlaybackOptions
 from tokensvc.waiting import MustWait, no_waiting
 
@@ -61,10 +63,14 @@ def _clock() -> ManualClock:
 
 
 @contextmanager
-def hook_at(url: str, clock: Clock, *, timeout_seconds: float = 5.0) -> Iterator[EntitlementHook]:
+def hook_at(
+    url: str, clock: Clock, meter: Meter | None = None, *, timeout_seconds: float = 5.0
+) -> Iterator[EntitlementHook]:
     """A hook at that URL."""
     client = HookClient(url, [SECRET], clock, timeout_seconds=timeout_seconds)
-    hook = EntitlementHook(client, clock, timeout_seconds=timeout_seconds, cache_capacity=2)
+    hook = EntitlementHook(
+        client, clock, meter or Meter(), timeout_seconds=timeout_seconds, cache_capacity=2
+    )
     yield hook
     hook.close()
 
@@ -122,6 +128,22 @@ def test_an_answer_that_is_not_valid_is_no_answer(
             with pytest.raises(EntitlementUnavailable):
                 hook.ask(QUESTION)
         assert hook.ask(QUESTION).decision == "allow"
+
+
+def test_each_question_that_is_sent_is_measured(
+    receiver: WebhookReceiver, clock: ManualClock
+) -> None:
+    """By what came of it; not those that a cached answer or the pause of a failing hook spares."""
+    receiver.behaviors = [CACHED, DENY, b"{}", 500, 500, 500]
+    meter = RecordingMeter()
+    with hook_at(receiver.url, clock, meter) as hook:
+        assert hook.ask(about("a")).decision == hook.ask(about("a")).decision == "allow"
+        assert hook.ask(about("b")).decision == "deny"
+        for _ in range(5):
+            with pytest.raises(EntitlementUnavailable):
+                hook.ask(about("c"))
+
+    assert meter.asked == ["allow", "deny", "invalid", "no_answer", "no_answer", "no_answer"]
 
 
 def test_a_hook_that_does_not_answer_in_time_is_asked_no_more_for_a_while(

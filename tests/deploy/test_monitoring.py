@@ -11,8 +11,13 @@ from pathlib import Path
 
 import yaml
 
+from tokensvc.telemetry.metrics import PrometheusMeter
+from tokensvc.web.gauges import GAUGES
+from tokensvc.web.metrics import ROUTES
+
 ROOT = Path(__file__).parents[2]
 ALERTS = ROOT / "deploy/prometheus/alerts.yaml"
+ALERT_TESTS = Path(__file__).parent / "alerts_test.yaml"
 DASHBOARD = ROOT / "deploy/grafana/dashboard.json"
 METRIC = re.compile(r"tokensvc_[a-z_]+")
 
@@ -43,68 +48,20 @@ def test_the_alerts_are_valid() -> None:
     promtool("check", "rules", str(ALERTS))
 
 
-def test_the_alerts_fire_when_they_should(tmp_path: Path) -> None:
-    """A region that can't sign, a standby that is missing, and 3 % of requests that fail."""
-    requests = "tokensvc_http_request_seconds_count"
-    test = {
-        "rule_files": [str(ALERTS)],
-        "evaluation_interval": "1m",
-        "tests": [
-            {
-                "interval": "1m",
-                "input_series": [
-                    {
-                        "series": 'tokensvc_signing{instance="a",region="us-west-2"}',
-                        "values": "1x5 0x5",
-                    },
-                    {
-                        "series": f'{requests}{{instance="a",route="/v1/keys",status="200"}}',
-                        "values": "0+97x20",
-                    },
-                    {
-                        "series": f'{requests}{{instance="a",route="/v1/keys",status="500"}}',
-                        "values": "0+3x20",
-                    },
-                ],
-                "alert_rule_test": [
-                    {"eval_time": "5m", "alertname": "TokensvcRegionNotSigning", "exp_alerts": []},
-                    {
-                        "eval_time": "8m",
-                        "alertname": "TokensvcRegionNotSigning",
-                        "exp_alerts": [
-                            {
-                                "exp_labels": {
-                                    "instance": "a",
-                                    "region": "us-west-2",
-                                    "severity": "page",
-                                },
-                                "exp_annotations": {
-                                    "summary": "a can't sign in us-west-2.",
-                                    "runbook": "docs/runbook.md#tokensvcregionnotsigning",
-                                },
-                            }
-                        ],
-                    },
-                    {
-                        "eval_time": "15m",
-                        "alertname": "TokensvcRequestsFailing",
-                        "exp_alerts": [
-                            {
-                                "exp_labels": {"instance": "a", "severity": "page"},
-                                "exp_annotations": {
-                                    "summary": "a answers 3% of requests with 5xx.",
-                                    "runbook": "docs/runbook.md#tokensvcrequestsfailing",
-                                },
-                            }
-                        ],
-                    },
-                ],
-            }
-        ],
-    }
-    file = tmp_path / "test.yaml"
-    file.write_text(yaml.safe_dump(test))
-    promtool("test", "rules", str(file))
+def test_the_alerts_fire_when_they_should() -> None:
+    """By Prometheus's own tool."""
+    promtool("test", "rules", str(ALERT_TESTS))
+
+
+def test_each_alert_is_tested_before_it_fires_and_while_it_fires() -> None:
+    """A new alert needs a case of both."""
+    cases = [
+        (case["alertname"], bool(case["exp_alerts"]))
+        for test in yaml.safe_load(ALERT_TESTS.read_text())["tests"]
+        for case in test["alert_rule_test"]
+    ]
+    named = {str(alert["alert"]) for alert in alerts()}
+    assert set(cases) == {(name, fires) for name in named for fires in (True, False)}
 
 
 def test_the_runbook_has_a_paragraph_for_each_alert() -> None:
@@ -118,15 +75,39 @@ def test_the_runbook_has_a_paragraph_for_each_alert() -> None:
         assert annotations["runbook"] == f"docs/runbook.md#{str(alert['alert']).lower()}"
 
 
-def test_each_metric_is_documented_and_exists() -> None:
-    """Those that alerts and the dashboard use, and those in the documentation, are the same."""
-    documented = set(re.findall(r"^\| `(tokensvc_[a-z_]+)`", _page(), re.MULTILINE))
+def test_each_metric_is_documented_with_its_type_and_its_labels() -> None:
+    """The table has what the service measures, and nothing else."""
+    rows = re.findall(r"^\| `(tokensvc_\w+)` \| (\w+) \| ([^|]*)\|", _page(), re.MULTILINE)
+    documented = {name: (kind, re.findall(r"`(\w+)`", labels)) for name, kind, labels in rows}
+    assert documented == measured()
+
+
+def test_each_metric_is_in_an_alert_or_on_the_dashboard() -> None:
+    """And these use no other."""
     used = {
         re.sub(r"_(bucket|count|sum)$", "", name)
         for text in (ALERTS.read_text(), *queries())
         for name in METRIC.findall(text)
     }
-    assert used == documented
+    assert used == set(measured())
+
+
+def measured() -> dict[str, tuple[str, list[str]]]:
+    """The name of each metric, with its type and its labels, as the service registers it."""
+    meter = PrometheusMeter(ROUTES)
+    meter.decided("")
+    meter.signed(0.1)
+    meter.answered("/healthz", 200, 0.1)
+    meter.called_aws("ivs", "GetChannel", 200, 0.1)
+    meter.asked_hook("allow", 0.1)
+    meter.limited("caller")
+    meter.used_answers("fresh", 1)
+    found = {name: ("gauge", list(terms.labels)) for name, terms in GAUGES.items()}
+    for metric in meter.registry.collect():
+        suffix = "_total" if metric.type == "counter" else ""
+        labels = [name for name in metric.samples[0].labels if name != "le"]
+        found[f"{metric.name}{suffix}"] = (metric.type, labels)
+    return found
 
 
 def _page() -> str:

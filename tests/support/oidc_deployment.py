@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Mapping
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from flask.testing import FlaskClient
@@ -15,6 +15,7 @@ from tests.state.watching import wait_until
 from tests.support.deployment import Deployment
 from tests.support.issuer_server import IssuerServer, issuer_server
 from tests.support.oidc_tokens import AUDIENCE, SigningKey, signing_key
+from tests.support.recording_meter import RecordingMeter
 from tests.support.settings import NEVER_SECONDS, SECRET
 from tokensvc.access import recorded_secrets
 from tokensvc.access.oidc.callers import OidcCallers
@@ -22,6 +23,7 @@ from tokensvc.access.oidc.keeper import KeyKeeper
 from tokensvc.access.viewer_ids import ViewerIds
 from tokensvc.clock import Moment
 from tokensvc.issuers import build_oidc_callers
+from tokensvc.meter import Meter
 from tokensvc.service import Service
 from tokensvc.settings.issuers import IssuerSettings
 from tokensvc.settings.viewer_ids import ViewerIdSettings
@@ -39,11 +41,13 @@ class OidcDeployment:
         deployment: everything else.
         issuer: the issuer, which publishes `KEY`.
         callers: what authenticates its callers, started.
+        meter: records what they measure.
     """
 
     deployment: Deployment
     issuer: IssuerServer
     callers: OidcCallers
+    meter: RecordingMeter = field(default_factory=RecordingMeter)
 
     @property
     def service(self) -> Service:
@@ -81,22 +85,23 @@ class OidcDeployment:
 
     def another_worker(self, **changes: Any) -> contextlib.AbstractContextManager[OidcCallers]:
         """What authenticates callers in another process with the same state."""
-        return _callers(self.deployment, self.issuer.url, changes)
+        return _callers(self.deployment, self.issuer.url, changes, self.meter)
 
 
 @contextlib.contextmanager
 def oidc_deployment(deployment: Deployment, **changes: Any) -> Iterator[OidcDeployment]:
     """That deployment with an issuer, whose settings have these changes."""
     recorded_secrets.record(deployment.world.state, ViewerIds([SECRET]))
-    with issuer_server(KEY) as issuer, _callers(deployment, issuer.url, changes) as callers:
-        made = OidcDeployment(deployment, issuer, callers)
+    meter = RecordingMeter()
+    with issuer_server(KEY) as issuer, _callers(deployment, issuer.url, changes, meter) as callers:
+        made = OidcDeployment(deployment, issuer, callers, meter)
         wait_until(lambda: made.keeper.usable(made.now) is not None)
         yield made
 
 
 @contextlib.contextmanager
 def _callers(
-    deployment: Deployment, issuer_url: str, changes: Mapping[str, Any]
+    deployment: Deployment, issuer_url: str, changes: Mapping[str, Any], meter: Meter
 ) -> Iterator[OidcCallers]:
     values = {"issuer": issuer_url, "audience": (AUDIENCE,), "grants": ("open",), **changes}
     settings = deployment.settings.model_copy(
@@ -112,6 +117,7 @@ def _callers(
         state,
         refresh_seconds=NEVER_SECONDS,
         versions=SharedVersions(state, clock),
+        meter=meter,
     )
     assert callers is not None
     with closing(callers):

@@ -21,12 +21,15 @@ from tests.support.deployment import Deployment
 from tests.support.front_requests import Request
 from tests.support.oidc_deployment import oidc_deployment
 from tokensvc.access.request_limits import RequestLimits, RequestRates
+from tokensvc.audit import MeteredAudit
 from tokensvc.audit_output import AuditOutput
 from tokensvc.clock import SystemClock
 from tokensvc.playback.recent_decisions import RecentDecisions
 from tokensvc.rates import OneProcess
+from tokensvc.telemetry.metrics import PrometheusMeter
 from tokensvc.web.app import create_app
 from tokensvc.web.front import Application, Front
+from tokensvc.web.metrics import ROUTES
 
 MAX_PYTHON_CALLS = 205
 """The measured number. Raise it only for something that is worth its time."""
@@ -39,6 +42,9 @@ MAX_CALLS_OF_LIMITS = 30
 
 MAX_CALLS_OF_OPS_PAGE = 1
 """To keep the decision for the page of operators."""
+
+MAX_CALLS_OF_METRICS = 23
+"""Of counting, in a service with metrics: 8 µs, with files that workers share."""
 
 PACKAGE = Path(tokensvc.__file__).parent
 # What reads a file, connects, queries a database, or gives work to a thread, in C and in Python.
@@ -191,6 +197,23 @@ def test_a_request_with_the_page_for_operators(
     assert calls.names & WAITING == set()
     assert calls.python.total() <= MAX_PYTHON_CALLS + MAX_CALLS_OF_OPS_PAGE
     assert len(audit.latest()) == 2
+
+
+@pytest.mark.parametrize("application", [create_app], indirect=True)
+def test_a_request_with_metrics(deployment: Deployment, pipe: tuple[int, int]) -> None:
+    """Counted as granted, timed, and its signature too: some calls more, and nothing that waits."""
+    meter = PrometheusMeter(ROUTES)
+    with closing(AuditOutput(pipe[1])) as output:
+        audit = MeteredAudit(output, meter)
+        service = deployment.service_with(
+            issuer=deployment.issuer_with(audit=audit, meter=meter), audit=audit
+        )
+        app = cast("Application", deployment.create_app(service))
+        front = Front(app, threads=1, meter=meter)
+        calls_of(deployment, front, "viewer-1")
+        calls = calls_of(deployment, front, "viewer-2")
+    assert calls.names & WAITING == set()
+    assert calls.python.total() <= MAX_PYTHON_CALLS + MAX_CALLS_OF_METRICS
 
 
 def is_signature(code: CodeType) -> bool:

@@ -27,10 +27,8 @@ from tokensvc.errors import SecretsNotRecorded, SettingsInvalid
 from tokensvc.revokers import recorded_viewer_ids
 from tokensvc.service import Service
 from tokensvc.settings.viewer_ids import ViewerIdSettings
-from tokensvc.telemetry.metrics import ServiceGauges
 from tokensvc.web.app import create_app
 from tokensvc.web.front import Application, Front
-from tokensvc.web.metrics import set_gauges
 
 OTHER_KEY = signing_key("ES256", "key-2")
 
@@ -240,6 +238,7 @@ def test_an_address_with_many_refused_tokens_is_limited(oidc: OidcDeployment) ->
     assert rule_of(oidc, bad) == "audience"
     assert_problem(oidc.post(bad), "rate_limited")
     assert oidc.deployment.audit.events[-1].rule == "invalid_tokens"
+    assert oidc.meter.refused == {"invalid_tokens": 3}
 
 
 def test_the_addresses_of_an_ipv6_network_are_one_client(oidc: OidcDeployment) -> None:
@@ -334,31 +333,6 @@ def test_a_token_without_the_scope_is_refused(prepared: Deployment) -> None:
         first, second = oidc.deployment.audit.events
         assert first.caller_id == second.caller_id
         assert first.code == "not_permitted"
-
-
-# --- Monitoring
-
-
-class Recorder(ServiceGauges):
-    """Records what is set."""
-
-    def __init__(self) -> None:
-        self.values: dict[tuple[str, ...], float] = {}
-
-    def set(self, name: str, value: float, *labels: str) -> None:
-        """Record the value."""
-        self.values[name, *labels] = value
-
-
-def test_the_age_of_the_keys_is_a_metric(oidc: OidcDeployment) -> None:
-    """Of each issuer; -1 until they are fetched."""
-    gauges = Recorder()
-    oidc.deployment.world.clock.advance(60)
-    set_gauges(gauges, oidc.service)
-    assert gauges.values["tokensvc_issuer_keys_age_seconds", "main"] == 60
-    oidc.keeper._held = None
-    set_gauges(gauges, oidc.service)
-    assert gauges.values["tokensvc_issuer_keys_age_seconds", "main"] == -1
 
 
 # --- Viewer ID secrets

@@ -13,6 +13,7 @@ from tests.support import event_loop
 from tests.support.clock import ManualClock
 from tests.support.deployment import Deployment
 from tests.support.front_requests import Request
+from tests.support.recording_meter import RecordingMeter
 from tests.web.problem_shape import assert_problem, assert_problem_document
 from tokensvc.access.callers import Caller, Identity
 from tokensvc.access.request_limits import RequestLimits, RequestRates
@@ -259,6 +260,29 @@ def test_a_refusal_whose_line_must_wait_is_the_same_when_it_runs_again() -> None
     assert [event.request_id for event in audit.events] == ["two"]
 
 
+def test_each_refusal_is_counted_once_by_its_limit() -> None:
+    """Each item of a batch; not again when a request runs again; and never by its caller."""
+    clock, meter = ManualClock(), RecordingMeter()
+    rates = RequestRates(caller_per_second=1, caller_burst=3, viewer_per_minute=1)
+    limits = RequestLimits.of(rates, clock, OneProcess(), (), WaitsOnce(), meter=meter)
+    assert limits is not None
+    caller = Caller("00000000000a", "backend", ("open",))
+    items = [PlaybackRequest(channel="demo", viewer_id="viewer-1") for _ in range(4)]
+    environ: dict[str, Any] = {}
+    with pytest.raises(MustWait):
+        limits.count_items(environ, caller, items, "one")
+    limits.count_items(environ, caller, items, "one")
+    limits.count_operation({}, _person(), "two")
+    with pytest.raises(RateLimited):
+        limits.count_operation({}, _person(), "two")
+    assert meter.refused == {"viewer": 2, "caller": 1, "person": 1}
+
+
+def _person() -> Caller:
+    identity = Identity("https://issuer.example.com", "subject", ("v" * 40,), {})
+    return Caller("person-1", "person", ("people",), identity=identity)
+
+
 def test_a_person_has_60_a_minute_by_default(deployment: Deployment) -> None:
     """One whom an identity provider has signed in; a program that acts for viewers has not."""
     limits = RequestLimits(
@@ -269,8 +293,8 @@ def test_a_person_has_60_a_minute_by_default(deployment: Deployment) -> None:
         people=limits_of(deployment, ManualClock(), caller_per_second=1).people,
         backend_grants=frozenset({"server"}),
     )
-    identity = Identity("https://issuer.example.com", "subject", ("v" * 40,), {})
-    person = Caller("person-1", "person", ("people",), identity=identity)
+    person = _person()
+    identity = person.identity
     without_grants = Caller("person-2", "person", (), identity=identity)
     program = Caller("program-1", "program", ("server",), identity=identity)
     for _ in range(60):

@@ -13,6 +13,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import hmac
+import logging
 import re
 import secrets
 from collections.abc import Callable, Collection, Mapping
@@ -44,6 +45,8 @@ _SECRET_BYTES = 32
 _ID_FORM = re.compile(r"[0-9a-f]{12}", re.ASCII | re.IGNORECASE)
 _DIGEST_OF_NO_SECRET = "0" * 64
 _Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+_logger = logging.getLogger(__name__)
 
 
 @with_config(ConfigDict(extra="forbid", strict=True))
@@ -259,6 +262,16 @@ def confirm(api_keys: ApiKeys, confirmed: Collection[ApiKey]) -> ApiKeys:
             for key in api_keys.keys
         )
     )
+
+
+def warn_of_unconfirmed(keys: ApiKeys) -> None:
+    """Report to the operator what a client of such a key is not informed of."""
+    if keys.unconfirmed:
+        _logger.warning(
+            "API keys that were restored from a backup are refused until an operator confirms them"
+            " with `tokensvc api-keys confirm`: %s",
+            ", ".join(f"{key.key_id} ({key.name})" for key in keys.unconfirmed),
+        )
 
 
 def authenticate(api_keys: ApiKeys, presented: str, now: float) -> Caller:

@@ -33,6 +33,7 @@ from tokensvc.access.entitlement_question import Question
 from tokensvc.breaker import FAILURES_TO_OPEN, OPEN_SECONDS, Breaker
 from tokensvc.clock import Clock
 from tokensvc.errors import EntitlementUnavailable
+from tokensvc.meter import HookOutcome, Meter
 from tokensvc.waiting import MustWait, may_wait
 
 MAX_QUEUED: Final = 1_000
@@ -80,6 +81,7 @@ class Client(Protocol):
 @dataclass(frozen=True, slots=True)
 class _Failed:
     reason: str
+    outcome: HookOutcome = "no_answer"
 
 
 _Outcome = Answer | _Failed
@@ -118,18 +120,26 @@ class EntitlementHook:
     """The hook, for all threads of a process. It has no thread before the first question."""
 
     def __init__(
-        self, client: Client, clock: Clock, *, timeout_seconds: float, cache_capacity: int
+        self,
+        client: Client,
+        clock: Clock,
+        meter: Meter,
+        *,
+        timeout_seconds: float,
+        cache_capacity: int,
     ) -> None:
         """A hook that was asked nothing.
 
         Args:
             client: asks the hook.
             clock: the clock.
+            meter: measures the questions.
             timeout_seconds: how long the client takes at most.
             cache_capacity: how many answers are cached.
         """
         self._client = client
         self._clock = clock
+        self._meter = meter
         self._timeout_seconds = timeout_seconds
         self._cache: LRUCache[bytes, _Cached] = LRUCache(cache_capacity)
         self._in_flight: dict[bytes, Asked] = {}
@@ -299,14 +309,20 @@ class EntitlementHook:
         if begun is None:
             return _Failed(_TOO_SLOW if is_late else _NOT_POSSIBLE)
         asked.sent_at = now
+        outcome = self._sent(asked.question, begun)
+        name = outcome.decision if isinstance(outcome, Answer) else outcome.outcome
+        self._meter.asked_hook(name, self._clock.monotonic() - now)
+        return outcome
+
+    def _sent(self, question: Question, begun: object) -> _Outcome:
         has_failed = False
         try:
-            return read_answer(self._client.ask(asked.question.body(self._clock.now())))
+            return read_answer(self._client.ask(question.body(self._clock.now())))
         except NoAnswer as exc:
             has_failed = exc.is_failing
             return _Failed(str(exc))
         except InvalidAnswer as exc:
-            return _Failed(f"its answer is not valid ({exc})")
+            return _Failed(f"its answer is not valid ({exc})", "invalid")
         except Exception:  # noqa: BLE001 # A bug: the request is refused, and the thread goes on.
             _log.exception("The entitlement hook can't be asked")
             return _Failed("an internal error")

@@ -21,6 +21,7 @@ from tokensvc.audit import Audit
 from tokensvc.clock import Clock, Moment
 from tokensvc.errors import RateLimited
 from tokensvc.ivs.limits import LONGEST_VIEWER_ID
+from tokensvc.meter import Meter
 from tokensvc.rates import Fleet, Rate, RateLimiter, Standing
 
 Environ = MutableMapping[str, Any]
@@ -30,7 +31,6 @@ CALLER: Final = "caller"
 VIEWER: Final = "viewer"
 PERSON: Final = "person"
 """The names of the limits."""
-
 
 PERSON_PER_MINUTE: Final = 60
 """A player requests a URL every few minutes for each channel, and whenever its page is loaded."""
@@ -116,6 +116,7 @@ class RequestLimits:
         people: limits each caller that is a person: one with an identity, who is the viewer.
         backend_grants: the grants of callers that act for viewers. A caller with an identity and
             only such grants is a program.
+        meter: counts the refusals.
     """
 
     clock: Clock
@@ -124,6 +125,7 @@ class RequestLimits:
     viewers: RateLimiter | None
     people: RateLimiter
     backend_grants: frozenset[str] = frozenset()
+    meter: Meter = field(default_factory=Meter)
 
     @classmethod
     def of(
@@ -135,6 +137,7 @@ class RequestLimits:
         audit: Audit,
         *,
         has_people: bool = False,
+        meter: Meter | None = None,
     ) -> RequestLimits | None:
         """The limiters of a process that shares these rates with the fleet; None if none applies.
 
@@ -145,6 +148,7 @@ class RequestLimits:
             grants: all grants of the service.
             audit: the audit log, in which refusals get lines at a limited rate.
             has_people: whether a caller may have an identity.
+            meter: counts the refusals. Default: none.
         """
         caller, viewer = rates.caller(), rates.viewer()
         if caller is None and viewer is None and not has_people:
@@ -156,6 +160,7 @@ class RequestLimits:
             viewers=None if viewer is None else RateLimiter(viewer, fleet),
             people=RateLimiter(rates.person(), fleet),
             backend_grants=frozenset(each.name for each in grants if each.acts_for_viewers),
+            meter=meter or Meter(),
         )
 
     def count_caller(self, environ: Environ, caller: Caller, request_id: str) -> None:
@@ -253,12 +258,15 @@ class RequestLimits:
         if item.viewer_id and not self._is_person(caller):
             standing = self.viewers.take(_viewer_key(caller, item), self.clock.monotonic())
             if not standing.is_allowed:
+                self.meter.limited(VIEWER)
                 return standing
         return None
 
     def _take(self, counted: Counted, limiter: RateLimiter, key: Hashable) -> bool:
         standing = limiter.take(key, self.clock.monotonic())
         counted.standings[limiter.rate.name] = standing
+        if not standing.is_allowed:
+            self.meter.limited(limiter.rate.name)
         return standing.is_allowed
 
     def _limiter_of(self, caller: Caller) -> RateLimiter | None:

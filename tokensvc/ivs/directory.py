@@ -47,6 +47,7 @@ from tokensvc.arns import ChannelArn, Region
 from tokensvc.breaker import OPEN_SECONDS
 from tokensvc.clock import Clock
 from tokensvc.errors import ChannelNotFound, RateLimited
+from tokensvc.ivs.answer_uses import AnswerUses
 from tokensvc.ivs.cache_entry import (
     CacheEntry,
     DirectoryTerms,
@@ -135,6 +136,9 @@ class ChannelDirectory:
             self._finish,
             shares=shares,
         )
+        self._uses = AnswerUses()
+        self._fresh_seconds = terms.fresh_seconds
+        self._usable_seconds = terms.usable_seconds
         self._lock = threading.Lock()
 
     def close(self) -> None:
@@ -157,11 +161,20 @@ class ChannelDirectory:
         now = self._clock.monotonic()
         with self._lock:
             entry = self._entry(arn)
+            age_seconds = now + self._usable_seconds - entry.expires_at
+            if age_seconds <= self._fresh_seconds:
+                self._uses.fresh += 1
+            else:
+                self._uses.note(entry, now, age_seconds)
             if now < entry.refresh_at:
                 return entry.answer_at(now)
             lookup = self._in_flight.get(arn)
             if lookup is None:
-                wanted = self._wanted(entry, caller_id, now)
+                try:
+                    wanted = self._wanted(entry, caller_id, now)
+                except RateLimited:
+                    self._uses.limited += 1
+                    raise
                 lookup = self._start(arn.region, [wanted]).get(arn)
         cached = entry.unexpired_channel(now)
         if cached is not None:
@@ -189,6 +202,12 @@ class ChannelDirectory:
         """About how many channels something is cached."""
         return len(self._cache)
 
+    def take_uses(self) -> AnswerUses:
+        """What requests have found since the last call."""
+        with self._lock:
+            uses, self._uses = self._uses, AnswerUses()
+        return uses
+
     def warm(self, arns: Iterable[ChannelArn], caller_id: str | None = None) -> None:
         """Look up the channels that `get` would have to look up, in as few calls as IVS allows.
 
@@ -199,6 +218,7 @@ class ChannelDirectory:
         with self._lock:
             due = [entry for entry in map(self._entry, set(arns)) if now >= entry.refresh_at]
             unknown = {entry.arn: entry for entry in due if not entry.unexpired_channel(now)}
+            self._uses.unknown += len(unknown)
             not_in_flight = []
             for entry in due:
                 if entry.arn not in self._in_flight:
@@ -237,7 +257,7 @@ class ChannelDirectory:
 
     def _wanted(self, entry: CacheEntry, caller_id: str | None, now: float) -> Wanted:
         """What to look up. The lookup of an unknown channel is counted. Raises RateLimited."""
-        known_since = entry.expires_at - self._terms.usable_seconds
+        known_since = entry.expires_at - self._usable_seconds
         if entry.unexpired_channel(now):
             return Wanted(entry.arn, Need.REFRESH, known_since)
         if self._shares is None or caller_id is None:

@@ -72,6 +72,8 @@ def _record_refusal(
         key_id=key_id,
     )
     if not isinstance(refusal, Unauthenticated):
+        if service.oidc is not None:
+            service.oidc.note_limited()
         return
     presented = _presented(environ)
     refusal.has_credentials = presented is not None

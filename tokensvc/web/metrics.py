@@ -9,25 +9,17 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from collections.abc import Mapping
-from contextlib import suppress
 from http.server import ThreadingHTTPServer
 from pathlib import Path
 from typing import Final
 
 from prometheus_client.exposition import MetricsHandler
 
-from tokensvc.access.api_keys import ApiKeys
-from tokensvc.clock import Moment
-from tokensvc.errors import TokensvcError
-from tokensvc.keyring.drains import drain_ends
-from tokensvc.keyring.model import KeyState
-from tokensvc.keyring.view import RingView
 from tokensvc.service import Service
 from tokensvc.settings.metrics import MetricsSettings
-from tokensvc.state.watch import Watched
 from tokensvc.telemetry.metric_files import FOLDER_VARIABLE, add_up_ended
 from tokensvc.telemetry.metrics import PrometheusMeter, ServiceGauges, registry_of
+from tokensvc.web.gauges import GAUGES, Looks
 
 GAUGE_SECONDS: Final = 5.0
 """The time between two updates of the gauges."""
@@ -52,36 +44,6 @@ ROUTES: Final = (
 
 _CLIENT_SECONDS: Final = 5  # A client that is slower is disconnected.
 
-_GAUGES: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
-    "tokensvc_key_pairs": ("Key pairs by their state.", ("region", "state")),
-    "tokensvc_active_key_age_seconds": (
-        "Time since the active key pair became active; -1 if there is none.",
-        ("region",),
-    ),
-    "tokensvc_drain_seconds": (
-        "Time until the next retiring key pair may be deleted; 0 if none is retiring.",
-        ("region",),
-    ),
-    "tokensvc_reconcile_age_seconds": (
-        "Time since `tokensvc keys reconcile` succeeded; -1 if it never did.",
-        ("region",),
-    ),
-    "tokensvc_view_age_seconds": (
-        "Time since a document of the state was read; -1 if it never was.",
-        ("document",),
-    ),
-    "tokensvc_issuer_keys_age_seconds": (
-        "Time since the keys of an issuer were fetched; -1 if they never were.",
-        ("issuer",),
-    ),
-    "tokensvc_bans": ("Bans and kicks that are kept, also those that are over.", ()),
-    "tokensvc_bans_pending": ("Bans and kicks that Amazon IVS has not confirmed yet.", ()),
-    "tokensvc_signing": (
-        "1 if this region can sign now, else 0.",
-        ("region",),
-    ),
-}
-
 _logger = logging.getLogger(__name__)
 
 
@@ -97,7 +59,7 @@ class WorkerMetrics:
         self._settings = settings
         self._folder = Path(os.environ[FOLDER_VARIABLE])
         self.meter = PrometheusMeter(ROUTES)
-        self._gauges = ServiceGauges(_GAUGES)
+        self._gauges = ServiceGauges(GAUGES)
         self._server: _Server | None = None
         self._stop = threading.Event()
 
@@ -106,9 +68,8 @@ class WorkerMetrics:
 
         An address that can't be used is logged: the service works without its metrics.
         """
-        threading.Thread(
-            target=self._watch, args=(service,), name="set gauges", daemon=True
-        ).start()
+        looks = Looks(service, self.meter, self._gauges)
+        threading.Thread(target=self._watch, args=(looks,), name="set gauges", daemon=True).start()
         try:
             self._server = _Server(self._settings, self._folder)
         except OSError as exc:
@@ -128,11 +89,11 @@ class WorkerMetrics:
             self._server.shutdown()
             self._server.server_close()
 
-    def _watch(self, service: Service) -> None:
+    def _watch(self, looks: Looks) -> None:
         while True:
             try:
                 add_up_ended(self._folder)
-                set_gauges(self._gauges, service)
+                looks.look()
             except Exception:
                 _logger.exception("Can't set the gauges")
             if self._stop.wait(GAUGE_SECONDS):
@@ -151,59 +112,3 @@ class _Server(ThreadingHTTPServer):
             timeout = _CLIENT_SECONDS
 
         super().__init__((settings.host, settings.port or 0), Handler)
-
-
-def set_gauges(gauges: ServiceGauges, service: Service) -> None:
-    """Set every gauge to what the service knows now."""
-    moment = Moment.of(service.clock)
-    _set_view_age(gauges, "api-keys", service.api_keys, moment)
-    _set_view_age(gauges, "bans", service.bans.watched, moment)
-    _set_bans(gauges, service, moment)
-    for region, view in service.rings.items():
-        _set_view_age(gauges, f"ring {region}", view, moment)
-        _set_ring(gauges, region, view, moment)
-        run = service.reconciles.record().region(region)
-        succeeded_at = None if run is None else run.succeeded_at
-        gauges.set("tokensvc_reconcile_age_seconds", _age(succeeded_at, moment), region)
-    for issuer in service.oidc.issuers if service.oidc else ():
-        age = issuer.keeper.age_seconds(moment)
-        fetched = -1.0 if age is None else age
-        gauges.set("tokensvc_issuer_keys_age_seconds", fetched, issuer.terms.name)
-
-
-def _set_bans(gauges: ServiceGauges, service: Service, moment: Moment) -> None:
-    with suppress(TokensvcError):
-        book = service.bans.within(service.access_max_age_seconds, moment)
-        gauges.set("tokensvc_bans", len(book.events))
-        gauges.set("tokensvc_bans_pending", sum(ban.unconfirmed for ban in book.bans))
-
-
-def _set_ring(gauges: ServiceGauges, region: str, view: RingView, moment: Moment) -> None:
-    gauges.set("tokensvc_signing", 0.0, region)
-    with suppress(TokensvcError):
-        ring = view.ring(moment)
-        for state in KeyState:
-            gauges.set("tokensvc_key_pairs", len(ring.in_state(state)), region, state.value)
-        active_at = None if ring.active is None else ring.active.activated_at
-        gauges.set("tokensvc_active_key_age_seconds", _age(active_at, moment), region)
-        ends = drain_ends(ring)
-        left = max(0.0, ends[0][0] - moment.now) if ends else 0.0
-        gauges.set("tokensvc_drain_seconds", left, region)
-        if view.custody_failure(moment) is None:
-            gauges.set("tokensvc_signing", 1.0, region)
-
-
-def _set_view_age(
-    gauges: ServiceGauges,
-    document: str,
-    view: Watched[ApiKeys] | Watched[None] | RingView,
-    moment: Moment,
-) -> None:
-    age = -1.0
-    with suppress(TokensvcError):
-        age = view.latest().age_seconds(moment)
-    gauges.set("tokensvc_view_age_seconds", age, document)
-
-
-def _age(at: float | None, moment: Moment) -> float:
-    return -1.0 if at is None else max(0.0, moment.now - at)

@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Final
 
 from tokensvc.access.callers import Caller, Identity, Scope
+from tokensvc.access.oidc import failures
 from tokensvc.access.oidc.failures import FailedVerifications
 from tokensvc.access.oidc.keeper import KeyKeeper
 from tokensvc.access.oidc.key_sets import IssuerKey
@@ -25,6 +26,7 @@ from tokensvc.access.recorded_secrets import RecordedSecrets
 from tokensvc.access.viewer_ids import ViewerIds
 from tokensvc.clock import Moment
 from tokensvc.errors import IssuerUnavailable, Unauthenticated
+from tokensvc.meter import Meter
 from tokensvc.state.record_writer import RecordWriter
 from tokensvc.state.watch import Watched
 from tokensvc.waiting import at_once
@@ -51,6 +53,7 @@ class OidcParts:
         remembered: the tokens that were verified.
         refreshes: what operators request.
         writer: writes the keys that are kept for the next start.
+        meter: counts the sign-ins that are refused by their rate.
     """
 
     viewer_ids: ViewerIds
@@ -58,6 +61,7 @@ class OidcParts:
     remembered: RememberedTokens
     refreshes: Watched[IssuerRefreshes]
     writer: RecordWriter
+    meter: Meter
 
 
 class OidcCallers:
@@ -102,6 +106,10 @@ class OidcCallers:
     def note_refused(self, moment: Moment, client_address: str) -> None:
         """A token from that address was not valid. Call it when nothing has to wait any more."""
         self._failures.note(client_address, moment.monotonic)
+
+    def note_limited(self) -> None:
+        """A token was not verified. Call it, too, when nothing has to wait any more."""
+        self._parts.meter.limited(failures.LIMIT)
 
     def require_secrets(self) -> None:
         """Return if this process has the viewer ID secrets of the deployment. Never waits.

@@ -33,7 +33,7 @@ from tokensvc.playback.revocation.events import (
     Revoked,
     StateFailed,
 )
-from tokensvc.playback.revocation.lease import RevocationLease
+from tokensvc.playback.revocation.lease import RevocationLease, RevocationReport
 from tokensvc.playback.revocation.plan import RevocationPlan, Settled
 from tokensvc.playback.revocation.region_queue import PAUSE_SECONDS
 
@@ -146,6 +146,7 @@ class RevocationLoop:
         self._read_bans_at = self._read_ends_at = self._reread_bans_at = -math.inf
         self._has_read_bans = self._has_read_ends = False
         self._is_held: bool | None = None
+        self._done = self._failed = 0
 
     @property
     def plan(self) -> RevocationPlan:
@@ -209,12 +210,23 @@ class RevocationLoop:
         self._lease.release()
 
     def _hold_lease(self) -> bool:
-        is_held = self._lease.hold()
+        is_held = self._lease.hold(self._report)
         if is_held != self._is_held:
             self._is_held = is_held
             self._read_ends_at = min(self._read_ends_at, self._clock.monotonic())
             self._on_event(LeaseChanged(is_held))
         return is_held
+
+    def _report(self) -> RevocationReport | None:
+        if not self._has_read_ends:
+            return None
+        plan = self._plan
+        return RevocationReport(
+            due_ends=plan.ends,
+            oldest_end_at=plan.oldest_end_at,
+            done=self._done,
+            failed=self._failed,
+        )
 
     def _read(self, *, is_held: bool) -> None:
         """Read what it is time for. A damaged due end does not stop kicks and bans, or reverse."""
@@ -302,6 +314,7 @@ class RevocationLoop:
         try:
             result = call.result()
         except TokensvcError as exc:
+            self._failed += 1
             queue.call_failed()
             self._next_call_at[region] = now + queue.pause_seconds
             self._on_event(CallFailed(region, exc))
@@ -321,6 +334,8 @@ class RevocationLoop:
             self._due_ends.advance(stored, "done")
         for ban in settled.confirmed:
             self._writer.confirm(ban.ban_id)
+        self._done += len(settled.ended) + len(settled.confirmed)
+        self._failed += len(settled.refused)
         queue = self._plan.queues[region]
         self._on_event(
             Revoked(

@@ -73,6 +73,11 @@ class RevocationPlan:
         return len(self._ends)
 
     @property
+    def oldest_end_at(self) -> int | None:
+        """When the first pending due end came, Unix seconds; None if none is pending."""
+        return next((stored.due_end.ends_at for stored in self._ends.values()), None)
+
+    @property
     def is_empty(self) -> bool:
         """Whether nothing is pending."""
         return not self._bans and not self._ends
