@@ -11,6 +11,8 @@ from markdown_it import MarkdownIt
 ROOT = Path(__file__).parents[2]
 FOLDERS = ("docs", "deploy", "demo", "keys", "local_ivs", "benchmarks")
 SHELL = "sh"
+OUTPUT = "output"
+"""The language of what the block of commands before it prints, or some lines of that."""
 NOT_OURS = {".venv", "node_modules", "_build", ".pytest_cache"}
 
 

@@ -104,7 +104,7 @@ def _python_problems(words: Words) -> list[str]:
             for word in words[2:]
             if word.startswith("--") and f'"{word}"' not in source
         ]
-    return [] if words[0] == "-c" else _missing_files(words[:1])
+    return _missing_files([word for word in words[:1] if "/" in word])
 
 
 def _aws_problems(words: Words) -> list[str]:
@@ -130,6 +130,13 @@ def _files_problems(words: Words) -> list[str]:
     return _missing_files(
         [word for word in words if re.match(r"(deploy|docs|requirements)/", word)]
     )
+
+
+def _kubectl_problems(words: Words) -> list[str]:
+    manifests = "".join(path.read_text() for path in (ROOT / "deploy/kubernetes").glob("*.yaml"))
+    objects = [word.partition("/")[2] for word in words if re.match(r"(deployment|cronjob)/", word)]
+    missing = [name for name in objects if f"  name: {name}\n" not in manifests]
+    return [*_files_problems(words), *(f"no manifest of {name}" for name in missing)]
 
 
 def _missing_files(paths: Words) -> list[str]:
@@ -160,7 +167,7 @@ CHECKS: Mapping[str, Callable[[Words], list[str]]] = {
     "python": _python_problems,
     "python3": _python_problems,
     "docker": _files_problems,
-    "kubectl": _files_problems,
+    "kubectl": _kubectl_problems,
     "cp": _files_problems,
     "sed": _files_problems,
     "pip": _files_problems,

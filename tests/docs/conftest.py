@@ -10,19 +10,9 @@ import pytest
 from local_ivs.testing import EXAMPLE_ACCOUNT, LocalIvsServer
 
 from tests.docs.sessions import Session, free_ports, run, warm_programs
+from tests.docs.tables import FIRST_KEYS, SETTINGS
 from tests.e2e.processes import running
 from tests.support.snapshot import Snapshot
-
-SETTINGS = """
-tokensvc init --account-id 123456789012 --region us-west-2 > init.log
-(umask 077; openssl rand -base64 32 > key-encryption-secret)
-ARN=$(tokensvc channels create demo --json |
-    python3 -c 'import json, sys; print(json.load(sys.stdin)["channel"]["arn"])')
-sed --in-place "s|^.channels.$|&\\ndemo = \\"$ARN\\"|" tokensvc.toml
-printf '\\n[grants.web]\\nchannels = ["demo"]\\n' >> tokensvc.toml
-tokensvc keys reconcile > reconcile.log 2>&1
-tokensvc api-keys create my-backend --grant web > api-key
-"""
 
 
 @dataclass(frozen=True)
@@ -70,7 +60,13 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prepared]:
         LocalIvsServer(folder / "ivs") as ivs,
     ):
         environment = environment_of(ivs)
-        run([], Session(before=SETTINGS), folder=folder, programs=programs, environment=environment)
+        run(
+            [],
+            Session(before=f"{SETTINGS}\n{FIRST_KEYS}"),
+            folder=folder,
+            programs=programs,
+            environment=environment,
+        )
         api_key = (folder / "api-key").read_text().strip()
         yield Prepared(Snapshot.of(folder), api_key, programs)
 

@@ -144,7 +144,7 @@ def masked(text: str) -> str:
     """The text without what is another one each time: IDs, times, numbers of seconds, colors."""
     for pattern, name in (
         (r"\x1b\[[0-9;]*m", ""),
-        (r"\bk[0-9a-f]{12}\b", "KEY"),
+        (r"\b[ak][0-9a-f]{12}\b", "KEY"),
         (r"\barn:aws:[^\s\"',]+", "ARN"),
         (r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d)?(Z| UTC)?", "TIME"),
         (r"\d+", "N"),

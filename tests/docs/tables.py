@@ -39,9 +39,22 @@ NOT_RUN: Mapping[tuple[str, str], str] = {
     ("docs/deploy.md", "aws cloudformation deploy"): AWS_ACCOUNT,
     ("docs/deploy.md", "$EDITOR deploy/kubernetes/"): CLUSTER,
     ("docs/deploy.md", "docker compose up"): CONTAINERS,
+    ("docs/how-to/kubernetes.md", "kubectl "): CLUSTER,
     ("docs/http.md", "openapi-python-client generate"): GENERATES,
 }
 
+SETTINGS = """
+tokensvc init --account-id 123456789012 --region us-west-2 > init.log
+(umask 077; openssl rand -base64 32 > key-encryption-secret)
+ARN=$(tokensvc channels create demo --json |
+    python3 -c 'import json, sys; print(json.load(sys.stdin)["channel"]["arn"])')
+sed --in-place "s|^.channels.$|&\\ndemo = \\"$ARN\\"|" tokensvc.toml
+printf '\\n[grants.web]\\nchannels = ["demo"]\\n' >> tokensvc.toml
+"""
+FIRST_KEYS = """
+tokensvc keys reconcile > reconcile.log 2>&1
+tokensvc api-keys create my-backend --grant web > api-key
+"""
 ISSUER = """
 cat >> tokensvc.toml <<'END'
 [issuers.main]
@@ -58,6 +71,13 @@ tokensvc viewers record-secrets
 BAN = """$(tokensvc bans list --json |
     python3 -c 'import json, sys; print(json.load(sys.stdin)[0]["ban_id"])')"""
 
+ACTIVE = """$(tokensvc keys list | grep --only-matching --perl-regexp 'k\\w{12}(?= *active)')"""
+OWN_KEY = """
+openssl ecparam -name secp384r1 -genkey -noout -out key.pem
+openssl ec -in key.pem -pubout -out public.pem
+own_key() { aws ivs list-playback-key-pairs --query 'keyPairs[0].arn' --output text; }
+aws ivs import-playback-key-pair --name own --public-key-material file://public.pem > imported.json
+"""
 SAME_MEMBERS = (
     "import json, sys; a, b = (list(json.load(open(x))) for x in sys.argv[1:]); assert a == b"
 )
@@ -97,6 +117,32 @@ python3 -c '{SAME_MEMBERS}' printed-0 json_0.json
     ),
     "docs/entitlement-hook.md": Session(after="grep '^whsec_' entitlement-secret"),
     "docs/grants.md": Session(given=("deployment",), before=ISSUER),
+    "docs/how-to/adopt.md": Session(
+        before=f"{SETTINGS}\n{OWN_KEY}",
+        replaced={
+            "ARN=arn:aws:ivs:us-west-2:123456789012:playback-key/abcdEFGHijkl": "ARN=$(own_key)"
+        },
+        after="tokensvc keys list | grep 'active *yes'",
+    ),
+    "docs/how-to/emergency.md": Session(
+        given=("deployment",),
+        before="tokensvc tokens sign demo --viewer-id viewer-7 2> audit.log",
+        replaced={"revoke KEY": f"revoke --yes {ACTIVE}"},
+        after="tokensvc keys history | grep 'found in a log'",
+    ),
+    "docs/how-to/fleet.md": Session(given=("aws",)),
+    "docs/how-to/kubernetes.md": Session(given=("aws",), before="ln -s $ROOT/deploy deploy"),
+    "docs/how-to/regions.md": Session(
+        given=("deployment",), after="tokensvc keys list --region us-west-2 | grep active"
+    ),
+    "docs/how-to/revoke-a-viewer.md": Session(
+        given=("deployment",), replaced={"lift BAN": f"lift {BAN}"}
+    ),
+    "docs/how-to/roll-back.md": Session(given=("deployment",), before="tokensvc keys rotate"),
+    "docs/how-to/rotate.md": Session(given=("deployment",)),
+    "docs/how-to/your-application.md": Session(
+        given=("deployment", "service"), before="ln -s python_0.py watch.py"
+    ),
     "docs/oidc.md": Session(
         given=("deployment", "service"),
         before=f"{ISSUER}\nTOKEN=tsk_…",  # The service of the other pages has no issuer.

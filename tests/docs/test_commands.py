@@ -7,14 +7,14 @@ import subprocess
 
 import pytest
 
-from tests.docs.blocks import ROOT, SHELL, Block, all_blocks, blocks_of, pages
+from tests.docs.blocks import OUTPUT, ROOT, SHELL, Block, all_blocks, blocks_of, pages
 from tests.docs.checked_commands import problems_of
 from tests.docs.shell import commands_in
 from tests.docs.tables import NOT_RUN, SESSIONS, reason_not_to_run
 
 LANGUAGES = {
     *(SHELL, "toml", "json", "yaml", "python", "text", "html", "js", "jsx", "swift"),
-    *("kotlin", "mermaid", "{toctree}"),
+    *("kotlin", "mermaid", OUTPUT, "{toctree}"),
 }
 INLINE = re.compile(r"`((?:aws|make|python -m|docker|kubectl|systemctl) [^`]+)`")
 
@@ -105,6 +105,7 @@ def test_the_commands_of_a_script_are_found(script: str, commands: list[list[str
         "aws ivs get-channel --channel-arn ARN",
         "aws ivss get-channel",
         "kubectl apply -k deploy/kubernets",
+        "kubectl logs deployment/token",
         "systemctl enable tokensvcs.service",
         "python -m benchmarks.nothing",
         "python -m benchmarks.fleet --sed 1",
