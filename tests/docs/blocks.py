@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import functools
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,9 +52,10 @@ def pages() -> list[str]:
     return sorted(str(path) for path in paths if NOT_OURS.isdisjoint(path.parts))
 
 
-def blocks_of(page: str) -> list[Block]:
-    """The blocks of a page in their order, also those in lists."""
-    return list(_blocks(page, (ROOT / page).read_text()))
+@functools.cache
+def blocks_of(page: str) -> Sequence[Block]:
+    """The blocks of a page in their order, also those in lists. No test changes a page."""
+    return tuple(_blocks(page, (ROOT / page).read_text()))
 
 
 def all_blocks(language: str | None = None) -> list[Block]:

@@ -14,7 +14,6 @@ from pathlib import Path
 from types import MappingProxyType
 
 from tests.docs.blocks import ROOT, Block
-from tests.e2e.processes import coverage_environment
 
 TIMEOUT_SECONDS = 120
 CLIENT = Path(__file__).with_name("warm_client.py")
@@ -116,7 +115,6 @@ def run(
         env={
             "HOME": str(folder),
             "PATH": f"{programs}:{Path(sys.executable).parent}:{os.environ['PATH']}",
-            **coverage_environment(),
             **environment,
         },
         stdin=subprocess.DEVNULL,

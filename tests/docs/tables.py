@@ -91,6 +91,17 @@ receive() {
 }
 """
 
+
+def moves_to(custody: str) -> Session:
+    """The session of a page that moves the keys of a service to another custody."""
+    settings = f"export TOKENSVC_CUSTODY__FORMER_URL=file:keys TOKENSVC_CUSTODY__URL={custody}"
+    return Session(
+        given=("deployment", "aws"),
+        before=settings,
+        after=f"tokensvc keys show {ACTIVE} | grep arn:aws:{custody.partition(':')[0]}:",
+    )
+
+
 SESSIONS: Mapping[str, Session] = {
     "README.md": Session(
         given=("service",),
@@ -109,6 +120,8 @@ python3 -c '{SAME_MEMBERS}' printed-0 json_0.json
         replaced={"lift BAN": f"lift {BAN}"},
         after="tokensvc bans list | grep viewer-8",
     ),
+    "docs/custody-kms.md": moves_to("kms:alias/tokensvc/"),
+    "docs/custody-secrets-manager.md": moves_to("secretsmanager:tokensvc/"),
     "docs/deploy.md": Session(
         given=("deployment",), replaced={"create my-backend": "create other"}
     ),
@@ -150,7 +163,17 @@ python3 -c '{SAME_MEMBERS}' printed-0 json_0.json
         after="grep playback_url printed-0",
     ),
     "docs/recovery.md": Session(
-        given=("deployment",), before="mkdir backup", replaced={"/backup/": "backup/"}
+        given=("deployment",),
+        before="mkdir backup",
+        before_block={
+            "tokensvc state restore /backup/state-2026-11-26": "rm keys/state.sqlite3*",
+        },
+        replaced={
+            "/backup/": "backup/",
+            "state restore": "state restore --yes",
+            "confirm my-backend": "confirm --yes my-backend",
+        },
+        after="tokensvc keys list | grep active",
     ),
     "docs/rotation.md": Session(
         given=("deployment",),

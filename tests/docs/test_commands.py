@@ -13,6 +13,8 @@ from tests.docs.shell import commands_in
 from tests.docs.tables import NOT_RUN, SESSIONS, reason_not_to_run
 
 LANGUAGES = {
+    # test_data_blocks.py checks the data and the programs, except in the languages of the last
+    # line, for which the tests have no compiler, and drawings.
     *(SHELL, "toml", "json", "yaml", "python", "text", "html", "js", "jsx", "swift"),
     *("kotlin", "mermaid", OUTPUT, "{toctree}"),
 }

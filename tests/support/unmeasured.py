@@ -28,6 +28,7 @@ UNMEASURED: Final = frozenset(
         "crash/test_on_aws.py",
         "demo/test_launcher.py",
         "demo/test_preparing.py",
+        "docs/test_pages.py",
         "demo/test_run_aws.py",
         "deploy/test_cloudformation.py",
         "deploy/test_roles.py",
