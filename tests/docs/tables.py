@@ -162,6 +162,7 @@ python3 -c '{SAME_MEMBERS}' printed-0 json_0.json
         replaced={"https://playback.example.com": "http://127.0.0.1:8000"},
         after="grep playback_url printed-0",
     ),
+    "docs/ops-page.md": Session(given=("deployment",)),
     "docs/recovery.md": Session(
         given=("deployment",),
         before="mkdir backup",
