@@ -1,4 +1,7 @@
-"""Every page that a person opens, in each state. A new page needs a line in `OUR_STATES`."""
+"""Every page that a person opens, in each state. A new page needs a line in `OUR_STATES`.
+
+The operator's page is off in the example application: `tests/web/ops/test_page.py` tests it.
+"""
 
 from __future__ import annotations
 

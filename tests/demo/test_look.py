@@ -5,7 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 PROJECT = Path(__file__).parents[2]
-COPIES = ("demo/page/look.css", "local_ivs/src/local_ivs/pages/look.css")
+COPIES = (
+    "demo/page/look.css",
+    "local_ivs/src/local_ivs/pages/look.css",
+    "tokensvc/web/static/ops/look.css",
+)
 
 
 def test_the_copies_of_the_stylesheet_are_equal() -> None:

@@ -84,6 +84,7 @@ def test_a_ring_with_a_standby_waits_for_nothing(deployment: Deployment) -> None
     client, operator = client_of(deployment), operator_of(deployment)
     answer = shown(client, operator)
     assert answer["process_id"] == os.getpid()
+    assert answer["processes"] == 2  # The default of `service.workers`.
     (region,) = answer["regions"]
     active, standby = region["key_pairs"]
     assert region["region"] == "us-west-2"
@@ -110,7 +111,7 @@ def test_a_drain_has_its_end_and_is_the_next_step(own_deployment: Deployment) ->
     assert draining["signing_ended_at"] == time_text(switched_at)
     assert draining["drained_at"] == time_text(switched_at + DRAIN_SECONDS)
     step = region["next_step"]
-    assert (step["action"], step["key_id"]) == ("intend_delete", before)
+    assert (step["action"], step["key_id"]) == ("delete", before)
     assert (step["at"], step["is_due"]) == (draining["drained_at"], False)
     world.clock.advance(DRAIN_SECONDS)
     (region,) = shown(client, operator)["regions"]

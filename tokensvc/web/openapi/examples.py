@@ -141,6 +141,7 @@ INSPECTION: Final[Mapping[str, object]] = {
 OPS: Final[Mapping[str, object]] = {
     "at": "2027-01-15T08:00:00Z",
     "process_id": 4711,
+    "processes": 2,
     "version": "0.1.0",
     "checks": [{"name": "ring us-west-2", "ready": True, "code": "", "notes": []}],
     "regions": [
@@ -165,9 +166,9 @@ OPS: Final[Mapping[str, object]] = {
                 }
             ],
             "next_step": {
-                "action": "intend_delete",
+                "action": "delete",
                 "key_id": _KEY_ID,
-                "sentence": f"record that {_KEY_ID} will be deleted from IVS",
+                "sentence": f"delete {_KEY_ID} from IVS",
                 "at": "2027-01-15T09:59:20Z",
                 "is_due": False,
                 "why": f"Tokens that {_KEY_ID} signed may be valid until then.",

@@ -262,6 +262,7 @@ class OpsAnswer:
     Attributes:
         at: when it answered, RFC 3339 in UTC.
         process_id: the process that answered. Others have decisions and caches of their own.
+        processes: how many processes serve now, on all machines.
         version: the release that it runs.
         checks: the state of each dependency, as in `/readyz`.
         regions: the ring of each region.
@@ -273,6 +274,7 @@ class OpsAnswer:
 
     at: Time
     process_id: int
+    processes: int
     version: str
     checks: list[ReadinessCheck]
     regions: list[OpsRegion]

@@ -8,6 +8,7 @@ from tokensvc.errors import TokensvcError
 from tokensvc.keyring.drains import drain_ends
 from tokensvc.keyring.model import KeyPair, Ring
 from tokensvc.keyring.reporting.watching import ReconcileWatch
+from tokensvc.keyring.steps import Action, Step
 from tokensvc.keyring.upcoming import upcoming_step
 from tokensvc.keyring.view import RingView
 from tokensvc.service import Service
@@ -67,10 +68,13 @@ def _next_step(ring: Ring, service: Service, now: float) -> OpsStep | None:
     upcoming = upcoming_step(ring, now, keep_standby=service.keep_standby)
     if upcoming is None:
         return None
+    step = upcoming.step
+    if step.action is Action.INTEND_DELETE:
+        step = Step(Action.DELETE, step.key_id)  # The same run does it, and people wait for it.
     return OpsStep(
-        action=upcoming.step.action.value,
-        key_id=upcoming.step.key_id,
-        sentence=upcoming.step.sentence,
+        action=step.action.value,
+        key_id=step.key_id,
+        sentence=step.sentence,
         at=_time(upcoming.at),
         is_due=upcoming.is_due(now),
         why=upcoming.why,

@@ -68,6 +68,7 @@ def create_blueprint(service: Service, recent: RecentDecisions) -> Blueprint:
         answer = OpsAnswer(
             at=rfc3339(moment.now),
             process_id=os.getpid(),
+            processes=round(service.replicas.count),
             version=release,
             checks=_checks(service, is_draining=request.environ.get(DRAINING, False)),
             regions=regions_of(service, moment.now),

@@ -39,6 +39,7 @@
  * @typedef {object} Answer
  * @property {string} at
  * @property {number} process_id
+ * @property {number} processes
  * @property {string} version
  * @property {Check[]} checks
  * @property {Region[]} regions

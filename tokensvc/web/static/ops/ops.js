@@ -67,7 +67,8 @@ function show(answer) {
   clock.set(answer.at);
   form.hidden = true;
   content.hidden = false;
-  setText(byId("process", HTMLElement), `Process ${answer.process_id}, tokensvc ${answer.version}`);
+  const process = `Process ${answer.process_id}, one of ${answer.processes}`;
+  setText(byId("process", HTMLElement), `${process}. tokensvc ${answer.version}`);
   setText(status, `The page is updated every ${PAUSE_SECONDS} s.`);
   status.classList.remove("bad");
   sections.show(answer);
@@ -77,7 +78,7 @@ function show(answer) {
     regions.set(region.region, section);
     section.update(region, clock.now());
   }
-  if (isFirst) byId("main", HTMLElement).focus();
+  if (isFirst) byId("main", HTMLElement).focus({ preventScroll: true });
   tick();
   timer = setTimeout(ask, PAUSE_SECONDS * 1_000);
 }

@@ -57,7 +57,7 @@ export class RegionSection {
     legend.append(...KINDS.map(([kind, name]) => element("li", { className: kind }, name)));
     this.element = element(
       "section",
-      { className: "panel region", id },
+      { className: "card panel region", id },
       element("h2", { id: `${id}-title` }, `Region ${region.region}`),
       this.#step,
       this.#notes,
