@@ -7,12 +7,12 @@ and one for each change of a ban.
 from __future__ import annotations
 
 import contextlib
-import sys
 from collections.abc import Mapping
 
 import click
 
 from tokensvc.audit import AuditEvent, json_line
+from tokensvc.cli.output import is_read_by_a_person
 from tokensvc.clock import rfc3339
 from tokensvc.keyring.changes import RingChange
 from tokensvc.keyring.reporting.record import Notification
@@ -36,16 +36,9 @@ def write_event(event: AuditEvent) -> None:
 
 def _write(members: Mapping[str, object]) -> None:
     """Write a line. A terminal gets none: a person there reads the progress."""
-    if _is_for_a_person():
+    if is_read_by_a_person():
         return
     line = json_line({**members, "command": click.get_current_context().command_path})
     # The change is saved already. A log that is full or closed must not stop an emergency.
     with contextlib.suppress(OSError):
         click.echo(line, err=True, nl=False)
-
-
-def _is_for_a_person() -> bool:
-    try:
-        return sys.stderr.isatty()
-    except AttributeError:  # A process that was started without standard error has None there.
-        return False

@@ -11,7 +11,7 @@ _VARIABLE: Final = "_TOKENSVC_COMPLETE"
 """The environment variable by which the shell asks the program."""
 
 
-@click.command()
+@click.command(short_help="Print what a shell needs to complete commands.")
 @click.argument("shell", type=click.Choice(("bash", "zsh", "fish")))
 @click.pass_context
 def completion(context: click.Context, shell: str) -> None:

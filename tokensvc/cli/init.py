@@ -20,7 +20,7 @@ from tokensvc.settings.loading import DEFAULT_FILE
 from tokensvc.settings.reference import KEY_ENCRYPTION_FILE, settings_file
 
 
-@click.command()
+@click.command(short_help="Write a commented settings file, tokensvc.toml.")
 @click.option("--account-id", type=ACCOUNT_ID, help="AWS account ID; required for a new file.")
 @click.option(
     "--region",

@@ -14,7 +14,7 @@ from tokensvc.clock import rfc3339
 from tokensvc.settings.issuers import IssuerSettings
 
 
-@click.group()
+@click.group(short_help="Show and refresh the keys of identity providers.")
 def issuers() -> None:
     """Show the keys of the issuers whose tokens authenticate callers, or fetch them now."""
 

@@ -30,11 +30,19 @@ class RevocationProgress:
     Args:
         clock: the time.
         as_json: whether to print a line of JSON for each revocation.
+        count: counts what IVS has answered, instead of a line from time to time.
     """
 
-    def __init__(self, clock: Clock, *, as_json: bool = False) -> None:
+    def __init__(
+        self,
+        clock: Clock,
+        *,
+        as_json: bool = False,
+        count: Callable[[Revoked], None] | None = None,
+    ) -> None:
         self._clock = clock
         self._as_json = as_json
+        self._count = count
         self._calls = 0
         self._failing: set[Region] = set()
         self._state_failures = 0
@@ -87,7 +95,9 @@ class RevocationProgress:
                 f"{event.region}: the sessions of {failure.viewer.viewer_id} on"
                 f" {failure.viewer.channel_arn} were not revoked: {failure.aws_code}."
             )
-        if event.left and self._calls % _CALLS_PER_LINE == 0:
+        if self._count is not None:
+            self._count(event)
+        elif event.left and self._calls % _CALLS_PER_LINE == 0:
             late = f", {event.late_seconds:.0f} s late" if event.late_seconds >= 1 else ""
             say(f"{event.region}: {event.left} left, about {event.left_seconds:.0f} s{late}.")
         if self._as_json:

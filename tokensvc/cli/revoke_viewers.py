@@ -13,14 +13,19 @@ from tokensvc.access.revocation_requests import require_viewer_id
 from tokensvc.arns import ChannelArn
 from tokensvc.cli.change_audit import write_event
 from tokensvc.cli.context import Invocation, operator, pass_invocation
-from tokensvc.cli.output import json_option, print_json, say
+from tokensvc.cli.output import (
+    erase_line,
+    json_option,
+    print_json,
+    progress,
+    say,
+)
 from tokensvc.cli.params import CONFIGURED_CHANNEL, DURATION, REASON_LINE
 from tokensvc.cli.revocation_progress import RevocationProgress
 from tokensvc.cli.viewers import viewer_ids_of_user
 from tokensvc.clock import rfc3339
 from tokensvc.moderation import carry_out_at_once, revocation_loop, write_revocations
-
-_VIEWERS_PER_LINE = 500
+from tokensvc.playback.revocation.events import LoopEvent, Revoked
 
 
 @click.command(name="revoke")
@@ -97,7 +102,7 @@ def _write(
     invocation: Invocation, targets: Sequence[Target], ban_seconds: int | None, note: str
 ) -> Sequence[Ban]:
     bans, earlier = [], []
-    for written in write_revocations(
+    writing = write_revocations(
         invocation.settings,
         invocation.state,
         invocation.clock,
@@ -105,14 +110,14 @@ def _write(
         ban_seconds=ban_seconds,
         by=operator(),
         note=note,
-    ):
-        bans.append(written.ban)
-        if written.is_earlier:
-            earlier.append(written.ban.made_at)
-        else:
-            write_event(auditing.made(written.ban, at=invocation.clock.now(), by=operator()))
-        if len(bans) % _VIEWERS_PER_LINE == 0:
-            say(f"Stored {len(bans)} of {len(targets)}.")
+    )
+    with progress(writing, "Stored", length=len(targets)) as bar:
+        for written in bar:
+            bans.append(written.ban)
+            if written.is_earlier:
+                earlier.append(written.ban.made_at)
+            else:
+                write_event(auditing.made(written.ban, at=invocation.clock.now(), by=operator()))
     if earlier:
         say(
             f"{_viewers(len(earlier))} of an earlier run, since {rfc3339(min(earlier))}: still"
@@ -125,12 +130,26 @@ def _carry_out(invocation: Invocation, bans: Sequence[Ban]) -> frozenset[str]:
     """Call IVS until it has confirmed all. Returns the IDs of those that are pending."""
     carry_out_at_once(invocation.settings, invocation.state, invocation.clock, bans)
     own = frozenset(ban.ban_id for ban in bans)
-    progress = RevocationProgress(invocation.clock)
-    with revocation_loop(
-        invocation.settings, invocation.state, invocation.clock, progress.note, own=own
-    ) as loop:
-        progress.run_until(loop, lambda: loop.has_read_bans and own.isdisjoint(loop.plan.bans))
-        return own & loop.plan.bans.keys() if loop.has_read_bans else own
+    confirmed: set[str] = set()
+    with progress(range(len(own)), "Confirmed by Amazon IVS") as bar:
+
+        def count(event: Revoked) -> None:
+            new = own & {ban.ban_id for ban in event.confirmed} - confirmed
+            confirmed.update(new)
+            bar.update(len(new))
+
+        def note(event: LoopEvent) -> None:
+            erase_line()
+            shown.note(event)
+
+        shown = RevocationProgress(invocation.clock, count=count)
+        with revocation_loop(
+            invocation.settings, invocation.state, invocation.clock, note, own=own
+        ) as loop:
+            shown.run_until(loop, lambda: loop.has_read_bans and own.isdisjoint(loop.plan.bans))
+            pending = own & loop.plan.bans.keys() if loop.has_read_bans else own
+        bar.update(len(own) - len(pending) - len(confirmed))  # Those of the first attempt.
+    return pending
 
 
 def _members(ban: Ban, pending: frozenset[str]) -> dict[str, Any]:

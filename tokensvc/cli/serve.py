@@ -20,7 +20,7 @@ from tokensvc.settings.loading import CONFIG_VARIABLE
 _MEMORY = {"MALLOC_ARENA_MAX": "2"}
 
 
-@click.command()
+@click.command(short_help="Start the service, or check that it can start.")
 @click.option(
     "--check",
     "only_check",

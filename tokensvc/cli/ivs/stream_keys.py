@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from functools import partial
 
@@ -13,7 +12,7 @@ from tokensvc.cli.changing import confirm, confirm_list, for_each, yes_option
 from tokensvc.cli.ivs import answers
 from tokensvc.cli.ivs.access import EVERY_REGION, IvsAccess, pass_ivs
 from tokensvc.cli.ivs.naming import find_channel, find_channels, find_resource
-from tokensvc.cli.output import json_option, say
+from tokensvc.cli.output import json_option, progress, say
 from tokensvc.cli.params import tag_option
 from tokensvc.errors import TokensvcError
 from tokensvc.ivs.descriptions import STREAM_KEYS, get_each
@@ -54,10 +53,8 @@ def list_command(ivs: IvsAccess, channels: tuple[str, ...], *, as_json: bool) ->
     """
     arns = find_channels(ivs, channels) if channels else _all_channels(ivs)
     # IVS allows five of these calls a second, so a long list is slow.
-    with click.progressbar(
-        arns, label="Channels queried", file=sys.stderr, hidden=not sys.stderr.isatty()
-    ) as progress:
-        found = [each for arn in progress for each in list_stream_keys(ivs.clients, arn)]
+    with progress(arns, "Channels queried") as bar:
+        found = [each for arn in bar for each in list_stream_keys(ivs.clients, arn)]
     answers.print_list(found, answers.STREAM_KEY_COLUMNS, as_json=as_json)
 
 

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+
 import click
 
-from tokensvc.cli.output import say, say_error
+from tokensvc.cli.output import erase_line, is_read_by_a_person, say, say_error
 from tokensvc.clock import rfc3339
 from tokensvc.keyring.reconcile_loop import (
     KeyDrains,
+    Pause,
     ReconcileEvent,
     ReconcileLoop,
     RegionDone,
@@ -15,6 +21,7 @@ from tokensvc.keyring.reconcile_loop import (
     RegionWaits,
     RotationPaused,
     StepBegins,
+    interruptible_pause,
 )
 
 NOTHING_LEFT = "nothing is left to do."
@@ -51,3 +58,22 @@ def run_one_pass(loop: ReconcileLoop) -> bool:
     if not result.failed and result.next_at is not None:
         say("Run `tokensvc keys reconcile` again after that time.")
     return not result.failed
+
+
+@contextmanager
+def pause_with_countdown() -> Iterator[Pause]:
+    """`interruptible_pause`; a person at a terminal sees how long it is until the next step."""
+    with interruptible_pause() as pause:
+        yield partial(_count_down, pause) if is_read_by_a_person() else pause
+
+
+def _count_down(pause: Pause, seconds: float) -> bool:
+    left = seconds
+    while True:
+        erase_line()
+        click.echo(f"Waiting for {math.ceil(left)} s. Ctrl-C is safe.", nl=False, err=True)
+        is_ended = pause(min(left, 1.0))
+        left -= 1.0
+        if is_ended or left <= 0:
+            erase_line()
+            return is_ended

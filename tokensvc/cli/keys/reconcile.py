@@ -5,10 +5,10 @@ from __future__ import annotations
 import click
 
 from tokensvc.cli.context import Invocation, pass_invocation
-from tokensvc.cli.keys.progress import print_event, run_one_pass
+from tokensvc.cli.keys.progress import pause_with_countdown, print_event, run_one_pass
 from tokensvc.cli.output import say
 from tokensvc.cli.params import DURATION, EVERY_REGION, region_option
-from tokensvc.keyring.reconcile_loop import ReconcileLoop, interruptible_pause
+from tokensvc.keyring.reconcile_loop import ReconcileLoop
 
 
 @click.command(name="reconcile")
@@ -47,7 +47,7 @@ def command(
         report=invocation.reporter(is_scheduled=is_scheduled).report,
     )
     if watch:
-        with interruptible_pause() as pause:
+        with pause_with_countdown() as pause:
             loop.run(pause, stop_when_done=False)
         say("Stopped. Run `tokensvc keys reconcile` to continue.")
     elif not run_one_pass(loop):

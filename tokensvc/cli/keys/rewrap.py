@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from tokensvc.cli.context import Invocation, pass_invocation
-from tokensvc.cli.output import say, say_error
+from tokensvc.cli.output import progress, say, say_error
 from tokensvc.errors import SettingsInvalid, TokensvcError
 from tokensvc.keyring.custody.file import FileCustody
 from tokensvc.keyring.custody.moving import parts_of
@@ -35,16 +35,19 @@ def command(invocation: Invocation) -> None:
             hint="Skip this command: the configured custody encrypts private keys itself.",
         )
     key_ids = custody.key_ids()
-    rewrapped = failed = 0
-    for key_id in key_ids:
-        try:
-            rewrapped += custody.rewrap(key_id)
-        except TokensvcError as exc:
-            failed += 1
-            say_error(exc)
+    rewrapped = 0
+    failures: list[TokensvcError] = []
+    with progress(key_ids, "Private keys read") as bar:
+        for key_id in bar:
+            try:
+                rewrapped += custody.rewrap(key_id)
+            except TokensvcError as exc:
+                failures.append(exc)
+    for failure in failures:
+        say_error(failure)
     click.echo(f"{rewrapped} of {len(key_ids)} private keys were re-encrypted.")
-    if failed:
-        say(f"{failed} failed. Fix the errors above, then run `tokensvc keys rewrap` again.")
+    if failures:
+        say(f"{len(failures)} failed. Fix the errors above, then run `tokensvc keys rewrap` again.")
         raise click.exceptions.Exit(1)
     say("Every private key is encrypted with the current secret. Next, in this order:")
     say("  1. Remove custody.previous_key_encryption_secret_file from the settings, if it is set.")

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 import click
 
 from tokensvc.cli.context import Invocation, pass_invocation
-from tokensvc.cli.keys.progress import print_event, run_one_pass
+from tokensvc.cli.keys.progress import pause_with_countdown, print_event, run_one_pass
 from tokensvc.cli.output import json_option, print_json, print_table, say
 from tokensvc.cli.params import ONE_REGION, reason_option, region_option
 from tokensvc.clock import rfc3339
 from tokensvc.keyring.drains import former_terms_in_force
 from tokensvc.keyring.plan import PlannedStep
-from tokensvc.keyring.reconcile_loop import ReconcileLoop, interruptible_pause
+from tokensvc.keyring.reconcile_loop import ReconcileLoop
 
 
 @click.command(name="rotate")
@@ -101,7 +101,7 @@ def _require_custody(invocation: Invocation, url: str | None) -> None:
 
 
 def _wait(loop: ReconcileLoop) -> None:
-    with interruptible_pause() as pause:
+    with pause_with_countdown() as pause:
         is_done = loop.run(pause, stop_when_done=True)
     if not is_done:
         say("Stopped waiting. Run `tokensvc keys reconcile` to continue the rotation.")
