@@ -20,9 +20,16 @@ MAX_AGE_SECONDS: Final = 3_600
 _SWAGGER_UI: Final = "templates/swagger"
 """The folder of Swagger UI in the package flask-openapi-swagger."""
 
+_CSS: Final = "text/css; charset=utf-8"
+_JAVASCRIPT: Final = "text/javascript; charset=utf-8"
 _ASSETS: Final = {
-    "swagger-ui.css": ("css/swagger-ui.css", "text/css; charset=utf-8"),
-    "swagger-ui-bundle.js": ("js/swagger-ui-bundle.js", "text/javascript; charset=utf-8"),
+    "swagger-ui.css": ("flask_openapi_swagger", f"{_SWAGGER_UI}/css/swagger-ui.css", _CSS),
+    "swagger-ui-bundle.js": (
+        "flask_openapi_swagger",
+        f"{_SWAGGER_UI}/js/swagger-ui-bundle.js",
+        _JAVASCRIPT,
+    ),
+    "page.css": ("tokensvc.web", "static/docs.css", _CSS),
 }
 _POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:;"
@@ -38,6 +45,7 @@ _PAGE: Final = """\
 <title>tokensvc: the HTTP API</title>
 <link rel="icon" href="data:,">
 <link rel="stylesheet" href="docs/swagger-ui.css">
+<link rel="stylesheet" href="docs/page.css">
 <div id="api"></div>
 <script src="docs/swagger-ui-bundle.js"></script>
 <script src="docs/start.js"></script>
@@ -77,12 +85,12 @@ def create_blueprint() -> Blueprint:
     @routes.get("/docs/<name>")
     def asset(name: str) -> Response:
         if name == "start.js":
-            return _cached(_START, "text/javascript; charset=utf-8")
+            return _cached(_START, _JAVASCRIPT)
         if name not in _ASSETS:
             abort(404)
-        path, content_type = _ASSETS[name]
+        package, path, content_type = _ASSETS[name]
         may_wait()  # It reads a file.
-        file = resources.files("flask_openapi_swagger").joinpath(_SWAGGER_UI, path)
+        file = resources.files(package).joinpath(path)
         return _cached(file.read_text(encoding="utf-8"), content_type)
 
     return routes

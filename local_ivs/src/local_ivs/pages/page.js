@@ -12,6 +12,7 @@ const nameOf = (channel) => channel.name || "unnamed";
 const good = (text) => ({ text, className: "good" });
 const bad = (text) => ({ text, className: "bad" });
 const code = (text) => ({ text, className: "code" });
+const id = (text) => ({ text, className: "code short" });
 const short = (text) => ({ text, className: "short" });
 
 const TABLES = {
@@ -19,7 +20,7 @@ const TABLES = {
     empty: "No channels yet. Create one with CreateChannel.",
     columns: {
       Channel: nameOf,
-      ID: (channel) => code(idOf(channel.arn)),
+      ID: (channel) => id(idOf(channel.arn)),
       "Region · account": (channel) => regionAndAccountOf(channel.arn),
       Access: (channel) => (channel.private ? "private" : "public"),
       Stream: (channel) =>
@@ -33,7 +34,7 @@ const TABLES = {
     empty: "No key pairs yet. Import one with ImportPlaybackKeyPair.",
     columns: {
       "Key pair": (pair) => pair.name || "unnamed",
-      ID: (pair) => code(idOf(pair.arn)),
+      ID: (pair) => id(idOf(pair.arn)),
       "Region · account": (pair) => regionAndAccountOf(pair.arn),
       Fingerprint: (pair) => code(pair.fingerprint),
       "At the edge": (pair) => {
@@ -45,7 +46,7 @@ const TABLES = {
   sessions: {
     empty: "No playback sessions.",
     columns: {
-      Channel: (session) => code(idOf(session.channel_arn)),
+      Channel: (session) => id(idOf(session.channel_arn)),
       Viewer: (session) => session.viewer_id ?? "no viewer ID",
       "Session version": (session) => session.viewer_session_version,
       Started: (session) => time(session.created_at),
@@ -55,7 +56,7 @@ const TABLES = {
   revocations: {
     empty: "No revoked viewers.",
     columns: {
-      Channel: (revocation) => code(idOf(revocation.channel_arn)),
+      Channel: (revocation) => id(idOf(revocation.channel_arn)),
       Viewer: (revocation) => revocation.viewer_id,
       "Session versions up to": (revocation) => revocation.versions_up_to,
       Revoked: (revocation) => time(revocation.revoked_at),
