@@ -1,4 +1,4 @@
-"""What a worker looks up for its metrics, from a service with real parts."""
+"""What a worker observer up for its metrics, from a service with real parts."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.web.test_jwks import rotate
 from tokensvc.service import Service
 from tokensvc.telemetry.metrics import ServiceGauges
 from tokensvc.web.app import create_app
-from tokensvc.web.gauges import GAUGES, Looks
+from tokensvc.web.gauges import GAUGES, ServiceObserver
 
 pytestmark = pytest.mark.parametrize("application", [create_app], indirect=True)
 """The routes do not matter."""
@@ -32,17 +32,17 @@ class Recorder(ServiceGauges):
         self.values[name, *labels] = value
 
 
-def looks_at(service: Service) -> tuple[Looks, Recorder, RecordingMeter]:
-    """What looks at that service, and what it sets and counts."""
+def observer_of(service: Service) -> tuple[ServiceObserver, Recorder, RecordingMeter]:
+    """What observer at that service, and what it sets and counts."""
     recorder, meter = Recorder(), RecordingMeter()
-    return Looks(service, meter, recorder), recorder, meter
+    return ServiceObserver(service, meter, recorder), recorder, meter
 
 
 def test_every_gauge_is_set(own_deployment: Deployment) -> None:
     """With an issuer, and on a service on which nothing has happened."""
     with oidc_deployment(own_deployment) as oidc:
-        looks, recorder, _ = looks_at(oidc.service)
-        looks.look()
+        observer, recorder, _ = observer_of(oidc.service)
+        observer.observe()
     assert {name for name, *_ in recorder.values} == set(GAUGES)
     assert {key: value for key, value in recorder.values.items() if "age" not in key[0]} == {
         ("tokensvc_key_pairs", "us-west-2", "pending"): 0,
@@ -69,9 +69,9 @@ def test_ages_of_what_was_never_read_begin_with_the_worker(own_deployment: Deplo
     """So that such a worker is not taken for one that has just read it."""
     with oidc_deployment(own_deployment) as oidc:
         oidc.keeper._held = None
-        looks, recorder, _ = looks_at(oidc.service)
+        observer, recorder, _ = observer_of(oidc.service)
         own_deployment.world.clock.advance(60)
-        looks.look()
+        observer.observe()
     assert recorder.values["tokensvc_issuer_keys_age_seconds", "main"] == 60
     assert recorder.values["tokensvc_issuer_usable", "main"] == 0
     assert recorder.values["tokensvc_view_age_seconds", "bans"] == 60
@@ -81,13 +81,13 @@ def test_the_answers_about_channels_are_counted_since_the_last_look(
     own_deployment: Deployment,
 ) -> None:
     """By what each request has found in memory."""
-    looks, recorder, meter = looks_at(own_deployment.service)
+    observer, recorder, meter = observer_of(own_deployment.service)
     headers = {"Authorization": f"Bearer {own_deployment.key}"}
     client = own_deployment.client()
     for _ in range(3):
         client.post("/v1/playback-urls", json={"channel": "demo"}, headers=headers)
-    looks.look()
-    looks.look()
+    observer.observe()
+    observer.observe()
     assert meter.answers == {"unknown": 1, "fresh": 2, "stale": 0, "absent": 0}
     assert recorder.values["tokensvc_channel_answer_age_seconds",] == 0
 
@@ -96,11 +96,11 @@ def test_a_worker_that_can_not_read_the_state_goes_on(
     own_deployment: Deployment, tmp_path: Path
 ) -> None:
     """Its ages grow, it can't sign, and the other gauges stay as they were."""
-    looks, recorder, _ = looks_at(own_deployment.service)
-    looks.look()
+    observer, recorder, _ = observer_of(own_deployment.service)
+    observer.observe()
     (tmp_path / "state.sqlite3").rename(tmp_path / "moved")
     own_deployment.world.clock.advance(121)
-    looks.look()
+    observer.observe()
     assert recorder.values["tokensvc_signing", "us-west-2"] == 0
     assert recorder.values["tokensvc_view_age_seconds", "api-keys"] == 121
     assert recorder.values["tokensvc_view_age_seconds", "ring us-west-2"] == 121
@@ -112,13 +112,13 @@ def test_the_next_step_of_a_rotation_is_foreseen(own_deployment: Deployment) -> 
     world = own_deployment.world
     rotate(own_deployment)
     own_deployment.read_state_again()
-    looks, recorder, _ = looks_at(own_deployment.service)
-    looks.look()
+    observer, recorder, _ = observer_of(own_deployment.service)
+    observer.observe()
     until = recorder.values["tokensvc_next_step_seconds", "us-west-2"]
     assert until == recorder.values["tokensvc_drain_seconds", "us-west-2"] > 0
     world.clock.advance(until)
     own_deployment.read_state_again()
-    looks.look()
+    observer.observe()
     assert recorder.values["tokensvc_next_step_seconds", "us-west-2"] == 0
 
 
@@ -129,7 +129,7 @@ def test_a_region_without_a_key_pair_does_not_sign(own_deployment: Deployment) -
     assert stored is not None
     world.store.save(dataclasses.replace(stored.ring, pairs=()), replacing=stored.version)
     own_deployment.read_state_again()
-    looks, recorder, _ = looks_at(own_deployment.service)
-    looks.look()
+    observer, recorder, _ = observer_of(own_deployment.service)
+    observer.observe()
     assert recorder.values["tokensvc_next_step_seconds", "us-west-2"] == 0
     assert recorder.values["tokensvc_active_key_age_seconds", "us-west-2"] == -1

@@ -74,11 +74,11 @@ GAUGES: Final[Mapping[str, GaugeTerms]] = {
 }
 
 
-class Looks:
-    """Looks at a service and sets the gauges, in one thread."""
+class ServiceObserver:
+    """Sets the gauges to what it finds in a service, in one thread."""
 
     def __init__(self, service: Service, meter: Meter, gauges: ServiceGauges) -> None:
-        """Looks at that service, which has just started.
+        """An observer of that service, which has just started.
 
         Args:
             service: the service.
@@ -90,7 +90,7 @@ class Looks:
         self._gauges = gauges
         self._began = Moment.of(service.clock)
 
-    def look(self) -> None:
+    def observe(self) -> None:
         """Set every gauge to what the service knows now. What can't be read stays as it was."""
         service = self._service
         moment = Moment.of(service.clock)

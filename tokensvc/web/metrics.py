@@ -1,4 +1,4 @@
-"""Metrics of a worker: what it counts, what it looks up every few seconds, and `/metrics`.
+"""Metrics of a worker: what it counts, what it observer up every few seconds, and `/metrics`.
 
 Every worker listens on the address of the metrics, and answers for all workers: it reads the files
 that they share. Import this module in a worker, after its fork.
@@ -19,7 +19,7 @@ from tokensvc.service import Service
 from tokensvc.settings.metrics import MetricsSettings
 from tokensvc.telemetry.metric_files import FOLDER_VARIABLE, add_up_ended
 from tokensvc.telemetry.metrics import PrometheusMeter, ServiceGauges, registry_of
-from tokensvc.web.gauges import GAUGES, Looks
+from tokensvc.web.gauges import GAUGES, ServiceObserver
 
 GAUGE_SECONDS: Final = 5.0
 """The time between two updates of the gauges."""
@@ -68,8 +68,10 @@ class WorkerMetrics:
 
         An address that can't be used is logged: the service works without its metrics.
         """
-        looks = Looks(service, self.meter, self._gauges)
-        threading.Thread(target=self._watch, args=(looks,), name="set gauges", daemon=True).start()
+        observer = ServiceObserver(service, self.meter, self._gauges)
+        threading.Thread(
+            target=self._watch, args=(observer,), name="set gauges", daemon=True
+        ).start()
         try:
             self._server = _Server(self._settings, self._folder)
         except OSError as exc:
@@ -89,11 +91,11 @@ class WorkerMetrics:
             self._server.shutdown()
             self._server.server_close()
 
-    def _watch(self, looks: Looks) -> None:
+    def _watch(self, observer: ServiceObserver) -> None:
         while True:
             try:
                 add_up_ended(self._folder)
-                looks.look()
+                observer.observe()
             except Exception:
                 _logger.exception("Can't set the gauges")
             if self._stop.wait(GAUGE_SECONDS):
