@@ -6,11 +6,9 @@ import re
 import tomllib
 from pathlib import Path
 
-import click
 import pytest
 
 from tokensvc import errors
-from tokensvc.cli.main import cli
 from tokensvc.errors import TokensvcError
 
 ROOT = Path(__file__).parents[1]
@@ -49,26 +47,6 @@ def test_the_targets_of_relative_links_exist(page: Path) -> None:
     targets = re.findall(r"\]\((?!https?://|#)([^)#]+)", page.read_text())
 
     assert [target for target in targets if not (page.parent / target).exists()] == []
-
-
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_every_command_in_a_page_exists(page: Path) -> None:
-    """Its options exist too. Only a heading may name a group of commands."""
-    unknown = []
-    text = page.read_text()
-    for match in re.finditer(r"(^|#+ `|`)tokensvc ([a-z][^`\n#]*)", text, re.MULTILINE):
-        is_heading = match[1].startswith("#")
-        words = match[2].split()
-        command: click.Command = cli
-        while words and isinstance(command, click.Group) and words[0] in command.commands:
-            command = command.commands[words.pop(0)]
-        options = {name for parameter in command.params for name in parameter.opts}
-        missing = [word for word in words if word.startswith("--") and word not in options]
-        is_group = isinstance(command, click.Group)
-        if command is cli or (is_group and (words or not is_heading)) or missing:
-            unknown.append(match[2])
-
-    assert unknown == []
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

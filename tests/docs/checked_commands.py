@@ -50,6 +50,8 @@ def problems_of(words: Words) -> list[str]:
 
 def tokensvc_problems(words: Words) -> list[str]:
     """Problems of the arguments of `tokensvc`. The values are not looked at."""
+    if words[:1] in (["--help"], ["--version"]):
+        return []
     command: click.Command = cli
     context = click.Context(cli, info_name="tokensvc")
     rest = list(words)
@@ -61,7 +63,7 @@ def tokensvc_problems(words: Words) -> list[str]:
         if not isinstance(command, click.Group):
             break
         if not rest or rest[0] not in command.commands:
-            return [] if "help" in values or "version" in values else [f"no command: {words}"]
+            return [f"no command: {words}"]
         command = command.commands[rest.pop(0)]
         context = click.Context(command, info_name=command.name, parent=context)
     missing = [
