@@ -166,9 +166,7 @@ python3 -c '{SAME_MEMBERS}' printed-0 json_0.json
     "docs/recovery.md": Session(
         given=("deployment",),
         before="mkdir backup",
-        before_block={
-            "tokensvc state restore /backup/state-2026-11-26": "rm keys/state.sqlite3*",
-        },
+        before_block={1: "rm keys/state.sqlite3*"},
         replaced={
             "/backup/": "backup/",
             "state restore": "state restore --yes",
@@ -185,7 +183,7 @@ python3 -c '{SAME_MEMBERS}' printed-0 json_0.json
     "docs/state-dynamodb.md": Session(
         given=("deployment", "aws"),
         before="mv tokensvc.toml services.toml",
-        before_block={"tokensvc state copy": "cp services.toml tokensvc.toml"},
+        before_block={1: "cp services.toml tokensvc.toml"},
         replaced={"tokensvc state copy": "tokensvc state copy --yes"},
     ),
     "docs/tutorial.md": Session(
