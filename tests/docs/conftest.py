@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 from local_ivs.testing import EXAMPLE_ACCOUNT, LocalIvsServer
 
-from tests.docs.sessions import Session, free_ports, run, warm_programs
+from tests.docs.sessions import READY, Session, free_ports, run, warm_programs
 from tests.docs.tables import FIRST_KEYS, SETTINGS
 from tests.e2e.processes import running
 from tests.support.snapshot import Snapshot
@@ -81,6 +82,7 @@ def service(prepared: Prepared, tmp_path_factory: pytest.TempPathFactory) -> Ite
         with running(
             folder / "service.log", "serve", environment=environment, folder=folder
         ) as process:
-            process.wait_for("Booting worker")
-            yield environment["TOKENSVC_SERVICE__PORT"]
+            port = environment["TOKENSVC_SERVICE__PORT"]
+            subprocess.run([*READY.split(), f"http://127.0.0.1:{port}/readyz"], check=True)
+            yield port
             process.interrupt()
