@@ -6,6 +6,8 @@ from tokensvc.access.bans.log import BanLog
 from tokensvc.clock import Clock
 from tokensvc.keyring.checks.checks_of_revocations import OVERDUE_SECONDS, OverdueRevocations
 from tokensvc.playback.revocation.due_ends import DueEnds, due
+from tokensvc.playback.revocation.lease import holder
+from tokensvc.playback.revocation.watching import is_running
 from tokensvc.state.base import State
 
 
@@ -21,4 +23,5 @@ def overdue_revocations(state: State, clock: Clock) -> OverdueRevocations:
         for ban in BanLog(state, clock).read().bans
         if ban.unconfirmed and ban.lifted_at is None and ban.made_at <= before
     ]
-    return OverdueRevocations(len(pending), len(due(DueEnds(state).all(), before)))
+    ends = due(DueEnds(state).all(), before)
+    return OverdueRevocations(len(pending), len(ends), is_running(holder(state), clock.now()))

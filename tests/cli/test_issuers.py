@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import closing
 
@@ -83,6 +84,34 @@ def test_a_refresh_reaches_every_worker(desk: Desk, issuer: IssuerServer) -> Non
     assert not main["usable"]
     assert 86_401 <= main["age_seconds"] < 2 * 86_400
     assert (down["usable"], down["fetched_at"]) == (False, None)
+
+
+@pytest.mark.usefixtures("worker")
+def test_the_list_shows_that_fetches_fail(desk: Desk, issuer: IssuerServer) -> None:
+    """Since the keys were fetched, by whom and why, until a fetch succeeds again."""
+    wait_until(lambda: key_ids(desk) == {"main": ["first"], "down": []})
+    main, down = desk.json("issuers", "list")
+    assert main["failure"] is None
+    assert "issuer down" in down["failure"]["detail"]
+    issuer.keys = []
+    desk.done("issuers", "refresh", "main")
+    wait_until(lambda: failure_of_main(desk) is not None)
+    main, _ = desk.json("issuers", "list")
+    assert main["usable"]
+    assert main["key_ids"] == ["first"]
+    assert main["failure"]["by"].endswith(f"process {os.getpid()}")
+    assert "usable, failed at " in desk.done("issuers", "list")
+
+    issuer.keys = [SECOND.jwk]
+    desk.done("issuers", "refresh", "main")
+    wait_until(lambda: failure_of_main(desk) is None)
+
+
+def failure_of_main(desk: Desk) -> object:
+    """The failure of the issuer main in the list, a second later."""
+    desk.clock.advance(1)
+    main, _ = desk.json("issuers", "list")
+    return main["failure"]
 
 
 @pytest.mark.usefixtures("issuer")

@@ -29,6 +29,10 @@ PROBE_AGAIN_SECONDS = 30.0
 """The pause between two probes of a key pair that this process can't sign with."""
 
 _CUSTODY_FAILS = "The custody that signs fails or does not answer, so requests are refused."
+_STANDBY_UNUSABLE = "This process can't use the private key of a standby."
+_COMPROMISED_IN_IVS = (
+    "A key pair was marked compromised, and IVS has not confirmed its deletion yet."
+)
 
 RecordProbe = Callable[[str, TokensvcError | None], None]
 """Records that this process can sign with the key pair of that ID, or the error."""
@@ -181,27 +185,24 @@ class RingView:
         ]
 
     def warnings(self, moment: Moment) -> Sequence[str]:
-        """Warnings for the operator that don't prevent signing: sentences without file paths.
+        """Warnings that don't prevent signing: sentences that anyone may read.
+
+        They name no file and no key ID: `tokensvc keys doctor` does.
 
         Raises:
             NoSigningKey: when the region has no ring yet.
             StateUnavailable: when the view is too old and the state can't be read.
         """
         ring = self.ring(moment)
-        unusable = [
-            f"This process can't use the private key of the standby {pair.key_id}."
-            for pair in ring.in_state(KeyState.PUBLISHED)
-            if not self._can_sign(pair)
-        ]
-        compromised = [
-            f"{pair.key_id} was marked compromised, and IVS has not confirmed its deletion yet."
-            for pair in ring.pairs
-            if pair.is_compromised and pair.state is not KeyState.RETIRED
-        ]
         signer = self._signers.get(ring.active.key_id) if ring.active else None
-        is_failing = isinstance(signer, RemoteSigner) and signer.is_failing
-        failing = [_CUSTODY_FAILS] if is_failing else []
-        return failing + unusable + compromised
+        holds = {
+            _CUSTODY_FAILS: isinstance(signer, RemoteSigner) and signer.is_failing,
+            _STANDBY_UNUSABLE: not all(map(self._can_sign, ring.in_state(KeyState.PUBLISHED))),
+            _COMPROMISED_IN_IVS: any(
+                pair.is_compromised and pair.state is not KeyState.RETIRED for pair in ring.pairs
+            ),
+        }
+        return [warning for warning, is_so in holds.items() if is_so]
 
     def _load_signers(self, ring: Ring | None) -> None:
         """Load and test each key that signs or may become active, so that faults show before."""

@@ -70,9 +70,24 @@ TABLE: dict[str, tuple[Sequence[Finding], Finding]] = {
             None,
             "",
             "Viewers may still watch who must not: for more than 60 s, Amazon IVS has not confirmed"
-            " 2 kicks and bans and 3 sessions whose time has come.",
+            " 2 kicks and bans and 3 sessions whose time has come. No process carries out"
+            " revocations.",
             "Run `tokensvc viewers end-due`, which says what fails. Run it with --watch as a"
             " service.",
+        ),
+    ),
+    "revocations that a process can't carry out": (
+        find_overdue_revocations(OverdueRevocations(bans=0, due_ends=3, is_running=True)),
+        Finding(
+            WARNING,
+            "revocations_overdue",
+            None,
+            "",
+            "Viewers may still watch who must not: for more than 60 s, Amazon IVS has not confirmed"
+            " 0 kicks and bans and 3 sessions whose time has come. A process carries out"
+            " revocations, and can't carry out these.",
+            "Read the output of that process, `tokensvc viewers end-due --watch`: it says what"
+            " fails.",
         ),
     ),
 }

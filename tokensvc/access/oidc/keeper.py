@@ -166,7 +166,7 @@ class KeyKeeper:
         try:
             keys = self._source.fetch()
         except IssuerUnavailable as exc:
-            self._note_failure(exc)
+            self._note_failure(exc, sent)
         except Exception:  # A bug. Without further fetches the keys would become too old.
             _logger.exception("Fetching the keys of the issuer %s failed", self._terms.name)
             self._failure = self._unavailable()
@@ -225,10 +225,11 @@ class KeyKeeper:
         self._failure = None
         self._kept.keep(keys, sent.now)
 
-    def _note_failure(self, failure: IssuerUnavailable) -> None:
+    def _note_failure(self, failure: IssuerUnavailable, sent: Moment) -> None:
         if self._failure is None:  # Each series of failures is logged once.
             _logger.warning("%s", failure)
         self._failure = failure
+        self._kept.keep_failure(failure, sent.now)
         if self._held is None:
             self._load_kept()
 

@@ -2,10 +2,15 @@
 
 Every process fetches the keys itself, also at its start. The kept ones are used until that
 succeeds: a process can start while an issuer does not answer. Their age counts from their fetch.
+
+The last failed fetch is kept beside them, for `tokensvc issuers list`.
 """
 
 from __future__ import annotations
 
+import math
+import os
+import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -13,10 +18,16 @@ from typing import Final
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from tokensvc.access.oidc.key_sets import KeySet, usable_keys
+from tokensvc.errors import TokensvcError
 from tokensvc.state.base import Record, State
 from tokensvc.state.record_writer import RecordWriter
 
 KIND: Final = "issuer-keys"
+
+KEEP_FAILURE_SECONDS: Final = 60.0
+"""The interval in which a process writes that its fetches fail."""
+
+_FAILURE_SUFFIX: Final = "/failure"  # No name of an issuer has a slash.
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +43,21 @@ class FetchedKeys:
     issuer: str
     keys: KeySet
     fetched_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class FailedFetch:
+    """A fetch of an issuer's keys that has failed.
+
+    Attributes:
+        at: when it was sent, Unix seconds.
+        by: the process that has sent it.
+        detail: why it has failed, for the operator.
+    """
+
+    at: float
+    by: str
+    detail: str
 
 
 class KeptKeys:
@@ -63,6 +89,7 @@ class KeptKeys:
         self._issuer = issuer
         self._source = jwks_url or ""
         self._valid_seconds = valid_seconds
+        self._failure_kept_at = -math.inf
 
     def keep(self, keys: KeySet, fetched_at: float) -> None:
         """Keep these keys, in the background."""
@@ -74,6 +101,16 @@ class KeptKeys:
         )
         expires_at = fetched_at + self._valid_seconds
         self._writer.put(Record(self._name, body.model_dump_json(), expires_at))
+
+    def keep_failure(self, failure: TokensvcError, at: float) -> None:
+        """Keep why the fetch at that time failed, in the background, unless one is quite new."""
+        if at - self._failure_kept_at < KEEP_FAILURE_SECONDS:
+            return
+        self._failure_kept_at = at
+        by = f"{socket.gethostname()} process {os.getpid()}"
+        body = _Failure(at=at, by=by, detail=failure.detail)
+        record_id = f"{self._name}{_FAILURE_SUFFIX}"
+        self._writer.put(Record(record_id, body.model_dump_json(), at + self._valid_seconds))
 
     def load(self) -> FetchedKeys | None:
         """The kept keys; None if there are none for these settings.
@@ -98,6 +135,28 @@ def kept_keys(state: State) -> Mapping[str, FetchedKeys]:
     return {name: _fetched(kept) for name, kept in decoded.items() if kept is not None}
 
 
+def failed_fetches(state: State) -> Mapping[str, FailedFetch]:
+    """The last failed fetch of every issuer, by its name in the settings.
+
+    Raises:
+        StateUnavailable: when the state can't be read now.
+    """
+    failures = {
+        record.record_id.removesuffix(_FAILURE_SUFFIX): _decoded_failure(record)
+        for record in state.records(KIND)
+        if record.record_id.endswith(_FAILURE_SUFFIX)
+    }
+    return {name: failure for name, failure in failures.items() if failure is not None}
+
+
+class _Failure(BaseModel):
+    model_config = ConfigDict(frozen=True, strict=True)  # A newer release may add members.
+
+    at: float
+    by: str
+    detail: str
+
+
 class _Kept(BaseModel):
     model_config = ConfigDict(frozen=True, strict=True)  # A newer release may add members.
 
@@ -113,6 +172,15 @@ def _decoded(record: Record) -> _Kept | None:
         return _Kept.model_validate_json(record.body)
     except ValidationError:
         return None
+
+
+def _decoded_failure(record: Record) -> FailedFetch | None:
+    """The failure; None for a record that another release wrote in another form."""
+    try:
+        kept = _Failure.model_validate_json(record.body)
+    except ValidationError:
+        return None
+    return FailedFetch(kept.at, kept.by, kept.detail)
 
 
 def _fetched(kept: _Kept) -> FetchedKeys:

@@ -20,10 +20,12 @@ class OverdueRevocations:
     Attributes:
         bans: how many kicks and bans.
         due_ends: how many sessions whose time has come.
+        is_running: whether a process carries out revocations now.
     """
 
     bans: int = 0
     due_ends: int = 0
+    is_running: bool = False
 
 
 def none_overdue() -> OverdueRevocations:
@@ -42,8 +44,19 @@ def find_overdue_revocations(
         if any(finding.code == overdue.code for finding in reported):
             return ()
         return (Finding(Severity.WARNING, overdue.code, None, "", overdue.detail, overdue.hint),)
-    if overdue == none_overdue():
+    if not overdue.bans and not overdue.due_ends:
         return ()
+    process = (
+        "A process carries out revocations, and can't carry out these."
+        if overdue.is_running
+        else "No process carries out revocations."
+    )
+    hint = (
+        "Read the output of that process, `tokensvc viewers end-due --watch`: it says what fails."
+        if overdue.is_running
+        else "Run `tokensvc viewers end-due`, which says what fails. Run it with --watch as a"
+        " service."
+    )
     return (
         Finding(
             Severity.WARNING,
@@ -52,8 +65,7 @@ def find_overdue_revocations(
             "",
             f"Viewers may still watch who must not: for more than {OVERDUE_SECONDS} s, Amazon IVS"
             f" has not confirmed {overdue.bans} kicks and bans and {overdue.due_ends} sessions"
-            " whose time has come.",
-            "Run `tokensvc viewers end-due`, which says what fails. Run it with --watch as a"
-            " service.",
+            f" whose time has come. {process}",
+            hint,
         ),
     )

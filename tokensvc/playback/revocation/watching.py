@@ -13,7 +13,7 @@ from typing import Final
 
 from tokensvc.clock import Clock
 from tokensvc.playback.revocation.due_ends import DueEnds, StoredDueEnd, due
-from tokensvc.playback.revocation.lease import RevocationReport, holder
+from tokensvc.playback.revocation.lease import Holder, RevocationReport, holder
 from tokensvc.state.base import State
 
 SILENT_SECONDS: Final = 30.0
@@ -42,6 +42,11 @@ class RevocationStatus:
     failed: int = 0
 
 
+def is_running(found: Holder | None, now: float) -> bool:
+    """Whether that holder of the lease carries out revocations at that time, Unix seconds."""
+    return found is not None and now - found.renewed_at < SILENT_SECONDS
+
+
 class RevocationWatch:
     """Looks at the state when it is asked. Not for several threads."""
 
@@ -61,8 +66,7 @@ class RevocationWatch:
         """
         now = self._clock.now()
         found = holder(self._state)
-        is_running = found is not None and now - found.renewed_at < SILENT_SECONDS
-        report = found.report if found is not None and is_running else None
+        report = found.report if found is not None and is_running(found, now) else None
         if report is None:
             report = self._counted(now)
         else:
@@ -71,7 +75,7 @@ class RevocationWatch:
         if report.oldest_end_at is not None:
             late_seconds = max(0.0, now - report.oldest_end_at)
         return RevocationStatus(
-            is_running, report.due_ends, late_seconds, report.done, report.failed
+            is_running(found, now), report.due_ends, late_seconds, report.done, report.failed
         )
 
     def _counted(self, now: float) -> RevocationReport:
