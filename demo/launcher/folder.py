@@ -44,6 +44,7 @@ state_refresh_seconds = 1
 
 [service]
 port = {port}
+ops_page = true
 """
 
 _USERS = """
@@ -126,6 +127,11 @@ class DemoFolder:
     def moderator_key(self) -> Path:
         """The file with the API key with which the example backend kicks and bans viewers."""
         return self.path / "moderator-key"
+
+    @property
+    def operator_key(self) -> Path:
+        """The file with the API key for the operator's page of the service."""
+        return self.path / "operator-key"
 
     @property
     def viewer_id_secret(self) -> Path:

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 
 _API_KEY_NAME = "demo"
 _MODERATOR_KEY_NAME = "demo-moderator"
+_OPERATOR_KEY_NAME = "demo-operator"
 _OPERATOR = "demo"
 _SECRET_BYTES = 32
 
@@ -89,6 +90,7 @@ def prepare(
             recorded_secrets.record(opened.state, viewer_ids_of(settings.viewer_ids))
         keys = _DemoKeys(folder, opened.state, clock)
         keys.ensure(_MODERATOR_KEY_NAME, folder.moderator_key, ("moderate",))
+        keys.ensure(_OPERATOR_KEY_NAME, folder.operator_key, ("operate",))
         return keys.ensure(_API_KEY_NAME, folder.api_key, MINT_ONLY)
 
 

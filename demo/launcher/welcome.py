@@ -22,6 +22,7 @@ A private channel is live. It plays only with a signed playback URL.
 
 {request_line(service_url, key)}
 
+  Operate it: {service_url}/ops with the API key in {folder.operator_key}
   Manage its keys: . {shlex.quote(str(folder.environment))} && tokensvc keys list
   Logs: service.log, local-ivs.log, backend.log, issuer.log and end-due.log in {folder.path}
 

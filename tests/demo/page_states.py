@@ -1,6 +1,6 @@
 """Every page that a person opens, in each state. A new page needs a line in `OUR_STATES`.
 
-The operator's page is off in the example application: `tests/web/ops/test_page.py` tests it.
+The operator's page has tests of its own: `tests/web/ops/test_page.py`.
 """
 
 from __future__ import annotations

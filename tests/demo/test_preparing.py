@@ -193,6 +193,7 @@ def test_a_lost_api_key_is_replaced(setup: DemoSetup) -> None:
     assert second != first
     assert [(key.name, key.scopes) for key in known.keys] == [
         ("demo-moderator", ("moderate",)),
+        ("demo-operator", ("operate",)),
         ("demo", ("mint",)),
     ]
     authenticate(known, second, setup.clock.now())

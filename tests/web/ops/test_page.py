@@ -10,7 +10,7 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, Page, ViewportSize, expect
+from playwright.sync_api import Browser, Page, Route, ViewportSize, expect
 
 from scripts.take_ops_picture import PICTURE, take_picture
 from tests.support.axe import violations
@@ -142,6 +142,26 @@ def test_a_decision_is_shown_after_the_next_poll(page: Page, site: OpsSite) -> N
     expect(latest.get_by_text("granted", exact=True)).to_have_count(0)
     expect(page.get_by_role("table", name="Answers of Amazon IVS")).to_contain_text("private")
     assert "viewer-17" not in page.content()
+
+
+@pytest.mark.usefixtures("watched")
+def test_a_key_that_is_entered_while_another_is_asked_with_is_used(
+    page: Page, site: OpsSite
+) -> None:
+    """The answer to the first one, which comes later, changes nothing."""
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    page.route(f"**{DATA}", hold, times=1)
+    with page.expect_request(f"**{DATA}"):
+        enter(page, "wrong")
+    enter(page, site.operator_key)
+    with page.expect_request(f"**{DATA}"):
+        held[0].continue_()
+    expect(page.locator("#content")).to_be_visible()
+    expect(page.get_by_role("alert")).to_be_hidden()
 
 
 def test_a_hidden_page_does_not_poll(page: Page, site: OpsSite, watched: Watched) -> None:

@@ -57,6 +57,7 @@ async function ask() {
   } finally {
     isAsking = false;
   }
+  if (asked !== key) await ask(); // Another key was entered meanwhile.
 }
 
 /** @param {Answer} answer */
@@ -91,10 +92,10 @@ function refuse(error) {
     return;
   }
   failures += 1;
-  const pause = Math.max(error.retryAfterSeconds, PAUSE_SECONDS * 2 ** failures);
+  const pause = Math.min(PAUSE_SECONDS * 2 ** failures, LONGEST_PAUSE_SECONDS);
   setText(status, `${text} The page shows older data.`);
   status.classList.add("bad");
-  timer = setTimeout(ask, Math.min(pause, LONGEST_PAUSE_SECONDS) * 1_000);
+  timer = setTimeout(ask, Math.max(pause, error.retryAfterSeconds) * 1_000);
 }
 
 /** Forget the key and everything that was shown. @param {string} why */
@@ -118,7 +119,7 @@ function tick() {
   if (content.hidden || document.hidden) return;
   for (const section of regions.values()) section.tick(clock.now());
   const seconds = Math.floor((performance.now() - answeredAt) / 1_000);
-  setText(byId("age", HTMLElement), `Data from ${age(seconds)} ago. Times are of ${ZONE}.`);
+  setText(byId("age", HTMLElement), `Data from ${age(seconds)} ago. Time zone: ${ZONE}.`);
 }
 
 form.addEventListener("submit", (event) => {
