@@ -38,6 +38,9 @@ AUTHENTICATION_HINT = (
     "Send `Authorization: Bearer tsk_…` with a key that an operator made with"
     " `tokensvc api-keys create`."
 )
+NOT_JSON = (
+    "The body is not valid JSON in UTF-8, repeats a member name, or has more than 100 levels."
+)
 NO_KEY_PAIR = "The region has no key pair that may sign right now."
 NO_CUSTODY = "The service can't use its private key right now."
 NO_STATE = "The service can't read its shared state right now."
@@ -55,7 +58,7 @@ BODIES: list[tuple[Provoke, Text]] = [
     (post([]), invalid("", "json_object", "The body must be a JSON object.")),
     (
         post_text("{"),
-        invalid("", "json", "The body is not valid JSON in UTF-8, or a member name is repeated."),
+        invalid("", "json", NOT_JSON),
     ),
     (
         post_text(20_001 * "["),
@@ -66,9 +69,10 @@ BODIES: list[tuple[Provoke, Text]] = [
         invalid("", "too_many_members", "The body has 41 members. No request has so many."),
     ),
     (
-        post_text('{"channel":' + 250 * "[" + 250 * "]" + "}"),
+        post_text('{"channel":' + 99 * "[" + 99 * "]" + "}"),
         invalid("channel", "string_type", "channel must be a string."),
     ),
+    (post_text('{"channel":' + 100 * "[" + 100 * "]" + "}"), invalid("", "json", NOT_JSON)),
     (post({"channel": 5}), invalid("channel", "string_type", "channel must be a string.")),
     (
         post({"channel": ""}),

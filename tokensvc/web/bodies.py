@@ -85,7 +85,10 @@ def read_json(environ: WSGIEnvironment, *, longest_bytes: int) -> object:
     try:
         return strict_json.loads(body)
     except ValueError as exc:
-        message = "The body is not valid JSON in UTF-8, or a member name is repeated."
+        message = (
+            "The body is not valid JSON in UTF-8, repeats a member name, or has more than"
+            f" {strict_json.MAX_DEPTH} levels."
+        )
         raise InvalidRequest(message, problems=(Problem("", "json", message),)) from exc
 
 

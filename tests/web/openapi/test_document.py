@@ -40,8 +40,11 @@ def check(schema: Mapping[str, Any], value: object) -> None:
 
 
 def test_the_file_is_current() -> None:
-    """To write it again: `python -m tokensvc.web.openapi.document > docs/openapi.json`."""
-    assert FILE.read_text() == text()
+    """To write it again: `python -m tokensvc.web.openapi.document > docs/openapi.json`.
+
+    The order of members depends on the release of pydantic.
+    """
+    assert json.loads(FILE.read_text()) == json.loads(text())
 
 
 def test_the_document_is_openapi_3_1() -> None:
@@ -169,7 +172,7 @@ def test_the_service_serves_the_file(deployment: Deployment) -> None:
     """With an entity tag, and for pages of any origin."""
     served = deployment.client().get("/openapi.json")
     assert served.status_code == 200
-    assert served.data.decode() == FILE.read_text()
+    assert json.loads(served.data) == json.loads(FILE.read_text())
     assert json.loads(served.data) == DOCUMENT
     assert served.headers["Access-Control-Allow-Origin"] == "*"
     again = deployment.client().get(
