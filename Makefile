@@ -143,13 +143,13 @@ requirements:
 	$(COMPILE) --upgrade pyproject.toml --extra service -c requirements/run.txt \
 		-o requirements/service.txt
 	$(COMPILE) --upgrade pyproject.toml local_ivs/pyproject.toml requirements/build.in \
-		--extra service --extra test -c requirements/run.txt -o requirements/test.txt
+		--extra service --extra otel --extra test -c requirements/run.txt -o requirements/test.txt
 	$(COMPILE) --upgrade requirements/awscli.in -o requirements/awscli.txt
 	$(COMPILE) --upgrade requirements/sbom.in -o requirements/sbom.txt
 	$(COMPILE) --upgrade --resolution lowest-direct pyproject.toml local_ivs/pyproject.toml \
-		requirements/build.in --extra service -o $(VENV)/lowest.txt
+		requirements/build.in --extra service --extra otel -o $(VENV)/lowest.txt
 	$(COMPILE) --upgrade pyproject.toml local_ivs/pyproject.toml requirements/build.in \
-		--extra service --extra test -c $(VENV)/lowest.txt -o requirements/lowest.txt
+		--extra service --extra otel --extra test -c $(VENV)/lowest.txt -o requirements/lowest.txt
 	for folder in tests/dynalite tests/player; do \
 		npm install --prefix $$folder --package-lock-only --omit-lockfile-registry-resolved \
 			--ignore-scripts --no-audit --no-fund --silent || exit 1; \

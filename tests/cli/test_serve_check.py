@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import socket
+import sys
 
 import pytest
 import urllib3
@@ -98,6 +99,18 @@ def test_an_address_that_is_in_use_passes(rotating_desk: Desk, host: str) -> Non
         printed = lines(rotating_desk.done("serve", "--check"))
     assert str(port) in printed["ok address"]
     assert "in use" in printed["ok address"]
+
+
+def test_traces_need_an_extra(rotating_desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The collector need not answer: a service starts without it."""
+    with rotating_desk.settings.open("a") as settings:
+        settings.write('[tracing]\nendpoint = "http://127.0.0.1:1"\n')
+    printed = lines(rotating_desk.done("serve", "--check"))
+    assert printed["ok tracing"] == "to http://127.0.0.1:1/v1/traces"
+    monkeypatch.setitem(sys.modules, "opentelemetry.sdk", None)
+    failures = failed(rotating_desk)
+    assert list(failures) == ["tracing"]
+    assert "pip install 'tokensvc[service,otel]'" in failures["tracing"]
 
 
 def test_a_region_without_a_key_pair_fails_with_a_hint(rotating_desk: Desk) -> None:

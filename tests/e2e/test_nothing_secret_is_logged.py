@@ -1,7 +1,7 @@
-"""A whole service, with every feature that handles a secret: none of them is in any log.
+"""A whole service, with every feature that handles a secret: none of them is in any log or trace.
 
 The log is everything that the service writes, at the level debug, and what commands write on
-standard error.
+standard error. The traces are what a collector receives.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from tests.e2e.processes import RunningCommand, running
 from tests.e2e.test_serve import address
 from tests.support.issuer_server import IssuerServer, issuer_server
 from tests.support.oidc_tokens import signing_key
+from tests.support.trace_collector import received_spans, received_text
 from tests.support.webhook_receiver import SECRET as HOOK_SECRET
 from tests.support.webhook_receiver import WebhookReceiver, webhook_receiver
 from tokensvc.cli.main import cli
@@ -55,6 +56,8 @@ secret_file = "origin-secret"
 [entitlement]
 url = "{hook}"
 secret_file = "hook-secret"
+[tracing]
+endpoint = "{collector}"
 [issuers.main]
 issuer = "{issuer}"
 audience = ["tokensvc"]
@@ -83,6 +86,7 @@ class Run:
         channel: the ARN of a private channel.
         hook: the entitlement hook.
         issuer: the issuer of its users.
+        collector: what receives its traces.
         secrets: what no log may have, by what it is.
         errors: the standard error of each command.
     """
@@ -91,6 +95,7 @@ class Run:
     channel: str
     hook: WebhookReceiver
     issuer: IssuerServer
+    collector: WebhookReceiver
     url: str = ""
     secrets: dict[str, str] = field(default_factory=dict)
     errors: list[str] = field(default_factory=list)
@@ -144,9 +149,11 @@ class Run:
 def run_in(site: Site, ivs: LocalIvsServer) -> Iterator[Run]:
     """A run whose service is not started yet."""
     channel = ivs.client().create_channel(authorized=True)["channel"]["arn"]
-    with issuer_server(KEY) as issuer, webhook_receiver() as hook:
+    with issuer_server(KEY) as issuer, webhook_receiver() as hook, webhook_receiver() as collector:
         hook.otherwise = ALLOW
-        site.configure(SETTINGS.format(hook=hook.url, issuer=issuer.url))
+        collector.otherwise = 200
+        urls = {"hook": hook.url, "issuer": issuer.url, "collector": collector.url}
+        site.configure(SETTINGS.format(**urls))
         texts = {
             "viewer-id-secret": VIEWER_SECRET,
             "origin-secret": PROXY_SECRET,
@@ -154,7 +161,7 @@ def run_in(site: Site, ivs: LocalIvsServer) -> Iterator[Run]:
         }
         for name, text in texts.items():
             (site.folder / name).write_text(f"{text}\n")
-        run = Run(site, channel, hook, issuer, secrets={**texts, "subject": SUBJECT})
+        run = Run(site, channel, hook, issuer, collector, secrets={**texts, "subject": SUBJECT})
         run.secrets["path of the hook"] = urlsplit(hook.url).path
         yield run
 
@@ -254,7 +261,7 @@ def forms(secret: str) -> Iterator[str]:
             yield part
 
 
-def test_no_secret_is_in_any_log(
+def test_no_secret_is_in_any_log_or_trace(
     ivs: LocalIvsServer, site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Tokens, API keys, secrets, and the subject of a user, who is named by a viewer ID."""
@@ -298,10 +305,14 @@ def test_no_secret_is_in_any_log(
         viewer_id = run.command("viewers", "id", run.issuer.url, SUBJECT)
         assert any(line.get("caller_id") == f"oidc:main:{viewer_id}" for line in audited)
         assert "tokensvc.access" in logged
+        names = {span.name for span in received_spans(run.collector.messages)}
+        assert names >= {"ivs.GetChannel", "ask entitlement hook", "POST", "sign"}
 
+        traced = received_text(run.collector.messages)
         found = {
             name
             for name, secret in run.secrets.items()
-            if any(form in logged for form in forms(secret))
+            if any(form in logged or form in traced for form in forms(secret))
         }
         assert found == set()
+        assert viewer_id not in traced  # The log has it.

@@ -49,6 +49,7 @@ def settings_in(
         "cors": {},
         "service": {},
         "metrics": {},
+        "tracing": {},
     }
     for name, changes in sections.items():
         values[name] |= changes

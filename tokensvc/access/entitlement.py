@@ -14,7 +14,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections import deque
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from concurrent.futures import Future
 from concurrent.futures import wait as wait_for
 from dataclasses import dataclass, field
@@ -34,6 +34,7 @@ from tokensvc.breaker import FAILURES_TO_OPEN, OPEN_SECONDS, Breaker
 from tokensvc.clock import Clock
 from tokensvc.errors import EntitlementUnavailable
 from tokensvc.meter import HookOutcome, Meter
+from tokensvc.spans import CURRENT, Span
 from tokensvc.waiting import MustWait, may_wait
 
 MAX_QUEUED: Final = 1_000
@@ -69,7 +70,7 @@ class Client(Protocol):
         """The host of the hook, for people."""
         ...
 
-    def ask(self, body: str) -> bytes:
+    def ask(self, body: str, header_fields: Mapping[str, str]) -> bytes:
         """The body of the answer. Raises NoAnswer."""
         ...
 
@@ -93,6 +94,7 @@ class Asked:
 
     Attributes:
         question: the question.
+        span: of the request that asks it first.
         send_by: when it is not asked any more, in monotonic seconds.
         give_up_at: when requests stop waiting for its answer, in monotonic seconds.
         waiting: the number of requests that wait for the answer.
@@ -104,6 +106,7 @@ class Asked:
     question: Question
     send_by: float
     give_up_at: float
+    span: Span = field(default_factory=CURRENT.get)
     waiting: int = 0
     sent_at: float = 0.0
     hand_over_until: float = 0.0
@@ -309,15 +312,19 @@ class EntitlementHook:
         if begun is None:
             return _Failed(_TOO_SLOW if is_late else _NOT_POSSIBLE)
         asked.sent_at = now
-        outcome = self._sent(asked.question, begun)
+        span = asked.span.begin("ask entitlement hook", {"server.address": self._client.host})
+        outcome = self._sent(asked.question, span.header_fields(), begun)
         name = outcome.decision if isinstance(outcome, Answer) else outcome.outcome
+        span.end({"tokensvc.outcome": name}, error="" if isinstance(outcome, Answer) else name)
         self._meter.asked_hook(name, self._clock.monotonic() - now)
         return outcome
 
-    def _sent(self, question: Question, begun: object) -> _Outcome:
+    def _sent(
+        self, question: Question, header_fields: Mapping[str, str], begun: object
+    ) -> _Outcome:
         has_failed = False
         try:
-            return read_answer(self._client.ask(question.body(self._clock.now())))
+            return read_answer(self._client.ask(question.body(self._clock.now()), header_fields))
         except NoAnswer as exc:
             has_failed = exc.is_failing
             return _Failed(str(exc))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from http.client import HTTPException
 from typing import Final
@@ -63,14 +63,15 @@ class HookClient:
         """Close the connections that are kept open."""
         self._connections.clear()
 
-    def ask(self, body: str) -> bytes:
-        """The body of the answer to a question with that body.
+    def ask(self, body: str, header_fields: Mapping[str, str]) -> bytes:
+        """The body of the answer to a question with that body and these header fields.
 
         Raises:
             NoAnswer: when there is none in time, or when it has another status than 200 or is too
                 long.
         """
         headers = {
+            **header_fields,
             **self._signing.headers(f"msg_{uuid.uuid4().hex}", body),
             "accept": "application/json",
         }

@@ -23,6 +23,7 @@ from tokensvc.keyring.ring_document import ring_missing
 from tokensvc.settings import Settings, config_file
 from tokensvc.settings.issuers import IssuerSettings
 from tokensvc.settings.model import ServiceSettings
+from tokensvc.telemetry.otel_extra import require_otel
 
 Check = Callable[[], str]
 """Returns a description of what it checked; raises TokensvcError when the check fails."""
@@ -57,6 +58,8 @@ def _checks(invocation: Invocation) -> Iterator[tuple[str, Check]]:
     settings = invocation.settings
     yield "settings", partial(_settings, invocation)
     yield "address", partial(_address, settings.service)
+    if settings.tracing.endpoint is not None:
+        yield "tracing", partial(_tracing, settings.tracing.endpoint)
     yield "state", partial(_state, invocation)
     # One in AWS is checked with its key pairs: the role of a worker can't list what is in it.
     if not settings.custody.is_in_aws:
@@ -94,6 +97,11 @@ def _address(service: ServiceSettings) -> str:
             " service.port to a port that this user may use.",
         ) from exc
     return f"{service.address} is free"
+
+
+def _tracing(endpoint: str) -> str:
+    require_otel()
+    return f"to {endpoint}"
 
 
 def _state(invocation: Invocation) -> str:

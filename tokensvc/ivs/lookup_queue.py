@@ -10,6 +10,7 @@ from typing import Final
 
 from tokensvc.arns import ChannelArn
 from tokensvc.ivs.turns import Need
+from tokensvc.spans import CURRENT, Span
 
 _ORDER: Final = (Need.URGENT, Need.ONE_OF_MANY, Need.REFRESH)
 
@@ -24,12 +25,14 @@ class Wanted:
             whether its caller has many such channels.
         known_since: when the known answer was sent for, in monotonic seconds.
         caller_id: the caller for which it is counted, if any.
+        span: of the request that wants it.
     """
 
     arn: ChannelArn
     need: Need
     known_since: float = -math.inf
     caller_id: str | None = None
+    span: Span = field(default_factory=CURRENT.get, compare=False, repr=False)
 
     @property
     def is_urgent(self) -> bool:

@@ -37,6 +37,7 @@ from tokensvc.ivs.lookup_queue import RegionQueues, Wanted
 from tokensvc.ivs.lookup_threads import LookupThreads
 from tokensvc.ivs.model import Channel
 from tokensvc.ivs.turns import Need, Turn, Turns
+from tokensvc.spans import first_of, within
 
 Fetch = Callable[[ChannelArn], Channel]
 """Looks up one channel: raises `ChannelNotFound`, `IvsUnavailable` or `IvsRefused`."""
@@ -190,7 +191,8 @@ class Lookups:
         if self._stored is None:
             return wanted
         try:
-            answers = self._stored.load_many([each.arn for each in wanted])
+            with within(first_of(each.span for each in wanted)):
+                answers = self._stored.load_many([each.arn for each in wanted])
         except Exception as exc:  # noqa: BLE001 - a bug, which is raised where it is waited for.
             _log.exception("The stored answers can't be read")
             self._fail([each.arn for each in wanted], exc)
@@ -300,7 +302,8 @@ class Lookups:
         arns = [each.arn for each in wanted]
         sent_at = self._clock.monotonic()
         try:
-            answers = self._answers(region, arns)
+            with within(first_of(each.span for each in wanted)):
+                answers = self._answers(region, arns)
         except CallsPaused:
             self._give_up(arns, OPEN_SECONDS)
         except Throttled:

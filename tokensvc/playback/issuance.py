@@ -41,6 +41,7 @@ from tokensvc.playback.entitling import entitled
 from tokensvc.playback.refreshing import kept_version
 from tokensvc.playback.revocation.due_ends import DueEnds, due_end_of, earliest, watch_end, within
 from tokensvc.playback.urls import PlaybackUrl, with_token
+from tokensvc.spans import CURRENT, NO_SPAN, NOTHING
 from tokensvc.token.claims import PlaybackClaims
 from tokensvc.token.jws import sign
 
@@ -200,7 +201,10 @@ class PlaybackIssuer:
             due_end = due_end_of(claims, decision.watch_until, decision.moment.now)
         begun_at = perf_counter()
         token = sign(claims, claimed.key.signer)
-        self._meter.signed(perf_counter() - begun_at)
+        seconds = perf_counter() - begun_at
+        self._meter.signed(seconds)
+        if (span := CURRENT.get()) is not NO_SPAN:
+            span.note("sign", seconds, NOTHING)
         decision.session_version = claims.viewer_session_version
         if due_end is not None:
             # Before the URL is returned: if the end can't be stored, nothing is granted.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from tokensvc.net import Network, is_loopback, is_path_prefix
 
@@ -61,17 +61,37 @@ def check_receiver_url(value: str) -> str:
     Raises:
         ValueError: it is not one. The message does not repeat the URL, which may contain a secret.
     """
+    parts = _checked_url(value)
+    if not parts.hostname or parts.scheme not in {"https", "http"}:
+        raise ValueError("The value must be a URL that begins with https://.")
+    if parts.scheme == "http" and not is_loopback(parts.hostname):
+        raise ValueError("The URL must begin with https://. Only a loopback host may have http://.")
+    return value
+
+
+def check_collector_url(value: str) -> str:
+    """The URL of a collector of traces, with the usual path if it has none.
+
+    Raises:
+        ValueError: it is not one.
+    """
+    parts = _checked_url(value)
+    if not parts.hostname or parts.scheme not in {"https", "http"}:
+        raise ValueError("The value must be a URL that begins with https:// or http://.")
+    if parts.query:
+        raise ValueError("The URL must have no query.")
+    return value if parts.path.rstrip("/") else f"{value.rstrip('/')}/v1/traces"
+
+
+def _checked_url(value: str) -> SplitResult:
+    """The parts of a URL without a user name and a fragment. Raises ValueError."""
     try:
         parts = urlsplit(value)
-        host, _ = parts.hostname, parts.port
+        _ = parts.hostname, parts.port
     except ValueError as exc:
         raise ValueError("The value is not a URL.") from exc
-    if not host or parts.scheme not in {"https", "http"}:
-        raise ValueError("The value must be a URL that begins with https://.")
-    if parts.scheme == "http" and not is_loopback(host):
-        raise ValueError("The URL must begin with https://. Only a loopback host may have http://.")
     if parts.username is not None or parts.fragment:
         raise ValueError("The URL must have neither a user name nor a fragment.")
     if not value.isascii() or not value.isprintable() or " " in value:
         raise ValueError("The URL must be ASCII text without white space.")
-    return value
+    return parts

@@ -28,6 +28,8 @@ SENTENCES: Final[Mapping[str, str]] = {
     "int_parsing": "The value must be a whole number.",
     "int_parsing_size": "The number is too large.",
     "int_from_float": "The value must be a whole number.",
+    "float_type": "The value must be a number.",
+    "float_parsing": "The value must be a number.",
     "finite_number": "The value must be a whole number.",
     "greater_than_equal": "The value must be {ge} or more.",
     "less_than_equal": "The value must be {le} or less.",

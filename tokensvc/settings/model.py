@@ -37,6 +37,7 @@ from tokensvc.settings.limits import LimitsSettings
 from tokensvc.settings.metrics import MetricsSettings
 from tokensvc.settings.notify import NotifySettings
 from tokensvc.settings.section import Section, split_list
+from tokensvc.settings.tracing import TracingSettings
 from tokensvc.settings.viewer_country import ViewerCountrySettings
 from tokensvc.settings.viewer_ids import ViewerIdSettings
 
@@ -305,6 +306,7 @@ class Settings(Section):
     cors: CorsSettings
     service: ServiceSettings
     metrics: MetricsSettings
+    tracing: TracingSettings
 
     @property
     def secret_files(self) -> Sequence[Path]:

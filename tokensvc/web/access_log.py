@@ -13,9 +13,11 @@ from pydantic_core import to_json
 from tokensvc.clock import rfc3339
 from tokensvc.net import Network
 from tokensvc.redaction import redact
+from tokensvc.spans import Span
 from tokensvc.telemetry.log_output import LogOutput
 from tokensvc.web.headers import request_id_of
 from tokensvc.web.proxies import client_address_of
+from tokensvc.web.tracing import SPAN
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
@@ -29,6 +31,12 @@ _LONGEST_PATH: Final = 256
 def _shown(path: str) -> str:
     # PEP 3333: the bytes of the path as Latin-1 characters.
     return redact(path.encode("latin-1").decode(errors="replace"))[:_LONGEST_PATH]
+
+
+def _trace_of(environ: WSGIEnvironment) -> Mapping[str, str]:
+    """The ID of the trace to which the request belongs, if requests are traced."""
+    span: Span | None = environ.get(SPAN)
+    return {} if span is None else {"trace_id": span.trace_id}
 
 
 class AccessLog:
@@ -73,6 +81,7 @@ class AccessLog:
                 "duration_ms": round(duration_seconds * 1_000, 1),
                 "client_address": client_address_of(environ, self._trusted_proxies),
                 "request_id": request_id_of(environ),
+                **_trace_of(environ),
             },
         )
 

@@ -23,6 +23,7 @@ from tokensvc.web.bodies import WHOLE_BODY
 from tokensvc.web.cors import Cors
 from tokensvc.web.http1 import Response
 from tokensvc.web.overload import Admission, Refusals
+from tokensvc.web.tracing import RequestSpans
 from tokensvc.web.waiting_pool import CALLER_ID, PoolIsFull, WaitingPool
 
 if TYPE_CHECKING:
@@ -101,12 +102,14 @@ class Front:
         access_log: AccessLog | None = None,
         meter: Meter | None = None,
         cors: Cors | None = None,
+        spans: RequestSpans | None = None,
     ) -> None:
         self.cors = cors
         self.terms = terms or ConnectionTerms()
         self._application = application
         self._access_log = access_log
         self._meter = meter
+        self._spans = spans
         self._pool = WaitingPool(threads)
         self._admission = Admission()
         self._refusals = Refusals()
@@ -150,7 +153,9 @@ class Front:
                 self._meter.answered(environ["PATH_INFO"], refusal.status, 0.0)
             return refusal
         begun_at = time.monotonic()
-        begin = partial(call, self._application, environ)
+        begin: Callable[[], Response] = partial(call, self._application, environ)
+        if self._spans is not None:
+            begin = self._spans.begin(environ, begin)
         try:
             with no_waiting():
                 begun = begin()
@@ -178,6 +183,8 @@ class Front:
             response = self._overloaded(environ)
         if response is not None:
             self._log(environ, response, begun_at)
+        elif self._spans is not None:
+            self._spans.end(environ, None)
         return response
 
     def _overloaded(self, environ: WSGIEnvironment) -> Response:
@@ -190,6 +197,8 @@ class Front:
         seconds = time.monotonic() - begun_at
         if self._meter is not None:
             self._meter.answered(environ["PATH_INFO"], response.status, seconds)
+        if self._spans is not None:
+            self._spans.end(environ, response)
         if self._access_log is not None:
             self._access_log.write(
                 environ,
@@ -237,8 +246,11 @@ class Front:
         """
         parts = iter(response.parts)
         made: list[bytes] = []
+        make: Callable[[], bool] = partial(_make_parts, parts, made)
+        if self._spans is not None:
+            make = self._spans.continued(environ, make)
         try:
-            while await self._run(environ, partial(_make_parts, parts, made)):
+            while await self._run(environ, make):
                 await asyncio.sleep(0)
                 if has_left():
                     return None

@@ -18,7 +18,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tokensvc.web import preloading
 
@@ -31,10 +31,15 @@ from tokensvc.settings import load_settings
 from tokensvc.telemetry import metric_files
 from tokensvc.telemetry.log_output import LogOutput
 from tokensvc.telemetry.logs import configure_logging
+from tokensvc.telemetry.otel_extra import require_otel
 from tokensvc.web import master, wsgi
 from tokensvc.web.access_log import AccessLog
 from tokensvc.web.cors import Cors
 from tokensvc.web.front import ConnectionTerms, Front
+from tokensvc.web.tracing import RequestSpans
+
+if TYPE_CHECKING:
+    from tokensvc.telemetry.traces import Traces
 
 CHECK = (sys.executable, "-m", "tokensvc", "serve", "--check")
 LONGEST_CHECK_SECONDS = 60.0
@@ -45,6 +50,8 @@ MEMORY_FOLDER = Path("/dev/shm")  # noqa: S108 # gunicorn creates a private file
 
 try:
     _settings = load_settings(None, os.environ)
+    if _settings.tracing.endpoint is not None:
+        require_otel()
 except TokensvcError as exc:
     _problems = (f"  {problem.field}: {problem.message}" for problem in exc.problems)
     sys.exit("\n".join([exc.detail, *_problems, exc.hint]))
@@ -85,17 +92,19 @@ def app() -> Front:
     """The application for the settings that the master has read; called in each worker."""
     preloading.give_awscrt_to_botocore()
     metrics = _metrics()
+    traces = _traces()
     output = _configure_logging()
     access_log = AccessLog(
         output, _service.trusted_proxies, with_probes=_service.log_level == "debug"
     )
     return Front(
-        wsgi.Application(_settings, metrics=metrics),
+        wsgi.Application(_settings, metrics=metrics, traces=traces),
         threads=_service.threads,
         terms=_terms,
         access_log=access_log if _service.log_level in _access_log_levels else None,
         meter=None if metrics is None else metrics.meter,
         cors=Cors(_settings.cors.allowed_origins) if _settings.cors.allowed_origins else None,
+        spans=None if traces is None else RequestSpans(traces),
     )
 
 
@@ -107,6 +116,21 @@ def _metrics() -> wsgi.Metrics | None:
     from tokensvc.web.metrics import WorkerMetrics
 
     return WorkerMetrics(_settings.metrics)
+
+
+def _traces() -> Traces | None:
+    """The traces of this worker, if the settings have a collector for them."""
+    endpoint = _settings.tracing.endpoint
+    if endpoint is None:
+        return None
+    # In a worker only: it needs an extra, and starts a thread.
+    from tokensvc.telemetry.traces import Traces
+
+    return Traces(
+        endpoint,
+        sample_ratio=_settings.tracing.sample_ratio,
+        service_name=_settings.tracing.service_name,
+    )
 
 
 def on_starting(server: Any) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from flask import Flask, Response, g, request
 
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
 REQUEST_ID_HEADER = "X-Request-Id"
+ROUTE: Final = "tokensvc.route"
+"""The environ key with the path of a route of Flask, without what the client names in it."""
+
 # The form of a request ID that is accepted from outside: no character that could forge a log line,
 # and not the secret of an API key.
 _REQUEST_ID = re.compile(r"(?![0-9A-Fa-f]{64})[A-Za-z0-9._-]{1,64}", re.ASCII)
@@ -55,6 +58,8 @@ def request_id_of(environ: WSGIEnvironment) -> str:
 
 def _add_headers(response: Response) -> Response:
     response.headers[REQUEST_ID_HEADER] = request_id()
+    if request.url_rule is not None:
+        request.environ[ROUTE] = request.url_rule.rule
     response.headers.update(fields_of(request.environ))
     for name, value in DEFAULTS.items():
         response.headers.setdefault(name, value)

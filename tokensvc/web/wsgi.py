@@ -61,6 +61,14 @@ class Metrics(Protocol):
         ...
 
 
+class Traces(Protocol):
+    """Records the spans of requests."""
+
+    def close(self) -> None:
+        """Send what is recorded, and stop."""
+        ...
+
+
 class Application:
     """A WSGI application that starts the service once in each process.
 
@@ -70,6 +78,7 @@ class Application:
         settings: the settings.
         create_flask_app: makes the routes over a service.
         metrics: measures the service, if it is to be measured.
+        traces: records the spans of its requests, if they are traced; closed with the service.
     """
 
     def __init__(
@@ -77,9 +86,11 @@ class Application:
         settings: Settings,
         create_flask_app: Callable[[Service], Flask] = create_app,
         metrics: Metrics | None = None,
+        traces: Traces | None = None,
     ) -> None:
         self._settings = settings
         self._metrics = metrics
+        self._traces = traces
         self._create_flask_app = create_flask_app
         self._lock = threading.Lock()
         self._service: Service | None = None
@@ -126,6 +137,8 @@ class Application:
             audit, self._audit = self._audit, None
         if self._metrics is not None:
             self._metrics.close()
+        if self._traces is not None:
+            self._traces.close()
         if service is not None:
             service.close()
         if audit is not None:

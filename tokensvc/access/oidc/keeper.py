@@ -15,7 +15,7 @@ from __future__ import annotations
 import logging
 import threading
 from concurrent.futures import Future, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from random import Random
 from typing import Final, Protocol
 
@@ -24,6 +24,7 @@ from tokensvc.access.oidc.key_sets import KeySet
 from tokensvc.access.oidc.terms import IssuerTerms
 from tokensvc.clock import Clock, Moment
 from tokensvc.errors import IssuerUnavailable, TokensvcError
+from tokensvc.spans import CURRENT, Span
 from tokensvc.waiting import may_wait
 
 WAIT_SECONDS: Final = 3.0
@@ -60,6 +61,7 @@ class _Flight:
 
     begun: float  # Monotonic seconds.
     done: Future[None]
+    span: Span = field(default_factory=CURRENT.get)  # Of the request that needs it first, if any.
 
 
 class KeyKeeper:
@@ -176,6 +178,10 @@ class KeyKeeper:
             with self._lock:
                 self._attempted_at = sent.monotonic
                 self._flight = None
+            seconds = self._clock.monotonic() - sent.monotonic
+            error = "" if self._failure is None else self._failure.code
+            about = {"tokensvc.issuer": self._terms.name}
+            flight.span.note("fetch issuer keys", seconds, about, error=error)
             flight.done.set_result(None)
 
     def _begin(self) -> _Flight:
