@@ -21,7 +21,7 @@ from tokensvc.cli.output import CommandFailed
 from tokensvc.clock import Clock, SystemClock
 from tokensvc.errors import TokensvcError
 from tokensvc.operations import COMMAND_TERMS
-from tokensvc.telemetry.logs import configure_logging
+from tokensvc.telemetry.logs import PlainLines, configure_logging
 
 _CHECK_INTERVAL_SECONDS = 0.2
 _PORT = click.IntRange(0, 65_535)
@@ -83,7 +83,7 @@ def demo(folder: Path, port: int, local_ivs_port: int, demo_port: int, issuer_po
     Needs no AWS account. The folder keeps the channel, the keys and the API key, and the next start
     uses them again.
     """
-    configure_logging("WARNING", sys.stderr, json=False)
+    configure_logging("WARNING", sys.stderr, PlainLines())
     # On SIGTERM, and when the terminal closes, stop the servers as Ctrl-C does.
     for signal_number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(signal_number, signal.default_int_handler)

@@ -26,7 +26,7 @@ from tokensvc.cli.output import CommandFailed
 from tokensvc.clock import Clock, SystemClock
 from tokensvc.errors import TokensvcError
 from tokensvc.operations import COMMAND_TERMS
-from tokensvc.telemetry.logs import configure_logging
+from tokensvc.telemetry.logs import PlainLines, configure_logging
 
 _CHECK_INTERVAL_SECONDS = 0.2
 _PORTS = {"PORT": 8000, "SECOND_PORT": 8010, "LOCAL_IVS_PORT": 8001, "MOTO_PORT": 8003}
@@ -44,7 +44,7 @@ def run_aws() -> None:
     Needs no AWS account and no containers. The variables PORT, SECOND_PORT, LOCAL_IVS_PORT and
     MOTO_PORT choose other ports; 0 means any free port.
     """
-    configure_logging("WARNING", sys.stderr, json=False)
+    configure_logging("WARNING", sys.stderr, PlainLines())
     for signal_number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(signal_number, signal.default_int_handler)
     try:

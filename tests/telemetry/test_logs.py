@@ -16,7 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tokensvc.redaction import redact
-from tokensvc.telemetry.logs import configure_logging
+from tokensvc.telemetry.log_lines import text_line
+from tokensvc.telemetry.logs import JsonLines, PlainLines, TextLines, configure_logging
 
 JWT = "eyJhbGciOiJFUzM4NCIsInR5cCI6IkpXVCJ9.eyJleHAiOjE4MDAwMDAwMDB9.c2lnbmF0dXJl-_"
 API_KEY = "tsk_k1_9f8Zq-_secretsecret"
@@ -41,7 +42,7 @@ def _restore_loggers() -> Iterator[None]:
 def json_line_of(act: Callable[[logging.Logger], None]) -> dict[str, Any]:
     """The members of the line that `act` logs."""
     stream = io.StringIO()
-    configure_logging("INFO", stream, json=True)
+    configure_logging("INFO", stream, JsonLines())
     act(logging.getLogger("tokensvc.example"))
     (line,) = stream.getvalue().splitlines()
     members: dict[str, Any] = json.loads(line)
@@ -90,12 +91,12 @@ def test_an_extra_value_cannot_replace_a_standard_member() -> None:
 def test_a_plain_line_is_the_level_and_the_message() -> None:
     """It contains nothing else."""
     stream = io.StringIO()
-    configure_logging("INFO", stream, json=False)
+    configure_logging("INFO", stream, PlainLines())
     logging.getLogger("tokensvc.example").warning("The key pair %s waits.", "k1")
     assert stream.getvalue() == "warning: The key pair k1 waits.\n"
 
 
-@pytest.mark.parametrize("json_lines", [True, False])
+@pytest.mark.parametrize("formatter", [JsonLines(), PlainLines(), TextLines(text_line)])
 @pytest.mark.parametrize(
     "secret",
     [
@@ -117,13 +118,10 @@ def test_a_plain_line_is_the_level_and_the_message() -> None:
         f"read {PRIVATE_PEM[:40]}",
     ],
 )
-def test_no_secret_is_logged(
-    secret: str,
-    json_lines: bool,  # noqa: FBT001 - pytest passes it by name.
-) -> None:
+def test_no_secret_is_logged(secret: str, formatter: logging.Formatter) -> None:
     """Not in the message, its arguments, an extra value or the text of an exception."""
     stream = io.StringIO()
-    configure_logging("INFO", stream, json=json_lines)
+    configure_logging("INFO", stream, formatter)
     logger = logging.getLogger("tokensvc.example")
     logger.info("before %s after", secret, extra={"url": secret})
     logger.info(f"before {secret} after")  # noqa: G004 - the test is about careless code.
@@ -166,8 +164,8 @@ def test_a_second_configuration_replaces_the_first_but_not_other_handlers() -> N
     first, second, others = io.StringIO(), io.StringIO(), io.StringIO()
     other_handler = logging.StreamHandler(others)
     logging.getLogger().addHandler(other_handler)
-    configure_logging("INFO", first, json=True)
-    configure_logging("INFO", second, json=False)
+    configure_logging("INFO", first, JsonLines())
+    configure_logging("INFO", second, PlainLines())
     logging.getLogger("tokensvc.example").info("once")
     assert (first.getvalue(), second.getvalue()) == ("", "info: once\n")
     assert others.getvalue() == "once\n"
@@ -176,7 +174,7 @@ def test_a_second_configuration_replaces_the_first_but_not_other_handlers() -> N
 def test_records_below_the_level_are_not_written() -> None:
     """The level applies to all loggers."""
     stream = io.StringIO()
-    configure_logging("WARNING", stream, json=False)
+    configure_logging("WARNING", stream, PlainLines())
     logging.getLogger("tokensvc.example").info("quiet")
     logging.getLogger("botocore").info("quiet")
     assert stream.getvalue() == ""
@@ -185,7 +183,7 @@ def test_records_below_the_level_are_not_written() -> None:
 def test_botocore_never_logs_at_debug() -> None:
     """At DEBUG it logs signed requests; the loggers of tokensvc still log."""
     stream = io.StringIO()
-    configure_logging("DEBUG", stream, json=False)
+    configure_logging("DEBUG", stream, PlainLines())
     logging.getLogger("botocore.auth").debug("the signature")
     logging.getLogger("tokensvc.example").debug("a detail")
     assert stream.getvalue() == "debug: a detail\n"
@@ -204,7 +202,7 @@ def test_an_expired_sign_in_is_logged_without_its_traceback(
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.delenv("AWS_ACCESS_KEY_ID", raising=False)
     stream = io.StringIO()
-    configure_logging("WARNING", stream, json=False)
+    configure_logging("WARNING", stream, PlainLines())
     credentials = botocore.session.Session(profile="sso").get_credentials()
     assert credentials is not None
     with pytest.raises(SSOTokenLoadError):
@@ -216,4 +214,4 @@ def test_an_expired_sign_in_is_logged_without_its_traceback(
 def test_an_unknown_level_is_refused() -> None:
     """The settings check the level before."""
     with pytest.raises(ValueError, match="LOUD"):
-        configure_logging("LOUD", io.StringIO(), json=True)
+        configure_logging("LOUD", io.StringIO(), JsonLines())

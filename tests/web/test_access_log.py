@@ -7,6 +7,7 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
+from tokensvc.telemetry.log_lines import LineOf, json_line, text_line
 from tokensvc.telemetry.log_output import LogOutput
 from tokensvc.web.access_log import AccessLog
 
@@ -31,10 +32,23 @@ class Lines:
         """Do nothing."""
 
 
-def lines_of(environ: dict[str, Any], status: int = 200, **options: bool) -> list[dict[str, Any]]:
+def lines_of(
+    environ: dict[str, Any], status: int = 200, *, with_probes: bool = False
+) -> list[dict[str, Any]]:
     """The lines that are written for this request."""
+    return [json.loads(line) for line in written(environ, status, with_probes=with_probes)]
+
+
+def written(
+    environ: dict[str, Any],
+    status: int = 200,
+    *,
+    with_probes: bool = False,
+    line_of: LineOf = json_line,
+) -> list[bytes]:
+    """The lines as they are written."""
     target = Lines()
-    log = AccessLog(LogOutput(target), [PROXY], **{"with_probes": False, **options})
+    log = AccessLog(LogOutput(target), [PROXY], with_probes=with_probes, line_of=line_of)
     log.write(
         {
             "REQUEST_METHOD": "GET",
@@ -46,7 +60,7 @@ def lines_of(environ: dict[str, Any], status: int = 200, **options: bool) -> lis
         size_bytes=12,
         duration_seconds=0.01234,
     )
-    return [json.loads(line) for line in target.lines]
+    return target.lines
 
 
 def test_a_line_identifies_the_request_and_its_client() -> None:
@@ -65,6 +79,19 @@ def test_a_line_identifies_the_request_and_its_client() -> None:
         "client_address": "198.51.100.7",
         "request_id": "r-1",
     }
+
+
+def test_a_line_for_people_has_the_same_in_one_line() -> None:
+    """What the message says already is not repeated."""
+    (line,) = written(
+        {"PATH_INFO": "/v1/playback-urls", "REQUEST_METHOD": "POST"}, 403, line_of=text_line
+    )
+    at, _, rest = line.decode().partition(" ")
+    assert at.endswith("Z")
+    assert rest == (
+        "info    tokensvc.access: POST /v1/playback-urls 403 bytes=12 duration_ms=12.3"
+        " client_address=198.51.100.7 request_id=r-1\n"
+    )
 
 
 def test_the_address_is_the_one_that_a_trusted_proxy_names() -> None:
@@ -101,7 +128,7 @@ def test_what_is_no_valid_request_has_a_line_with_the_address_and_the_status() -
     """An operator finds out why a client gets 400. Nothing that it sent is repeated."""
     target = Lines()
     log = AccessLog(LogOutput(target), [PROXY], with_probes=False)
-    log.write_refusal("198.51.100.7", 400, size_bytes=165)
+    log.write_refusal("198.51.100.7", 400, size_bytes=165, request_id="r-2")
     (line,) = (json.loads(line) for line in target.lines)
     assert line.pop("at").endswith("Z")
     assert line == {
@@ -114,5 +141,5 @@ def test_what_is_no_valid_request_has_a_line_with_the_address_and_the_status() -
         "bytes": 165,
         "duration_ms": None,
         "client_address": "198.51.100.7",
-        "request_id": None,
+        "request_id": "r-2",
     }

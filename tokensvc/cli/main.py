@@ -34,7 +34,7 @@ from tokensvc.cli.tokens import tokens
 from tokensvc.cli.viewers import viewers
 from tokensvc.clock import SystemClock
 from tokensvc.errors import TokensvcError
-from tokensvc.telemetry.logs import configure_logging
+from tokensvc.telemetry.logs import PlainLines, configure_logging
 
 
 class _Tokensvc(click.Group):
@@ -61,7 +61,7 @@ def cli(context: click.Context, config: Path | None) -> None:
     AWS credentials, regions and endpoints are read from the standard AWS environment variables and
     configuration files.
     """
-    configure_logging("WARNING", sys.stderr, json=False)
+    configure_logging("WARNING", sys.stderr, PlainLines())
     if os.environ.get("NO_COLOR"):  # https://no-color.org
         context.color = False
     resources = context.with_resource(ExitStack())

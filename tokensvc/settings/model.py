@@ -257,6 +257,11 @@ class ServiceSettings(Section):
         default="info",
         description="Minimum level of the lines that are logged: debug, info, warning or error.",
     )
+    log_format: Literal["json", "text"] = Field(
+        default="json",
+        description="Whether the lines of the log are JSON for programs, or text for people. The"
+        " audit is JSON always.",
+    )
     ops_page: bool = Field(
         default=False,
         description="Whether to serve the operator's page at /ops. Its data need an API key with"

@@ -6,14 +6,15 @@ counted, and a line with their number is written when the reader reads again.
 
 from __future__ import annotations
 
-import json
 import threading
 import time
 from collections import deque
+from collections.abc import Mapping
 from typing import Final
 
 from tokensvc.clock import rfc3339
 from tokensvc.line_targets import MAX_LINE_BYTES, LineTarget
+from tokensvc.telemetry.log_lines import LineOf, json_line
 
 MAX_KEPT_BYTES: Final = 1024 * 1024
 
@@ -28,8 +29,15 @@ class LogOutput:
         dropped: the number of lines that were dropped and not yet reported.
     """
 
-    def __init__(self, target: LineTarget, *, max_kept_bytes: int = MAX_KEPT_BYTES) -> None:
+    def __init__(
+        self,
+        target: LineTarget,
+        *,
+        line_of: LineOf = json_line,
+        max_kept_bytes: int = MAX_KEPT_BYTES,
+    ) -> None:
         self._target = target
+        self._line_of = line_of
         self._max_kept_bytes = max_kept_bytes
         self._kept: deque[bytes] = deque()
         self._kept_bytes = 0
@@ -77,7 +85,7 @@ class LogOutput:
                 self._target.write(self._kept[0])
                 self._kept_bytes -= len(self._kept.popleft())
             if self.dropped:
-                self._target.write(_dropped_line(self.dropped))
+                self._target.write(self._line_of(_dropped(self.dropped)))
                 self.dropped = 0
         except BlockingIOError:
             return
@@ -87,12 +95,11 @@ class LogOutput:
             self._kept_bytes = 0
 
 
-def _dropped_line(count: int) -> bytes:
-    members = {
+def _dropped(count: int) -> Mapping[str, object]:
+    return {
         "at": rfc3339(time.time()),
         "level": "warning",
         "logger": __name__,
         "message": "Log lines were dropped because they could not be written.",
         "dropped": count,
     }
-    return f"{json.dumps(members)}\n".encode()

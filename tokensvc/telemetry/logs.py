@@ -1,4 +1,4 @@
-"""Logging: JSON lines for the service, plain lines for a person, and no secrets in either.
+"""Logging: JSON or text for the service, plain lines for a command, and no secrets in any.
 
 Code never logs a token, a private key or a secret. The redaction here is a second line of defense,
 against secrets in the messages of other libraries and in the texts of exceptions.
@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import TextIO
 
 from tokensvc.redaction import redact
+from tokensvc.telemetry.log_lines import LineOf
 from tokensvc.telemetry.log_output import LogOutput
 
 _STANDARD_ATTRIBUTES = frozenset(vars(logging.makeLogRecord({}))) | {
@@ -25,19 +26,19 @@ _LOGS_CREDENTIALS_AT_DEBUG = ("botocore", "boto3", "urllib3")
 _LOGS_TRACEBACKS_OF_CREDENTIALS = ("botocore.credentials", "botocore.tokens")
 
 
-def configure_logging(level: str, output: TextIO | LogOutput, *, json: bool) -> None:
+def configure_logging(level: str, output: TextIO | LogOutput, formatter: logging.Formatter) -> None:
     """Write the records of every logger to `output`. A second call replaces the first.
 
     Args:
         level: `DEBUG`, `INFO`, `WARNING`, `ERROR` or `CRITICAL`.
         output: a stream, or an output that never waits for its reader.
-        json: whether to write JSON objects, or plain lines for a person.
+        formatter: `JsonLines`, `TextLines` or `PlainLines`.
 
     Raises:
         ValueError: when the level does not exist.
     """
     handler = _OutputHandler(output) if isinstance(output, LogOutput) else _StreamHandler(output)
-    handler.setFormatter(_JsonLines() if json else _PlainLines())
+    handler.setFormatter(formatter)
     root = logging.getLogger()
     root.setLevel(level)
     for earlier in [h for h in root.handlers if isinstance(h, _OutputHandler | _StreamHandler)]:
@@ -82,32 +83,50 @@ class _OutputHandler(logging.Handler):
         super().close()
 
 
-class _PlainLines(logging.Formatter):
-    """`warning: message`, followed by the traceback if there is one."""
+class PlainLines(logging.Formatter):
+    """`warning: message`, followed by the traceback if there is one: for a command."""
 
     def format(self, record: logging.LogRecord) -> str:
+        """The line, without its line break, and the traceback."""
         return redact(f"{record.levelname.lower()}: {super().format(record)}")
 
 
-class _JsonLines(logging.Formatter):
+class JsonLines(logging.Formatter):
     """One JSON object per record. The values in `extra=` are members of it."""
 
     def format(self, record: logging.LogRecord) -> str:
-        members: dict[str, object] = {
-            "at": f"{datetime.fromtimestamp(record.created, UTC):%Y-%m-%dT%H:%M:%S}"
-            f".{int(record.msecs):03d}Z",
-            "level": record.levelname.lower(),
-            "logger": record.name,
-            "message": redact(record.getMessage()),
-        }
-        for name, value in vars(record).items():
-            if name not in _STANDARD_ATTRIBUTES:
-                members.setdefault(name, _member_value(value))
-        if record.exc_info:
-            members["exception"] = redact(self.formatException(record.exc_info))
-        if record.stack_info:
-            members["stack"] = redact(self.formatStack(record.stack_info))
-        return jsonlib.dumps(members, ensure_ascii=False)
+        """The line, without its line break."""
+        return jsonlib.dumps(_members_of(record, self), ensure_ascii=False)
+
+
+class TextLines(logging.Formatter):
+    """The same members as text, as `text_line` or `colored_line` makes it."""
+
+    def __init__(self, line_of: LineOf) -> None:
+        super().__init__()
+        self._line_of = line_of
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line, without its line break, and the traceback."""
+        return self._line_of(_members_of(record, self)).decode().rstrip("\n")
+
+
+def _members_of(record: logging.LogRecord, formatter: logging.Formatter) -> dict[str, object]:
+    members: dict[str, object] = {
+        "at": f"{datetime.fromtimestamp(record.created, UTC):%Y-%m-%dT%H:%M:%S}"
+        f".{int(record.msecs):03d}Z",
+        "level": record.levelname.lower(),
+        "logger": record.name,
+        "message": redact(record.getMessage()),
+    }
+    for name, value in vars(record).items():
+        if name not in _STANDARD_ATTRIBUTES:
+            members.setdefault(name, _member_value(value))
+    if record.exc_info:
+        members["exception"] = redact(formatter.formatException(record.exc_info))
+    if record.stack_info:
+        members["stack"] = redact(formatter.formatStack(record.stack_info))
+    return members
 
 
 def _member_value(value: object) -> object:

@@ -8,12 +8,11 @@ from functools import lru_cache
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
-from pydantic_core import to_json
-
 from tokensvc.clock import rfc3339
 from tokensvc.net import Network
 from tokensvc.redaction import redact
 from tokensvc.spans import Span
+from tokensvc.telemetry.log_lines import LineOf, json_line
 from tokensvc.telemetry.log_output import LogOutput
 from tokensvc.web.headers import request_id_of
 from tokensvc.web.proxies import client_address_of
@@ -52,10 +51,12 @@ class AccessLog:
         trusted_proxies: Collection[Network],
         *,
         with_probes: bool,
+        line_of: LineOf = json_line,
     ) -> None:
         self._output = output
         self._trusted_proxies = trusted_proxies
         self._with_probes = with_probes
+        self._line_of = line_of
 
     def write(
         self,
@@ -85,10 +86,13 @@ class AccessLog:
             },
         )
 
-    def write_refusal(self, peer_address: str, status: int, *, size_bytes: int) -> None:
+    def write_refusal(
+        self, peer_address: str, status: int, *, size_bytes: int, request_id: str
+    ) -> None:
         """Write the line of what the server refused because it is not a whole valid request.
 
-        Nothing that the client sent is in it, so that its address is that of the connection.
+        Of what the client sent it has a valid request ID at most: its address is that of the
+        connection.
         """
         self._write(
             f"not a whole valid request {status}",
@@ -99,7 +103,7 @@ class AccessLog:
                 "bytes": size_bytes,
                 "duration_ms": None,
                 "client_address": peer_address,
-                "request_id": None,
+                "request_id": request_id,
             },
         )
 
@@ -111,4 +115,4 @@ class AccessLog:
             "message": message,
             **members,
         }
-        self._output.write(to_json(line) + b"\n")
+        self._output.write(self._line_of(line))

@@ -20,7 +20,7 @@ from gunicorn.asgi.parser import ParseError
 
 from tokensvc.web import http1
 from tokensvc.web.http1 import FieldParser, Response
-from tokensvc.web.http_refusals import refusal
+from tokensvc.web.http_refusals import refusal, request_id_of_refused
 
 if TYPE_CHECKING:
     from tokensvc.web.worker import Worker
@@ -341,12 +341,15 @@ class Connection(asyncio.Protocol):
         """Answer with an error instead of the application, and close the connection."""
         if self._is_closed:
             return
-        response, size_bytes = refusal(status)
+        request_id = request_id_of_refused(self._parser)
+        response, size_bytes = refusal(status, request_id)
         if (cors := self._front.cors) is not None:
             response = cors.added_to(response, cors.fields_of_refused(self._parser))
         if self._has_begun:  # A connection that was only opened is no request.
             peer_address = self._environ["REMOTE_ADDR"]
-            self._front.record_refusal(peer_address, status, size_bytes=size_bytes)
+            self._front.record_refusal(
+                peer_address, status, size_bytes=size_bytes, request_id=request_id
+            )
         date = self._worker.date.now()
         is_head = self._parser.method == b"HEAD"
         self._transport.write(http1.bytes_of(response, date, closes=True, is_head=is_head))

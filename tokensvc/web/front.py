@@ -122,10 +122,14 @@ class Front:
         """
         await asyncio.to_thread(self._application.start)
 
-    def record_refusal(self, peer_address: str, status: int, *, size_bytes: int) -> None:
+    def record_refusal(
+        self, peer_address: str, status: int, *, size_bytes: int, request_id: str
+    ) -> None:
         """Log what a connection refused before it was a request."""
         if self._access_log is not None:
-            self._access_log.write_refusal(peer_address, status, size_bytes=size_bytes)
+            self._access_log.write_refusal(
+                peer_address, status, size_bytes=size_bytes, request_id=request_id
+            )
 
     async def close(self) -> None:
         """Stop the application."""

@@ -29,8 +29,9 @@ from tokensvc.errors import TokensvcError
 from tokensvc.line_targets import line_target
 from tokensvc.settings import load_settings
 from tokensvc.telemetry import metric_files
+from tokensvc.telemetry.log_lines import colored_line, json_line, text_line
 from tokensvc.telemetry.log_output import LogOutput
-from tokensvc.telemetry.logs import configure_logging
+from tokensvc.telemetry.logs import JsonLines, TextLines, configure_logging
 from tokensvc.telemetry.otel_extra import require_otel
 from tokensvc.web import master, wsgi
 from tokensvc.web.access_log import AccessLog
@@ -84,6 +85,10 @@ limit_request_field_size = 8_190
 control_socket_disable = True
 
 loglevel = _service.log_level
+_is_colored = os.isatty(STANDARD_ERROR) and not os.environ.get("NO_COLOR")  # https://no-color.org
+_line_of = json_line
+if _service.log_format == "text":
+    _line_of = colored_line if _is_colored else text_line
 accesslog = None  # `access_log` writes it.
 _access_log_levels = {"debug", "info"}
 
@@ -95,7 +100,10 @@ def app() -> Front:
     traces = _traces()
     output = _configure_logging()
     access_log = AccessLog(
-        output, _service.trusted_proxies, with_probes=_service.log_level == "debug"
+        output,
+        _service.trusted_proxies,
+        with_probes=_service.log_level == "debug",
+        line_of=_line_of,
     )
     return Front(
         wsgi.Application(_settings, metrics=metrics, traces=traces),
@@ -150,12 +158,13 @@ def on_reload(server: Any) -> None:
 
 
 def _configure_logging() -> LogOutput:
-    """Log gunicorn's lines like all others: as redacted JSON on standard error.
+    """Log gunicorn's lines like all others: redacted, as JSON or text, on standard error.
 
     The output belongs to this process: a worker must not write what its master has kept.
     """
-    output = LogOutput(line_target(STANDARD_ERROR))
-    configure_logging(_service.log_level.upper(), output, json=True)
+    output = LogOutput(line_target(STANDARD_ERROR), line_of=_line_of)
+    formatter = JsonLines() if _line_of is json_line else TextLines(_line_of)
+    configure_logging(_service.log_level.upper(), output, formatter)
     logger = logging.getLogger("gunicorn.error")
     logger.handlers.clear()
     logger.propagate = True

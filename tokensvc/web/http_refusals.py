@@ -9,8 +9,8 @@ from typing import Final
 
 from tokensvc import errors
 from tokensvc.errors import TokensvcError
-from tokensvc.web import problems
-from tokensvc.web.http1 import Response
+from tokensvc.web import headers, problems
+from tokensvc.web.http1 import FieldParser, Response
 
 _REFUSALS: Final[Mapping[int, TokensvcError]] = {
     error.http_status: error
@@ -28,12 +28,20 @@ _REFUSALS: Final[Mapping[int, TokensvcError]] = {
 }
 
 
-def refusal(status: HTTPStatus) -> tuple[Response, int]:
+def refusal(status: HTTPStatus, request_id: str) -> tuple[Response, int]:
     """The response with that status, and the number of bytes of its body: a problem document."""
-    body = json.dumps(problems.members_of(_REFUSALS[status])).encode()
-    headers = [
+    body = json.dumps(problems.document(_REFUSALS[status], request_id)).encode()
+    fields = [
         ("Content-Type", problems.MEDIA_TYPE),
         ("Content-Length", str(len(body))),
         ("Cache-Control", "no-store"),
+        (headers.REQUEST_ID_HEADER, request_id),
     ]
-    return Response(status, headers, [body]), len(body)
+    return Response(status, fields, [body]), len(body)
+
+
+def request_id_of_refused(parser: FieldParser) -> str:
+    """The ID of a request that was read so far: the client's if it is valid, or a new one."""
+    read = dict(parser.headers or parser.read_so_far())
+    offered = read.get(b"x-request-id", b"").decode("latin-1")
+    return headers.request_id_of({"HTTP_X_REQUEST_ID": offered})

@@ -118,7 +118,15 @@ def code_of(response: bytes) -> tuple[int, str]:
     assert b"application/problem+json" in response
     document = json.loads(body)
     assert document["status"] == status
+    assert document["request_id"] == request_id_of(response)
     return status, document["code"]
+
+
+def request_id_of(response: bytes) -> str:
+    """The ID in the header of a response."""
+    found = re.search(rb"(?i)\r\nx-request-id: ([^\r]+)", response)
+    assert found is not None
+    return found[1].decode()
 
 
 def seconds(action: Callable[[], object]) -> float:

@@ -20,6 +20,7 @@ from tests.web.worker.server import (
     parsed,
     read_all,
     read_response,
+    request_id_of,
     running,
     seconds,
 )
@@ -123,6 +124,22 @@ def test_a_failure_of_the_application_is_a_problem_and_closes_the_connection(
         assert code_of(response) == (500, "internal_error")
         assert b"Set-Cookie" not in response
         assert server.get("/")[0] == 200
+
+
+@pytest.mark.parametrize(("offered", "is_taken"), [("id-1", True), ("two words", False)])
+def test_a_refusal_of_the_server_has_the_id_of_the_request(
+    server: Server,
+    offered: str,
+    is_taken: bool,  # noqa: FBT001 - pytest passes it by name.
+) -> None:
+    """If it was read before the fault, and is valid; the log has the same ID."""
+    head = f"GET / HTTP/1.1\r\nHost: a\r\nX-Request-Id: {offered}\r\nA b: c\r\n\r\n"
+    with server.connect(head.encode()) as connection:
+        response = read_all(connection)
+    assert code_of(response) == (400, "invalid_request")
+    request_id = request_id_of(response)
+    assert (request_id == offered) is is_taken
+    assert f'"request_id":"{request_id}"' in server.log.read_text()
 
 
 def test_the_head_of_a_later_request_has_the_same_deadline(server: Server) -> None:
