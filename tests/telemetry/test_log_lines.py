@@ -5,12 +5,14 @@ from __future__ import annotations
 import io
 import json
 import logging
+from collections.abc import Mapping
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.telemetry.test_logs import fail
-from tokensvc.telemetry.log_lines import colored_line, json_line, text_line
+from tokensvc.telemetry.log_lines import LineOf, colored_line, json_line, line_of, text_line
 from tokensvc.telemetry.logs import TextLines, configure_logging
 
 MEMBERS = {
@@ -57,6 +59,26 @@ def test_colors_are_those_of_the_level() -> None:
     plain = line.replace("\x1b[33m", "").replace("\x1b[2m", "").replace("\x1b[0m", "")
     assert plain == text_line({**MEMBERS, "tries": 3}).decode()
     assert "\x1b[31merror  \x1b[0m" in colored_line({**MEMBERS, "level": "error"}).decode()
+
+
+@pytest.mark.parametrize(
+    ("log_format", "environment", "is_terminal", "made_by"),
+    [
+        ("json", {}, True, json_line),
+        ("text", {}, False, text_line),
+        ("text", {}, True, colored_line),
+        ("text", {"NO_COLOR": ""}, True, colored_line),
+        ("text", {"NO_COLOR": "1"}, True, text_line),
+    ],
+)
+def test_when_lines_have_colors(
+    log_format: str,
+    environment: Mapping[str, str],
+    is_terminal: bool,  # noqa: FBT001 - pytest passes it by name.
+    made_by: LineOf,
+) -> None:
+    """On a terminal, as https://no-color.org has it."""
+    assert line_of(log_format, environment, is_terminal=is_terminal) is made_by
 
 
 def test_json_has_the_same_members() -> None:

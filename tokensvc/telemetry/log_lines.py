@@ -21,6 +21,16 @@ _COLORS: Final = {"warning": "33", "error": "31", "critical": "31"}
 _DIM: Final = "2"
 
 
+def line_of(log_format: str, environment: Mapping[str, str], *, is_terminal: bool) -> LineOf:
+    """What makes the lines of a log in that format, `json` or `text`.
+
+    Text has colors on a terminal, unless the environment has NO_COLOR (https://no-color.org).
+    """
+    if log_format == "json":
+        return json_line
+    return colored_line if is_terminal and not environment.get("NO_COLOR") else text_line
+
+
 def json_line(members: Mapping[str, object]) -> bytes:
     """One JSON object."""
     return to_json(members) + b"\n"

@@ -29,7 +29,7 @@ from tokensvc.errors import TokensvcError
 from tokensvc.line_targets import line_target
 from tokensvc.settings import load_settings
 from tokensvc.telemetry import metric_files
-from tokensvc.telemetry.log_lines import colored_line, json_line, text_line
+from tokensvc.telemetry.log_lines import json_line, line_of
 from tokensvc.telemetry.log_output import LogOutput
 from tokensvc.telemetry.logs import JsonLines, TextLines, configure_logging
 from tokensvc.telemetry.otel_extra import require_otel
@@ -85,10 +85,7 @@ limit_request_field_size = 8_190
 control_socket_disable = True
 
 loglevel = _service.log_level
-_is_colored = os.isatty(STANDARD_ERROR) and not os.environ.get("NO_COLOR")  # https://no-color.org
-_line_of = json_line
-if _service.log_format == "text":
-    _line_of = colored_line if _is_colored else text_line
+_line_of = line_of(_service.log_format, os.environ, is_terminal=os.isatty(STANDARD_ERROR))
 accesslog = None  # `access_log` writes it.
 _access_log_levels = {"debug", "info"}
 
