@@ -71,10 +71,11 @@ class FieldParser(PythonProtocol):  # type: ignore[misc] # gunicorn ships no typ
         is_new = self._scan_from == 0 and not self._headers_list
         if not is_new or end > self._limit_request_field_size or not _FIELDS.fullmatch(head):
             return bool(super()._parse_headers())
-        lines = head.split(b"\r\n")
-        if len(lines) - 1 > self._limit_request_fields:
+        lines = head.split(b"\r\n")[:-1]
+        if len(lines) > self._limit_request_fields:
             return bool(super()._parse_headers())
-        for line in lines[:-1]:
+        self._header_count = len(lines)  # Trailer fields count too.
+        for line in lines:
             name, _, value = line.partition(b":")
             self._headers_list.append((name.lower(), value.strip(b" \t")))
         del self._buffer[: end + len(b"\r\n")]

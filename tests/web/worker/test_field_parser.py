@@ -70,16 +70,25 @@ FIELDS = st.sampled_from(
         b"caf\xe9: \xe9",
     ]
 )
+BODIES = st.sampled_from(
+    [
+        b"0\r\n\r\n",
+        b"3\r\nabc\r\n0\r\na: 1\r\n\r\n",
+        b"0\r\na: 1\r\nb: 2\r\n\r\n",
+        b"0\r\na: 1\r\nb: 2\r\nc: 3\r\n\r\n",
+    ]
+)
 
 
 @given(
     st.lists(FIELDS, max_size=5),
-    st.binary(max_size=8),
+    st.binary(max_size=8) | BODIES,
     st.one_of(st.none(), st.integers(1, 150)),
 )
 @example([b"a: b", b"Content-Length: 3"], b"xyzGET / HTTP/1.1\r\n\r\n", None)
 @example([], b"a: b\r\n\r\n", None)
 @example([b"a: b", b"c: d"], b"", 20)
+@example([b"Transfer-Encoding: chunked"], b"0\r\na: 1\r\nb: 2\r\nc: 3\r\n\r\n", None)
 def test_any_request_is_judged_alike_however_it_is_sent(
     fields: list[bytes], after: bytes, split_at: int | None
 ) -> None:
