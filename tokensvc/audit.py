@@ -74,6 +74,14 @@ class AuditEvent:
     rule: str | None = None
     watch_until: float | None = None
 
+    @property
+    def is_decision(self) -> bool:
+        """Whether it is about a playback URL or a sign-in.
+
+        What moderators do is not, nor is the line with which a probe tries the audit again.
+        """
+        return self.decision in _PLAYBACK and self.code != AuditUnavailable.code
+
     def members(self) -> dict[str, str | int | None]:
         """The members of the audit line. Programs rely on their names."""
         return {
@@ -135,9 +143,10 @@ class MeteredAudit:
         try:
             self._audit.write(event)
         except (OSError, AuditUnavailable):
-            self._meter.decided(AuditUnavailable.code)
+            if event.is_decision:
+                self._meter.decided(AuditUnavailable.code)
             raise
-        if event.decision in _PLAYBACK:
+        if event.is_decision:
             self._meter.decided(event.code)
 
 

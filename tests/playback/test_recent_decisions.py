@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 import pytest
 
 from tests.support.clock import EXAMPLE_NOW, ManualClock
 from tests.support.deployment import MemoryAudit
-from tokensvc.audit import AuditEvent
+from tests.support.recording_meter import RecordingMeter
+from tokensvc.audit import AuditEvent, MeteredAudit
 from tokensvc.playback.recent_decisions import KEPT, RecentDecisions
 
 
@@ -36,11 +39,21 @@ def test_what_was_not_recorded_is_not_kept() -> None:
     assert recent.counts() == {"audit_unavailable": 1}
 
 
-def test_what_moderators_do_is_recorded_and_not_kept() -> None:
-    """It is no decision about a playback URL."""
-    audit = MemoryAudit()
-    recent = RecentDecisions(audit, ManualClock())
-    recent.write(AuditEvent(at=EXAMPLE_NOW, decision="banned"))
-    assert len(audit.events) == 1
+NO_DECISIONS = {
+    "what a moderator does": AuditEvent(at=EXAMPLE_NOW, decision="banned"),
+    "a probe": AuditEvent(at=EXAMPLE_NOW, decision="refused", code="audit_unavailable"),
+}
+
+
+@pytest.mark.parametrize("event", NO_DECISIONS.values(), ids=NO_DECISIONS)
+@pytest.mark.parametrize("fails", [False, True])
+def test_what_is_no_decision_is_not_counted(event: AuditEvent, *, fails: bool) -> None:
+    """Whether or not it can be recorded: a load balancer probes every few seconds."""
+    audit, meter = MemoryAudit(fails=fails), RecordingMeter()
+    recent = RecentDecisions(MeteredAudit(audit, meter), ManualClock())
+    with pytest.raises(OSError, match="No space left") if fails else nullcontext():
+        recent.write(event)
+    assert len(audit.events) == (0 if fails else 1)
     assert recent.latest() == ()
     assert recent.counts() == {}
+    assert meter.codes == []

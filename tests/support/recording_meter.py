@@ -13,14 +13,20 @@ class RecordingMeter(Meter):
     """Records the measurements that tests read.
 
     Attributes:
+        codes: the code of each decision.
         asked: what came of each question to the entitlement hook.
         refused: how often each rate limit has refused.
         answers: how often each kind of answer about a channel was found.
     """
 
+    codes: list[str] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
     refused: Counter[str] = field(default_factory=Counter)
     answers: Counter[str] = field(default_factory=Counter)
+
+    def decided(self, code: str) -> None:
+        """Record the code."""
+        self.codes.append(code)
 
     def asked_hook(self, outcome: HookOutcome, seconds: float) -> None:
         """Record what came of it."""

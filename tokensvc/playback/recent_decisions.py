@@ -14,8 +14,6 @@ from tokensvc.errors import AuditUnavailable
 KEPT: Final = 100
 """How many decisions are kept."""
 
-_ABOUT_URLS: Final = frozenset({"granted", "refused"})
-
 
 class RecentDecisions:
     """Keeps what another audit has recorded: the last decisions, and how many had each code.
@@ -43,10 +41,11 @@ class RecentDecisions:
         try:
             self._audit.write(event)
         except (OSError, AuditUnavailable):
-            with self._lock:
-                self._counts[AuditUnavailable.code] += 1
+            if event.is_decision:
+                with self._lock:
+                    self._counts[AuditUnavailable.code] += 1
             raise
-        if event.decision in _ABOUT_URLS:
+        if event.is_decision:
             with self._lock:
                 self._latest.append(event)
                 self._counts[event.code] += 1
