@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal, get_args
+from typing import Final, Literal, get_args
 
 from tokensvc.errors import NotPermitted
 
@@ -13,6 +13,18 @@ Scope = Literal["mint", "moderate", "operate"]
 inspect tokens, and whatever else operators do over HTTP."""
 
 SCOPES: tuple[Scope, ...] = get_args(Scope)
+
+_OF_USERS: Final = "oidc:"
+
+
+def caller_id_of_user(issuer: str, viewer_id: str) -> str:
+    """The ID of a caller who signs in: the issuer's name in the settings, and the viewer ID."""
+    return f"{_OF_USERS}{issuer}:{viewer_id}"
+
+
+def without_viewer_id(caller_id: str) -> str:
+    """The ID of a caller for who may not know viewers: of a user, it names the issuer only."""
+    return caller_id.rpartition(":")[0] if caller_id.startswith(_OF_USERS) else caller_id
 
 
 @dataclass(frozen=True, slots=True)

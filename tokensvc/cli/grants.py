@@ -9,7 +9,7 @@ import click
 
 from tokensvc.access import api_keys
 from tokensvc.access.api_keys import ApiKeys
-from tokensvc.access.callers import Caller, Identity
+from tokensvc.access.callers import Caller, Identity, caller_id_of_user
 from tokensvc.access.countries import country_in
 from tokensvc.access.explaining import Explanation, GrantUse, explain
 from tokensvc.access.oidc.callers import scopes_of
@@ -151,7 +151,7 @@ def _caller(
         else (_OWN_VIEWER_ID,)
     )
     identity = Identity(terms.issuer, str(subject), viewer_ids, {"iss": terms.issuer, **claims})
-    caller_id = f"oidc:{issuer}:{viewer_ids[0]}"
+    caller_id = caller_id_of_user(issuer, viewer_ids[0])
     return Caller(caller_id, issuer, terms.grants, scopes_of(claims, terms), identity)
 
 

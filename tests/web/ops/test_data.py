@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 from typing import Any
@@ -10,7 +11,10 @@ from flask.testing import FlaskClient
 
 from tests.keyring.rings import DRAIN_SECONDS
 from tests.support.deployment import Deployment
+from tests.support.oidc_deployment import oidc_deployment
+from tests.support.settings import SECRET
 from tests.web.problem_shape import assert_problem
+from tokensvc.access.viewer_ids import ViewerIds
 from tokensvc.service import build
 
 PATH = "/v1/ops"
@@ -194,6 +198,25 @@ def test_bans_are_shown_without_the_viewer(own_deployment: Deployment) -> None:
     text = json.dumps(answer)
     assert "viewer-17" not in text
     assert "rude" not in text
+
+
+def test_the_viewer_ids_in_the_ids_of_users_are_not_shown(own_deployment: Deployment) -> None:
+    """The ID of a caller who signs in ends with the viewer ID: only the issuer is shown."""
+    terms = {"scopes": ("mint", "moderate")}
+    with oidc_deployment(own_deployment, **terms) as oidc:
+        service = dataclasses.replace(own_deployment.service_with_ops_page(), oidc=oidc.callers)
+        client, operator = own_deployment.client_of(service), operator_of(own_deployment)
+        user = {"Authorization": f"Bearer {oidc.token(sub='ann')}"}
+        for path, body in (
+            ("/v1/playback-urls", {"channel": "demo"}),
+            ("/v1/viewer-session-revocations", {"channel": "demo", "viewer_id": "viewer-17"}),
+        ):
+            assert client.post(path, json=body, headers=user).status_code in {200, 202}
+        answer = shown(client, operator)
+    (viewer_id, *_) = ViewerIds([SECRET]).of(oidc.issuer.url, "ann")
+    (decision,), (ban,) = answer["decisions"]["latest"], answer["bans"]["latest"]
+    assert (decision["caller_id"], ban["made_by"]) == ("oidc:main", "oidc:main")
+    assert viewer_id not in json.dumps(answer)
 
 
 def test_views_have_their_ages_and_limits(own_deployment: Deployment) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
-from tokensvc.access.callers import Caller, Identity, Scope
+from tokensvc.access.callers import Caller, Identity, Scope, caller_id_of_user
 from tokensvc.access.oidc import failures
 from tokensvc.access.oidc.failures import FailedVerifications
 from tokensvc.access.oidc.keeper import KeyKeeper
@@ -126,7 +126,7 @@ class OidcCallers:
         subject = str(claims["sub"])
         viewer_ids = parts.viewer_ids.of(terms.issuer, subject)
         return Caller(
-            caller_id=f"oidc:{terms.name}:{viewer_ids[0]}",
+            caller_id=caller_id_of_user(terms.name, viewer_ids[0]),
             name=terms.name,
             grants=terms.grants,
             scopes=scopes_of(claims, terms),

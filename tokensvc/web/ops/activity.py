@@ -13,6 +13,7 @@ from tokensvc.access.api_keys import ApiKeys
 from tokensvc.access.bans.book import BanBook
 from tokensvc.access.bans.listing import kind_of, state_of
 from tokensvc.access.bans.model import FOREVER, Ban
+from tokensvc.access.callers import without_viewer_id
 from tokensvc.arns import ChannelArn
 from tokensvc.audit import AuditEvent
 from tokensvc.clock import Moment, rfc3339
@@ -63,7 +64,7 @@ def _decision(event: AuditEvent) -> OpsDecision:
         rule=event.rule,
         channel=cast("str | None", shown["channel"]),  # Without a secret that a client sent there.
         channel_arn=event.channel_arn,
-        caller_id=event.caller_id,
+        caller_id=None if event.caller_id is None else without_viewer_id(event.caller_id),
         grant=event.grant,
         request_id=event.request_id,
     )
@@ -121,7 +122,7 @@ def _ban(ban: Ban, now: float) -> OpsBan:
         banned_until=rfc3339(ban.banned_until or 0) if has_end else None,
         is_pending_at_ivs=ban.unconfirmed,
         made_at=rfc3339(ban.made_at),
-        made_by=ban.made_by,
+        made_by=without_viewer_id(ban.made_by),
     )
 
 

@@ -139,7 +139,7 @@ class OpsDecision:
         rule: the rule that refused, or what a grant or a limit has changed.
         channel: the channel as it was requested; null for a refused sign-in.
         channel_arn: its ARN, if it is known.
-        caller_id: the ID of the caller; null if it is not known.
+        caller_id: the ID of the caller, of a user `oidc:` and the issuer; null if it is not known.
         grant: the name of the grant that was applied.
         request_id: the ID of the request.
     """
@@ -225,7 +225,7 @@ class OpsBan:
         banned_until: until when it refuses playback URLs; null if it has no end, and for a kick.
         is_pending_at_ivs: whether Amazon IVS has not confirmed it yet.
         made_at: when it was made, RFC 3339 in UTC.
-        made_by: the ID of who made it.
+        made_by: the ID of who made it, of a user `oidc:` and the issuer.
     """
 
     ban_id: str
