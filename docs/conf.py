@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -18,21 +19,28 @@ exclude_patterns = ["examples"]
 nitpicky = True
 
 DOCS = Path(__file__).parent
-LINK = re.compile(r"\[([^\]]+)\]\((\.\.?/[^)#]+)(?:#[^)]*)?\)")
+REPOSITORY = DOCS.parent
+TEXTS = {"architecture": "ARCHITECTURE.md"}
+"""The pages whose text is a file outside of this folder."""
+LINK = re.compile(r"\[([^\]]+)\]\((?![a-z]+:|#)([^)#]+)(#[^)]*)?\)")
 
 
-def name_files(app: Any, page: str, content: list[str]) -> None:
-    """Replace links to files of the repository that are not part of the site by their text."""
+def read_page(app: Any, page: str, content: list[str]) -> None:
+    """Put in the text of a page, with links to other pages; other files are named, not linked."""
     del app
-    folder = (DOCS / page).parent
+    file = REPOSITORY / TEXTS[page] if page in TEXTS else DOCS / f"{page}.md"
 
-    def text_of(link: re.Match[str]) -> str:
-        target = (folder / link[2]).resolve()
-        return link[0] if DOCS in target.parents or not target.exists() else link[1]
+    def fitted(link: re.Match[str]) -> str:
+        target = (file.parent / link[2]).resolve()
+        if target.exists() and DOCS not in target.parents:
+            return link[1]
+        path = os.path.relpath(target, (DOCS / page).parent)
+        return f"[{link[1]}]({path}{link[3] or ''})"
 
-    content[0] = LINK.sub(text_of, content[0])
+    text = file.read_text() if page in TEXTS else content[0]
+    content[0] = LINK.sub(fitted, text.replace("```mermaid", "```text"))
 
 
 def setup(app: Any) -> None:
     """Called by Sphinx."""
-    app.connect("source-read", name_files)
+    app.connect("source-read", read_page)

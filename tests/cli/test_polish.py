@@ -11,6 +11,7 @@ import sys
 
 import click
 import pytest
+from click.shell_completion import ShellComplete
 
 from tests.cli.conftest import Desk
 from tests.cli.ivs.ivs_story import new_channel, stream_key_of
@@ -173,3 +174,29 @@ def test_configured_names_are_completed(desk: Desk) -> None:
         check=False,
     )
     assert done.stdout.split() == ["plain,web"], done.stderr
+
+
+@pytest.mark.parametrize(
+    ("before", "option", "name"),
+    [
+        ("tokens sign", "", "evening-show"),
+        ("viewers revoke", "", "evening-show"),
+        ("bans add viewer-7", "--channel", "evening-show"),
+        ("grants explain", "--issuer", "members-of-example"),
+        ("keys rotate", "--region", "us-west-2"),
+    ],
+)
+def test_names_are_completed_wherever_they_are_given(
+    desk: Desk, before: str, option: str, name: str
+) -> None:
+    """Channels and issuers by their names in the settings, and regions."""
+    with desk.settings.open("a") as settings:
+        settings.write(
+            '[channels]\nevening-show = "arn:aws:ivs:us-west-2:123456789012:channel/abcdEFGHijkl"\n'
+            '[issuers.members-of-example]\nissuer = "https://login.example.com"\n'
+            'audience = "tokensvc"\ngrants = ["web"]\n'
+            '[viewer_ids]\nsecret_file = "key-encryption-secret"\n'
+        )
+    completion = ShellComplete(cli, {}, "tokensvc", "_TOKENSVC_COMPLETE")
+    given = ["--config", str(desk.settings), *before.split(), *option.split()]
+    assert [item.value for item in completion.get_completions(given, name[:3])] == [name]

@@ -24,3 +24,6 @@ def test_the_site_builds_and_loads_nothing_from_outside(tmp_path: Path) -> None:
     pages = list(tmp_path.glob("*.html"))
     assert len(pages) > 20
     assert [page.name for page in pages if LOADED.search(page.read_text())] == []
+    architecture = (tmp_path / "architecture.html").read_text()
+    assert "Three programs" in architecture
+    assert 'href="rotation.html"' in architecture

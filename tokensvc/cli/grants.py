@@ -17,7 +17,7 @@ from tokensvc.access.requests import PlaybackRequest
 from tokensvc.arns import ChannelArn
 from tokensvc.cli.context import Invocation, pass_invocation
 from tokensvc.cli.output import json_option, print_json, print_table
-from tokensvc.cli.params import CONFIGURED_CHANNEL
+from tokensvc.cli.params import CONFIGURED_CHANNEL, complete_issuer
 from tokensvc.settings.grants import claim_value
 from tokensvc.settings.viewer_id_secrets import viewer_ids_of
 from tokensvc.token.claims import Resolution
@@ -52,7 +52,12 @@ def _country(_context: click.Context, _parameter: click.Parameter, text: str | N
 
 @grants.command(name="explain")
 @click.option("--as", "key", metavar="KEY", help="The API key of the caller: its ID or name.")
-@click.option("--issuer", metavar="NAME", help="The issuer of the caller's token: [issuers.NAME].")
+@click.option(
+    "--issuer",
+    metavar="NAME",
+    shell_complete=complete_issuer,
+    help="The issuer of the caller's token: [issuers.NAME].",
+)
 @click.option(
     "--claim",
     "claims",

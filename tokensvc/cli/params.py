@@ -117,10 +117,30 @@ class _ConfiguredChannel(click.ParamType[ChannelArn]):
     def shell_complete(
         self,
         ctx: click.Context,
-        param: click.Parameter,  # noqa: ARG002 # click passes it.
+        param: click.Parameter,
         incomplete: str,
     ) -> list[CompletionItem]:
-        return _names(ctx, incomplete, lambda settings: settings.channels)
+        return complete_channel(ctx, param, incomplete)
+
+
+def complete_channel(
+    context: click.Context, _parameter: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """The channels of the settings whose names begin so."""
+    return _names(context, incomplete, lambda settings: settings.channels)
+
+
+def complete_issuer(
+    context: click.Context, _parameter: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """The issuers of the settings whose names begin so."""
+    return _names(context, incomplete, lambda settings: settings.issuers)
+
+
+def _complete_region(
+    context: click.Context, _parameter: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    return _names(context, incomplete, lambda settings: settings.ivs.regions)
 
 
 def complete_grant(
@@ -185,7 +205,12 @@ def region_option(default: str) -> Callable[[_Command], _Command]:
     The value is a name that `Invocation.regions` checks, because a region that was removed from the
     settings may be requested too.
     """
-    return click.option("--region", metavar="REGION", help=f"AWS region. {default}")
+    return click.option(
+        "--region",
+        metavar="REGION",
+        shell_complete=_complete_region,
+        help=f"AWS region. {default}",
+    )
 
 
 def tags_by_key(

@@ -20,7 +20,7 @@ from tokensvc.cli.output import (
     progress,
     say,
 )
-from tokensvc.cli.params import CONFIGURED_CHANNEL, DURATION, REASON_LINE
+from tokensvc.cli.params import CONFIGURED_CHANNEL, DURATION, REASON_LINE, complete_channel
 from tokensvc.cli.revocation_progress import RevocationProgress
 from tokensvc.cli.viewers import viewer_ids_of_user
 from tokensvc.clock import rfc3339
@@ -29,7 +29,12 @@ from tokensvc.playback.revocation.events import LoopEvent, Revoked
 
 
 @click.command(name="revoke")
-@click.argument("channel_and_viewers", metavar="[CHANNEL] [VIEWER]...", nargs=-1)
+@click.argument(
+    "channel_and_viewers",
+    metavar="[CHANNEL] [VIEWER]...",
+    nargs=-1,
+    shell_complete=complete_channel,
+)
 @click.option("--all-channels", is_flag=True, help="On all channels: give no CHANNEL.")
 @click.option("--ban", "ban_seconds", type=DURATION, metavar="DURATION", help="Ban for that time.")
 @click.option("--issuer", help="The `iss` of the tokens of a user; with --subject.")

@@ -13,7 +13,7 @@ from tokensvc.access.requests import PlaybackRequest
 from tokensvc.audit import JsonLinesAudit
 from tokensvc.cli.context import Invocation, operator, pass_invocation
 from tokensvc.cli.output import json_option, print_json
-from tokensvc.cli.params import complete_grant
+from tokensvc.cli.params import complete_channel, complete_grant
 from tokensvc.cli.token_inspection import inspect_token
 from tokensvc.ivs.turns import Unlimited
 from tokensvc.keyring.terms import MAX_TERM_SECONDS
@@ -27,7 +27,7 @@ def tokens() -> None:
 
 
 @tokens.command()
-@click.argument("channel")
+@click.argument("channel", shell_complete=complete_channel)
 @click.option(
     "--ttl-seconds",
     type=click.IntRange(1, MAX_TERM_SECONDS),

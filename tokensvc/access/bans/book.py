@@ -125,7 +125,7 @@ def no_such_ban(ban_id: str) -> NotFound:
     """The error for a ban that does not exist, or that the caller may not see."""
     return NotFound(
         f"There is no ban with the ID {redact(ban_id)!r}.",
-        hint="Check the ID.",
+        hint="`tokensvc bans list` and `GET /v1/bans` show the IDs of bans.",
     )
 
 
