@@ -86,6 +86,7 @@ def test_a_valid_token_has_no_findings() -> None:
         "not_expired": "passed",
         "ten_minute_rule": "passed",
         "channel": "passed",
+        "channel_in_ivs": "not_checked",
         "claims": "passed",
         "origin": "not_checked",
         "viewer": "not_checked",
@@ -216,6 +217,31 @@ def test_the_origin_of_the_page_is_compared_with_the_allowed_ones(
     assert verdicts(inspect(TOKEN, Evidence(NOW, KEYS, origin=origin)))["origin"] == "passed"
 
 
+def test_the_channel_is_checked_in_ivs_only_if_ivs_is_asked() -> None:
+    """Without its answer the check is not done: it passed before, whatever the channel was."""
+
+    def get_channel(arn: ChannelArn) -> Channel:
+        return Channel(arn, "", is_private=True, playback_url=URL)
+
+    assert verdicts(inspect(TOKEN, Evidence(NOW, KEYS)))["channel_in_ivs"] == "not_checked"
+    asked = inspect(TOKEN, Evidence(NOW, KEYS, get_channel=get_channel))
+    assert verdicts(asked)["channel_in_ivs"] == "passed"
+    no_channel = inspect(signed({"exp": 1_800_000_300}), Evidence(NOW, get_channel=get_channel))
+    assert verdicts(no_channel)["channel"] == "failed"
+    assert verdicts(no_channel)["channel_in_ivs"] == "not_checked"
+
+
+@pytest.mark.parametrize("claims", [{}, {"exp": "1800000300"}])
+def test_times_are_not_checked_without_a_time(claims: dict[str, object]) -> None:
+    """A token whose `exp` is missing or a text has not passed the checks of its time."""
+    found = verdicts(inspect_token(signed({"aws:channel-arn": str(CHANNEL), **claims})))
+    assert (found["exp"], found["not_expired"], found["ten_minute_rule"]) == (
+        "failed",
+        "not_checked",
+        "not_checked",
+    )
+
+
 def test_a_channel_that_does_not_exist_is_a_finding() -> None:
     """IVS is asked for the channel of the token."""
     requested = []
@@ -237,7 +263,7 @@ def test_a_public_channel_is_a_finding_that_refuses_nothing() -> None:
 
     inspection = inspect(TOKEN, Evidence(NOW, KEYS, get_channel=get_channel))
     assert rules(inspection) == ["channel_private"]
-    assert verdicts(inspection)["channel"] == "failed"
+    assert verdicts(inspection)["channel_in_ivs"] == "failed"
     assert inspection.accepted_by_ivs
 
 

@@ -21,36 +21,38 @@ Findings = tuple[BrokenRule, ...]
 
 
 def channel_findings(
-    payload: Mapping[str, object],
-    claimed: ChannelArn | None,
-    requested: ChannelArn | None,
-    get_channel: Callable[[ChannelArn], Channel] | None,
+    payload: Mapping[str, object], claimed: ChannelArn | None, requested: ChannelArn | None
 ) -> Findings:
-    """What is wrong with the channel of a token.
+    """Whether the token is for another channel than the requested one.
 
     Args:
         payload: the claims.
         claimed: the channel that they name, if it is the ARN of one.
         requested: the channel to be played, if it is known.
-        get_channel: asks IVS for a channel; None if IVS is not asked.
+    """
+    if requested is None or CHANNEL_ARN not in payload or claimed == requested:
+        return ()
+    message = f"The token is for another channel, not for {requested}. Sign a token for it."
+    return (BrokenRule(CHANNEL_ARN, "channel_arn_asked_for", message, enforced_by_ivs=True),)
+
+
+def channel_in_ivs_findings(
+    channel_arn: ChannelArn, get_channel: Callable[[ChannelArn], Channel]
+) -> Findings:
+    """Whether IVS has the channel, and whether it is private.
 
     Raises:
         TokensvcError: when IVS can't be asked.
     """
-    if requested is not None and CHANNEL_ARN in payload and claimed != requested:
-        message = f"The token is for another channel, not for {requested}. Sign a token for it."
-        return (BrokenRule(CHANNEL_ARN, "channel_arn_asked_for", message, enforced_by_ivs=True),)
-    if claimed is None or get_channel is None:
-        return ()
     try:
-        channel = get_channel(claimed)
+        channel = get_channel(channel_arn)
     except ChannelNotFound as exc:
         return (BrokenRule(CHANNEL_ARN, "channel_exists", exc.detail, enforced_by_ivs=True),)
     if channel.is_private:
         return ()
     message = (
         "The channel is public: it plays without a token, and no rule of a token protects it."
-        f" `tokensvc channels protect {claimed}` makes it private."
+        f" `tokensvc channels protect {channel_arn}` makes it private."
     )
     return (BrokenRule(CHANNEL_ARN, "channel_private", message, enforced_by_ivs=False),)
 

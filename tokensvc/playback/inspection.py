@@ -17,7 +17,12 @@ from tokensvc.errors import InvalidArn, InvalidRequest, Problem, TokensvcError
 from tokensvc.ivs.limits import LONGEST_TOKEN_BYTES
 from tokensvc.ivs.model import Channel
 from tokensvc.playback.inspected_signature import KnownKey, signature_of
-from tokensvc.playback.inspected_target import channel_findings, origin_findings, viewer_findings
+from tokensvc.playback.inspected_target import (
+    channel_findings,
+    channel_in_ivs_findings,
+    origin_findings,
+    viewer_findings,
+)
 from tokensvc.token.jws import broken_header_rules, read
 from tokensvc.token.p384 import PublicKey
 from tokensvc.token.rules import CHANNEL_ARN, EXP, BrokenRule, broken_rules
@@ -38,16 +43,9 @@ CHECKS: Final[tuple[tuple[str, frozenset[str]], ...]] = (
     ("ten_minute_rule", frozenset({"ten_minute_rule"})),
     (
         "channel",
-        frozenset(
-            {
-                "channel_arn_required",
-                "channel_arn_form",
-                "channel_arn_asked_for",
-                "channel_exists",
-                "channel_private",
-            }
-        ),
+        frozenset({"channel_arn_required", "channel_arn_form", "channel_arn_asked_for"}),
     ),
+    ("channel_in_ivs", frozenset({"channel_exists", "channel_private"})),
     ("claims", frozenset()),
     ("origin", frozenset({"origin_allowed"})),
     ("viewer", frozenset({"viewer_banned", "viewer_revoked"})),
@@ -163,7 +161,11 @@ def inspect(token_or_url: str, evidence: Evidence) -> Inspection:
     payload, now = unverified.payload, evidence.now
     arn = _claimed_channel(payload)
     signature = signature_of(unverified, evidence.keys, arn.region if arn else None)
-    channel = channel_findings(payload, arn, evidence.channel_arn, evidence.get_channel)
+    in_ivs = (
+        None
+        if evidence.get_channel is None or arn is None
+        else channel_in_ivs_findings(arn, evidence.get_channel)
+    )
     origin = None if evidence.origin is None else origin_findings(payload, evidence.origin)
     viewer = (
         None
@@ -175,13 +177,15 @@ def inspect(token_or_url: str, evidence: Evidence) -> Inspection:
         *broken_header_rules(unverified.header),
         *signature.findings,
         *broken_rules(payload, now),
-        *channel,
+        *channel_findings(payload, arn, evidence.channel_arn),
+        *(in_ivs or ()),
         *(origin or ()),
         *(viewer or ()),
     )
-    not_checked = {
-        name for name, found in (("origin", origin), ("viewer", viewer)) if found is None
-    }
+    optional = (("channel_in_ivs", in_ivs), ("origin", origin), ("viewer", viewer))
+    not_checked = {name for name, found in optional if found is None}
+    if any(finding.rule in {"exp_required", "exp_integer"} for finding in findings):
+        not_checked |= {"not_expired", "ten_minute_rule"}
     return Inspection(
         accepted_by_ivs=not any(finding.enforced_by_ivs for finding in findings),
         checks=_checks(findings, not_checked),
