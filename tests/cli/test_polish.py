@@ -151,6 +151,16 @@ def test_each_example_is_one_of_its_command(called: str, line: str) -> None:
     assert [name for name in required if not given.get(name)] == []
 
 
+def test_every_command_has_an_example() -> None:
+    """In its help, which a user reads before the documentation."""
+    called = {
+        path.removeprefix("tokensvc ")
+        for path, command in commands(cli, "tokensvc")
+        if not isinstance(command, click.Group)
+    }
+    assert called - set(EXAMPLES) == set()
+
+
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_a_shell_gets_its_completion(desk: Desk, shell: str) -> None:
     """It asks the program itself."""
