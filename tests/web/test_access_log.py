@@ -63,6 +63,16 @@ def written(
     return target.lines
 
 
+def test_a_path_adds_no_member_to_a_line_of_text() -> None:
+    """Blanks in it are shown as a client sends them."""
+    path = "/x 200 client_address=203.0.113.1"
+    (line,) = written({"PATH_INFO": path}, 404, line_of=text_line)
+    words = line.decode().split()
+    assert "/x%20200%20client_address=203.0.113.1" in words
+    addresses = [word for word in words if word.startswith("client_address=")]
+    assert addresses == ["client_address=198.51.100.7"]
+
+
 def test_a_line_identifies_the_request_and_its_client() -> None:
     """Every member, apart from the time."""
     (line,) = lines_of({"PATH_INFO": "/v1/playback-urls", "REQUEST_METHOD": "POST"}, 403)

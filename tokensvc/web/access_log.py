@@ -72,8 +72,9 @@ class AccessLog:
             return
         shown = _shown(path)
         method = environ["REQUEST_METHOD"]
+        without_blanks = shown.replace(" ", "%20")  # In text, members follow behind blanks.
         self._write(
-            f"{method} {shown} {status}",
+            f"{method} {without_blanks} {status}",
             {
                 "method": method,
                 "path": shown,
