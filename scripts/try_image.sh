@@ -73,6 +73,7 @@ if buildah run "$container" -- python3 -m pip --version >"$work/pip.log" 2>&1; t
     echo "The image contains pip." >&2
     exit 1
 fi
+tokensvc --version
 tokensvc keys reconcile
 key=$(tokensvc api-keys create image --grant web 2>/dev/null)
 tokensvc serve --check
@@ -97,6 +98,8 @@ unshare --mount --propagation private bash -euc '
 ' serve "$root" "$work" "${environment[@]}" >"$work/service.log" 2>&1 &
 curl --silent --fail --retry 20 --retry-connrefused --retry-all-errors \
     "http://127.0.0.1:$service_port/readyz"
+
+curl --silent --fail --output /dev/null "http://127.0.0.1:$service_port/openapi.json"
 
 echo "== Playing with a token from the service"
 channel=$(env "${aws[@]}" .venv/bin/python -m tokensvc channels create image --region us-west-2 --json |

@@ -25,6 +25,8 @@ from tokensvc.token.jws import sign, verify
 from tokensvc.token.p384 import LocalSigner, PublicKey, Signer
 from tokensvc.token.private_keys import load_private_key
 
+__version__ = "0.1.0"
+
 __all__ = [
     "ChannelArn",
     "LocalSigner",

@@ -27,6 +27,7 @@ NOT_RUN: Mapping[tuple[str, str], str] = {
     ("docs/index.md", "make run "): DEMO,
     ("docs/tutorial.md", "python3 -m venv .tutorial/env"): INSTALLS,
     ("docs/library.md", "pip install ."): INSTALLS,
+    ("docs/traces.md", "pip install"): INSTALLS,
     ("docs/library.md", "(umask 077; openssl ecparam"): "tests/test_library.py runs it",
     ("local_ivs/README.md", "python3 -m venv ivs"): INSTALLS,
     ("local_ivs/README.md", "cd local_ivs && ../.venv/bin/pytest"): "make test runs the same",

@@ -6,10 +6,11 @@ import itertools
 import re
 import subprocess
 import sys
-import tomllib
+from importlib import metadata
 from pathlib import Path
 
 from scripts.release_notes import CHANGELOG, UNRELEASED, sections_of
+from tokensvc import __version__
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = """\
@@ -83,9 +84,17 @@ def test_the_changelog_has_the_form_that_the_program_reads() -> None:
 
 def test_the_version_of_the_package_is_released_or_comes_next() -> None:
     """Then everything that is unreleased is about it."""
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     sections = sections_of(CHANGELOG.read_text())
     _, *versions = sections
-    version = project["version"]
-    is_next = all(numbers(version) > numbers(released) for released in versions)
-    assert version in versions or (is_next and sections[UNRELEASED])
+    is_next = all(numbers(__version__) > numbers(released) for released in versions)
+    assert __version__ in versions or (is_next and sections[UNRELEASED])
+
+
+def test_only_the_wheel_has_the_version_as_metadata() -> None:
+    """An image has the folder of the package, and nothing that is installed under its name."""
+    assert metadata.version("tokensvc") == __version__
+    sources = {path: path.read_text() for path in (ROOT / "tokensvc").rglob("*.py")}
+    assert len(sources) > 100
+    assert [
+        path for path, text in sources.items() if "importlib" in text and "metadata" in text
+    ] == []

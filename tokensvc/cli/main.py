@@ -13,6 +13,7 @@ from typing import Any
 
 import click
 
+from tokensvc import __version__
 from tokensvc.cli import end_due, revoke_viewers
 from tokensvc.cli.api_keys import api_keys
 from tokensvc.cli.bans import bans
@@ -53,7 +54,7 @@ class _Tokensvc(click.Group):
     type=click.Path(path_type=Path),
     help="Settings file. Default: the file in TOKENSVC_CONFIG, otherwise ./tokensvc.toml.",
 )
-@click.version_option(package_name="tokensvc")
+@click.version_option(__version__)
 @click.pass_context
 def cli(context: click.Context, config: Path | None) -> None:
     """Playback authorization for Amazon IVS private channels.

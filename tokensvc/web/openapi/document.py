@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from importlib.metadata import version
 from typing import Any, Final
 
+from tokensvc import __version__
 from tokensvc.access.requests import PlaybackRequest
 from tokensvc.errors import TokensvcError, Unauthenticated
 from tokensvc.web import problems
@@ -40,7 +40,7 @@ def document() -> dict[str, Any]:
         "openapi": "3.1.0",
         "info": {
             "title": "tokensvc",
-            "version": version("tokensvc"),
+            "version": __version__,
             "description": _DESCRIPTION,
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },

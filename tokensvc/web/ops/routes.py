@@ -10,11 +10,11 @@ from __future__ import annotations
 import math
 import os
 from importlib import resources
-from importlib.metadata import version
 from typing import Final
 
 from flask import Blueprint, Response, abort, jsonify, request
 
+from tokensvc import __version__
 from tokensvc.access.bans.book import BanBook
 from tokensvc.clock import Moment, rfc3339
 from tokensvc.errors import TokensvcError
@@ -58,7 +58,6 @@ def create_blueprint(service: Service, recent: RecentDecisions) -> Blueprint:
     routes = Blueprint("ops", __name__)
     folder = resources.files("tokensvc.web").joinpath(_FOLDER)
     files = {file.name: file.read_bytes() for file in folder.iterdir()}
-    release = version("tokensvc")
 
     @routes.get(DATA_PATH)
     def data() -> Response:
@@ -69,7 +68,7 @@ def create_blueprint(service: Service, recent: RecentDecisions) -> Blueprint:
             at=rfc3339(moment.now),
             process_id=os.getpid(),
             processes=round(service.replicas.count),
-            version=release,
+            version=__version__,
             checks=_checks(service, is_draining=request.environ.get(DRAINING, False)),
             regions=regions_of(service, moment.now),
             views=views_of(service, moment),
