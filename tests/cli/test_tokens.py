@@ -138,8 +138,8 @@ def test_ivs_is_asked_for_the_channel_and_the_key_pairs(rotating_desk: Desk, cha
     found = json.loads(result.stdout)
     assert result.exit_code == 1
     assert [finding["rule"] for finding in found["findings"]] == [
-        "signature_key_deleted",
         "channel_exists",
+        "signature_key_deleted",
     ]
 
 

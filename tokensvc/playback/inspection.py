@@ -1,8 +1,8 @@
 """Inspect a token: would IVS accept it, and why not.
 
-The checks are in the order in which a person looks for the fault: the form of the token, its key,
-its time, its channel, its viewer. For operators and developers. The signature is never shown, so
-that the output can't be played, and no private key is needed.
+The checks are in the order in which IVS is believed to make them: the form of the token, its time,
+its channel, its key, its origin, its viewer. For operators and developers. The signature is never
+shown, so that the output can't be played, and no private key is needed.
 """
 
 from __future__ import annotations
@@ -32,12 +32,6 @@ _LONGEST_INSPECTED_BYTES = 65_536
 CHECKS: Final[tuple[tuple[str, frozenset[str]], ...]] = (
     ("form", frozenset()),
     ("header", frozenset({"alg_es384", "typ_jwt", "crit_absent", "b64_absent"})),
-    (
-        "signature",
-        frozenset(
-            {"signature_form", "signature_key", "signature_key_deleted", "signature_key_region"}
-        ),
-    ),
     ("exp", frozenset({"exp_required", "exp_integer", "exp_in_seconds"})),
     ("not_expired", frozenset({"exp_in_future"})),
     ("ten_minute_rule", frozenset({"ten_minute_rule"})),
@@ -46,6 +40,12 @@ CHECKS: Final[tuple[tuple[str, frozenset[str]], ...]] = (
         frozenset({"channel_arn_required", "channel_arn_form", "channel_arn_asked_for"}),
     ),
     ("channel_in_ivs", frozenset({"channel_exists", "channel_private"})),
+    (
+        "signature",
+        frozenset(
+            {"signature_form", "signature_key", "signature_key_deleted", "signature_key_region"}
+        ),
+    ),
     ("claims", frozenset()),
     ("origin", frozenset({"origin_allowed"})),
     ("viewer", frozenset({"viewer_banned", "viewer_revoked"})),

@@ -46,8 +46,9 @@ def configure_logging(level: str, output: TextIO | LogOutput, formatter: logging
         earlier.close()
     root.addHandler(handler)
     for name in _LOGS_CREDENTIALS_AT_DEBUG:
-        # At DEBUG, these log signed requests, including credentials.
-        logging.getLogger(name).setLevel(max(root.level, logging.INFO))
+        # At DEBUG, these log signed requests, including credentials. At INFO, botocore logs in each
+        # process where it found credentials and endpoints.
+        logging.getLogger(name).setLevel(max(root.level, logging.WARNING))
     for name in _LOGS_TRACEBACKS_OF_CREDENTIALS:
         logging.getLogger(name).addFilter(_without_traceback)
 

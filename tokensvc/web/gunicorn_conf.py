@@ -20,6 +20,8 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gunicorn.glogging import Logger
+
 from tokensvc.web import preloading
 
 preloading.import_without_awscrt("tokensvc.web.wsgi", "uvloop", "encodings.idna")
@@ -145,7 +147,6 @@ def on_starting(server: Any) -> None:
     aws.load_descriptions(region)
     if _settings.state.url.startswith("dynamodb:"):
         aws.load_descriptions(region, "dynamodb")
-    _configure_logging()
 
 
 def on_reload(server: Any) -> None:
@@ -166,6 +167,15 @@ def _configure_logging() -> LogOutput:
     logger.handlers.clear()
     logger.propagate = True
     return output
+
+
+class logger_class(Logger):  # type: ignore[misc] # noqa: N801 # gunicorn ships no types; the setting's name.
+    """gunicorn's logger, whose lines are like all others from the first one on."""
+
+    def setup(self, cfg: Any) -> None:
+        """Configure it for these settings of gunicorn."""
+        super().setup(cfg)
+        _configure_logging()
 
 
 def pre_fork(server: Any, worker: Any) -> None:
