@@ -62,7 +62,7 @@ coverage: $(VENV)/.test $(AWSCLI)/.made $(DYNALITE)/.made $(PLAYERS)/.made
 	cd local_ivs && ../$(BIN)/$(PYTEST) --cov
 
 test-all: test coverage
-	TEST_SIZE=full $(BIN)/$(PYTEST) tests/crash tests/fleet \
+	TEST_SIZE=full $(BIN)/$(PYTEST) tests/crash tests/fleet tests/demo \
 		tests/web/openapi/test_conformance.py
 	$(BIN)/python -m benchmarks.fleet
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Literal
 
 import pytest
 from playwright.sync_api import ViewportSize, expect
@@ -10,6 +11,7 @@ from playwright.sync_api import ViewportSize, expect
 from tests.demo.page_states import API_PAGE, LOCAL_IVS, OUR_STATES, SIGNED_OUT, State
 from tests.support.axe import Violation, violations
 from tests.support.keyboard import tab_through
+from tests.support.sizes import sized
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,6 +24,10 @@ pytestmark = pytest.mark.browser
 
 DESKTOP: ViewportSize = {"width": 1280, "height": 800}
 PHONE: ViewportSize = {"width": 360, "height": 740}
+LOOKS: Sequence[tuple[ViewportSize, Literal["light", "dark"]]] = sized(
+    short=[(DESKTOP, "light"), (PHONE, "dark")],
+    full=[(DESKTOP, "light"), (DESKTOP, "dark"), (PHONE, "light"), (PHONE, "dark")],
+)
 SWAGGER_UI_BREAKS = {
     "nested-interactive": "the row of a route is a button that has other buttons in it",
     "select-name": "its list of servers has a label that is not linked to it",
@@ -29,13 +35,11 @@ SWAGGER_UI_BREAKS = {
 
 
 def looks(page: Page) -> Iterator[str]:
-    """Show the page on a desktop and a phone, in light and in dark colors."""
-    for size in (DESKTOP, PHONE):
+    """Show the page on a desktop and a phone, in light and in dark colors; each once if short."""
+    for size, scheme in LOOKS:
         page.set_viewport_size(size)
-        page.emulate_media(color_scheme="light")
-        yield f"light, {size['width']} px"
-        page.emulate_media(color_scheme="dark")
-        yield f"dark, {size['width']} px"
+        page.emulate_media(color_scheme=scheme)
+        yield f"{scheme}, {size['width']} px"
 
 
 @pytest.mark.parametrize("state", OUR_STATES, ids=lambda state: state.name)

@@ -77,7 +77,7 @@ def test_an_unconfirmed_key_is_refused_like_an_unknown_one_and_named_in_the_audi
     unknown = "tsk_ffffffffffff_" + 64 * "0"
     assert answer(own_deployment.key) == answer(unknown)
     assert [event.caller_id for event in own_deployment.audit.events] == [key.key_id, None]
-    (warning,) = [record for record in caplog.records if record.name == "tokensvc.service"]
+    (warning,) = [record for record in caplog.records if record.name == "tokensvc.access.api_keys"]
     assert key.key_id in warning.getMessage()
 
 

@@ -13,7 +13,7 @@ from tests.support.sizes import sized
 from tests.web.openapi.conftest import RunningApi
 
 CONFIGURATION = Path(__file__).parent / "schemathesis.toml"
-EXAMPLES = sized(short=3, full=4_000)  # For each operation, besides those that its schema gives.
+EXAMPLES = sized(short=3, full=2_500)  # For each operation, besides those that its schema gives.
 LEAST_REQUESTS = sized(short=300, full=20_000)
 
 
