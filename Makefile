@@ -2,7 +2,7 @@
 # make run-aws      start two services that share moto's DynamoDB and Secrets Manager, and Local IVS
 # make test  run every check and test, as CI does
 # make coverage     run the tests and measure their branch coverage, which has a lower limit
-# make test-all     make test and make coverage, then the crash, fleet and API runs at full size
+# make test-all     make test and make coverage, then all tests at full size
 # make docs         build the documentation as a site in docs/_build
 # make sbom         write what an image contains as sbom.json, in the format CycloneDX
 # make bench        compare the service with other servers, for about five minutes
@@ -62,8 +62,7 @@ coverage: $(VENV)/.test $(AWSCLI)/.made $(DYNALITE)/.made $(PLAYERS)/.made
 	cd local_ivs && ../$(BIN)/$(PYTEST) --cov
 
 test-all: test coverage
-	TEST_SIZE=full $(BIN)/$(PYTEST) tests/crash tests/fleet tests/demo \
-		tests/web/openapi/test_conformance.py
+	TEST_SIZE=full $(BIN)/$(PYTEST)
 	$(BIN)/python -m benchmarks.fleet
 
 docs: $(VENV)/.test

@@ -36,6 +36,7 @@ from hypothesis import settings  # noqa: E402 # After the loader, because it may
 from tests.support.browser import browser, page  # noqa: E402
 from tests.support.dynalite import dynalite  # noqa: E402
 from tests.support.moto import moto, running_moto  # noqa: E402
+from tests.support.sizes import sized  # noqa: E402
 from tests.support.unmeasured import UNMEASURED, unmeasured  # noqa: E402
 
 __all__ = [
@@ -54,7 +55,7 @@ gc.set_threshold(50_000, 20, 50)
 os.umask(0o077)
 
 # On a busy machine an example may be slow, which is not a failure.
-settings.register_profile("tokensvc", deadline=None)
+settings.register_profile("tokensvc", deadline=None, max_examples=sized(short=50, full=200))
 settings.load_profile("tokensvc")
 
 

@@ -30,7 +30,7 @@ def test_the_table_has_every_option_of_the_command() -> None:
 def test_every_command_has_only_options_that_exist() -> None:
     """In the lines that start `local-ivs`."""
     options = {name for parameter in local_ivs.params for name in parameter.opts}
-    lines = re.findall(r"^    \S*local-ivs (.*)$", README, re.MULTILINE)
+    lines = re.findall(r"^\S*local-ivs (--.*)$", README, re.MULTILINE)
     assert lines
     assert set(re.findall(r"--[a-z-]+", " ".join(lines))) <= options
 
