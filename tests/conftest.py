@@ -55,7 +55,7 @@ gc.set_threshold(50_000, 20, 50)
 os.umask(0o077)
 
 # On a busy machine an example may be slow, which is not a failure.
-settings.register_profile("tokensvc", deadline=None, max_examples=sized(short=50, full=200))
+settings.register_profile("tokensvc", deadline=None, max_examples=sized(short=100, full=200))
 settings.load_profile("tokensvc")
 
 

@@ -33,7 +33,6 @@ from tests.e2e.processes import (
     command_lines,
     wait_until_stopped,
 )
-from tests.support.sizes import sized
 
 # In the order in which the launcher starts them.
 SERVERS = {
@@ -136,7 +135,7 @@ def test_the_demo_plays_and_reuses_its_folder_after_each_stop(tmp_path: Path) ->
     assert api_key_in(line) not in logs
 
 
-@pytest.mark.parametrize("name", sized(short=["service"], full=["Local IVS", "service", "end-due"]))
+@pytest.mark.parametrize("name", ["Local IVS", "service", "end-due"])
 def test_a_server_that_is_killed_stops_the_demo(tmp_path: Path, name: str) -> None:
     """The other servers stop too. The error has the exit status and the server's log file."""
     folder = tmp_path / "demo"

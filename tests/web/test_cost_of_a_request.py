@@ -34,9 +34,8 @@ from tokensvc.web.metrics import ROUTES
 MAX_PYTHON_CALLS = 205
 """The measured number. Raise it only for something that is worth its time."""
 
-MAX_CALLS_OF_A_USER = 6
-"""More, for a remembered token: the user of an identity provider is always the viewer. Two of them
-only with the lowest version of cachetools that is allowed."""
+MAX_CALLS_OF_A_USER = 4
+"""More, for a remembered token: the user of an identity provider is always the viewer."""
 
 MAX_CALLS_OF_LIMITS = 30
 """Of what the settings [limits] and [cors] add to a request of an API key for a viewer ID."""
