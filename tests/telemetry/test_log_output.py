@@ -110,6 +110,38 @@ def test_a_traceback_longer_than_a_pipe_takes_at_once_is_written_in_parts(
     assert read_all(reading) == long_line + LINE
 
 
+def test_kept_lines_are_written_together_and_in_order() -> None:
+    """One write takes 40 lines of 100 bytes, because a pipe takes at most 4,096 bytes whole."""
+    target = FullDisk(is_full=False)
+    output = LogOutput(target)
+    lines = [b"%099d\n" % number for number in range(90)]
+    for line in lines:
+        output.keep(line)
+    assert target.lines == []
+
+    output.write_kept()
+    assert [written.count(b"\n") for written in target.lines] == [40, 40, 10]
+    assert b"".join(target.lines) == b"".join(lines)
+
+
+def test_a_line_that_is_written_follows_those_that_were_kept() -> None:
+    """A warning stands behind the access lines of the requests before it."""
+    target = FullDisk(is_full=False)
+    output = LogOutput(target)
+    output.keep(b"first\n")
+    output.write(b"second\n")
+    output.write_kept()
+    assert target.lines == [b"first\n", b"second\n"]
+
+
+def test_lines_that_are_never_written_are_dropped_and_counted() -> None:
+    """1,024 bytes take ten lines of 100 bytes."""
+    output = LogOutput(FullDisk(), max_kept_bytes=1_024)
+    for _ in range(12):
+        output.keep(LINE)
+    assert output.dropped == 2
+
+
 @dataclass
 class FullDisk:
     """A target whose disk is full until `is_full` is false."""

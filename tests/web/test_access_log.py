@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -153,3 +154,23 @@ def test_what_is_no_valid_request_has_a_line_with_the_address_and_the_status() -
         "client_address": "198.51.100.7",
         "request_id": "r-2",
     }
+
+
+def test_the_lines_of_one_turn_of_the_loop_are_written_together() -> None:
+    """The loop calls once for them, and again for those of a later turn."""
+    target = Lines()
+    due: list[Callable[[], None]] = []
+    log = AccessLog(LogOutput(target), [PROXY], with_probes=False, call_soon=due.append)
+    for request_id in ("r-1", "r-2"):
+        log.write_refusal("198.51.100.7", 400, size_bytes=165, request_id=request_id)
+    assert target.lines == []
+
+    (write,) = due
+    write()
+    log.write_refusal("198.51.100.7", 400, size_bytes=165, request_id="r-3")
+    assert len(due) == 2
+    due[1]()
+    written_ids = [
+        [json.loads(line)["request_id"] for line in lines.splitlines()] for lines in target.lines
+    ]
+    assert written_ids == [["r-1", "r-2"], ["r-3"]]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from tokensvc.clock import rfc3339
@@ -49,11 +49,18 @@ class LogOutput:
         with self._lock:
             if self._kept:
                 self._write_kept()
-            if self._kept_bytes + len(line) > self._max_kept_bytes:
-                self.dropped += 1
-            else:
-                self._keep(line)
+            if self._keep(line):
                 self._write_kept()
+
+    def keep(self, line: bytes) -> None:
+        """Keep the line for `write_kept`, or drop it. Lines that are written together cost less."""
+        with self._lock:
+            self._keep(line)
+
+    def write_kept(self) -> None:
+        """Write the kept lines for which the reader has room."""
+        with self._lock:
+            self._write_kept()
 
     def flush(self) -> None:
         """Write the kept lines, before the process ends, if their reader reads soon."""
@@ -71,19 +78,26 @@ class LogOutput:
         """Close what was opened. Kept lines are lost."""
         self._target.close()
 
-    def _keep(self, line: bytes) -> None:
+    def _keep(self, line: bytes) -> bool:
+        """Keep the line, or drop it. Returns whether there was room for it."""
+        if self._kept_bytes + len(line) > self._max_kept_bytes:
+            self.dropped += 1
+            return False
         if len(line) <= MAX_LINE_BYTES:
             self._kept.append(line)
         else:  # Such as a traceback: it is written in parts.
             starts = range(0, len(line), MAX_LINE_BYTES)
             self._kept.extend(line[start : start + MAX_LINE_BYTES] for start in starts)
         self._kept_bytes += len(line)
+        return True
 
     def _write_kept(self) -> None:
         try:
             while self._kept:
-                self._target.write(self._kept[0])
-                self._kept_bytes -= len(self._kept.popleft())
+                lines = self._next_lines()
+                self._target.write(b"".join(lines))
+                for _ in lines:
+                    self._kept_bytes -= len(self._kept.popleft())
             if self.dropped:
                 self._target.write(self._line_of(_dropped(self.dropped)))
                 self.dropped = 0
@@ -93,6 +107,17 @@ class LogOutput:
             self.dropped += len(self._kept)
             self._kept.clear()
             self._kept_bytes = 0
+
+    def _next_lines(self) -> Sequence[bytes]:
+        """As many of the kept lines as a target takes at once."""
+        size = 0
+        lines = []
+        for line in self._kept:
+            size += len(line)
+            if size > MAX_LINE_BYTES:
+                break
+            lines.append(line)
+        return lines
 
 
 def _dropped(count: int) -> Mapping[str, object]:

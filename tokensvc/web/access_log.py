@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from functools import lru_cache
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
@@ -38,11 +38,19 @@ def _trace_of(environ: WSGIEnvironment) -> Mapping[str, str]:
     return {} if span is None else {"trace_id": span.trace_id}
 
 
+def at_once(function: Callable[[], None]) -> None:
+    """Call the function, where there is no event loop to call it soon."""
+    function()
+
+
 class AccessLog:
     """Writes access lines.
 
     They contain paths only, because a query string, a referrer or another header may contain a
     token. Probes that succeed are left out, unless all requests are asked for.
+
+    Lines are written together, when `call_soon` calls: an event loop does so once per turn. Not for
+    several threads.
     """
 
     def __init__(
@@ -52,8 +60,11 @@ class AccessLog:
         *,
         with_probes: bool,
         line_of: LineOf = json_line,
+        call_soon: Callable[[Callable[[], None]], object] = at_once,
     ) -> None:
         self._output = output
+        self._call_soon = call_soon
+        self._will_write = False
         self._trusted_proxies = trusted_proxies
         self._with_probes = with_probes
         self._line_of = line_of
@@ -116,4 +127,11 @@ class AccessLog:
             "message": message,
             **members,
         }
-        self._output.write(self._line_of(line))
+        self._output.keep(self._line_of(line))
+        if not self._will_write:
+            self._will_write = True
+            self._call_soon(self._write_kept)
+
+    def _write_kept(self) -> None:
+        self._will_write = False
+        self._output.write_kept()

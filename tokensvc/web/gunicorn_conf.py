@@ -11,6 +11,7 @@ the master has loaded.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import math
 import os
@@ -42,6 +43,8 @@ from tokensvc.web.front import ConnectionTerms, Front
 from tokensvc.web.tracing import RequestSpans
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tokensvc.telemetry.traces import Traces
 
 CHECK = (sys.executable, "-m", "tokensvc", "serve", "--check")
@@ -103,6 +106,7 @@ def app() -> Front:
         _service.trusted_proxies,
         with_probes=_service.log_level == "debug",
         line_of=_line_of,
+        call_soon=_call_soon,
     )
     return Front(
         wsgi.Application(_settings, metrics=metrics, traces=traces),
@@ -113,6 +117,11 @@ def app() -> Front:
         cors=Cors(_settings.cors.allowed_origins) if _settings.cors.allowed_origins else None,
         spans=None if traces is None else RequestSpans(traces),
     )
+
+
+def _call_soon(function: Callable[[], None]) -> None:
+    """Let the event loop of this worker call the function, behind the answers of this turn."""
+    asyncio.get_running_loop().call_soon(function)
 
 
 def _metrics() -> wsgi.Metrics | None:
