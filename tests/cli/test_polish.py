@@ -1,4 +1,4 @@
-"""Help with examples, completion, colors, and tables that fit the terminal."""
+"""Help with examples, colors, and tables that fit the terminal."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ import sys
 
 import click
 import pytest
-from click.shell_completion import ShellComplete
 
 from tests.cli.conftest import Desk
 from tests.cli.ivs.ivs_story import new_channel, stream_key_of
@@ -159,54 +158,3 @@ def test_every_command_has_an_example() -> None:
         if not isinstance(command, click.Group)
     }
     assert called - set(EXAMPLES) == set()
-
-
-@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_a_shell_gets_its_completion(desk: Desk, shell: str) -> None:
-    """It asks the program itself."""
-    assert "_TOKENSVC_COMPLETE" in desk.done("completion", shell)
-
-
-def test_configured_names_are_completed(desk: Desk) -> None:
-    """Grants and channels of the settings that `--config` names."""
-    words = f"tokensvc --config {desk.settings} api-keys create website --grant w"
-    environment = {
-        **os.environ,
-        "_TOKENSVC_COMPLETE": "bash_complete",
-        "COMP_WORDS": words,
-        "COMP_CWORD": str(len(words.split()) - 1),
-    }
-    done = subprocess.run(
-        [sys.executable, "-c", "from tokensvc.cli.main import main; main()"],
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.stdout.split() == ["plain,web"], done.stderr
-
-
-@pytest.mark.parametrize(
-    ("before", "option", "name"),
-    [
-        ("tokens sign", "", "evening-show"),
-        ("viewers revoke", "", "evening-show"),
-        ("bans add viewer-7", "--channel", "evening-show"),
-        ("grants explain", "--issuer", "members-of-example"),
-        ("keys rotate", "--region", "us-west-2"),
-    ],
-)
-def test_names_are_completed_wherever_they_are_given(
-    desk: Desk, before: str, option: str, name: str
-) -> None:
-    """Channels and issuers by their names in the settings, and regions."""
-    with desk.settings.open("a") as settings:
-        settings.write(
-            '[channels]\nevening-show = "arn:aws:ivs:us-west-2:123456789012:channel/abcdEFGHijkl"\n'
-            '[issuers.members-of-example]\nissuer = "https://login.example.com"\n'
-            'audience = "tokensvc"\ngrants = ["web"]\n'
-            '[viewer_ids]\nsecret_file = "key-encryption-secret"\n'
-        )
-    completion = ShellComplete(cli, {}, "tokensvc", "_TOKENSVC_COMPLETE")
-    given = ["--config", str(desk.settings), *before.split(), *option.split()]
-    assert [item.value for item in completion.get_completions(given, name[:3])] == [name]

@@ -23,5 +23,6 @@ def completion(context: click.Context, shell: str) -> None:
     made = get_completion_class(shell)
     if made is None:  # The choices are those that click has.
         raise click.UsageError(f"click has no completion for {shell}.")
-    root = context.find_root()
-    click.echo(made(root.command, {}, "tokensvc", _VARIABLE).source())
+    source = made(context.find_root().command, {}, "tokensvc", _VARIABLE).source()
+    # click's script for fish cuts each description at its first comma.
+    click.echo(source.replace('string split ","', 'string split --max 1 ","'))
