@@ -34,10 +34,10 @@ itself is under Apache-2.0. A test fails when a package has a license that is no
 | --- | --- |"""
 
 
-def packages() -> list[str]:
-    """The names of the pinned packages of the service."""
+def pinned_releases() -> dict[str, str]:
+    """The packages of the service, each with the release that is pinned."""
     pins = (ROOT / "requirements/service.txt").read_text()
-    return re.findall(r"^([a-z0-9-]+)==", pins, re.MULTILINE)
+    return dict(re.findall(r"^([a-z0-9-]+)==(\S+)", pins, re.MULTILINE))
 
 
 def licenses_of(package: str) -> list[str]:
@@ -57,7 +57,7 @@ def is_allowed(name: str) -> bool:
 
 def licenses_page() -> str:
     """The text of the page."""
-    rows = (f"| {package} | {', '.join(licenses_of(package))} |" for package in packages())
+    rows = (f"| {package} | {', '.join(licenses_of(package))} |" for package in pinned_releases())
     return "\n".join([_HEAD, *rows]) + "\n"
 
 
