@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from local_ivs.testing import LocalIvsServer
 
 from tests.e2e.processes import ROOT
 from tests.packaging.dockerfile import Dockerfile
+from tests.support.made_once import made_once
 
 PIP = ("-m", "pip", "--quiet", "--disable-pip-version-check")
 
@@ -64,64 +66,21 @@ class Installation:
 @pytest.fixture(scope="session")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The wheel, built from a copy of the files that belong to the repository."""
-    folder = tmp_path_factory.mktemp("wheel")
-    listed = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],  # noqa: S607 # From PATH.
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    for name in filter(None, listed.stdout.split("\0")):
-        copy = folder / "source" / name
-        if (ROOT / name).is_file():
-            copy.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / name, copy)
-    build = ("wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", str(folder))
-    _run(sys.executable, *PIP, *build, str(folder / "source"))
-    (path,) = folder.glob("*.whl")
+    (path,) = made_once(tmp_path_factory, "wheel", _build_wheel).glob("*.whl")
     return path
 
 
 @pytest.fixture(scope="session")
 def virtual_environment(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A virtual environment as the Dockerfile makes it, and the wheel."""
-    folder = tmp_path_factory.mktemp("installed") / "environment"
-    install = Dockerfile.read(ROOT / "Dockerfile").one("RUN", stage=0).text
-    for path, here in {
-        "/opt/tokensvc": folder,
-        "/tmp/service.txt": ROOT / "requirements/service.txt",  # noqa: S108 # Of the image.
-        "python3 -m venv": f"{sys.executable} -m venv",
-    }.items():
-        assert path in install
-        install = install.replace(path, str(here))
-    _run("sh", "-c", install)
-    # The environment has no pip.
-    into = ("--python", str(folder / "bin/python"))
-    _run(sys.executable, *PIP, *into, "install", "--no-deps", "--no-index", str(wheel))
-    return folder
+    install = partial(_install_as_the_dockerfile, wheel=wheel)
+    return made_once(tmp_path_factory, "installed", install)
 
 
 @pytest.fixture(scope="session")
 def library_environment(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A virtual environment with what `pip install` of the wheel brings, in the pinned versions."""
-    folder = tmp_path_factory.mktemp("library")
-    constraints = folder / "constraints.txt"
-    pins = (ROOT / "requirements/service.txt").read_text()
-    constraints.write_text("\n".join(re.findall(r"^[a-z0-9-]+==\S+", pins, re.MULTILINE)))
-    environment = folder / "environment"
-    _run(sys.executable, "-m", "venv", "--without-pip", str(environment))
-    pip = (*PIP, "--python", str(environment / "bin/python"))
-    _run(
-        sys.executable,
-        *pip,
-        "install",
-        "--no-compile",
-        "--constraint",
-        str(constraints),
-        str(wheel),
-    )
-    return environment
+    return made_once(tmp_path_factory, "library", partial(_install_library, wheel=wheel))
 
 
 @pytest.fixture
@@ -145,6 +104,48 @@ def installation(virtual_environment: Path, ivs: LocalIvsServer, tmp_path: Path)
         "TOKENSVC_ROTATION__PUBLISH_DELAY_SECONDS": "0",
     }
     return Installation(virtual_environment, site, environment)
+
+
+def _build_wheel(folder: Path) -> None:
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],  # noqa: S607 # From PATH.
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    for name in filter(None, listed.stdout.split("\0")):
+        copy = folder / "source" / name
+        if (ROOT / name).is_file():
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, copy)
+    build = ("wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", str(folder))
+    _run(sys.executable, *PIP, *build, str(folder / "source"))
+
+
+def _install_as_the_dockerfile(folder: Path, *, wheel: Path) -> None:
+    install = Dockerfile.read(ROOT / "Dockerfile").one("RUN", stage=0).text
+    for path, here in {
+        "/opt/tokensvc": folder,
+        "/tmp/service.txt": ROOT / "requirements/service.txt",  # noqa: S108 # Of the image.
+        "python3 -m venv": f"{sys.executable} -m venv",
+    }.items():
+        assert path in install
+        install = install.replace(path, str(here))
+    _run("sh", "-c", install)
+    # The environment has no pip.
+    into = ("--python", str(folder / "bin/python"))
+    _run(sys.executable, *PIP, *into, "install", "--no-deps", "--no-index", str(wheel))
+
+
+def _install_library(folder: Path, *, wheel: Path) -> None:
+    pins = (ROOT / "requirements/service.txt").read_text()
+    constraints = folder / "constraints.txt"
+    constraints.write_text("\n".join(re.findall(r"^[a-z0-9-]+==\S+", pins, re.MULTILINE)))
+    _run(sys.executable, "-m", "venv", "--without-pip", str(folder))
+    into = ("--python", str(folder / "bin/python"))
+    install = ("install", "--no-compile", "--constraint", str(constraints), str(wheel))
+    _run(sys.executable, *PIP, *into, *install)
 
 
 def _run(*command: str) -> None:
