@@ -6,14 +6,16 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from werkzeug.test import TestResponse
+from werkzeug.test import TestResponse, create_environ
 
 from tests.support.deployment import Deployment
 from tests.web.problem_shape import assert_problem
 from tokensvc.access.bans.model import Ban, Target
 from tokensvc.access.callers import Scope
 from tokensvc.arns import ChannelArn
+from tokensvc.waiting import MustWait, no_waiting
 from tokensvc.web.app import create_app
+from tokensvc.web.waiting_pool import CALLER_ID
 
 OTHER = ChannelArn.parse("arn:aws:ivs:us-west-2:123456789012:channel/other")
 ELSEWHERE = ChannelArn.parse("arn:aws:ivs:us-east-1:123456789012:channel/else")
@@ -121,6 +123,15 @@ def test_a_caller_sees_what_its_grants_cover(desk: Desk) -> None:
     path = f"/v1/bans/{everywhere.ban_id}"
     assert_problem(desk.call("DELETE", path), "not_found")
     assert desk.call("DELETE", path, both).status_code == 200
+
+
+def test_a_moderator_is_known_before_the_request_waits_for_a_thread(desk: Desk) -> None:
+    """So it waits in the queue of this caller, and not in that of unknown clients."""
+    environ = create_environ("/v1/bans", headers={"Authorization": f"Bearer {desk.key}"})
+    application = desk.deployment.create_app(desk.deployment.service)
+    with no_waiting(), pytest.raises(MustWait):
+        application(environ, lambda *_: lambda _: None)
+    assert environ[CALLER_ID] == desk.key.split("_")[1]
 
 
 def test_what_does_not_exist_and_what_may_not_be_seen_look_the_same(desk: Desk) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 
 import pytest
 
@@ -11,6 +12,7 @@ from tests.support.documents import save_next
 from tests.web.problem_shape import assert_problem
 from tokensvc.access.api_keys import ApiKeys, as_restored
 from tokensvc.audit import AuditEvent
+from tokensvc.waiting import no_waiting
 
 
 @pytest.mark.parametrize("more", ["\xa0", "\x85", "\x1c", "\x1f", "\xad", "\xff"])
@@ -22,6 +24,34 @@ def test_an_api_key_is_compared_as_it_was_sent(deployment: Deployment, more: str
             "/v1/playback-urls", json={"channel": "demo"}, environ_overrides=environ
         )
         assert_problem(response, "unauthenticated")
+
+
+PUBLIC_AND_SLOW = {"/openapi.json", "/docs/<name>"}
+
+
+def test_a_client_without_a_key_takes_no_thread(deployment: Deployment) -> None:
+    """It is refused on the event loop, so that no flood of such requests keeps others waiting."""
+    app = deployment.create_app(deployment.service_with_ops_page())
+    refused = set()
+    for rule in app.url_map.iter_rules():
+        if rule.rule in PUBLIC_AND_SLOW:
+            continue
+        path = re.sub("<[a-z_]+>", "any", rule.rule)
+        (method,) = (rule.methods or set()) - {"HEAD", "OPTIONS"}
+        with no_waiting():  # Raises MustWait where a thread would be needed.
+            status = app.test_client().open(path, method=method).status_code
+        if status == 401:
+            refused.add(rule.rule)
+    assert refused == {
+        "/v1/bans",
+        "/v1/bans/<ban_id>",
+        "/v1/keys",
+        "/v1/ops",
+        "/v1/playback-urls",
+        "/v1/playback-urls:batch",
+        "/v1/tokens:inspect",
+        "/v1/viewer-session-revocations",
+    }
 
 
 # --- Refused sign-ins

@@ -57,10 +57,10 @@ def create_blueprint(service: Service) -> Blueprint:
 
 
 def _moderator(service: Service) -> Caller:
-    """The caller, who may moderate. It is found out where waiting is possible."""
-    may_wait()
+    """The caller, who may moderate, where waiting is possible."""
     caller = authenticate_request(request.environ, service)
     caller.require("moderate")
+    may_wait()  # Here, so that a client without a key takes no thread.
     return caller
 
 

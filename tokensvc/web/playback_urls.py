@@ -186,8 +186,8 @@ def create_blueprint(service: Service) -> Blueprint:
 
     @routes.post(Batch.path)
     def batch() -> Response:
-        may_wait()  # This view makes all results in one turn, which would be too long for a loop.
         results = issue_batch(request.environ, request_id())
+        may_wait()  # This view makes all results in one turn, which would be too long for a loop.
         return jsonify(results=[result for result in results if result is not None])
 
     return routes

@@ -61,8 +61,8 @@ def create_blueprint(service: Service, recent: RecentDecisions) -> Blueprint:
 
     @routes.get(DATA_PATH)
     def data() -> Response:
-        may_wait()  # To count many bans takes longer than a turn of the event loop may.
         authenticate_request(request.environ, service).require("operate")
+        may_wait()  # To count many bans takes longer than a turn of the event loop may.
         moment = Moment.of(service.clock)
         answer = OpsAnswer(
             at=rfc3339(moment.now),
