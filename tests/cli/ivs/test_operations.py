@@ -6,6 +6,7 @@ every one of them.
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Mapping, Sequence
 
@@ -104,4 +105,4 @@ def drain_a_key_pair(desk: Desk) -> None:
 def test_the_help_of_every_ivs_command_names_an_operation(name: str) -> None:
     """For all commands of the groups that manage IVS resources."""
     command = dict(commands(cli, "tokensvc"))[name]
-    assert re.search(r"\n\n +Calls [A-Z][a-z]+[A-Z]", command.help or "")
+    assert re.search(r"\n\nCalls [A-Z][a-z]+[A-Z]", inspect.cleandoc(command.help or ""))
