@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import functools
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +26,11 @@ def settings() -> Settings:
     return load_settings(FOLDER / "tokensvc.toml", {})
 
 
-def manifests() -> Iterator[dict[str, Any]]:
-    """Every resource that the kustomization names."""
-    for name in KUSTOMIZATION["resources"]:
-        yield from yaml.safe_load_all((FOLDER / name).read_text())
+@functools.cache
+def manifests() -> Sequence[dict[str, Any]]:
+    """Every resource that the kustomization names. No test changes one."""
+    texts = [(FOLDER / name).read_text() for name in KUSTOMIZATION["resources"]]
+    return [manifest for text in texts for manifest in yaml.safe_load_all(text)]
 
 
 def named(kind: str) -> list[dict[str, Any]]:

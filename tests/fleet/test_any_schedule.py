@@ -6,7 +6,7 @@ import dataclasses
 from typing import ClassVar
 
 import pytest
-from hypothesis import HealthCheck, Phase, settings
+from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -121,6 +121,7 @@ class _AnyFleet(RuleBasedStateMachine):
         assert self.fleet.broken == []
 
 
+@seed(1)  # After a change of the code, another one may find a broken token sooner.
 class _WithoutRule3(_AnyFleet):
     parts = Parts(view=ViewWithoutMaxAge)
 
@@ -140,6 +141,6 @@ def test_no_schedule_breaks_a_token() -> None:
 
 def test_a_schedule_that_breaks_a_token_is_found() -> None:
     """Without rule 3 the search, always the same, finds a broken token. It is not shrunk."""
-    finding = settings(SETTINGS, max_examples=2_000, phases=[Phase.generate], derandomize=True)
+    finding = settings(SETTINGS, max_examples=2_000, phases=[Phase.generate], database=None)
     with pytest.raises(AssertionError, match="BrokenToken"):
         run_state_machine_as_test(_WithoutRule3, settings=finding)

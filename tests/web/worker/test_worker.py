@@ -41,6 +41,13 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         assert "Traceback" not in server.log.read_text()
 
 
+@pytest.fixture(scope="module")
+def failing_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server in whose log there are tracebacks."""
+    with running(tmp_path_factory.mktemp("failing")) as server:
+        yield server
+
+
 @pytest.mark.parametrize(
     ("sent", "answer"),
     [
@@ -113,17 +120,14 @@ def test_a_response_to_head_has_a_length_and_no_body(server: Server) -> None:
 
 @pytest.mark.parametrize("path", ["/bug", "/split"])
 def test_a_failure_of_the_application_is_a_problem_and_closes_the_connection(
-    tmp_path: Path, path: str
+    failing_server: Server, path: str
 ) -> None:
     """Also a header field with a line break, which would add a field or a response."""
-    with (
-        running(tmp_path) as server,
-        server.connect(GOOD.replace(b" / ", f" {path} ".encode())) as c,
-    ):
+    with failing_server.connect(GOOD.replace(b" / ", f" {path} ".encode())) as c:
         response = read_all(c)
         assert code_of(response) == (500, "internal_error")
         assert b"Set-Cookie" not in response
-        assert server.get("/")[0] == 200
+        assert failing_server.get("/")[0] == 200
 
 
 @pytest.mark.parametrize(("offered", "is_taken"), [("id-1", True), ("two words", False)])
@@ -317,9 +321,9 @@ def test_a_request_that_waits_delays_no_other_request(server: Server) -> None:
     assert waited == [(200, b"waited")]
 
 
-def test_more_waiting_requests_than_the_pool_takes_are_refused(tmp_path: Path) -> None:
+def test_more_waiting_requests_than_the_pool_takes_are_refused(server: Server) -> None:
     """One thread takes one request, and 16 wait for it; the others are refused at once."""
-    with running(tmp_path) as server, ExitStack() as stack:
+    with ExitStack() as stack:
         wait = b"GET /wait?0.1 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
         connections = [stack.enter_context(server.connect(wait)) for _ in range(21)]
         answers = [read_all(connection) for connection in connections]
@@ -329,9 +333,9 @@ def test_more_waiting_requests_than_the_pool_takes_are_refused(tmp_path: Path) -
         assert server.get("/wait?0")[0] == 200
 
 
-def test_no_request_is_queued_behind_one_that_has_waited_too_long(tmp_path: Path) -> None:
+def test_no_request_is_queued_behind_one_that_has_waited_too_long(server: Server) -> None:
     """It is refused at once; those before it are answered."""
-    with running(tmp_path) as server, ExitStack() as stack:
+    with ExitStack() as stack:
         wait = b"GET /wait?2 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
         first, second = (stack.enter_context(server.connect(wait)) for _ in range(2))
         time.sleep(MAX_QUEUE_AGE_SECONDS + 0.3)
