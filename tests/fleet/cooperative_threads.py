@@ -86,7 +86,7 @@ class CooperativeLock:
 
     def __enter__(self) -> None:
         while self._is_held:
-            yield_point()
+            yield_point(must_park=True)
         self._is_held = True
 
     def __exit__(self, *_: object) -> None:

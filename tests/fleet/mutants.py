@@ -147,7 +147,7 @@ MUTANTS = {
         Parts(terms=_NO_SKEW, effects=_UNCHECKED), 22
     ),
     "rule 4: the drain includes the skew once instead of twice": Mutant(
-        Parts(terms=_SINGLE_SKEW, effects=_UNCHECKED), 29
+        Parts(terms=_SINGLE_SKEW, effects=_UNCHECKED), 80
     ),
     "rule 9: a key that signed twice drains from the end of its first signing": Mutant(
         Parts(rotator=RotatorWithFirstSigningEnd), 0
