@@ -94,9 +94,25 @@ def servers_of(demo: RunningCommand) -> dict[str, int]:
     return dict(zip(SERVERS, map(int, children), strict=True))
 
 
+def kill_while_it_prepares(folder: Path) -> None:
+    """Kill a launcher that has started Local IVS. It leaves no server."""
+    with running_demo(folder, log="killed") as killed:
+        give_up_at = time.monotonic() + TIMEOUT_SECONDS
+        while not (folder / "tokensvc.toml").exists():
+            assert time.monotonic() < give_up_at
+            time.sleep(0.02)
+        assert any("local_ivs" in line for line in command_lines(folder))
+        killed.process.kill()
+    wait_until_stopped(folder)
+
+
 def test_the_demo_plays_and_reuses_its_folder_after_each_stop(tmp_path: Path) -> None:
-    """The curl line works as printed. After Ctrl-C and kill -9, channel and keys are the same."""
+    """The curl line works as printed. After Ctrl-C and kill -9, channel and keys are the same.
+
+    The first start continues what a launcher has begun that was killed while it prepared.
+    """
     folder = tmp_path / "demo"
+    kill_while_it_prepares(folder)
 
     with running_demo(folder, log="first") as first:
         line = curl_line(first.wait_for(LAST_LINE_OF_WELCOME))
@@ -147,23 +163,6 @@ def test_a_server_that_is_killed_stops_the_demo(tmp_path: Path, name: str) -> No
         assert name in error
         assert "-9" in error
         assert str(folder / SERVERS[name]) in demo.printed.partition(error)[2]
-    wait_until_stopped(folder)
-
-
-def test_a_launcher_that_is_killed_while_it_prepares_leaves_no_server(tmp_path: Path) -> None:
-    """The next start continues."""
-    folder = tmp_path / "demo"
-    with running_demo(folder, log="killed") as killed:
-        give_up_at = time.monotonic() + TIMEOUT_SECONDS
-        while not (folder / "tokensvc.toml").exists():
-            assert time.monotonic() < give_up_at
-            time.sleep(0.02)
-        assert any("local_ivs" in line for line in command_lines(folder))
-        killed.process.kill()
-    wait_until_stopped(folder)
-    with running_demo(folder, log="next") as started:
-        run_curl(curl_line(started.wait_for(LAST_LINE_OF_WELCOME)))
-        assert started.interrupt() == 0
     wait_until_stopped(folder)
 
 
