@@ -125,6 +125,36 @@ def test_tables_defined_after_the_first_use_exist_at_the_next_use(database: Data
         assert connection.execute("SELECT count(*) FROM late").fetchone()[0] == 0
 
 
+def test_tables_defined_while_a_connection_is_in_use_exist_at_the_next_use(
+    database: Database,
+) -> None:
+    """That connection doesn't have them, so it is not used again."""
+    with database.reading():
+        database.ensure("CREATE TABLE IF NOT EXISTS late (n INTEGER) STRICT;")
+    with database.reading() as connection:
+        assert connection.execute("SELECT count(*) FROM late").fetchone()[0] == 0
+
+
+def test_a_connection_in_use_is_closed_after_its_use(database: Database) -> None:
+    """`close` lets the use finish, and nothing stays open."""
+    with database.transaction() as connection:
+        connection.execute("INSERT INTO counts VALUES ('a', 7)")
+        database.close()
+        connection.execute("UPDATE counts SET n = 8")
+    with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+        connection.execute("SELECT 1")
+    assert value_of(database) == 8
+
+
+def test_a_use_after_the_close_leaves_nothing_open(database: Database) -> None:
+    """Such as that of a request that a fault made slow, when its test has ended."""
+    database.close()
+    with database.reading() as connection:
+        connection.execute("SELECT * FROM counts")
+    with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+        connection.execute("SELECT 1")
+
+
 def test_commits_are_synced_to_the_disk(database: Database) -> None:
     """WAL with synchronous=FULL (2): a commit survives a power cut."""
     with database.reading() as connection:

@@ -43,6 +43,7 @@ class Database:
         self.path = path
         self._schemas: list[str] = []
         self._idle: list[sqlite3.Connection] = []
+        self._is_closed = False
         self._lock = threading.Lock()
         self._opening = threading.Lock()
         self._integrity_checked = False
@@ -52,8 +53,8 @@ class Database:
         with self._lock:
             if schema not in self._schemas:
                 self._schemas.append(schema)
-        # A connection runs the schemas when it opens; idle connections don't have the new one.
-        self.close()
+        # A connection runs the schemas when it opens; those that are open don't have the new one.
+        self._close_connections()
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
@@ -86,7 +87,14 @@ class Database:
                 _roll_back(connection)
 
     def close(self) -> None:
-        """Close every idle connection; the next use opens a new one."""
+        """Close every connection; one that is in use, after its use.
+
+        A later use, such as that of a slow request, opens a connection, and closes it afterwards.
+        """
+        self._is_closed = True
+        self._close_connections()
+
+    def _close_connections(self) -> None:
         with self._lock:
             idle, self._idle = self._idle, []
         for connection in idle:
@@ -95,7 +103,8 @@ class Database:
     @contextmanager
     def _connection(self) -> Iterator[sqlite3.Connection]:
         with self._lock:
-            connection = self._idle.pop() if self._idle else None
+            pool = self._idle  # `_close_connections` begins another one.
+            connection = pool.pop() if pool else None
         if connection is None:
             connection = self._open()
         try:
@@ -106,13 +115,17 @@ class Database:
             self._raise_if_file_unusable(error)
             raise
         except BaseException:
-            self._release(connection)
+            self._release(connection, pool)
             raise
-        self._release(connection)
+        self._release(connection, pool)
 
-    def _release(self, connection: sqlite3.Connection) -> None:
+    def _release(self, connection: sqlite3.Connection, pool: list[sqlite3.Connection]) -> None:
         with self._lock:
-            self._idle.append(connection)
+            is_kept = pool is self._idle and not self._is_closed
+            if is_kept:
+                pool.append(connection)
+        if not is_kept:
+            connection.close()
 
     def _open(self) -> sqlite3.Connection:
         try:
