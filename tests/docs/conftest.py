@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -69,7 +70,8 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prepared]:
             environment=environment,
         )
         api_key = (folder / "api-key").read_text().strip()
-        yield Prepared(Snapshot.of(folder), api_key, programs)
+        with closing(Snapshot.of(folder)) as files:
+            yield Prepared(files, api_key, programs)
 
 
 @pytest.fixture(scope="module")

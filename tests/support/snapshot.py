@@ -52,3 +52,8 @@ class Snapshot:
                 database.backup(connection)
         for path, content in self.files.items():
             (folder / path).write_bytes(content)
+
+    def close(self) -> None:
+        """Close the databases."""
+        for database in self.databases.values():
+            database.close()
