@@ -211,7 +211,7 @@ def test_a_rotation_whose_answers_are_lost_reports_the_new_key(desk: Desk, chann
 
 def test_an_interrupted_rotation_prints_its_status(desk: Desk, channel: str) -> None:
     """Ctrl-C while the new key is created: the old key is deleted; the output has the command."""
-    plan_fault(desk, "CreateStreamKey", "slow", seconds=3)
+    plan_fault(desk, "CreateStreamKey", "slow", seconds=15)
     process = subprocess.Popen(
         [sys.executable, "-m", "tokensvc", "stream-keys", "rotate", channel, "--yes"],
         cwd=Path(__file__).parents[3],
