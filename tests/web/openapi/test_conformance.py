@@ -16,7 +16,7 @@ from tests.web.openapi.conftest import RunningApi
 
 CONFIGURATION = Path(__file__).parent / "schemathesis.toml"
 EXAMPLES = sized(short=3, full=1_700)  # For each operation, besides those that its schema gives.
-SEEDS = sized(short=(1,), full=(1, 2))  # A process each: one uses no more than one core.
+SEEDS = sized(short=(1,), full=(1, 2))  # A process each: one uses at most one core.
 LEAST_REQUESTS = sized(short=300, full=20_000)
 
 
