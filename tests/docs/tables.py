@@ -69,8 +69,9 @@ END
 export TOKENSVC_VIEWER_IDS__SECRET_FILE=viewer-id-secret
 tokensvc viewers record-secrets
 """
-BAN = """$(tokensvc bans list --json |
-    python3 -c 'import json, sys; print(json.load(sys.stdin)[0]["ban_id"])')"""
+# Of those that were made in the same second any may be the first, and a kick can't be lifted.
+BAN = """$(tokensvc bans list --json | python3 -c 'import json, sys
+print(next(ban["ban_id"] for ban in json.load(sys.stdin) if ban["kind"] == "ban"))')"""
 
 ACTIVE = """$(tokensvc keys list | grep --only-matching --perl-regexp 'k\\w{12}(?= *active)')"""
 OWN_KEY = """
