@@ -38,7 +38,7 @@ def _trace_of(environ: WSGIEnvironment) -> Mapping[str, str]:
     return {} if span is None else {"trace_id": span.trace_id}
 
 
-def at_once(function: Callable[[], None]) -> None:
+def _at_once(function: Callable[[], None]) -> None:
     """Call the function, where there is no event loop to call it soon."""
     function()
 
@@ -60,7 +60,7 @@ class AccessLog:
         *,
         with_probes: bool,
         line_of: LineOf = json_line,
-        call_soon: Callable[[Callable[[], None]], object] = at_once,
+        call_soon: Callable[[Callable[[], None]], object] = _at_once,
     ) -> None:
         self._output = output
         self._call_soon = call_soon
